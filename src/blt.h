@@ -1,0 +1,391 @@
+/* blt.h - libblt: booklet key-value stores (".blt") from C.
+ *
+ * A store is one file that the Python library booklet reads and writes too.
+ * Keys are up to 65,535 bytes, values up to 4 GiB - 1.
+ *
+ *   struct blt *store;
+ *   struct blt_error err;
+ *   struct blt_open_options how = { .mode = BLT_CREATE };
+ *
+ *   if (blt_open("kv.blt", &how, &store, &err) < 0)
+ *           errx(1, "%s", err.text);
+ *   blt_put(store, "key", 3, "value", 5, BLT_NOW);
+ *   blt_sync(store);
+ *
+ *   struct blt_view v;
+ *   if (blt_get(store, "key", 3, &v) == 0) {
+ *           fwrite(v.data, 1, v.len, stdout);
+ *           blt_view_release(&v);
+ *   }
+ *   blt_close(store);
+ *
+ * Errors: functions return 0 or a negative errno; where one returns something
+ * else it says so.  Outputs are written on success only.  The same meanings
+ * everywhere:
+ *   -ENOENT        no such key            -EROFS    opened for reading only
+ *   -EINVAL        an argument, or bytes that would not load in Python
+ *   -ENAMETOOLONG  a key over 65,535 bytes   -EFBIG a value over 4 GiB - 1
+ *   -EUCLEAN       the file is damaged there (run "blt check")
+ *   -EIO           the disk failed; after a failed write or fsync the store
+ *                  takes no more writes until it is opened again
+ *   -ENOSPC, -ENOMEM, ...   as the system gave them
+ *
+ * Threads: all functions may be called from any thread at once, but for those
+ * on one struct blt_batch or struct blt_iter, which belong to one thread at a
+ * time, and blt_close, which must be the last call on its store.  A store must
+ * not be used in a process forked after it was opened.
+ *
+ * Times are microseconds since the Unix epoch, UTC.
+ */
+#ifndef BLT_H
+#define BLT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BLT_PUBLIC __attribute__((visibility("default")))
+
+#define BLT_KEY_MAX 65535u
+#define BLT_VALUE_MAX 4294967295u
+#define BLT_NOW INT64_MIN    /* a timestamp argument: the time of the call */
+#define BLT_NO_TIME (-1)     /* a timestamp result: this store keeps none */
+
+struct blt;
+
+/* What went wrong, for a person: names the file or key, what was expected and
+ * what to do.  One line without a line feed. */
+struct blt_error {
+	char text[512];
+};
+
+/* ---- open and close ---- */
+
+enum blt_mode {
+	BLT_READ,     /* must exist; nothing is written; a shared lock */
+	BLT_WRITE,    /* must exist; an exclusive lock */
+	BLT_CREATE,   /* made where it is missing; else as BLT_WRITE */
+	BLT_TRUNCATE, /* made anew, whatever stood there */
+};
+
+/* What a new store is like; zeros are the defaults. */
+struct blt_create_options {
+	uint32_t n_buckets;       /* 0: 12007 */
+	uint32_t value_len;       /* 0: values of any length; else of just this */
+	unsigned key_serializer;  /* a code, see blt_serializer_code; 0: str */
+	unsigned value_serializer; /* 0: bytes; unused in a fixed-length store */
+	bool no_timestamps;       /* a fixed-length store never has them */
+};
+
+struct blt_open_options {
+	enum blt_mode mode;
+	int lock_timeout_ms;      /* how long to wait for the lock on the file:
+				   * 0 not at all, -1 for ever */
+	struct blt_create_options create;
+};
+
+/* Opens a store.  opts NULL: BLT_READ.  err may be NULL.
+ * -EWOULDBLOCK: another process holds the lock; -EUCLEAN: no booklet file, or
+ * a damaged one; -EPROTONOSUPPORT: a version too old, or too new to write. */
+BLT_PUBLIC int blt_open(const char *path, const struct blt_open_options *opts,
+			struct blt **ret, struct blt_error *err);
+
+/* Writes what is pending, makes it durable and the file a plain booklet file,
+ * and frees the store (NULL is fine).  On an error everything that had been
+ * synced is still there; the store is freed all the same.  No views, batches
+ * or iterators may be left. */
+BLT_PUBLIC int blt_close(struct blt *store);
+
+/* ---- facts ---- */
+
+struct blt_info {
+	unsigned version;
+	bool writable;
+	bool has_timestamps;
+	bool was_open;            /* the last writer did not close it: the count
+				   * of keys came from a walk */
+	unsigned key_serializer, value_serializer; /* codes */
+	uint32_t value_len;       /* 0: variable */
+	uint32_t n_buckets;
+	uint64_t n_keys;          /* as the header has it, kept up to date: a hint
+				   * after a Python writer was killed */
+	uint64_t index_offset;    /* bytes from the file's start */
+	uint64_t data_offset;     /* of the first data block */
+	uint64_t file_size;       /* pending writes counted */
+	int64_t created;          /* the file timestamp in the header */
+	int64_t modified;         /* mtime of the file, or of the last change */
+	uint8_t uuid[16];
+};
+
+BLT_PUBLIC void blt_get_info(struct blt *store, struct blt_info *ret);
+
+/* The path it was opened under; lives as long as the store. */
+BLT_PUBLIC const char *blt_path(const struct blt *store);
+
+/* The file's descriptor, for fstatvfs and the like; stays the store's. */
+BLT_PUBLIC int blt_fd(const struct blt *store);
+
+/* Counts by a walk over all blocks. */
+struct blt_census {
+	uint64_t keys;            /* live, hidden entries not counted */
+	uint64_t live_bytes;      /* of their blocks, headers included */
+	uint64_t dead_blocks;
+	uint64_t dead_bytes;      /* what a prune would give back */
+	uint64_t value_bytes;     /* of live keys */
+};
+BLT_PUBLIC int blt_count(struct blt *store, struct blt_census *ret);
+
+/* Serializer codes by name ("str", "bytes", "json", "uint4", ...): the code or
+ * -EINVAL; the name or NULL. */
+BLT_PUBLIC int blt_serializer_code(const char *name);
+BLT_PUBLIC const char *blt_serializer_name(unsigned code);
+
+/* Whether these bytes may be a key here; 0, -EINVAL (would not load under the
+ * key serializer, or one of the reserved keys), -ENAMETOOLONG. */
+BLT_PUBLIC int blt_check_key(struct blt *store, const void *key, size_t len);
+
+/* Whether a key with an empty value may be stored here. */
+BLT_PUBLIC bool blt_takes_empty(const struct blt *store);
+
+/* ---- reading ---- */
+
+/* One value where it stands.  data stays valid and unchanged until
+ * blt_view_release, whatever is written meanwhile.  Where the value is in the
+ * file already, fd and offset say where (fd is the store's own); else fd is
+ * -1.  Touching data of a file that somebody cut short raises SIGBUS: use
+ * blt_view_copy, or read from fd, where that matters. */
+struct blt_view {
+	const uint8_t *data;
+	size_t len;
+	int fd;
+	uint64_t offset;
+	int64_t timestamp;        /* or BLT_NO_TIME */
+	void *hold;               /* private */
+};
+
+BLT_PUBLIC int blt_get(struct blt *store, const void *key, size_t len,
+		       struct blt_view *ret);
+BLT_PUBLIC void blt_view_release(struct blt_view *view);
+
+/* Copies up to len bytes from offset; returns how many, or -EIO where the file
+ * has been cut short. */
+BLT_PUBLIC int64_t blt_view_copy(const struct blt_view *view, void *to,
+				 size_t len, uint64_t offset);
+
+/* Length and timestamp alone. */
+struct blt_stat {
+	uint64_t len;
+	int64_t timestamp;
+};
+BLT_PUBLIC int blt_stat_key(struct blt *store, const void *key, size_t len,
+			    struct blt_stat *ret);
+
+/* ---- writing ---- */
+
+/* timestamp: BLT_NOW or microseconds from 0 on; dropped where the store keeps
+ * none.  A put of a key that is there replaces its value.  What is put is read
+ * back at once; it reaches the file with blt_flush, blt_sync, blt_close, or
+ * when a megabyte or so is pending. */
+BLT_PUBLIC int blt_put(struct blt *store, const void *key, size_t key_len,
+		       const void *value, size_t value_len, int64_t timestamp);
+BLT_PUBLIC int blt_delete(struct blt *store, const void *key, size_t len);
+BLT_PUBLIC int blt_touch(struct blt *store, const void *key, size_t len,
+			 int64_t timestamp);
+
+/* A value that is read piece by piece while it is stored: read fills buf with
+ * exactly n bytes from offset, or returns a negative errno, which blt_put_from
+ * then returns with nothing changed.  Called in order, with the store's write
+ * lock held: it must not use the store. */
+struct blt_source {
+	uint64_t len;
+	int (*read)(void *arg, void *buf, size_t n, uint64_t offset);
+	void *arg;
+};
+BLT_PUBLIC int blt_put_from(struct blt *store, const void *key, size_t key_len,
+			    const struct blt_source *source, int64_t timestamp);
+
+/* Several changes as one: all or none, seen by readers at one moment.  Later
+ * operations of a batch see earlier ones.  Keys and values are copied.
+ * Operations report bad arguments at once; what depends on the store (-ENOENT)
+ * is reported by commit, which then changes nothing. */
+struct blt_batch;
+BLT_PUBLIC int blt_batch_new(struct blt *store, struct blt_batch **ret);
+BLT_PUBLIC int blt_batch_put(struct blt_batch *b, const void *key,
+			     size_t key_len, const void *value,
+			     size_t value_len, int64_t timestamp);
+BLT_PUBLIC int blt_batch_delete(struct blt_batch *b, const void *key,
+				size_t len);
+BLT_PUBLIC int blt_batch_touch(struct blt_batch *b, const void *key,
+			       size_t len, int64_t timestamp);
+/* Gives the value and timestamp of one key to another, replacing that. */
+BLT_PUBLIC int blt_batch_rename(struct blt_batch *b, const void *from,
+				size_t from_len, const void *to, size_t to_len);
+/* Swaps the values and timestamps of two keys. */
+BLT_PUBLIC int blt_batch_exchange(struct blt_batch *b, const void *one,
+				  size_t one_len, const void *two,
+				  size_t two_len);
+/* Commits and frees, whatever the result. */
+BLT_PUBLIC int blt_batch_commit(struct blt_batch *b);
+BLT_PUBLIC void blt_batch_abort(struct blt_batch *b); /* NULL is fine */
+
+/* Hands what is pending to the kernel: it then survives the death of this
+ * process.  */
+BLT_PUBLIC int blt_flush(struct blt *store);
+/* Flushes and makes durable: it then survives the death of the machine. */
+BLT_PUBLIC int blt_sync(struct blt *store);
+
+/* ---- walking ---- */
+
+/* Every key that is live from the start of the walk to its end is met exactly
+ * once, in the order of the blocks, with a value that it had in that time.
+ * Keys written after the start are not met. */
+struct blt_iter;
+struct blt_item {
+	const uint8_t *key;       /* these two: until the next call on the iter */
+	const uint8_t *value;
+	size_t key_len;
+	size_t value_len;
+	int64_t timestamp;
+	uint64_t value_offset;    /* in the file */
+};
+BLT_PUBLIC int blt_iter_new(struct blt *store, struct blt_iter **ret);
+/* 1: an item; 0: the end. */
+BLT_PUBLIC int blt_iter_next(struct blt_iter *it, struct blt_item *ret);
+BLT_PUBLIC void blt_iter_free(struct blt_iter *it); /* NULL is fine */
+
+/* ---- hidden entries (not in fixed-length stores: -ENOTSUP) ---- */
+
+enum blt_slot { BLT_METADATA, BLT_RESERVED_1, BLT_RESERVED_2 };
+BLT_PUBLIC int blt_slot_get(struct blt *store, enum blt_slot slot,
+			    struct blt_view *ret);
+/* BLT_METADATA must be a JSON document (-EINVAL). */
+BLT_PUBLIC int blt_slot_put(struct blt *store, enum blt_slot slot,
+			    const void *value, size_t len);
+BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
+
+/* ---- whole-file operations ---- */
+
+/* A fresh index of n_buckets (0: the next size booklet would take). */
+BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets);
+
+/* ---- keys as paths ----
+ *
+ * A namespace shows the keys as a tree of directories and files: every key has
+ * exactly one path at any moment, every path at most one key.  A directory is
+ * named by its prefix: the bytes its keys begin with, up to and including a
+ * '/'; the root's is empty.  The first use starts one walk over the block
+ * headers in a thread of its own; only what cannot be answered without it
+ * waits for it (a listing; a name that is nothing so far).
+ */
+struct blt_ns;
+
+struct blt_ns_options {
+	bool flat;                /* one directory; '/' is written %2F */
+	const char *control;      /* a name no key may take at the root, or NULL;
+				   * copied */
+};
+
+BLT_PUBLIC int blt_ns_new(struct blt *store, const struct blt_ns_options *opts,
+			  struct blt_ns **ret);
+BLT_PUBLIC void blt_ns_free(struct blt_ns *ns); /* NULL is fine */
+
+enum blt_kind { BLT_FILE, BLT_DIR };
+
+/* What a name stands for. */
+struct blt_node {
+	enum blt_kind kind;
+	uint8_t *key;             /* the key, or a directory's prefix; malloc'd,
+				   * the caller frees it */
+	size_t key_len;
+	uint64_t hash;            /* of the key (a prefix: without its last '/');
+				   * kind and hash tell nodes apart but for
+				   * chance */
+	struct blt_stat stat;     /* a directory: of its marker, else zeros */
+	bool sure;                /* false: found before the walk's end, and may
+				   * yet turn out to be another thing (a key
+				   * whose name a directory takes) */
+};
+
+/* -ENOENT: nothing there, or the name is no name; -ENAMETOOLONG. */
+BLT_PUBLIC int blt_ns_lookup(struct blt_ns *ns, const void *dir, size_t dir_len,
+			     const char *name, size_t name_len,
+			     struct blt_node *ret);
+
+/* The key that a new file (or, kind BLT_DIR, the prefix that a new directory)
+ * of that name would have, malloc'd.  -EINVAL: no key has that name, or it
+ * would not load; -ENAMETOOLONG; -EPERM: a directory in a flat or integer
+ * store; -ENOENT: the directory is not there. */
+BLT_PUBLIC int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
+			  const char *name, size_t name_len, enum blt_kind kind,
+			  uint8_t **ret_key, size_t *ret_len);
+
+/* One name of a listing; all pointers are borrowed for the call. */
+struct blt_ns_entry {
+	const char *name;         /* NUL-terminated, at most 255 bytes */
+	size_t name_len;
+	enum blt_kind kind;
+	const uint8_t *key;       /* as in struct blt_node */
+	size_t key_len;
+	uint64_t hash;
+	uint64_t cookie;          /* resume behind this one; 1 .. INT64_MAX - 2 */
+	struct blt_stat stat;
+};
+/* Return 0 to go on, 1 to stop in front of this entry, negative to fail.  Must
+ * not use the store or the namespace. */
+typedef int blt_ns_list_fn(void *arg, const struct blt_ns_entry *entry);
+
+/* The names behind cookie (0: all).  A name that stays there is met exactly
+ * once in listings that resume.  Waits for the walk.  -ENOENT. */
+BLT_PUBLIC int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
+			   uint64_t cookie, blt_ns_list_fn *fn, void *arg);
+
+/* Facts on a directory.  Waits for the walk. */
+struct blt_dir_facts {
+	uint64_t entries;         /* names in it */
+	uint64_t subdirs;
+	bool marked;              /* a marker key holds it in being */
+};
+BLT_PUBLIC int blt_ns_dir(struct blt_ns *ns, const void *dir, size_t dir_len,
+			  struct blt_dir_facts *ret);
+
+/* Called once for every key below prefix, at any depth, markers included; as
+ * of the call or later.  fn may return negative to stop; it must not use the
+ * store or the namespace.  Waits for the walk. */
+typedef int blt_ns_walk_fn(void *arg, const uint8_t *key, size_t len,
+			   uint64_t value_len);
+BLT_PUBLIC int blt_ns_walk(struct blt_ns *ns, const void *prefix, size_t len,
+			   blt_ns_walk_fn *fn, void *arg);
+
+/* The name under which its directory shows a key (or, kind BLT_DIR, a
+ * prefix), now. */
+BLT_PUBLIC int blt_ns_name(struct blt_ns *ns, const void *key, size_t len,
+			   enum blt_kind kind, char name[256]);
+
+/* The whole path of a key as a mount shows it, without a leading '/';
+ * malloc'd, NUL-terminated. */
+BLT_PUBLIC int blt_ns_path(struct blt_ns *ns, const void *key, size_t len,
+			   char **ret);
+
+/* What a path ("a/b%") stands for; as blt_ns_lookup, component by component.
+ * Leading and doubled '/' are passed over. */
+BLT_PUBLIC int blt_ns_resolve(struct blt_ns *ns, const char *path,
+			      struct blt_node *ret);
+
+/* The key that a file written at path would have: its own if it is there. */
+BLT_PUBLIC int blt_ns_key_of_path(struct blt_ns *ns, const char *path,
+				  uint8_t **ret_key, size_t *ret_len);
+
+/* The walk's progress: keys met so far; *ret_complete once it has ended. */
+BLT_PUBLIC uint64_t blt_ns_progress(struct blt_ns *ns, bool *ret_complete);
+/* Waits for the walk's end and returns its result. */
+BLT_PUBLIC int blt_ns_wait(struct blt_ns *ns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
