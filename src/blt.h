@@ -52,8 +52,8 @@ extern "C" {
 
 #define BLT_KEY_MAX 65535u
 #define BLT_VALUE_MAX 4294967295u
-#define BLT_NOW INT64_MIN    /* a timestamp argument: the time of the call */
-#define BLT_NO_TIME (-1)     /* a timestamp result: this store keeps none */
+#define BLT_NOW INT64_MIN /* a timestamp argument: the time of the call */
+#define BLT_NO_TIME (-1)  /* a timestamp result: this store keeps none */
 
 struct blt;
 
@@ -74,17 +74,17 @@ enum blt_mode {
 
 /* What a new store is like; zeros are the defaults. */
 struct blt_create_options {
-	uint32_t n_buckets;       /* 0: 12007 */
-	uint32_t value_len;       /* 0: values of any length; else of just this */
-	unsigned key_serializer;  /* a code, see blt_serializer_code; 0: str */
-	unsigned value_serializer; /* 0: bytes; unused in a fixed-length store */
-	bool no_timestamps;       /* a fixed-length store never has them */
+	uint32_t n_buckets; /* 0: 12007 */
+	uint32_t value_len; /* 0: values of any length; else of just this */
+	unsigned key_serializer;   /* a code, see blt_serializer_code; 0: str */
+	unsigned value_serializer; /* 0: bytes; fixed-length: unused */
+	bool no_timestamps;        /* a fixed-length store never has them */
 };
 
 struct blt_open_options {
 	enum blt_mode mode;
-	int lock_timeout_ms;      /* how long to wait for the lock on the file:
-				   * 0 not at all, -1 for ever */
+	int lock_timeout_ms; /* how long to wait for the lock on the file:
+			      * 0 not at all, -1 for ever */
 	struct blt_create_options create;
 };
 
@@ -106,18 +106,18 @@ struct blt_info {
 	unsigned version;
 	bool writable;
 	bool has_timestamps;
-	bool was_open;            /* the last writer did not close it: the count
-				   * of keys came from a walk */
+	bool was_open; /* the last writer did not close it: the count
+			* of keys came from a walk */
 	unsigned key_serializer, value_serializer; /* codes */
-	uint32_t value_len;       /* 0: variable */
+	uint32_t value_len;                        /* 0: variable */
 	uint32_t n_buckets;
-	uint64_t n_keys;          /* as the header has it, kept up to date: a hint
-				   * after a Python writer was killed */
-	uint64_t index_offset;    /* bytes from the file's start */
-	uint64_t data_offset;     /* of the first data block */
-	uint64_t file_size;       /* pending writes counted */
-	int64_t created;          /* the file timestamp in the header */
-	int64_t modified;         /* mtime of the file, or of the last change */
+	uint64_t n_keys;       /* as the header has it, kept up to date: a hint
+				* after a Python writer was killed */
+	uint64_t index_offset; /* bytes from the file's start */
+	uint64_t data_offset;  /* of the first data block */
+	uint64_t file_size;    /* pending writes counted */
+	int64_t created;       /* the file timestamp in the header */
+	int64_t modified;      /* mtime of the file, or of the last change */
 	uint8_t uuid[16];
 };
 
@@ -131,11 +131,11 @@ BLT_PUBLIC int blt_fd(const struct blt *store);
 
 /* Counts by a walk over all blocks. */
 struct blt_census {
-	uint64_t keys;            /* live, hidden entries not counted */
-	uint64_t live_bytes;      /* of their blocks, headers included */
+	uint64_t keys;       /* live, hidden entries not counted */
+	uint64_t live_bytes; /* of their blocks, headers included */
 	uint64_t dead_blocks;
-	uint64_t dead_bytes;      /* what a prune would give back */
-	uint64_t value_bytes;     /* of live keys */
+	uint64_t dead_bytes;  /* what a prune would give back */
+	uint64_t value_bytes; /* of live keys */
 };
 BLT_PUBLIC int blt_count(struct blt *store, struct blt_census *ret);
 
@@ -163,8 +163,8 @@ struct blt_view {
 	size_t len;
 	int fd;
 	uint64_t offset;
-	int64_t timestamp;        /* or BLT_NO_TIME */
-	void *hold;               /* private */
+	int64_t timestamp; /* or BLT_NO_TIME */
+	void *hold;        /* private */
 };
 
 BLT_PUBLIC int blt_get(struct blt *store, const void *key, size_t len,
@@ -219,8 +219,8 @@ BLT_PUBLIC int blt_batch_put(struct blt_batch *b, const void *key,
 			     size_t value_len, int64_t timestamp);
 BLT_PUBLIC int blt_batch_delete(struct blt_batch *b, const void *key,
 				size_t len);
-BLT_PUBLIC int blt_batch_touch(struct blt_batch *b, const void *key,
-			       size_t len, int64_t timestamp);
+BLT_PUBLIC int blt_batch_touch(struct blt_batch *b, const void *key, size_t len,
+			       int64_t timestamp);
 /* Gives the value and timestamp of one key to another, replacing that. */
 BLT_PUBLIC int blt_batch_rename(struct blt_batch *b, const void *from,
 				size_t from_len, const void *to, size_t to_len);
@@ -245,12 +245,12 @@ BLT_PUBLIC int blt_sync(struct blt *store);
  * Keys written after the start are not met. */
 struct blt_iter;
 struct blt_item {
-	const uint8_t *key;       /* these two: until the next call on the iter */
+	const uint8_t *key; /* these two: until the next call on the iter */
 	const uint8_t *value;
 	size_t key_len;
 	size_t value_len;
 	int64_t timestamp;
-	uint64_t value_offset;    /* in the file */
+	uint64_t value_offset; /* in the file */
 };
 BLT_PUBLIC int blt_iter_new(struct blt *store, struct blt_iter **ret);
 /* 1: an item; 0: the end. */
@@ -284,9 +284,9 @@ BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets);
 struct blt_ns;
 
 struct blt_ns_options {
-	bool flat;                /* one directory; '/' is written %2F */
-	const char *control;      /* a name no key may take at the root, or NULL;
-				   * copied */
+	bool flat;           /* one directory; '/' is written %2F */
+	const char *control; /* a name no key may take at the root, or NULL;
+			      * copied */
 };
 
 BLT_PUBLIC int blt_ns_new(struct blt *store, const struct blt_ns_options *opts,
@@ -298,16 +298,16 @@ enum blt_kind { BLT_FILE, BLT_DIR };
 /* What a name stands for. */
 struct blt_node {
 	enum blt_kind kind;
-	uint8_t *key;             /* the key, or a directory's prefix; malloc'd,
-				   * the caller frees it */
+	uint8_t *key; /* the key, or a directory's prefix; malloc'd,
+		       * the caller frees it */
 	size_t key_len;
-	uint64_t hash;            /* of the key (a prefix: without its last '/');
-				   * kind and hash tell nodes apart but for
-				   * chance */
-	struct blt_stat stat;     /* a directory: of its marker, else zeros */
-	bool sure;                /* false: found before the walk's end, and may
-				   * yet turn out to be another thing (a key
-				   * whose name a directory takes) */
+	uint64_t hash;        /* of the key (a prefix: without its last '/');
+			       * kind and hash tell nodes apart but for
+			       * chance */
+	struct blt_stat stat; /* a directory: of its marker, else zeros */
+	bool sure;            /* false: found before the walk's end, and may
+			       * yet turn out to be another thing (a key
+			       * whose name a directory takes) */
 };
 
 /* -ENOENT: nothing there, or the name is no name; -ENAMETOOLONG. */
@@ -325,13 +325,13 @@ BLT_PUBLIC int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
 
 /* One name of a listing; all pointers are borrowed for the call. */
 struct blt_ns_entry {
-	const char *name;         /* NUL-terminated, at most 255 bytes */
+	const char *name; /* NUL-terminated, at most 255 bytes */
 	size_t name_len;
 	enum blt_kind kind;
-	const uint8_t *key;       /* as in struct blt_node */
+	const uint8_t *key; /* as in struct blt_node */
 	size_t key_len;
 	uint64_t hash;
-	uint64_t cookie;          /* resume behind this one; 1 .. INT64_MAX - 2 */
+	uint64_t cookie; /* resume behind this one; 1 .. INT64_MAX - 2 */
 	struct blt_stat stat;
 };
 /* Return 0 to go on, 1 to stop in front of this entry, negative to fail.  Must
@@ -345,9 +345,9 @@ BLT_PUBLIC int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 
 /* Facts on a directory.  Waits for the walk. */
 struct blt_dir_facts {
-	uint64_t entries;         /* names in it */
+	uint64_t entries; /* names in it */
 	uint64_t subdirs;
-	bool marked;              /* a marker key holds it in being */
+	bool marked; /* a marker key holds it in being */
 };
 BLT_PUBLIC int blt_ns_dir(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  struct blt_dir_facts *ret);

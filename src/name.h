@@ -35,7 +35,7 @@
 /* Where a component ends at: '/' , or nowhere for flat and integer stores. */
 struct name_rules {
 	bool flat;
-	unsigned int_width;  /* 0: keys are bytes or text; else N-byte integers */
+	unsigned int_width; /* 0: bytes or text; else N-byte integers */
 	bool int_signed;
 	const char *control; /* borrowed, outlives the rules; NULL: none */
 };
@@ -52,7 +52,7 @@ struct name_parsed {
 	enum name_form form;
 	uint8_t comp[NAME_MAX_LEN]; /* PLAIN, CONFLICT */
 	size_t comp_len;
-	struct keyhash hash;        /* LONG, LONG_CONFLICT */
+	struct keyhash hash; /* LONG, LONG_CONFLICT */
 };
 
 /* Writes the name of a component as a NUL-terminated string of at most

@@ -55,8 +55,8 @@ struct tree_entry {
 	const uint8_t *comp; /* the component behind the prefix; a directory's
 			      * without its '/' */
 	size_t comp_len;
-	uint64_t pos;        /* the key's block; of a directory its marker's, or 0 */
-	bool conflict;       /* a key beside a directory of the same name */
+	uint64_t pos;  /* the key's block; of a directory its marker's, or 0 */
+	bool conflict; /* a key beside a directory of the same name */
 	struct keyhash hash; /* of the key up to and including the component */
 };
 
@@ -93,9 +93,9 @@ bool tree_is_complete(struct tree *t);
 
 /* Facts on one directory. */
 struct tree_dir {
-	uint64_t entries;    /* keys and directories directly in it */
-	uint64_t subdirs;    /* of these, directories */
-	uint64_t marker;     /* position of the marker's block, or 0 */
+	uint64_t entries; /* keys and directories directly in it */
+	uint64_t subdirs; /* of these, directories */
+	uint64_t marker;  /* position of the marker's block, or 0 */
 };
 
 /* 1 and *ret (which may be NULL) where the directory is known, 0 where it is
@@ -118,8 +118,8 @@ int tree_list(struct tree *t, const void *prefix, size_t len, uint64_t cookie,
 /* Bytes of memory held, and the keys and directories known. */
 struct tree_stats {
 	uint64_t bytes;
-	uint64_t keys;       /* markers not counted */
-	uint64_t dirs;       /* the root counted */
+	uint64_t keys; /* markers not counted */
+	uint64_t dirs; /* the root counted */
 };
 void tree_stats(struct tree *t, struct tree_stats *ret);
 

@@ -1,0 +1,53 @@
+#include "util.h"
+
+#include <errno.h>
+#include <time.h>
+
+void hex_encode(char *to, const void *from, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *p = from;
+
+	for (size_t i = 0; i < len; i++) {
+		*to++ = digits[p[i] >> 4];
+		*to++ = digits[p[i] & 15];
+	}
+	*to = '\0';
+}
+
+/* Not isxdigit: the locale has no say here. */
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int hex_decode(void *to, const char *from, size_t len)
+{
+	uint8_t *p = to;
+
+	if (len % 2 != 0)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i += 2) {
+		int high = hex_digit(from[i]);
+		int low = hex_digit(from[i + 1]);
+
+		if (high < 0 || low < 0)
+			return -EINVAL;
+		*p++ = (uint8_t)(high << 4 | low);
+	}
+	return 0;
+}
+
+int64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
