@@ -1,0 +1,30 @@
+#!/bin/bash
+# Both libraries show all that blt.h offers, and no name but blt_*.
+set -euo pipefail
+
+# check LIBRARY NAMES
+check() {
+	local other
+	other=$(awk 'NF == 3 && $2 ~ /[A-TV-Z]/ && $3 !~ /^blt_/ { print $3 }' \
+		<<<"$2")
+	# what the compiler's own instruments add is not ours
+	other=$(grep -vE '^(_?_?(asan|ubsan|tsan|odr|sanitizer)|__gcov|$)' \
+		<<<"$other" || true)
+	[[ -z $other ]] || { printf '%s shows\n%s\n' "$1" "$other" >&2; exit 1; }
+}
+check libblt.a "$(nm --defined-only --extern-only libblt.a)"
+check libblt.so "$(nm -D --defined-only .libs/libblt.so)"
+
+# Every function that the header offers is there.
+header=$(dirname "$0")/../src/blt.h
+names=$(tr '\n' ' ' <"$header" |
+	grep -oE 'BLT_PUBLIC [^();]*\(' | grep -oE 'blt_[a-z0-9_]+ ?\($' |
+	tr -d '( ')
+[[ -n $names ]]
+for lib in "$(nm --defined-only --extern-only libblt.a)" \
+	"$(nm -D --defined-only .libs/libblt.so)"; do
+	for name in $names; do
+		grep -qE " [TW] $name\$" <<<"$lib" ||
+			{ echo "$name is in blt.h and not in the library" >&2; exit 1; }
+	done
+done
