@@ -15,8 +15,8 @@
  *       component, and % where it stands in conflict
  *   integer keys: decimal; a key of another length: %x and its hex digits
  *
- * Escapes are written with upper-case hex digits.  Every other spelling is no
- * name at all.
+ * Escapes are written with upper-case hex digits, hashes and %x keys with
+ * lower-case ones.  Every other spelling is no name at all.
  *
  * Pure; any thread.
  */
@@ -37,7 +37,9 @@ struct name_rules {
 	bool flat;
 	unsigned int_width; /* 0: bytes or text; else N-byte integers */
 	bool int_signed;
-	const char *control; /* borrowed, outlives the rules; NULL: none */
+	const char *control; /* borrowed, outlives the rules; NULL: none.  Not
+			      * empty, no '%' and no '/' in it, not "." nor
+			      * "..": else two keys could share a name */
 };
 
 /* How a parsed name refers to its component. */
