@@ -5,13 +5,17 @@
  * key and value is checked before it is taken:
  *
  *   bytes        anything
- *   str          UTF-8 as Python decodes it (no surrogates, no overlong forms)
+ *   str          UTF-8 as Python decodes it (utf8.h)
  *   uintN, intN  exactly N bytes
- *   json, orjson one JSON text as both of Python's parsers take it
- *   zstd, *_zstd complete zstd frame(s) around the inner form
- *   the rest     (pickle, numpy, pandas, msgpack, wkb, custom classes) is
- *                binary that only Python can judge: taken as it is, but for
- *                the empty value, which none of them loads
+ *   json, orjson one JSON text as both of Python's parsers take it (json.h)
+ *   numpy_intN   one or more whole elements of N bytes
+ *   zstd, *_zstd exactly one complete zstd frame around the inner form, with
+ *                the length of the content in its header, as Python's zstandard
+ *                wants it, no dictionary, and a window of at most 128 MiB;
+ *                but pd_zstd and gpd_zstd are Feather files, compressed inside
+ *   the rest     (pickle, pandas, msgpack, wkb, custom classes) is binary that
+ *                only Python can judge: taken as it is, but for the empty
+ *                value, which none of them loads
  *
  * Calling sequence for a value, which may be far larger than memory:
  *
@@ -21,7 +25,7 @@
  *   serial_check_end(c);                            -EINVAL: cut short
  *   serial_check_free(c);
  *
- * Memory is fixed, whatever the value's length.  One check belongs to one
+ * Memory does not grow with the value (a compressed one needs its window).  One check belongs to one
  * thread; the other functions are pure.
  */
 #ifndef BLT_SERIAL_H
@@ -34,10 +38,11 @@
 struct serial_check;
 
 /* The code's name as booklet spells it ("str", "orjson_zstd"), or NULL for a
- * code that is not known. */
+ * custom class (0) and a code that is not known.  Codes 1 (None in Python) and
+ * 32 are both "bytes". */
 const char *serial_name(unsigned code);
 
-/* The code of a name, or -EINVAL. */
+/* The code of a name (of "bytes" 32), or -EINVAL. */
 int serial_code(const char *name);
 
 /* Bytes of the integer that a code stands for, 0 where it is no uintN/intN;
