@@ -11,19 +11,26 @@
 #include <string.h>
 
 enum state {
-	VALUE = 0,     /* a value must come */
-	FIRST_VALUE,   /* behind '[': a value or ']' */
-	FIRST_KEY,     /* behind '{': a key or '}' */
-	KEY,           /* behind ',' in an object */
+	VALUE = 0,   /* a value must come */
+	FIRST_VALUE, /* behind '[': a value or ']' */
+	FIRST_KEY,   /* behind '{': a key or '}' */
+	KEY,         /* behind ',' in an object */
 	COLON,
-	AFTER,         /* behind a value */
+	AFTER, /* behind a value */
 	STRING,
-	ESCAPE,        /* behind a backslash */
+	ESCAPE, /* behind a backslash */
 	HEX,
 	LOW_BACKSLASH, /* behind a high surrogate: its other half must come */
 	LOW_U,
 	LITERAL,
-	MINUS, ZERO, INT, POINT, FRACTION, E, E_SIGN, EXPONENT,
+	MINUS,
+	ZERO,
+	INT,
+	POINT,
+	FRACTION,
+	E,
+	E_SIGN,
+	EXPONENT,
 };
 
 /* Far beyond what the digits of a text that fits a value can undo. */
@@ -185,8 +192,9 @@ static int structure_byte(struct json *j, char c)
 static int hex_byte(struct json *j, char c)
 {
 	char letter = (char)(c | 0x20);
-	int digit = c >= '0' && c <= '9' ? c - '0' :
-		    letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+	int digit = c >= '0' && c <= '9'           ? c - '0' :
+		    letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 :
+						     -1;
 	bool is_high, is_low;
 
 	if (digit < 0)

@@ -10,7 +10,7 @@
  *     1024, json at Python's recursion limit, 1000 less what the caller has
  *     used up).
  *
- *   struct json j = JSON_INIT;
+ *   struct json j = { 0 };
  *   while (bytes)  json_feed(&j, p, n);     -EINVAL as soon as known
  *   json_end(&j);                           -EINVAL: cut short
  *
@@ -34,21 +34,19 @@ struct json {
 	const char *literal; /* what is left of true, false or null */
 	uint16_t unit;       /* of a \u escape, as far as it is read */
 	uint8_t hex_left;
-	bool low_due;        /* it must be a low surrogate */
+	bool low_due; /* it must be a low surrogate */
 	struct utf8 utf8;
 
 	/* A number is 0.DIGITS * 10^(point + exp), rounded away from zero. */
 	char digits[JSON_DIGITS + 1];
 	uint8_t n_digits;
-	bool cut;            /* digits other than 0 were left out */
+	bool cut; /* digits other than 0 were left out */
 	bool exp_minus;
 	int64_t point, exp;
 
 	unsigned depth;
 	uint64_t object[JSON_DEPTH / 64]; /* a bit a level: object, not array */
 };
-
-#define JSON_INIT { 0 }
 
 int json_feed(struct json *j, const void *bytes, size_t len);
 int json_end(struct json *j);

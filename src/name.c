@@ -86,8 +86,9 @@ static void write_int(struct writer *w, const struct name_rules *rules,
 			/* 0 - v in the width's own arithmetic: also right for
 			 * the smallest number, which has no positive twin */
 			snprintf(text, sizeof(text), "-%llu",
-				 (unsigned long long)
-				 ((0 - v) & (UINT64_MAX >> (64 - 8 * len))));
+				 (unsigned long long)((0 - v) &
+						      (UINT64_MAX >>
+						       (64 - 8 * len))));
 		else
 			snprintf(text, sizeof(text), "%llu",
 				 (unsigned long long)v);

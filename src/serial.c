@@ -18,11 +18,11 @@
 #define ZSTD_MAGIC 0xfd2fb528u
 
 enum form {
-	FORM_BINARY,   /* not empty, and a multiple of width where that is set */
+	FORM_BINARY, /* not empty, and a multiple of width where that is set */
 	FORM_ANY,
 	FORM_UTF8,
 	FORM_JSON,
-	FORM_INT,      /* exactly width bytes */
+	FORM_INT, /* exactly width bytes */
 };
 
 struct serial {
@@ -84,7 +84,7 @@ const char *serial_name(unsigned code)
 
 int serial_code(const char *name)
 {
-	/* From the end, so that "bytes" is the code that stands for the name. */
+	/* From the end: of two codes named "bytes" the later is used. */
 	for (size_t i = ARRAY_SIZE(serials); i-- > 1;) {
 		if (strcmp(serials[i].name, name) == 0)
 			return (int)i;
@@ -118,11 +118,11 @@ bool serial_takes_all(unsigned code)
 
 struct serial_check {
 	const struct serial *serial;
-	uint64_t len;        /* of the inner form, so far */
+	uint64_t len; /* of the inner form, so far */
 	struct utf8 utf8;
 	struct json json;
 
-	ZSTD_DCtx *zstd;     /* NULL: not compressed */
+	ZSTD_DCtx *zstd; /* NULL: not compressed */
 	uint8_t head[ZSTD_HEAD];
 	size_t head_len;
 	bool head_done;
@@ -180,9 +180,10 @@ static int decode(struct serial_check *c, const void *bytes, size_t len)
 		if (c->frame_done)
 			return in.pos < in.size ? -EINVAL : 0;
 		rc = ZSTD_decompressStream(c->zstd, &out, &in);
+		if (ZSTD_getErrorCode(rc) == ZSTD_error_memory_allocation)
+			return -ENOMEM;
 		if (ZSTD_isError(rc))
-			return ZSTD_getErrorCode(rc) ==
-			       ZSTD_error_memory_allocation ? -ENOMEM : -EINVAL;
+			return -EINVAL;
 		err = inner_feed(c, c->out, out.pos);
 		if (err)
 			return err;

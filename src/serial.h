@@ -25,8 +25,8 @@
  *   serial_check_end(c);                            -EINVAL: cut short
  *   serial_check_free(c);
  *
- * Memory does not grow with the value (a compressed one needs its window).  One check belongs to one
- * thread; the other functions are pure.
+ * Memory does not grow with the value (a compressed one needs its window).  One
+ * check belongs to one thread; the other functions are pure.
  */
 #ifndef BLT_SERIAL_H
 #define BLT_SERIAL_H

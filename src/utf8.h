@@ -1,7 +1,7 @@
 /* utf8.h - whether bytes are UTF-8 as Python decodes it: no overlong forms, no
  * surrogates, nothing above U+10FFFF.
  *
- *   struct utf8 u = UTF8_INIT;
+ *   struct utf8 u = { 0 };
  *   while (bytes)  utf8_feed(&u, p, n);     -EINVAL as soon as known
  *   utf8_end(&u);                           -EINVAL within a character
  *
@@ -15,11 +15,9 @@
 #include <stdint.h>
 
 struct utf8 {
-	uint8_t need;    /* bytes missing from the character */
+	uint8_t need;      /* bytes missing from the character */
 	uint8_t low, high; /* bounds of the next one, where need > 0 */
 };
-
-#define UTF8_INIT { 0 }
 
 int utf8_feed(struct utf8 *u, const void *bytes, size_t len);
 

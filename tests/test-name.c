@@ -79,8 +79,8 @@ START_TEST(test_known)
 				    k->conflict, NULL, name),
 			 (int)strlen(k->name));
 	ck_assert_str_eq(name, k->name);
-	ck_assert_int_eq(name_read(k->rules, name, strlen(name), k->first,
-				   &got), 0);
+	ck_assert_int_eq(
+		name_read(k->rules, name, strlen(name), k->first, &got), 0);
 	ck_assert_int_eq(got.form, k->conflict ? NAME_CONFLICT : NAME_PLAIN);
 	ck_assert_uint_eq(got.comp_len, k->len);
 	ck_assert_mem_eq(got.comp, k->comp, k->len);
@@ -237,8 +237,8 @@ static size_t random_comp(const struct name_rules *rules, uint8_t *comp)
 		len = rules->int_width;
 	for (size_t i = 0; i < len; i++) {
 		comp[i] = kind % 2 || kind == 0 ?
-			  (uint8_t)odd[rnd(sizeof(odd))] :
-			  (uint8_t)rnd(256);
+				  (uint8_t)odd[rnd(sizeof(odd))] :
+				  (uint8_t)rnd(256);
 		if (kind == 0 && rnd(8))
 			comp[i] = 'z';
 		if (comp[i] == '/' && !rules->flat && rules->int_width == 0)
@@ -316,7 +316,8 @@ START_TEST(test_round_trip)
 		    strchr(name, '/') || strcmp(name, ".") == 0 ||
 		    strcmp(name, "..") == 0)
 			ck_abort_msg("no file name: %s", name);
-		if (first && rules->control && strcmp(name, rules->control) == 0)
+		if (first && rules->control &&
+		    strcmp(name, rules->control) == 0)
 			ck_abort_msg("the control name: %s", name);
 		if (name_read(rules, name, (size_t)n, first, &got) < 0)
 			ck_abort_msg("does not read back: %s", name);
