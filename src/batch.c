@@ -1,0 +1,339 @@
+#include "batch.h"
+
+#include "scan.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int batch_begin(struct batch *b, struct engine *engine)
+{
+	int rc;
+
+	*b = (struct batch){ .engine = engine,
+			     .room_events = ARRAY_SIZE(b->first) };
+	atomic_fetch_add(&engine->waiting, 1);
+	rc = space_begin(&engine->space);
+	atomic_fetch_sub(&engine->waiting, 1);
+	return rc;
+}
+
+static struct batch_event *events(struct batch *b)
+{
+	return b->event ? b->event : b->first;
+}
+
+static int note(struct batch *b, const struct batch_key *key, uint64_t old_pos,
+		uint64_t new_pos)
+{
+	if (format_hidden(&b->engine->space.fmt, &key->hash))
+		return 0;
+	if (b->n_events == b->room_events) {
+		size_t room = 2 * b->room_events;
+		struct batch_event *event =
+			realloc(b->event, room * sizeof(*event));
+
+		if (!event)
+			return -ENOMEM;
+		if (!b->event)
+			memcpy(event, b->first, sizeof(b->first));
+		b->event = event;
+		b->room_events = room;
+	}
+	events(b)[b->n_events++] = (struct batch_event){ old_pos, new_pos };
+	b->more_keys += (new_pos != 0) - (old_pos != 0);
+	return 0;
+}
+
+struct find_args {
+	const struct space *sp;
+	const struct keyhash *hash;
+	struct index_place *ret;
+};
+
+static int find_in_file(void *arg)
+{
+	struct find_args *a = arg;
+
+	return index_find(a->sp, a->hash, SPACE_WRITER, a->ret);
+}
+
+static int find(struct batch *b, const struct batch_key *key,
+		struct index_place *ret)
+{
+	struct find_args a = { &b->engine->space, &key->hash, ret };
+
+	return file_try(find_in_file, &a);
+}
+
+static int set_pointer(struct space *sp, uint64_t slot, uint64_t to)
+{
+	return changes_set(&sp->delta, slot, to, FORMAT_POS_LEN);
+}
+
+static int append_value(struct space *sp, const struct batch_value *value)
+{
+	uint64_t done = 0;
+
+	if (!value->read)
+		return space_append(sp, value->bytes, value->len);
+	while (done < value->len) {
+		uint8_t *to;
+		int64_t n = space_append_room(sp, value->len - done, &to);
+		int rc;
+
+		if (n < 0)
+			return (int)n;
+		rc = value->read(value->arg, to, (size_t)n, done);
+		if (rc < 0)
+			return rc;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int append_block(struct space *sp, const struct batch_key *key,
+			const struct batch_value *value,
+			struct block_head *head, uint64_t *ret_pos)
+{
+	uint64_t len = format_block_len(&sp->fmt, head);
+	uint8_t bytes[FORMAT_HEAD_MAX];
+	int rc;
+
+	rc = space_reserve(sp, len);
+	if (rc == 0)
+		rc = space_block(sp, len);
+	if (rc < 0)
+		return rc;
+	*ret_pos = sp->append;
+	format_head_encode(&sp->fmt, head, bytes);
+	rc = space_append(sp, bytes, format_head_len(&sp->fmt));
+	if (rc == 0)
+		rc = space_append(sp, key->bytes, key->len);
+	if (rc == 0)
+		rc = append_value(sp, value);
+	return rc < 0 ? rc : space_block_end(sp, len);
+}
+
+/* A bucket entry has been read by index_find already, so its page is there. */
+static uint64_t bucket_entry(const struct space *sp, uint64_t slot)
+{
+	return space_field(sp, slot, FORMAT_POS_LEN, SPACE_WRITER);
+}
+
+int batch_put(struct batch *b, const struct batch_key *key,
+	      const struct batch_value *value, int64_t timestamp)
+{
+	struct space *sp = &b->engine->space;
+	struct block_head head = { .hash = key->hash,
+				   .key_len = (uint32_t)key->len,
+				   .value_len = (uint32_t)value->len,
+				   .timestamp = timestamp };
+	struct index_place old;
+	uint64_t pos;
+	int found, rc;
+
+	found = find(b, key, &old);
+	if (found < 0)
+		return found;
+	head.next = index_chain(found ? old.block.head.next :
+					bucket_entry(sp, old.slot));
+	rc = append_block(sp, key, value, &head, &pos);
+	if (rc == 0)
+		rc = set_pointer(sp, old.slot, pos);
+	if (rc == 0 && found)
+		rc = set_pointer(sp, old.block.pos + FORMAT_AT_NEXT,
+				 FORMAT_DEAD);
+	return rc < 0 ? rc : note(b, key, found ? old.block.pos : 0, pos);
+}
+
+int batch_delete(struct batch *b, const struct batch_key *key)
+{
+	struct space *sp = &b->engine->space;
+	struct index_place old;
+	int found, rc;
+
+	found = find(b, key, &old);
+	if (found <= 0)
+		return found ? found : -ENOENT;
+	rc = set_pointer(sp, old.slot, index_chain(old.block.head.next));
+	if (rc == 0)
+		rc = set_pointer(sp, old.block.pos + FORMAT_AT_NEXT,
+				 FORMAT_DEAD);
+	return rc < 0 ? rc : note(b, key, old.block.pos, 0);
+}
+
+int batch_touch(struct batch *b, const struct batch_key *key, int64_t timestamp)
+{
+	struct space *sp = &b->engine->space;
+	struct index_place old;
+	int found = find(b, key, &old);
+
+	if (found <= 0)
+		return found ? found : -ENOENT;
+	if (!sp->fmt.timestamps)
+		return 0;
+	return changes_set(&sp->delta, old.block.pos + FORMAT_AT_TIME,
+			   (uint64_t)timestamp, FORMAT_TIME_LEN);
+}
+
+/* A value that stands in the store already, as the source of another block.
+ * It is read from memory that does not move, in file_try, because the file may
+ * have been cut short under it. */
+struct copy_args {
+	const struct space *sp;
+	uint64_t from;
+	void *to;
+	size_t n;
+};
+
+static int copy_piece(void *arg)
+{
+	struct copy_args *c = arg;
+
+	memcpy(c->to, space_ptr(c->sp, c->from), c->n);
+	return 0;
+}
+
+struct stored_value {
+	const struct space *sp;
+	const struct chunk *chunk; /* keeps the tail's memory, or NULL */
+	uint64_t pos;
+};
+
+static int read_stored(void *arg, void *buf, size_t n, uint64_t offset)
+{
+	const struct stored_value *v = arg;
+	struct copy_args c = { v->sp, v->pos + offset, buf, n };
+
+	if (!v->chunk)
+		return file_try(copy_piece, &c);
+	memcpy(buf, v->chunk->data + (v->pos + offset - v->chunk->base), n);
+	return 0;
+}
+
+int batch_copy(struct batch *b, const struct batch_key *key,
+	       const struct block *from)
+{
+	struct space *sp = &b->engine->space;
+	struct stored_value v = { .sp = sp, .pos = block_value_pos(from) };
+	struct chunk *pin = space_pin(sp, from->pos);
+	struct batch_value value = { .len = from->head.value_len,
+				     .read = read_stored,
+				     .arg = &v };
+	int rc;
+
+	v.chunk = pin;
+	rc = batch_put(b, key, &value, from->head.timestamp);
+	chunk_put(pin);
+	return rc;
+}
+
+int batch_rename(struct batch *b, const struct batch_key *from,
+		 const struct batch_key *to)
+{
+	struct index_place old;
+	int found, rc;
+
+	found = find(b, from, &old);
+	if (found <= 0)
+		return found ? found : -ENOENT;
+	if (keyhash_equal(&from->hash, &to->hash))
+		return 0;
+	rc = batch_copy(b, to, &old.block);
+	return rc < 0 ? rc : batch_delete(b, from);
+}
+
+int batch_exchange(struct batch *b, const struct batch_key *one,
+		   const struct batch_key *two)
+{
+	struct index_place a, z;
+	int rc;
+
+	rc = find(b, one, &a);
+	if (rc > 0)
+		rc = find(b, two, &z);
+	if (rc <= 0)
+		return rc ? rc : -ENOENT;
+	if (keyhash_equal(&one->hash, &two->hash))
+		return 0;
+	rc = batch_copy(b, two, &a.block);
+	return rc < 0 ? rc : batch_copy(b, one, &z.block);
+}
+
+/* ---- telling those who follow the changes ---- */
+
+struct load_args {
+	struct engine *engine;
+	uint64_t pos;
+	struct block *ret;
+};
+
+/* The key goes to memory that no fault can take away while the tree holds its
+ * lock. */
+static int load_key(void *arg)
+{
+	struct load_args *a = arg;
+	int rc = block_at(&a->engine->space, a->pos, SPACE_WRITER, a->ret);
+
+	if (rc == 0)
+		memcpy(a->engine->key, a->ret->key, a->ret->head.key_len);
+	return rc;
+}
+
+static int tell_tree(struct engine *e, struct tree *tree,
+		     const struct batch_event *event)
+{
+	uint64_t from = event->old_pos, to = event->new_pos;
+	struct block b;
+	struct load_args a = { e, to ? to : from, &b };
+	int rc = file_try(load_key, &a);
+
+	if (rc < 0)
+		return rc;
+	if (!to)
+		return tree_remove(tree, e->key, b.head.key_len, from);
+	if (!from)
+		return tree_add(tree, e->key, b.head.key_len, to,
+				b.head.value_len == 0);
+	return tree_move(tree, e->key, b.head.key_len, from, to,
+			 b.head.value_len == 0);
+}
+
+static void tell_followers(struct batch *b)
+{
+	struct tree *tree = atomic_load(&b->engine->tree);
+
+	if (!tree)
+		return;
+	/* The change is made.  What the tree could not take, it keeps as its
+	 * own failure. */
+	for (size_t i = 0; i < b->n_events; i++)
+		(void)tell_tree(b->engine, tree, &events(b)[i]);
+}
+
+static int keep_for_scans(void *arg)
+{
+	struct batch *b = arg;
+	int rc = 0;
+
+	for (size_t i = 0; i < b->n_events && rc == 0; i++)
+		if (events(b)[i].old_pos)
+			rc = scan_keep(b->engine, events(b)[i].old_pos);
+	return rc;
+}
+
+int batch_end(struct batch *b, int rc)
+{
+	struct space *sp = &b->engine->space;
+
+	if (rc == 0)
+		rc = space_publish(sp, b->more_keys, keep_for_scans, b);
+	if (rc == 0)
+		tell_followers(b);
+	else
+		space_rollback(sp);
+	space_end(sp);
+	free(b->event);
+	return rc;
+}

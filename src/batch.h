@@ -1,0 +1,70 @@
+/* batch.h - the only write path: several changes as one.
+ *
+ *   struct batch b;
+ *   rc = batch_begin(&b, engine);
+ *   if (rc < 0) return rc;
+ *   rc = batch_put(&b, ...);               any number of operations
+ *   return batch_end(&b, rc);              commits if rc is 0, else undoes
+ *
+ * Operations see what earlier ones of the batch did; readers see all of it or
+ * nothing.  Between begin and end the engine's write lock is held.
+ *
+ * Appended blocks go to the head of their chain, which needs the fewest
+ * changes elsewhere: one for a new key, two for an overwrite.
+ */
+#ifndef BLT_BATCH_H
+#define BLT_BATCH_H
+
+#include "engine.h"
+#include "index.h"
+
+/* One key's block went from old_pos (0: was not there) to new_pos (0: is gone).
+ */
+struct batch_event {
+	uint64_t old_pos;
+	uint64_t new_pos;
+};
+
+struct batch {
+	struct engine *engine;
+	struct batch_event *event;
+	size_t n_events, room_events;
+	struct batch_event
+		first[4]; /* so that small batches allocate nothing */
+	int64_t more_keys;
+};
+
+/* A value: in memory (bytes), or read by a function. */
+struct batch_value {
+	const void *bytes;
+	uint64_t len;
+	int (*read)(void *arg, void *buf, size_t n, uint64_t offset);
+	void *arg;
+};
+
+struct batch_key {
+	const void *bytes;
+	size_t len;
+	struct keyhash hash;
+};
+
+int batch_begin(struct batch *b, struct engine *engine); /* -EROFS, -EIO */
+int batch_put(struct batch *b, const struct batch_key *key,
+	      const struct batch_value *value, int64_t timestamp);
+int batch_delete(struct batch *b, const struct batch_key *key); /* -ENOENT */
+int batch_touch(struct batch *b, const struct batch_key *key,
+		int64_t timestamp);
+int batch_rename(struct batch *b, const struct batch_key *from,
+		 const struct batch_key *to);
+int batch_exchange(struct batch *b, const struct batch_key *one,
+		   const struct batch_key *two);
+
+/* Writes the block's value, with its timestamp, as that of key: its own key to
+ * move it to the end, another to copy it. */
+int batch_copy(struct batch *b, const struct batch_key *key,
+	       const struct block *from);
+
+/* Commits where rc is 0; undoes all otherwise.  Returns the first error. */
+int batch_end(struct batch *b, int rc);
+
+#endif

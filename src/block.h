@@ -1,0 +1,53 @@
+/* block.h - data blocks: where they stand, one by position, and the walk.
+ *
+ * Every length and position comes from a file that may be damaged or hostile:
+ * a block is handed out only if all of it stands inside one data region.
+ *
+ * Threads: the caller holds the space's lock shared, or its write lock, and
+ * stands in file_try where the bytes may be in the mapping.  A block's key and
+ * value pointers are good while that holds; in the file's mapping, for as long
+ * as the file is open.
+ */
+#ifndef BLT_BLOCK_H
+#define BLT_BLOCK_H
+
+#include "space.h"
+
+struct block {
+	uint64_t pos;
+	uint64_t len;           /* head, key and value */
+	struct block_head head; /* next and timestamp as who sees them */
+	const uint8_t *key;
+	const uint8_t *value;
+};
+
+/* The block at pos.  -EUCLEAN where none can stand. */
+int block_at(const struct space *sp, uint64_t pos, enum space_who who,
+	     struct block *ret);
+
+/* The first position of data at or behind pos: pos itself, or the end of the
+ * index that stands there. */
+uint64_t block_skip_index(const struct space *sp, uint64_t pos);
+
+static inline uint64_t block_first(const struct space *sp)
+{
+	return block_skip_index(sp, sp->fmt.data_offset);
+}
+
+static inline uint64_t block_behind(const struct space *sp,
+				    const struct block *b)
+{
+	return block_skip_index(sp, b->pos + b->len);
+}
+
+/* The position of a value in the file. */
+static inline uint64_t block_value_pos(const struct block *b)
+{
+	return b->pos + b->len - b->head.value_len;
+}
+
+/* Covers len bytes at pos with dead blocks, written at once; len must be a sum
+ * of legal ones (format_dead_fits). */
+int block_cover(struct space *sp, uint64_t pos, uint64_t len);
+
+#endif

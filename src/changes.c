@@ -1,0 +1,132 @@
+#include "changes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BITS 6u
+
+void changes_release(struct changes *c)
+{
+	free(c->item);
+	free(c->slot);
+	*c = (struct changes)CHANGES_INIT;
+}
+
+static size_t home_of(const struct changes *c, uint64_t pos)
+{
+	return (size_t)(pos * UINT64_C(0x9e3779b97f4a7c15) >>
+			(64 - c->slot_bits));
+}
+
+static size_t slots(const struct changes *c)
+{
+	return c->slot ? (size_t)1 << c->slot_bits : 0;
+}
+
+/* The slot that holds pos, or the free one where it would go. */
+static size_t slot_of(const struct changes *c, uint64_t pos)
+{
+	size_t mask = slots(c) - 1, at = home_of(c, pos);
+
+	while (c->slot[at] && c->item[c->slot[at] - 1].pos != pos)
+		at = (at + 1) & mask;
+	return at;
+}
+
+void changes_clear(struct changes *c)
+{
+	/* Small sets in a table that was large once are the usual case: then
+	 * emptying slot by slot is cheaper than the whole table. */
+	if (c->n > slots(c) / 8) {
+		memset(c->slot, 0, slots(c) * sizeof(*c->slot));
+	} else {
+		/* From the last set to the first, so that no probe passes over
+		 * a slot that has been emptied already. */
+		for (size_t i = c->n; i-- > 0;)
+			c->slot[slot_of(c, c->item[i].pos)] = 0;
+	}
+	c->n = 0;
+}
+
+static int grow_slots(struct changes *c, unsigned bits)
+{
+	uint32_t *slot = calloc((size_t)1 << bits, sizeof(*slot));
+
+	if (!slot)
+		return -ENOMEM;
+	free(c->slot);
+	c->slot = slot;
+	c->slot_bits = bits;
+	for (size_t i = 0; i < c->n; i++)
+		c->slot[slot_of(c, c->item[i].pos)] = (uint32_t)(i + 1);
+	return 0;
+}
+
+int changes_reserve(struct changes *c, size_t n)
+{
+	size_t want = c->n + n;
+	unsigned bits = c->slot ? c->slot_bits : FIRST_BITS;
+
+	if (want > UINT32_MAX / 2)
+		return -ENOMEM;
+	if (want > c->room) {
+		size_t room = want > 2 * c->room ? want : 2 * c->room;
+		struct change *item = realloc(c->item, room * sizeof(*item));
+
+		if (!item)
+			return -ENOMEM;
+		c->item = item;
+		c->room = room;
+	}
+	while ((size_t)1 << bits < 2 * want)
+		bits++;
+	if (c->slot && bits == c->slot_bits)
+		return 0;
+	return grow_slots(c, bits);
+}
+
+int changes_set(struct changes *c, uint64_t pos, uint64_t value, uint32_t len)
+{
+	size_t at;
+	int rc = changes_reserve(c, 1);
+
+	if (rc < 0)
+		return rc;
+	at = slot_of(c, pos);
+	if (c->slot[at]) {
+		c->item[c->slot[at] - 1].value = value;
+		return 0;
+	}
+	c->item[c->n++] = (struct change){ pos, value, len };
+	c->slot[at] = (uint32_t)c->n;
+	return 0;
+}
+
+bool changes_find(const struct changes *c, uint64_t pos, uint64_t *ret)
+{
+	uint32_t i = c->slot[slot_of(c, pos)];
+
+	if (i)
+		*ret = c->item[i - 1].value;
+	return i != 0;
+}
+
+static int by_pos(const void *a, const void *b)
+{
+	uint64_t x = ((const struct change *)a)->pos;
+	uint64_t y = ((const struct change *)b)->pos;
+
+	return x < y ? -1 : x > y;
+}
+
+struct change *changes_sorted(const struct changes *c)
+{
+	struct change *item = malloc(c->n * sizeof(*item));
+
+	if (!item)
+		return NULL;
+	memcpy(item, c->item, c->n * sizeof(*item));
+	qsort(item, c->n, sizeof(*item), by_pos);
+	return item;
+}

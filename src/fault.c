@@ -1,0 +1,51 @@
+/* SIGBUS as an error.
+ *
+ * The handler is installed once per process, at the first file_try, and jumps
+ * back to the file_try that the faulting thread stands in.  A SIGBUS of a
+ * thread that stands in none is not ours: the action that was there before is
+ * put back, and the access, done again on return, meets it. */
+#include "file.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+
+static _Thread_local sigjmp_buf *way_back;
+static struct sigaction before;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	if (way_back)
+		siglongjmp(*way_back, 1);
+	sigaction(sig, &before, NULL);
+}
+
+static void install(void)
+{
+	struct sigaction act = { .sa_sigaction = on_sigbus,
+				 .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sigemptyset(&act.sa_mask);
+	sigaction(SIGBUS, &act, &before);
+}
+
+int file_try(int (*fn)(void *arg), void *arg)
+{
+	sigjmp_buf here;
+	int rc;
+
+	pthread_once(&once, install);
+	/* The signal mask is not saved: SA_NODEFER leaves it alone. */
+	if (sigsetjmp(here, 0)) {
+		way_back = NULL;
+		return -EIO;
+	}
+	way_back = &here;
+	rc = fn(arg);
+	way_back = NULL;
+	return rc;
+}

@@ -1,0 +1,390 @@
+/* The lock is flock(2) on the whole file, shared for readers and exclusive for
+ * writers, taken right after the open and held until the close, as booklet
+ * takes it (booklet-format section 8).  Nothing is read, truncated or written
+ * before it is held. */
+#include "file.h"
+
+#include "blt.h"
+#include "lockinfo.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Address space taken for the mapping at first; halved until it is had. */
+#define MAP_WANT ((size_t)1 << 42)
+#define MAP_SLACK ((size_t)1 << 26)
+
+struct file_map {
+	struct file_map *next;
+	void *at;
+	size_t len;
+};
+
+static ssize_t sys_pwrite(void *arg, int fd, const void *buf, size_t len,
+			  off_t pos)
+{
+	(void)arg;
+	return pwrite(fd, buf, len, pos);
+}
+
+static int sys_ftruncate(void *arg, int fd, off_t len)
+{
+	(void)arg;
+	return ftruncate(fd, len);
+}
+
+static int sys_fallocate(void *arg, int fd, int mode, off_t pos, off_t len)
+{
+	(void)arg;
+	return fallocate(fd, mode, pos, len);
+}
+
+static int sys_fdatasync(void *arg, int fd)
+{
+	(void)arg;
+	return fdatasync(fd);
+}
+
+static int sys_fstat(void *arg, int fd, struct stat *st)
+{
+	(void)arg;
+	return fstat(fd, st);
+}
+
+static void *sys_mmap(void *arg, size_t len, int fd)
+{
+	(void)arg;
+	return mmap(NULL, len, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+}
+
+const struct file_ops file_system_ops = {
+	.pwrite = sys_pwrite,
+	.ftruncate = sys_ftruncate,
+	.fallocate = sys_fallocate,
+	.fdatasync = sys_fdatasync,
+	.fstat = sys_fstat,
+	.mmap = sys_mmap,
+};
+
+static int fail_open(struct blt_error *err, const char *path, int code,
+		     bool write)
+{
+	const char *hint = "";
+
+	if (code == -ENOENT)
+		hint = "; make a store with \"blt create\" (or mount with -o "
+		       "create)";
+	else if (code == -EACCES && write)
+		hint = "; it must be readable and writable to you (or open it "
+		       "read-only, -o ro)";
+	else if (code == -EACCES)
+		hint = "; it must be readable to you";
+	else if (code == -EROFS)
+		hint = "; open it read-only (-o ro)";
+	if (err)
+		snprintf(err->text, sizeof(err->text), "%s: cannot open: %s%s",
+			 path, strerror(-code), hint);
+	return code;
+}
+
+static int fail_kind(struct blt_error *err, const char *path, mode_t mode)
+{
+	bool dir = S_ISDIR(mode);
+
+	if (err)
+		snprintf(err->text, sizeof(err->text),
+			 "%s: is %s, not a file; give the path of a store file",
+			 path,
+			 dir            ? "a directory" :
+			 S_ISFIFO(mode) ? "a fifo" :
+			 S_ISSOCK(mode) ? "a socket" :
+					  "a device");
+	return dir ? -EISDIR : -EINVAL;
+}
+
+static int fail_locked(struct blt_error *err, const struct file *f,
+		       const char *path, int timeout_ms)
+{
+	char holder[128];
+
+	lockinfo_holder(f->dev, f->ino, holder, sizeof(holder));
+	if (err)
+		snprintf(err->text, sizeof(err->text),
+			 "%s: is in use by %s (waited %d.%d s for its lock); "
+			 "close or unmount it there, or wait longer",
+			 path, holder, timeout_ms / 1000,
+			 timeout_ms % 1000 / 100);
+	return -EWOULDBLOCK;
+}
+
+/* flock has no time limit of its own, so a limited wait asks again and again,
+ * at growing distances. */
+static int lock_wait(int fd, int op, int timeout_ms)
+{
+	int64_t deadline = now_us() + (int64_t)timeout_ms * 1000;
+	long pause_us = 1000;
+
+	if (timeout_ms < 0) {
+		while (flock(fd, op) < 0)
+			if (errno != EINTR)
+				return -errno;
+		return 0;
+	}
+	while (flock(fd, op | LOCK_NB) < 0) {
+		struct timespec ts = { .tv_nsec = pause_us * 1000 };
+
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (now_us() >= deadline)
+			return -EWOULDBLOCK;
+		nanosleep(&ts, NULL);
+		if (pause_us < 50000)
+			pause_us *= 2;
+	}
+	return 0;
+}
+
+/* True where path still names the file that fd is. */
+static bool still_named(const struct file *f, const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_dev == f->dev &&
+	       st.st_ino == f->ino;
+}
+
+static int open_once(struct file *f, const char *path,
+		     const struct file_how *how, struct blt_error *err)
+{
+	int flags = (how->write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY |
+		    O_NONBLOCK;
+	struct stat st;
+	int rc;
+
+	f->made = false;
+	f->fd = open(path, flags);
+	if (f->fd < 0 && errno == ENOENT && how->create) {
+		f->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+		f->made = f->fd >= 0;
+		if (f->fd < 0 && errno == EEXIST)
+			f->fd = open(path, flags);
+	}
+	if (f->fd < 0) {
+		rc = -errno;
+		if (rc == -EISDIR)
+			return fail_kind(err, path, S_IFDIR);
+		if (rc == -ENXIO)
+			return fail_kind(err, path, S_IFIFO);
+		return fail_open(err, path, rc, how->write);
+	}
+	if (fstat(f->fd, &st) < 0) {
+		rc = fail_open(err, path, -errno, how->write);
+		goto out_close;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		rc = fail_kind(err, path, st.st_mode);
+		goto out_close;
+	}
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	rc = lock_wait(f->fd, how->write ? LOCK_EX : LOCK_SH,
+		       how->lock_timeout_ms);
+	if (rc == 0)
+		return 0;
+	if (rc == -EWOULDBLOCK)
+		rc = fail_locked(err, f, path, how->lock_timeout_ms);
+	else
+		rc = fail_open(err, path, rc, how->write);
+out_close:
+	close(f->fd);
+	return rc;
+}
+
+int file_adopt(struct file *f, int fd, bool writable,
+	       const struct file_ops *ops)
+{
+	struct file nf = { .ops = *ops, .fd = fd, .writable = writable };
+	struct stat st;
+	int rc;
+
+	rc = file_stat(&nf, &st);
+	if (rc < 0)
+		return rc;
+	nf.dev = st.st_dev;
+	nf.ino = st.st_ino;
+	rc = file_map_to(&nf, (uint64_t)st.st_size);
+	if (rc < 0)
+		return rc;
+	*f = nf;
+	return 0;
+}
+
+int file_open(struct file *f, const char *path, const struct file_how *how,
+	      const struct file_ops *ops, struct blt_error *err)
+{
+	struct file nf = { .ops = *ops };
+	bool made;
+	int rc;
+
+	/* Whoever held the lock may have put another file in this one's place
+	 * meanwhile: then what is locked now is nobody's store any more. */
+	for (;;) {
+		rc = open_once(&nf, path, how, err);
+		if (rc < 0)
+			return rc;
+		if (still_named(&nf, path))
+			break;
+		close(nf.fd);
+	}
+	made = nf.made;
+	rc = file_adopt(&nf, nf.fd, how->write, ops);
+	if (rc < 0) {
+		close(nf.fd);
+		return fail_open(err, path, rc, how->write);
+	}
+	nf.made = made;
+	nf.path = strdup(path);
+	if (!nf.path) {
+		file_close(&nf);
+		return fail_open(err, path, -ENOMEM, how->write);
+	}
+	*f = nf;
+	return 0;
+}
+
+void file_close(struct file *f)
+{
+	struct file_map *m;
+
+	while ((m = f->old_maps)) {
+		f->old_maps = m->next;
+		munmap(m->at, m->len);
+		free(m);
+	}
+	if (f->map)
+		munmap((void *)(uintptr_t)f->map, f->map_len);
+	f->map = NULL;
+	close(f->fd);
+	free(f->path);
+	f->path = NULL;
+}
+
+int file_stat(struct file *f, struct stat *ret)
+{
+	return f->ops.fstat(f->ops.arg, f->fd, ret) < 0 ? -errno : 0;
+}
+
+int file_size(struct file *f, uint64_t *ret)
+{
+	struct stat st;
+	int rc = file_stat(f, &st);
+
+	if (rc == 0)
+		*ret = (uint64_t)st.st_size;
+	return rc;
+}
+
+int file_write(struct file *f, const void *buf, size_t len, uint64_t pos)
+{
+	const char *p = buf;
+
+	while (len) {
+		ssize_t n =
+			f->ops.pwrite(f->ops.arg, f->fd, p, len, (off_t)pos);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		p += n;
+		pos += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int file_resize(struct file *f, uint64_t size)
+{
+	while (f->ops.ftruncate(f->ops.arg, f->fd, (off_t)size) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+int file_sync(struct file *f)
+{
+	return f->ops.fdatasync(f->ops.arg, f->fd) < 0 ? -errno : 0;
+}
+
+int file_sync_name(struct file *f)
+{
+	const char *slash = strrchr(f->path, '/');
+	char *dir = slash ? strndup(f->path, (size_t)(slash - f->path) + 1) :
+			    strdup(".");
+	int fd, rc;
+
+	if (!dir)
+		return -ENOMEM;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	/* A directory that may be entered but not read cannot be synced; the
+	 * name will be durable when the system gets to it. */
+	if (fd < 0)
+		return errno == EACCES ? 0 : -errno;
+	rc = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
+int file_reserve(struct file *f, uint64_t pos, uint64_t len)
+{
+	while (f->ops.fallocate(f->ops.arg, f->fd, FALLOC_FL_KEEP_SIZE,
+				(off_t)pos, (off_t)len) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+int file_map_to(struct file *f, uint64_t size)
+{
+	size_t least = (size_t)size + MAP_SLACK, want = MAP_WANT;
+	struct file_map *old = NULL;
+	void *at;
+
+	if (size <= f->map_len && f->map)
+		return 0;
+	if (f->map) {
+		old = malloc(sizeof(*old));
+		if (!old)
+			return -ENOMEM;
+		*old = (struct file_map){ f->old_maps,
+					  (void *)(uintptr_t)f->map,
+					  f->map_len };
+	}
+	if (want < least)
+		want = 2 * least;
+	while ((at = f->ops.mmap(f->ops.arg, want, f->fd)) == MAP_FAILED) {
+		if (want / 2 < least) {
+			int rc = -errno;
+
+			free(old);
+			return rc;
+		}
+		want /= 2;
+	}
+	if (old)
+		f->old_maps = old;
+	f->map = at;
+	f->map_len = want;
+	return 0;
+}

@@ -1,0 +1,45 @@
+#include "index.h"
+
+#include <errno.h>
+
+uint64_t index_bucket(const struct space *sp, const struct keyhash *hash)
+{
+	uint32_t b = keyhash_bucket(hash, sp->fmt.n_buckets);
+
+	if (sp->next.offset && b < sp->next.moved)
+		return sp->next.offset + format_index_len(keyhash_bucket(
+						 hash, sp->next.n_buckets));
+	return sp->fmt.index_offset + format_index_len(b);
+}
+
+int index_find(const struct space *sp, const struct keyhash *hash,
+	       enum space_who who, struct index_place *ret)
+{
+	struct index_place p = { .slot = index_bucket(sp, hash) };
+	const uint64_t bucket = p.slot;
+	uint64_t at = space_field(sp, bucket, FORMAT_POS_LEN, who);
+	uint64_t steps = 0, landmark = 0, power = 1;
+
+	while (at > FORMAT_LAST) {
+		int rc = block_at(sp, at, who, &p.block);
+
+		if (rc < 0)
+			return rc;
+		if (keyhash_equal(&p.block.head.hash, hash)) {
+			*ret = p;
+			return 1;
+		}
+		/* A chain that comes back to a block never ends (Brent's
+		 * algorithm finds it). */
+		if (at == landmark)
+			return -EUCLEAN;
+		if (++steps == power) {
+			landmark = at;
+			power *= 2;
+		}
+		p.slot = at + FORMAT_AT_NEXT;
+		at = p.block.head.next;
+	}
+	ret->slot = bucket;
+	return 0;
+}

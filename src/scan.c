@@ -1,0 +1,99 @@
+#include "scan.h"
+
+#include <errno.h>
+
+/* Blocks looked at under one hold of the lock: dead stretches may be long, and
+ * a writer waits. */
+#define STRIDE 256
+
+void scan_start(struct scan *s, struct engine *engine, bool dead_too)
+{
+	struct space *sp = &engine->space;
+
+	*s = (struct scan){ .engine = engine, .dead_too = dead_too };
+	pthread_rwlock_wrlock(&sp->lock);
+	s->pos = block_first(sp);
+	s->end = sp->end;
+	s->next = engine->scans;
+	engine->scans = s;
+	pthread_rwlock_unlock(&sp->lock);
+}
+
+void scan_end(struct scan *s)
+{
+	struct space *sp = &s->engine->space;
+
+	pthread_rwlock_wrlock(&sp->lock);
+	for (struct scan **at = &s->engine->scans; *at; at = &(*at)->next)
+		if (*at == s) {
+			*at = s->next;
+			break;
+		}
+	pthread_rwlock_unlock(&sp->lock);
+	chunk_put(s->pin);
+	changes_release(&s->kept);
+}
+
+int scan_keep(struct engine *engine, uint64_t pos)
+{
+	int rc = 0;
+
+	for (struct scan *s = engine->scans; s && rc == 0; s = s->next)
+		if (pos >= s->pos && pos < s->end)
+			rc = changes_set(&s->kept, pos, 1, 1);
+	return rc;
+}
+
+struct stride {
+	struct scan *s;
+	struct block *ret;
+};
+
+static bool wanted(const struct scan *s, struct block *b)
+{
+	uint64_t one;
+
+	if (b->head.next == FORMAT_DEAD && changes_get(&s->kept, b->pos, &one))
+		b->head.next = FORMAT_LAST;
+	return b->head.next != FORMAT_DEAD || s->dead_too;
+}
+
+/* 1: a block; 0: the end; -EAGAIN: not yet either. */
+static int run_stride(void *arg)
+{
+	struct stride *w = arg;
+	struct scan *s = w->s;
+	struct space *sp = &s->engine->space;
+
+	for (int i = 0; i < STRIDE; i++) {
+		int rc;
+
+		if (s->pos >= s->end)
+			return 0;
+		rc = block_at(sp, s->pos, SPACE_READER, w->ret);
+		if (rc < 0)
+			return rc;
+		s->pos = block_behind(sp, w->ret);
+		if (wanted(s, w->ret))
+			return 1;
+	}
+	return -EAGAIN;
+}
+
+int scan_next(struct scan *s, struct block *ret)
+{
+	struct space *sp = &s->engine->space;
+	struct stride w = { s, ret };
+	int rc;
+
+	do {
+		pthread_rwlock_rdlock(&sp->lock);
+		chunk_put(s->pin);
+		s->pin = NULL;
+		rc = file_try(run_stride, &w);
+		if (rc == 1)
+			s->pin = space_pin(sp, ret->pos);
+		pthread_rwlock_unlock(&sp->lock);
+	} while (rc == -EAGAIN);
+	return rc;
+}

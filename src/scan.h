@@ -1,0 +1,49 @@
+/* scan.h - a walk over the blocks, beside writers.
+ *
+ * A scan meets the blocks that were there at its start, in their order.  A
+ * block that a later commit kills before the scan has come to it is met all
+ * the same: its key may live on behind the scan's end, where it would not be
+ * met.  So each key that lives throughout is met exactly once.
+ *
+ *   struct scan s;
+ *   scan_start(&s, engine);
+ *   while ((rc = scan_next(&s, &block)) > 0)
+ *           ...
+ *   scan_end(&s);
+ *
+ * Memory: 16 bytes or so for each block in front of the scan that is
+ * overwritten or deleted while it runs.
+ *
+ * Threads: one scan belongs to one thread at a time; scans run beside each
+ * other and beside writers.
+ */
+#ifndef BLT_SCAN_H
+#define BLT_SCAN_H
+
+#include "block.h"
+#include "engine.h"
+
+struct scan {
+	struct engine *engine;
+	struct scan *next; /* under space.lock, as all below */
+	uint64_t pos;
+	uint64_t end;
+	struct changes kept; /* blocks ahead that have died: pos -> 1 */
+	struct chunk *pin;   /* holds the block that was met last */
+	bool dead_too;
+};
+
+/* dead_too: dead blocks are met as well, with head.next FORMAT_DEAD.  What has
+ * died during the scan always comes with FORMAT_LAST. */
+void scan_start(struct scan *s, struct engine *engine, bool dead_too);
+
+/* 1 and a block, whose key and value are good until the next call (touching
+ * them needs file_try, where somebody may cut the file short); 0: the end. */
+int scan_next(struct scan *s, struct block *ret);
+
+void scan_end(struct scan *s);
+
+/* Told by the writer, under space.lock: the block at pos dies now. */
+int scan_keep(struct engine *engine, uint64_t pos);
+
+#endif

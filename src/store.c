@@ -1,0 +1,433 @@
+/* Opening, closing, and facts. */
+#include "store.h"
+
+#include "reindex.h"
+#include "scan.h"
+#include "serial.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+__attribute__((format(printf, 3, 4))) static int
+fail(struct blt_error *err, int code, const char *fmt, ...)
+{
+	va_list args;
+
+	if (err) {
+		va_start(args, fmt);
+		vsnprintf(err->text, sizeof(err->text), fmt, args);
+		va_end(args);
+	}
+	return code;
+}
+
+/* ---- making a store ---- */
+
+static int check_new(const struct blt_create_options *c, const char *path,
+		     struct blt_error *err)
+{
+	if (c->value_len && c->value_serializer)
+		return fail(err, -EINVAL,
+			    "%s: a store with values of a fixed length has no "
+			    "value serializer; give one of the two",
+			    path);
+	if (!serial_name(c->key_serializer) && c->key_serializer)
+		return fail(err, -EINVAL,
+			    "%s: %u is no serializer code; booklet's are 1 to "
+			    "32",
+			    path, c->key_serializer);
+	if (!serial_name(c->value_serializer) && c->value_serializer)
+		return fail(err, -EINVAL,
+			    "%s: %u is no serializer code; booklet's are 1 to "
+			    "32",
+			    path, c->value_serializer);
+	return 0;
+}
+
+static void new_format(const struct blt_create_options *c, struct format *f)
+{
+	*f = (struct format){
+		.fixed = c->value_len != 0,
+		.value_len = c->value_len,
+		.timestamps = !c->value_len && !c->no_timestamps,
+		.n_buckets =
+			c->n_buckets ? c->n_buckets : FORMAT_DEFAULT_BUCKETS,
+		.key_serializer = c->key_serializer ?
+					  c->key_serializer :
+					  (unsigned)serial_code("str"),
+		.value_serializer = c->value_serializer,
+		.created = now_us(),
+	};
+	if (!f->fixed && !f->value_serializer)
+		f->value_serializer = (unsigned)serial_code("bytes");
+	if (getrandom(f->uuid, sizeof(f->uuid), 0) < 0)
+		put_le(f->uuid, (uint64_t)f->created, 8);
+	/* A random uuid as RFC 4122 marks it. */
+	f->uuid[6] = (uint8_t)((f->uuid[6] & 0x0f) | 0x40);
+	f->uuid[8] = (uint8_t)((f->uuid[8] & 0x3f) | 0x80);
+	format_make(f);
+}
+
+static int write_new(struct file *file, const struct format *f)
+{
+	const size_t piece = 8192;
+	uint8_t *entries = malloc(piece * FORMAT_POS_LEN);
+	uint64_t left = f->n_buckets, pos = FORMAT_HEADER_LEN;
+	int rc;
+
+	if (!entries)
+		return -ENOMEM;
+	for (size_t i = 0; i < piece; i++)
+		put_le(entries + i * FORMAT_POS_LEN, FORMAT_LAST,
+		       FORMAT_POS_LEN);
+	/* The header comes last: without it the file is no store. */
+	rc = file_resize(file, 0);
+	while (rc == 0 && left) {
+		size_t n = (size_t)min_u64(left, piece);
+
+		rc = file_write(file, entries, n * FORMAT_POS_LEN, pos);
+		pos += n * FORMAT_POS_LEN;
+		left -= n;
+	}
+	if (rc == 0)
+		rc = file_sync(file);
+	if (rc == 0)
+		rc = file_write(file, f->raw, FORMAT_HEADER_LEN, 0);
+	if (rc == 0)
+		rc = file_sync(file);
+	if (rc == 0)
+		rc = file_map_to(file, pos);
+	free(entries);
+	return rc;
+}
+
+static int make_store(struct file *file, const struct blt_create_options *c,
+		      const char *path, struct blt_error *err)
+{
+	struct format f;
+	int rc;
+
+	rc = check_new(c, path, err);
+	if (rc == 0) {
+		new_format(c, &f);
+		rc = write_new(file, &f);
+		if (rc < 0)
+			fail(err, rc, "%s: cannot make the store: %s", path,
+			     strerror(-rc));
+	}
+	if (rc == 0 && file->made)
+		rc = file_sync_name(file);
+	if (rc < 0 && file->made)
+		unlink(path);
+	return rc;
+}
+
+/* ---- opening ---- */
+
+struct header_bytes {
+	const struct file *file;
+	uint8_t raw[FORMAT_HEADER_LEN];
+};
+
+static int copy_header(void *arg)
+{
+	struct header_bytes *h = arg;
+
+	memcpy(h->raw, file_ptr(h->file, 0), FORMAT_HEADER_LEN);
+	return 0;
+}
+
+static int load_header(struct file *file, uint64_t size, const char *path,
+		       struct format *ret, struct blt_error *err)
+{
+	struct header_bytes header = { .file = file };
+	enum format_fault fault;
+	int rc;
+
+	if (size < FORMAT_HEADER_LEN)
+		return fail(err, -EUCLEAN,
+			    "%s: is no booklet file: %llu bytes long, and the "
+			    "header alone has %d; was it cut short?",
+			    path, (unsigned long long)size, FORMAT_HEADER_LEN);
+	rc = file_try(copy_header, &header);
+	if (rc < 0)
+		return fail(err, rc, "%s: cannot read the header: %s", path,
+			    strerror(-rc));
+	fault = format_decode(header.raw, size, ret);
+	if (fault == FORMAT_TOO_OLD)
+		return fail(err, -EPROTONOSUPPORT, "%s: %s", path,
+			    format_fault_text(fault));
+	if (fault != FORMAT_OK)
+		return fail(err, -EUCLEAN, "%s: %s", path,
+			    format_fault_text(fault));
+	if (ret->version > FORMAT_VERSION && file->writable)
+		return fail(err, -EPROTONOSUPPORT,
+			    "%s: has version %u, and versions above %u are "
+			    "not written; open it read-only (-o ro)",
+			    path, ret->version, FORMAT_VERSION);
+	return 0;
+}
+
+/* The count of a store whose last writer did not close it comes from a walk,
+ * which also tells whether its last block is whole: a writer must not append
+ * behind half a block. */
+static int recount(struct blt *store, const char *path, struct blt_error *err)
+{
+	struct blt_census census;
+	int rc;
+
+	store->was_open = true;
+	store->engine.space.n_keys = 0;
+	rc = blt_count(store, &census);
+	if (rc == 0)
+		store->engine.space.n_keys = census.keys;
+	else if (store->engine.space.file.writable)
+		return fail(err, rc,
+			    "%s: was not closed by its last writer, and its "
+			    "data is damaged: %s; open it read-only to read "
+			    "what is there",
+			    path, strerror(-rc));
+	return 0;
+}
+
+/* Takes the file over: on an error it is closed. */
+static int open_in_file(struct file *file, const char *path, struct blt **ret,
+			struct blt_error *err)
+{
+	struct blt *store = calloc(1, sizeof(*store));
+	struct format f;
+	uint64_t size;
+	int rc;
+
+	rc = store ? file_size(file, &size) : -ENOMEM;
+	if (rc < 0) {
+		fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
+		goto out_file;
+	}
+	rc = load_header(file, size, path, &f, err);
+	if (rc < 0)
+		goto out_file;
+	rc = space_init(&store->engine.space, file, &f, size);
+	if (rc < 0) {
+		fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
+		goto out_file;
+	}
+	if (f.n_keys == FORMAT_N_KEYS_OPEN)
+		rc = recount(store, path, err);
+	if (rc == 0) {
+		*ret = store;
+		return 0;
+	}
+	space_release(&store->engine.space);
+	free(store);
+	return rc;
+
+out_file:
+	file_close(file);
+	free(store);
+	return rc;
+}
+
+int store_adopt(int fd, bool write, const struct file_ops *ops,
+		struct blt **ret, struct blt_error *err)
+{
+	struct file file;
+	int rc = file_adopt(&file, fd, write, ops);
+
+	if (rc < 0) {
+		close(fd);
+		return fail(err, rc, "memory file: %s", strerror(-rc));
+	}
+	return open_in_file(&file, "memory file", ret, err);
+}
+
+int store_open(const char *path, const struct blt_open_options *opts,
+	       const struct file_ops *ops, struct blt **ret,
+	       struct blt_error *err)
+{
+	static const struct blt_open_options plain = { .mode = BLT_READ };
+	struct file_how how;
+	struct file file;
+	uint64_t size;
+	int rc;
+
+	if (!opts)
+		opts = &plain;
+	how = (struct file_how){ .write = opts->mode != BLT_READ,
+				 .create = opts->mode == BLT_CREATE ||
+					   opts->mode == BLT_TRUNCATE,
+				 .lock_timeout_ms = opts->lock_timeout_ms };
+	rc = file_open(&file, path, &how, ops, err);
+	if (rc < 0)
+		return rc;
+	rc = file_size(&file, &size);
+	if (rc == 0 && (opts->mode == BLT_TRUNCATE ||
+			(opts->mode == BLT_CREATE && size == 0)))
+		rc = make_store(&file, &opts->create, path, err);
+	if (rc < 0) {
+		file_close(&file);
+		return rc;
+	}
+	return open_in_file(&file, path, ret, err);
+}
+
+int blt_open(const char *path, const struct blt_open_options *opts,
+	     struct blt **ret, struct blt_error *err)
+{
+	return store_open(path, opts, &file_system_ops, ret, err);
+}
+
+int blt_close(struct blt *store)
+{
+	struct space *sp;
+	int rc = 0;
+
+	if (!store)
+		return 0;
+	sp = &store->engine.space;
+	store_tree_end(store);
+	if (sp->file.writable) {
+		rc = space_begin(sp);
+		if (rc == 0) {
+			rc = space_clean(sp);
+			space_end(sp);
+		}
+	}
+	space_release(sp);
+	free(store);
+	return rc;
+}
+
+/* ---- facts ---- */
+
+const char *blt_path(const struct blt *store)
+{
+	return store->engine.space.file.path;
+}
+
+int blt_fd(const struct blt *store)
+{
+	return store->engine.space.file.fd;
+}
+
+static int64_t file_mtime(struct space *sp)
+{
+	struct stat st;
+
+	if (file_stat(&sp->file, &st) < 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+}
+
+void blt_get_info(struct blt *store, struct blt_info *ret)
+{
+	struct space *sp = &store->engine.space;
+	const struct format *f = &sp->fmt;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	*ret = (struct blt_info){
+		.version = f->version,
+		.writable = sp->file.writable,
+		.has_timestamps = f->timestamps,
+		.was_open = store->was_open,
+		.key_serializer = f->key_serializer,
+		.value_serializer = f->value_serializer,
+		.value_len = f->value_len,
+		.n_buckets = f->n_buckets,
+		.n_keys = sp->n_keys,
+		.index_offset = f->index_offset,
+		.data_offset = f->data_offset,
+		.file_size = sp->end,
+		.created = f->created,
+		.modified = sp->changed,
+	};
+	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
+	pthread_rwlock_unlock(&sp->lock);
+	if (!ret->modified)
+		ret->modified = file_mtime(sp);
+}
+
+int blt_count(struct blt *store, struct blt_census *ret)
+{
+	const struct format *f = &store->engine.space.fmt;
+	struct blt_census c = { 0 };
+	struct block b;
+	struct scan scan;
+	int rc;
+
+	scan_start(&scan, &store->engine, true);
+	while ((rc = scan_next(&scan, &b)) > 0) {
+		if (b.head.next == FORMAT_DEAD) {
+			c.dead_blocks++;
+			c.dead_bytes += b.len;
+			continue;
+		}
+		c.live_bytes += b.len;
+		if (format_hidden(f, &b.head.hash))
+			continue;
+		c.keys++;
+		c.value_bytes += b.head.value_len;
+	}
+	scan_end(&scan);
+	if (rc == 0)
+		*ret = c;
+	return rc;
+}
+
+int blt_serializer_code(const char *name)
+{
+	return serial_code(name);
+}
+
+const char *blt_serializer_name(unsigned code)
+{
+	return serial_name(code);
+}
+
+bool blt_takes_empty(const struct blt *store)
+{
+	const struct format *f = &store->engine.space.fmt;
+
+	return !f->fixed && serial_takes_empty(f->value_serializer);
+}
+
+/* ---- growth ---- */
+
+void store_grow(struct blt *store)
+{
+	struct space *sp = &store->engine.space;
+	uint64_t n_keys;
+	uint32_t n_buckets, more;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	n_keys = sp->n_keys;
+	n_buckets = sp->fmt.n_buckets;
+	pthread_rwlock_unlock(&sp->lock);
+	if (n_keys <= n_buckets || n_keys < atomic_load(&store->grow_at))
+		return;
+	more = format_next_buckets(n_buckets);
+	/* Growth makes the store faster, it is not needed for any promise:
+	 * where there is no room for it now, it is tried again later. */
+	if (!more || reindex(&store->engine, more) < 0)
+		atomic_store(&store->grow_at, n_keys + n_keys / 4 + 1);
+}
+
+int blt_reindex(struct blt *store, uint32_t n_buckets)
+{
+	struct space *sp = &store->engine.space;
+
+	if (!sp->file.writable)
+		return -EROFS;
+	if (!n_buckets) {
+		pthread_rwlock_rdlock(&sp->lock);
+		n_buckets = format_next_buckets(sp->fmt.n_buckets);
+		pthread_rwlock_unlock(&sp->lock);
+	}
+	return n_buckets ? reindex(&store->engine, n_buckets) : 0;
+}

@@ -1,0 +1,61 @@
+/* store.h - an open store, and what the library's upper modules may ask of it
+ * beyond blt.h.
+ *
+ * store.c opens, closes and states facts; store_read.c, store_write.c and
+ * store_walk.c are the rest of the public face.
+ */
+#ifndef BLT_STORE_H
+#define BLT_STORE_H
+
+#include "batch.h"
+#include "blt.h"
+#include "engine.h"
+
+struct blt {
+	struct engine engine;
+	bool was_open;
+	_Atomic uint64_t grow_at; /* n_keys at which to try growth again */
+	pthread_t walker;         /* fills the tree; under space.write */
+	bool walking;
+	atomic_bool stop_walk;
+};
+
+/* As blt_open, with another table of system calls. */
+int store_open(const char *path, const struct blt_open_options *opts,
+	       const struct file_ops *ops, struct blt **ret,
+	       struct blt_error *err);
+
+/* A store in an open descriptor without a lock (memory files in tests and
+ * fuzzers).  The descriptor is closed with the store, or here on an error. */
+int store_adopt(int fd, bool write, const struct file_ops *ops,
+		struct blt **ret, struct blt_error *err);
+
+/* 0 and a key of the store, or -EINVAL, -ENAMETOOLONG: bytes that would not
+ * load as a key, or a hidden entry's. */
+int store_key(struct blt *store, const void *key, size_t len,
+	      struct batch_key *ret);
+
+/* The time that a put or touch is to write: -EINVAL where none can. */
+int store_time(const struct blt *store, int64_t timestamp, int64_t *ret);
+
+/* The index grows where n_keys has passed n_buckets.  Called after commits. */
+void store_grow(struct blt *store);
+
+/* The store's directory tree, made at the first call (whose flat counts for
+ * the store's life), with the walk that fills it under way in a thread of its
+ * own.  Borrowed; lives as long as the store.  Any thread. */
+int store_tree(struct blt *store, bool flat, struct tree **ret);
+
+/* Ends the walk and frees the tree; for blt_close. */
+void store_tree_end(struct blt *store);
+
+/* Length and timestamp of the block at a position that the tree gave within
+ * the running tree_list callback, or that belongs to a key that is not changed
+ * meanwhile.  -EUCLEAN where no block can stand there. */
+int store_stat_at(struct blt *store, uint64_t pos, struct blt_stat *ret);
+
+/* The key whose hash is *h, malloc'd; -ENOENT. */
+int store_find_hash(struct blt *store, const struct keyhash *h,
+		    uint8_t **ret_key, size_t *ret_len);
+
+#endif

@@ -1,0 +1,213 @@
+/* Walking: the public iterator, and the thread that fills the tree. */
+#include "store.h"
+
+#include "scan.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct blt_iter {
+	struct scan scan;
+};
+
+int blt_iter_new(struct blt *store, struct blt_iter **ret)
+{
+	struct blt_iter *it = malloc(sizeof(*it));
+
+	if (!it)
+		return -ENOMEM;
+	scan_start(&it->scan, &store->engine, false);
+	*ret = it;
+	return 0;
+}
+
+int blt_iter_next(struct blt_iter *it, struct blt_item *ret)
+{
+	const struct format *f = &it->scan.engine->space.fmt;
+	struct block b;
+	int rc;
+
+	do {
+		rc = scan_next(&it->scan, &b);
+		if (rc <= 0)
+			return rc;
+	} while (format_hidden(f, &b.head.hash));
+	*ret = (struct blt_item){
+		.key = b.key,
+		.value = b.value,
+		.key_len = b.head.key_len,
+		.value_len = b.head.value_len,
+		.timestamp = b.head.timestamp,
+		.value_offset = block_value_pos(&b),
+	};
+	return 1;
+}
+
+void blt_iter_free(struct blt_iter *it)
+{
+	if (!it)
+		return;
+	scan_end(&it->scan);
+	free(it);
+}
+
+/* ---- the tree ---- */
+
+struct load {
+	struct space *sp;
+	uint64_t pos;
+	struct block block;
+	uint8_t *key;
+};
+
+static int load_key(void *arg)
+{
+	struct load *l = arg;
+	int rc = block_at(l->sp, l->pos, SPACE_READER, &l->block);
+
+	if (rc == 0 && l->key)
+		memcpy(l->key, l->block.key, l->block.head.key_len);
+	return rc;
+}
+
+static int load(struct load *l)
+{
+	int rc;
+
+	pthread_rwlock_rdlock(&l->sp->lock);
+	rc = file_try(load_key, l);
+	pthread_rwlock_unlock(&l->sp->lock);
+	return rc;
+}
+
+static int read_key(void *arg, uint64_t pos, const uint8_t **ret_key,
+		    size_t *ret_len, struct keyhash *ret_hash)
+{
+	static _Thread_local uint8_t key[FORMAT_KEY_MAX];
+	struct blt *store = arg;
+	struct load l = { .sp = &store->engine.space, .pos = pos, .key = key };
+	int rc = load(&l);
+
+	if (rc < 0)
+		return rc;
+	*ret_key = key;
+	*ret_len = l.block.head.key_len;
+	*ret_hash = l.block.head.hash;
+	return 0;
+}
+
+int store_stat_at(struct blt *store, uint64_t pos, struct blt_stat *ret)
+{
+	struct load l = { .sp = &store->engine.space, .pos = pos };
+	int rc = load(&l);
+
+	if (rc == 0)
+		*ret = (struct blt_stat){ l.block.head.value_len,
+					  l.block.head.timestamp };
+	return rc;
+}
+
+/* Blocks met under one hold of the write lock. */
+#define WALK_STRIDE 256
+
+struct walk {
+	struct engine *engine;
+	struct tree *tree;
+	uint64_t pos, end;
+	struct block block;
+};
+
+static int walk_block(void *arg)
+{
+	struct walk *w = arg;
+	struct space *sp = &w->engine->space;
+	int rc = block_at(sp, w->pos, SPACE_READER, &w->block);
+
+	if (rc < 0)
+		return rc;
+	w->pos = block_behind(sp, &w->block);
+	if (w->block.head.next == FORMAT_DEAD ||
+	    format_hidden(&sp->fmt, &w->block.head.hash))
+		return 0;
+	memcpy(w->engine->key, w->block.key, w->block.head.key_len);
+	return 1;
+}
+
+/* Whether a block is alive and what the tree is told of it must not come apart:
+ * so the writer is kept out, but only for a few blocks at a time. */
+static int walk_stride(struct walk *w)
+{
+	int rc = 0;
+
+	for (int i = 0; i < WALK_STRIDE && rc >= 0 && w->pos < w->end; i++) {
+		rc = file_try(walk_block, w);
+		if (rc > 0)
+			rc = tree_add(w->tree, w->engine->key,
+				      w->block.head.key_len, w->block.pos,
+				      w->block.head.value_len == 0);
+	}
+	return rc;
+}
+
+static void *walk_blocks(void *arg)
+{
+	struct blt *store = arg;
+	struct space *sp = &store->engine.space;
+	struct walk w = { .engine = &store->engine,
+			  .tree = atomic_load(&store->engine.tree) };
+	int rc = 0;
+
+	pthread_mutex_lock(&sp->write);
+	store->engine.walking = true;
+	w.pos = block_first(sp);
+	w.end = sp->end;
+	while (rc == 0 && w.pos < w.end && !atomic_load(&store->stop_walk)) {
+		rc = walk_stride(&w);
+		pthread_mutex_unlock(&sp->write);
+		while (atomic_load(&store->engine.waiting))
+			sched_yield();
+		pthread_mutex_lock(&sp->write);
+	}
+	store->engine.walking = false;
+	pthread_mutex_unlock(&sp->write);
+	tree_complete(w.tree, rc < 0 ? rc : 0);
+	return NULL;
+}
+
+int store_tree(struct blt *store, bool flat, struct tree **ret)
+{
+	struct tree_source source = { .read_key = read_key, .arg = store };
+	struct space *sp = &store->engine.space;
+	struct tree *tree;
+	int rc = 0;
+
+	pthread_mutex_lock(&sp->write);
+	tree = atomic_load(&store->engine.tree);
+	if (!tree)
+		rc = tree_new(&source, flat, &tree);
+	if (rc == 0 && !store->walking) {
+		atomic_store(&store->engine.tree, tree);
+		rc = -pthread_create(&store->walker, NULL, walk_blocks, store);
+		store->walking = rc == 0;
+		if (rc < 0) {
+			atomic_store(&store->engine.tree, NULL);
+			tree_free(tree);
+		}
+	}
+	pthread_mutex_unlock(&sp->write);
+	if (rc == 0)
+		*ret = tree;
+	return rc;
+}
+
+void store_tree_end(struct blt *store)
+{
+	atomic_store(&store->stop_walk, true);
+	if (store->walking)
+		pthread_join(store->walker, NULL);
+	store->walking = false;
+	tree_free(atomic_load(&store->engine.tree));
+	atomic_store(&store->engine.tree, NULL);
+}
