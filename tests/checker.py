@@ -449,7 +449,7 @@ def main():
             else:
                 faults = check(path, args.allow_open, args.loads)
                 print_lines(faults)
-        except (NotBooklet, OSError) as error:
+        except (NotBooklet, OSError, ValueError) as error:
             print(f"{path}: {error}", file=sys.stderr)
             faults = [error]
         found = found or bool(faults)
