@@ -1,0 +1,433 @@
+#include "model.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct entry {
+	uint8_t *key;
+	size_t key_len;
+	uint8_t *value; /* NULL: not in the store */
+	size_t len;
+	int64_t time;
+};
+
+struct model {
+	struct model_options o;
+	struct blt *store;
+	struct entry *entry;
+	struct entry slot[3];
+	uint64_t random;
+	char *path;
+	bool fixed, timed;
+	unsigned long steps;
+};
+
+/* xorshift64*: the same on every machine. */
+static uint64_t roll(struct model *m)
+{
+	m->random ^= m->random >> 12;
+	m->random ^= m->random << 25;
+	m->random ^= m->random >> 27;
+	return m->random * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+static unsigned below(struct model *m, unsigned n)
+{
+	return (unsigned)(roll(m) % n);
+}
+
+static void make_key(struct model *m, struct entry *e, unsigned i)
+{
+	size_t pad = i % 7 == 0 ? below(m, 300) : 0;
+
+	e->key = malloc(16 + pad);
+	e->key_len = (size_t)sprintf((char *)e->key, "key%u", i);
+	memset(e->key + e->key_len, 'x', pad);
+	e->key_len += pad;
+	if (i == 0)
+		e->key_len = 0;
+}
+
+static void open_store(struct model *m, enum blt_mode mode)
+{
+	struct blt_open_options o = { .mode = mode, .create = m->o.create };
+	struct blt_error err = { "" };
+	int rc = blt_open(m->path, &o, &m->store, &err);
+
+	ck_assert_msg(rc == 0, "open: %d %s", rc, err.text);
+}
+
+struct model *model_new(const struct model_options *o, unsigned seed,
+			const char *path)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	m->o = *o;
+	m->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	m->path = strdup(path);
+	m->entry = calloc(o->n_keys, sizeof(*m->entry));
+	m->fixed = o->create.value_len != 0;
+	m->timed = !m->fixed && !o->create.no_timestamps;
+	for (unsigned i = 0; i < o->n_keys; i++)
+		make_key(m, &m->entry[i], i);
+	open_store(m, BLT_TRUNCATE);
+	return m;
+}
+
+static struct entry *pick(struct model *m)
+{
+	return &m->entry[below(m, m->o.n_keys)];
+}
+
+static uint8_t *make_value(struct model *m, size_t *ret_len)
+{
+	size_t len = below(m, 100) ? below(m, 60) :
+				     below(m, (unsigned)m->o.max_value + 1);
+	uint64_t word = roll(m);
+	uint8_t *v;
+
+	if (m->fixed)
+		len = m->o.create.value_len;
+	v = malloc(len + 8);
+	for (size_t i = 0; i < len; i += 8, word = word * 5 + 1)
+		memcpy(v + i, &word, 8);
+	*ret_len = len;
+	return v;
+}
+
+static void set(struct entry *e, uint8_t *value, size_t len, int64_t time)
+{
+	free(e->value);
+	e->value = value;
+	e->len = len;
+	e->time = time;
+}
+
+static void copy_entry(struct entry *to, const struct entry *from)
+{
+	uint8_t *v = malloc(from->len + 8);
+
+	memcpy(v, from->value, from->len);
+	set(to, v, from->len, from->time);
+}
+
+static void exchange(struct entry *one, struct entry *two)
+{
+	struct entry was = *one;
+
+	one->value = two->value;
+	one->len = two->len;
+	one->time = two->time;
+	two->value = was.value;
+	two->len = was.len;
+	two->time = was.time;
+}
+
+static int64_t make_time(struct model *m)
+{
+	return (int64_t)(roll(m) >> 12);
+}
+
+static int read_source(void *arg, void *buf, size_t n, uint64_t offset)
+{
+	memcpy(buf, (const uint8_t *)arg + offset, n);
+	return 0;
+}
+
+static void do_put(struct model *m)
+{
+	struct entry *e = pick(m);
+	int64_t time = make_time(m);
+	size_t len;
+	uint8_t *v = make_value(m, &len);
+	int rc;
+
+	if (below(m, 2)) {
+		rc = blt_put(m->store, e->key, e->key_len, v, len, time);
+	} else {
+		struct blt_source s = { len, read_source, v };
+
+		rc = blt_put_from(m->store, e->key, e->key_len, &s, time);
+	}
+	ck_assert_int_eq(rc, 0);
+	set(e, v, len, time);
+}
+
+static void do_delete(struct model *m)
+{
+	struct entry *e = pick(m);
+	int rc = blt_delete(m->store, e->key, e->key_len);
+
+	ck_assert_int_eq(rc, e->value ? 0 : -ENOENT);
+	set(e, NULL, 0, 0);
+}
+
+static void do_touch(struct model *m)
+{
+	struct entry *e = pick(m);
+	int64_t time = make_time(m);
+	int rc = blt_touch(m->store, e->key, e->key_len, time);
+
+	ck_assert_int_eq(rc, e->value ? 0 : -ENOENT);
+	e->time = time;
+}
+
+static int fail_source(void *arg, void *buf, size_t n, uint64_t offset)
+{
+	(void)arg;
+	memset(buf, 'F', n);
+	return offset > 100000 ? -EDOM : 0;
+}
+
+/* A value whose source breaks off leaves everything as it was. */
+static void do_broken_put(struct model *m)
+{
+	struct entry *e = pick(m);
+	struct blt_source s = { 3000000, fail_source, NULL };
+	int rc = blt_put_from(m->store, e->key, e->key_len, &s, BLT_NOW);
+
+	ck_assert_int_eq(rc, m->fixed ? -EINVAL : -EDOM);
+}
+
+/* A batch is tried out on the model first: its result is known before. */
+static void do_batch(struct model *m)
+{
+	unsigned n = 1 + below(m, 12);
+	bool keep = below(m, 4) != 0;
+	struct blt_batch *b;
+
+	ck_assert_int_eq(blt_batch_new(m->store, &b), 0);
+	for (unsigned i = 0; i < n; i++) {
+		struct entry *e = pick(m), *f = pick(m);
+		unsigned what = below(m, 5);
+		int64_t time = make_time(m);
+		size_t len;
+		uint8_t *v;
+		int rc;
+
+		if (what && (!e->value || (what == 4 && !f->value)))
+			what = 0;
+		switch (what) {
+		case 0:
+			v = make_value(m, &len);
+			rc = blt_batch_put(b, e->key, e->key_len, v, len, time);
+			if (keep)
+				set(e, v, len, time);
+			else
+				free(v);
+			break;
+		case 1:
+			rc = blt_batch_delete(b, e->key, e->key_len);
+			if (keep)
+				set(e, NULL, 0, 0);
+			break;
+		case 2:
+			rc = blt_batch_touch(b, e->key, e->key_len, time);
+			if (keep)
+				e->time = time;
+			break;
+		case 3:
+			rc = blt_batch_rename(b, e->key, e->key_len, f->key,
+					      f->key_len);
+			if (keep && e != f) {
+				copy_entry(f, e);
+				set(e, NULL, 0, 0);
+			}
+			break;
+		default:
+			rc = blt_batch_exchange(b, e->key, e->key_len, f->key,
+						f->key_len);
+			if (keep)
+				exchange(e, f);
+		}
+		ck_assert_int_eq(rc, 0);
+	}
+	if (keep)
+		ck_assert_int_eq(blt_batch_commit(b), 0);
+	else
+		blt_batch_abort(b);
+}
+
+/* A batch that fails in its last operation does nothing. */
+static void do_failing_batch(struct model *m)
+{
+	struct entry *e = pick(m);
+	struct blt_batch *b;
+
+	ck_assert_int_eq(blt_batch_new(m->store, &b), 0);
+	if (e->value)
+		ck_assert_int_eq(blt_batch_delete(b, e->key, e->key_len), 0);
+	ck_assert_int_eq(blt_batch_delete(b, "not there", 9), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -ENOENT);
+}
+
+static void do_slot(struct model *m)
+{
+	unsigned i = below(m, 3);
+	struct entry *e = &m->slot[i];
+	char text[64];
+	int rc;
+
+	if (m->fixed) {
+		ck_assert_int_eq(blt_slot_put(m->store, BLT_METADATA, "{}", 2),
+				 -ENOTSUP);
+		return;
+	}
+	if (below(m, 3) == 0) {
+		rc = blt_slot_delete(m->store, (enum blt_slot)i);
+		ck_assert_int_eq(rc, e->value ? 0 : -ENOENT);
+		set(e, NULL, 0, 0);
+		return;
+	}
+	sprintf(text, "{\"n\": %u}", below(m, 1000));
+	rc = blt_slot_put(m->store, (enum blt_slot)i, text, strlen(text));
+	ck_assert_int_eq(rc, 0);
+	set(e, (uint8_t *)strdup(text), strlen(text), 0);
+}
+
+static void do_reindex(struct model *m)
+{
+	struct blt_info info;
+
+	if (below(m, 10))
+		return;
+	blt_get_info(m->store, &info);
+	ck_assert_int_eq(blt_reindex(m->store, 1 + below(m, 3000)), 0);
+}
+
+static void do_sync(struct model *m)
+{
+	ck_assert_int_eq(below(m, 2) ? blt_sync(m->store) : blt_flush(m->store),
+			 0);
+}
+
+void model_step(struct model *m)
+{
+	static const struct {
+		unsigned weight;
+		void (*step)(struct model *m);
+	} steps[] = {
+		{ 50, do_put },   { 15, do_delete },       { 10, do_touch },
+		{ 10, do_batch }, { 2, do_failing_batch }, { 1, do_broken_put },
+		{ 3, do_slot },   { 1, do_reindex },       { 8, do_sync },
+	};
+	unsigned total = 0, at;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
+		total += steps[i].weight;
+	at = below(m, total);
+	for (size_t i = 0;; i++) {
+		if (at < steps[i].weight) {
+			steps[i].step(m);
+			break;
+		}
+		at -= steps[i].weight;
+	}
+	m->steps++;
+}
+
+static void compare_view(const struct model *m, const struct entry *e,
+			 struct blt_view *v)
+{
+	ck_assert_uint_eq(v->len, e->len);
+	ck_assert(memcmp(v->data, e->value, e->len) == 0);
+	if (m->timed && e->time)
+		ck_assert_int_eq(v->timestamp, e->time);
+	if (!m->timed)
+		ck_assert_int_eq(v->timestamp, BLT_NO_TIME);
+	if (v->fd >= 0 && v->len) {
+		uint8_t byte;
+
+		ck_assert_int_eq(pread(v->fd, &byte, 1, (off_t)v->offset), 1);
+		ck_assert_uint_eq(byte, e->value[0]);
+	}
+	blt_view_release(v);
+}
+
+static struct entry *entry_of(struct model *m, const struct blt_item *item)
+{
+	unsigned i = 0;
+
+	for (size_t at = 3; at < item->key_len && item->key[at] != 'x'; at++)
+		i = i * 10 + (item->key[at] - (unsigned)'0');
+	ck_assert_uint_lt(i, m->o.n_keys);
+	ck_assert_uint_eq(item->key_len, m->entry[i].key_len);
+	ck_assert(memcmp(item->key, m->entry[i].key, item->key_len) == 0);
+	return &m->entry[i];
+}
+
+void model_compare(struct model *m)
+{
+	unsigned live = 0, met = 0;
+	struct blt_info info;
+	struct blt_item item;
+	struct blt_iter *it;
+	struct blt_view v;
+
+	for (unsigned i = 0; i < m->o.n_keys; i++) {
+		struct entry *e = &m->entry[i];
+		int rc = blt_get(m->store, e->key, e->key_len, &v);
+
+		ck_assert_int_eq(rc, e->value ? 0 : -ENOENT);
+		live += e->value != NULL;
+		if (rc == 0)
+			compare_view(m, e, &v);
+	}
+	ck_assert_int_eq(blt_iter_new(m->store, &it), 0);
+	while (blt_iter_next(it, &item) > 0) {
+		struct entry *e = entry_of(m, &item);
+
+		ck_assert_ptr_nonnull(e->value);
+		ck_assert_uint_eq(item.value_len, e->len);
+		ck_assert(memcmp(item.value, e->value, e->len) == 0);
+		met++;
+	}
+	blt_iter_free(it);
+	ck_assert_uint_eq(met, live);
+	for (int i = 0; i < 3 && !m->fixed; i++) {
+		int rc = blt_slot_get(m->store, (enum blt_slot)i, &v);
+
+		ck_assert_int_eq(rc, m->slot[i].value ? 0 : -ENOENT);
+		if (rc == 0)
+			compare_view(m, &m->slot[i], &v);
+	}
+	blt_get_info(m->store, &info);
+	ck_assert_uint_eq(info.n_keys, live);
+}
+
+static void run_checker(const char *path)
+{
+	const char *python = getenv("PYTHON"), *srcdir = getenv("srcdir");
+	char command[512];
+
+	snprintf(command, sizeof(command), "%s %s/tests/checker.py %s",
+		 python ? python : "python3", srcdir ? srcdir : ".", path);
+	ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+void model_reopen(struct model *m)
+{
+	ck_assert_int_eq(blt_close(m->store), 0);
+	run_checker(m->path);
+	open_store(m, BLT_WRITE);
+}
+
+void model_free(struct model *m)
+{
+	ck_assert_int_eq(blt_close(m->store), 0);
+	run_checker(m->path);
+	for (unsigned i = 0; i < m->o.n_keys; i++) {
+		free(m->entry[i].key);
+		free(m->entry[i].value);
+	}
+	for (int i = 0; i < 3; i++)
+		free(m->slot[i].value);
+	free(m->entry);
+	unlink(m->path);
+	free(m->path);
+	free(m);
+}
