@@ -148,6 +148,9 @@ BLT_PUBLIC const char *blt_serializer_name(unsigned code);
  * key serializer, or one of the reserved keys), -ENAMETOOLONG. */
 BLT_PUBLIC int blt_check_key(struct blt *store, const void *key, size_t len);
 
+/* 64 bits of a key's hash, as struct blt_node has them. */
+BLT_PUBLIC uint64_t blt_key_hash(const void *key, size_t len);
+
 /* Whether a key with an empty value may be stored here. */
 BLT_PUBLIC bool blt_takes_empty(const struct blt *store);
 

@@ -1,5 +1,7 @@
 #include "keyhash.h"
 
+#include "blt.h"
+
 #include <blake2.h>
 
 struct keyhash keyhash_of(const void *key, size_t len)
@@ -18,4 +20,11 @@ uint32_t keyhash_bucket(const struct keyhash *h, uint32_t n_buckets)
 	for (int i = KEYHASH_LEN; i-- > 0;)
 		rest = (rest << 8 | h->byte[i]) % n_buckets;
 	return (uint32_t)rest;
+}
+
+uint64_t blt_key_hash(const void *key, size_t len)
+{
+	struct keyhash h = keyhash_of(key, len);
+
+	return keyhash_word(&h);
 }

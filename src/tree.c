@@ -180,6 +180,23 @@ int tree_move(struct tree *t, const void *key, size_t len, uint64_t from,
 	return err;
 }
 
+int tree_hold(struct tree *t, const void *prefix, size_t len, bool held)
+{
+	uint32_t number;
+	int err = 0;
+
+	pthread_rwlock_wrlock(&t->lock);
+	number = dirs_find(t, prefix, len);
+	if (number == NO_DIR && held)
+		err = dirs_make(t, prefix, len, &number);
+	if (!err && number != NO_DIR) {
+		dir_at(t, number)->held = held;
+		dirs_drop_empty(t, number);
+	}
+	pthread_rwlock_unlock(&t->lock);
+	return err;
+}
+
 int tree_remove(struct tree *t, const void *key, size_t len, uint64_t pos)
 {
 	struct place p = place_of(t, key, len, false);

@@ -78,6 +78,9 @@ int tree_add(struct tree *t, const void *key, size_t len, uint64_t pos,
 int tree_move(struct tree *t, const void *key, size_t len, uint64_t from,
 	      uint64_t to, bool empty_value);
 
+/* Holds a directory in being though nothing is in it, or lets it go. */
+int tree_hold(struct tree *t, const void *prefix, size_t len, bool held);
+
 /* The key is gone.  Directories that hold nothing any more, and that have no
  * marker, go with it. */
 int tree_remove(struct tree *t, const void *key, size_t len, uint64_t pos);

@@ -343,7 +343,7 @@ void dirs_drop_empty(struct tree *t, uint32_t number)
 		struct dir *d = dir_at(t, number);
 		uint32_t parent = d->parent;
 
-		if (d->entries > 0 || d->marker > 0)
+		if (d->entries > 0 || d->marker > 0 || d->held)
 			return;
 		pages_remove(t, dir_at(t, parent), d->word, REF_DIR | number);
 		dir_at(t, parent)->subdirs--;

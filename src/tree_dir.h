@@ -5,8 +5,8 @@
  * something, which the word "lock" in their comment leaves unsaid.
  *
  * Invariants:
- *   - a directory but the root has an entry or a marker, and an entry in its
- *     parent; it stands in the table under the hash of its prefix without the
+ *   - a directory but the root has an entry or a marker or is held, and has an
+ *     entry in its parent; it stands in the table under the hash of its prefix without the
  *     last '/';
  *   - an entry stands in the page of its hash (tree_page.c), under the hash of
  *     the key or of the directory's prefix without the last '/'.
@@ -49,6 +49,7 @@ struct dir {
 	uint32_t parent; /* of a free one: the next free one */
 	uint16_t comp_len;
 	uint8_t bits;
+	bool held;
 };
 
 struct tree {

@@ -397,6 +397,31 @@ START_TEST(test_directories_come_and_go)
 }
 END_TEST
 
+/* What is held stays without a key, and without one above it. */
+START_TEST(test_held_directories)
+{
+	struct tree *t = new_tree();
+	struct tree_dir facts;
+	uint64_t pos = add(t, "a/x", false);
+
+	ck_assert_int_eq(tree_hold(t, "a/", 2, true), 0);
+	ck_assert_int_eq(tree_hold(t, "b/c/", 4, true), 0);
+	tree_remove(t, "a/x", 3, pos);
+	ck_assert_int_eq(has(t, "a/"), 1);
+	ck_assert_int_eq(has(t, "b/"), 1);
+	ck_assert_int_eq(tree_find(t, "b/c/", 4, &facts), 1);
+	ck_assert_uint_eq(facts.entries, 0);
+	ck_assert_uint_eq(facts.marker, 0);
+	ck_assert_int_eq(tree_hold(t, "b/c/", 4, false), 0);
+	ck_assert_int_eq(has(t, "b/"), 0);
+	add(t, "a/y", false);
+	ck_assert_int_eq(tree_hold(t, "a/", 2, false), 0);
+	ck_assert_int_eq(has(t, "a/"), 1);
+	ck_assert_int_eq(tree_hold(t, "n/", 2, false), 0);
+	tree_free(t);
+}
+END_TEST
+
 /* A key that the writer moves before the walk has met it is there once. */
 START_TEST(test_move_before_walk)
 {
@@ -610,6 +635,7 @@ int main(void)
 	tcase_add_test(tc, test_model_large_directory);
 	tcase_add_test(tc, test_marker_turns);
 	tcase_add_test(tc, test_directories_come_and_go);
+	tcase_add_test(tc, test_held_directories);
 	tcase_add_test(tc, test_move_before_walk);
 	tcase_add_test(tc, test_walk_fails);
 	tcase_add_test(tc, test_no_memory);
