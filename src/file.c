@@ -1,6 +1,6 @@
 /* The lock is flock(2) on the whole file, shared for readers and exclusive for
  * writers, taken right after the open and held until the close, as booklet
- * takes it (booklet-format section 8).  Nothing is read, truncated or written
+ * takes it (doc/format.md, section 8).  Nothing is read, truncated or written
  * before it is held. */
 #include "file.h"
 

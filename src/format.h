@@ -132,7 +132,7 @@ uint64_t format_dead_max(const struct format *f);
 /* Whether len bytes can be covered by dead blocks that stand back to back. */
 bool format_dead_fits(const struct format *f, uint64_t len);
 
-/* The entries that are neither listed nor counted (booklet-format section 7).
+/* The entries that are neither listed nor counted (doc/format.md, section 7).
  */
 enum format_slot {
 	FORMAT_METADATA,

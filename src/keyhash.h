@@ -1,7 +1,7 @@
 /* keyhash.h - the 13-byte hash that names a key in a booklet file.
  *
  * BLAKE2s with a 13-byte digest and no key, of the key's bytes
- * (booklet-format section 3).  Pure; any thread.
+ * (doc/format.md, section 3).  Pure; any thread.
  */
 #ifndef BLT_KEYHASH_H
 #define BLT_KEYHASH_H

@@ -1,7 +1,7 @@
 /* serial.h - serializer codes, and which bytes load under one in Python.
  *
  * A store names a serializer for its keys and one for its values
- * (booklet-format section 6).  What bltfs writes must load there, so every
+ * (doc/format.md, section 6).  What bltfs writes must load there, so every
  * key and value is checked before it is taken:
  *
  *   bytes        anything

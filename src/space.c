@@ -292,7 +292,7 @@ static int merge_delta(struct space *sp, int64_t more_keys)
 		changes_set(&sp->active, c->pos, c->value, c->len);
 	}
 	sp->end = sp->append;
-	/* The count is a hint (booklet-format section 2) and may be too low. */
+	/* The count is a hint (doc/format.md, section 2) and may be too low. */
 	if (more_keys < 0 && sp->n_keys < (uint64_t)-more_keys)
 		sp->n_keys = 0;
 	else

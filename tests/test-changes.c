@@ -1,0 +1,99 @@
+#include "changes.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+START_TEST(test_set_and_get)
+{
+	struct changes c = CHANGES_INIT;
+	uint64_t v = 7;
+
+	ck_assert(!changes_get(&c, 1, &v));
+	ck_assert_uint_eq(v, 7);
+	ck_assert_int_eq(changes_set(&c, 1, 10, 6), 0);
+	ck_assert_int_eq(changes_set(&c, 2, 20, 7), 0);
+	ck_assert_int_eq(changes_set(&c, 1, 11, 6), 0);
+	ck_assert_uint_eq(c.n, 2);
+	ck_assert(changes_get(&c, 1, &v));
+	ck_assert_uint_eq(v, 11);
+	ck_assert(changes_get(&c, 2, &v));
+	ck_assert_uint_eq(v, 20);
+	ck_assert(!changes_get(&c, 3, &v));
+	changes_release(&c);
+}
+END_TEST
+
+/* Sets of all sizes, cleared in between: nothing of an earlier one is left. */
+START_TEST(test_clear)
+{
+	struct changes c = CHANGES_INIT;
+	uint64_t v;
+
+	for (uint64_t round = 0; round < 60; round++) {
+		uint64_t n = (round * 37) % 3000;
+
+		for (uint64_t i = 0; i < n; i++)
+			changes_set(&c, round * 100000 + i * 6, i, 6);
+		ck_assert_uint_eq(c.n, n);
+		for (uint64_t i = 0; i < n; i++) {
+			ck_assert(changes_get(&c, round * 100000 + i * 6, &v));
+			ck_assert_uint_eq(v, i);
+		}
+		changes_clear(&c);
+		ck_assert_uint_eq(c.n, 0);
+		changes_set(&c, 5, 5, 6);
+		ck_assert(!changes_get(&c, round * 100000, &v));
+		changes_clear(&c);
+	}
+	changes_release(&c);
+}
+END_TEST
+
+START_TEST(test_sorted)
+{
+	struct changes c = CHANGES_INIT;
+	struct change *item;
+
+	for (uint64_t i = 0; i < 1000; i++)
+		changes_set(&c, (i * 7919) % 1009, i, 6);
+	item = changes_sorted(&c);
+	for (size_t i = 1; i < c.n; i++)
+		ck_assert_uint_lt(item[i - 1].pos, item[i].pos);
+	free(item);
+	changes_release(&c);
+}
+END_TEST
+
+/* What was reserved does not fail, and does not move the items. */
+START_TEST(test_reserve)
+{
+	struct changes c = CHANGES_INIT;
+	const struct change *at;
+
+	ck_assert_int_eq(changes_reserve(&c, 500), 0);
+	at = c.item;
+	for (uint64_t i = 0; i < 500; i++)
+		ck_assert_int_eq(changes_set(&c, i, i, 6), 0);
+	ck_assert_ptr_eq(c.item, at);
+	changes_release(&c);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("changes");
+	TCase *c = tcase_create("core");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(c, test_set_and_get);
+	tcase_add_test(c, test_clear);
+	tcase_add_test(c, test_sorted);
+	tcase_add_test(c, test_reserve);
+	suite_add_tcase(s, c);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
