@@ -355,6 +355,12 @@ struct blt_dir_facts {
 BLT_PUBLIC int blt_ns_dir(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  struct blt_dir_facts *ret);
 
+/* Holds a directory in being, or lets it go, in memory alone and until
+ * blt_ns_free: for stores that take no markers.  prefix ends in '/'; its own
+ * directory is there.  -EPERM in a flat or integer store. */
+BLT_PUBLIC int blt_ns_hold(struct blt_ns *ns, const void *prefix, size_t len,
+			   bool held);
+
 /* Called once for every key below prefix, at any depth, markers included; as
  * of the call or later.  fn may return negative to stop; it must not use the
  * store or the namespace.  Waits for the walk. */

@@ -217,6 +217,11 @@ int tree_remove(struct tree *t, const void *key, size_t len, uint64_t pos)
 	return 0;
 }
 
+bool tree_is_flat(const struct tree *t)
+{
+	return t->flat;
+}
+
 void tree_complete(struct tree *t, int err)
 {
 	pthread_mutex_lock(&t->wait_lock);

@@ -68,6 +68,8 @@ typedef int tree_list_fn(void *arg, const struct tree_entry *entry);
 int tree_new(const struct tree_source *source, bool flat, struct tree **ret);
 void tree_free(struct tree *t);
 
+bool tree_is_flat(const struct tree *t);
+
 /* A live block of a new key at pos.  Adding a position that is there is no
  * error and changes nothing. */
 int tree_add(struct tree *t, const void *key, size_t len, uint64_t pos,

@@ -1,0 +1,46 @@
+/* ns.h - what the files of the namespace share: ns.c (what a name stands for),
+ * ns_list.c (what a directory holds), ns_path.c (whole paths).  The public
+ * face and its contract are in blt.h.
+ *
+ * A namespace holds no state but its rules: whether a key is there is asked of
+ * the store, whether a directory is there of the store's tree.
+ */
+#ifndef BLT_NS_H
+#define BLT_NS_H
+
+#include "blt.h"
+#include "name.h"
+#include "store.h"
+#include "tree.h"
+
+struct blt_ns {
+	struct blt *store;
+	struct tree *tree;
+	struct name_rules rules;
+	bool flat;     /* one directory: asked for, or integer keys */
+	char *control; /* what rules.control points at */
+};
+
+/* Whether a namespace can have a directory of this prefix: "", or in a tree
+ * what ends in '/'. */
+bool ns_is_prefix(const struct blt_ns *ns, const uint8_t *prefix, size_t len);
+
+/* How long the directory's prefix is within a key. */
+size_t ns_prefix_len(const struct blt_ns *ns, const uint8_t *key, size_t len);
+
+/* a and b behind each other, and a '/' where slash is set; malloc'd, with room
+ * for one byte more.  -ENAMETOOLONG, -ENOMEM. */
+int ns_join(const void *a, size_t a_len, const void *b, size_t b_len,
+	    bool slash, uint8_t **ret, size_t *ret_len);
+
+/* 1 where the directory is there, with the stat of its marker (or zeros); 0
+ * where neither the tree nor a marker knows it, for now; or an error. */
+int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
+		struct blt_stat *ret);
+
+/* The name of a key (its directory's prefix is prefix_len long) or, without
+ * its '/', of a prefix.  Its length; never fails. */
+int ns_write_name(const struct blt_ns *ns, const uint8_t *key, size_t len,
+		  size_t prefix_len, bool conflict, char name[NAME_BUF]);
+
+#endif
