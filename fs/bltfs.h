@@ -1,0 +1,55 @@
+/* bltfs.h - one mount: what all operations share.
+ *
+ * Everything but the lock and the atomics is set before the first request and
+ * stays.  The order of the locks is in node.h.
+ */
+#ifndef FS_BLTFS_H
+#define FS_BLTFS_H
+
+#include "blt.h"
+#include "node.h"
+#include "options.h"
+#include "stage.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fuse_session;
+struct notify;
+struct syncer;
+
+struct bltfs {
+	const struct options *opts;
+	struct blt *store;
+	struct blt_ns *ns;
+	struct blt_info info; /* as the store was at the mount */
+	bool takes_empty;     /* so markers may be written */
+	bool takes_links;     /* and symbolic links */
+	struct nodes *nodes;
+	struct notify *notify;
+	struct syncer *syncer; /* NULL: read only */
+	struct stage_pool pool;
+	struct fuse_session *session;
+	pthread_rwlock_t names;
+	_Atomic uint64_t moves; /* renames of directories so far */
+	atomic_bool complete;   /* the tree's walk has ended */
+};
+
+static inline void bltfs_share_names(struct bltfs *fs)
+{
+	pthread_rwlock_rdlock(&fs->names);
+}
+
+static inline void bltfs_own_names(struct bltfs *fs)
+{
+	pthread_rwlock_wrlock(&fs->names);
+}
+
+static inline void bltfs_leave_names(struct bltfs *fs)
+{
+	pthread_rwlock_unlock(&fs->names);
+}
+
+#endif

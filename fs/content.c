@@ -1,0 +1,430 @@
+#include "content.h"
+
+#include "log.h"
+#include "mflink.h"
+#include "notify.h"
+#include "syncer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- stages; the node's lock is held ---- */
+
+static int stage_of(struct bltfs *fs, struct node *node, bool empty)
+{
+	struct blt_view view = { 0 };
+	struct stage *s;
+	int rc;
+
+	if (node->stage)
+		return 0;
+	rc = stage_new(&fs->pool, &s);
+	if (rc < 0 || empty)
+		goto out;
+	if (node->has_view) {
+		rc = stage_fill(s, &node->view);
+	} else if (node->gone) {
+		rc = -ESTALE;
+	} else {
+		rc = blt_get(fs->store, node->key, node->key_len, &view);
+		if (rc == 0) {
+			rc = stage_fill(s, &view);
+			blt_view_release(&view);
+		}
+	}
+	if (rc < 0) {
+		stage_free(s);
+		return rc;
+	}
+out:
+	if (rc == 0)
+		node->stage = s;
+	return rc;
+}
+
+/* The empty value of such a key is a directory's marker (names are free to end
+ * in '/' only in a flat or integer store, where the directory is the root). */
+static bool is_marker_key(const struct node *node)
+{
+	return !(node->key_len == 0) && node->key_len == node->dir_len;
+}
+
+static void say_refused(struct bltfs *fs, struct node *node)
+{
+	struct stage *s = node->stage;
+	char *path;
+
+	if (blt_ns_path(fs->ns, node->key, node->key_len, &path) < 0)
+		path = NULL;
+	if (fs->info.value_len && s->len != fs->info.value_len)
+		log_warn(
+			"%s: not stored: %llu bytes long, and every value of this store has %u",
+			path ? path : "a file", (unsigned long long)s->len,
+			fs->info.value_len);
+	else if (is_marker_key(node) && s->len == 0)
+		log_warn(
+			"%s: not stored: this name is for a file that is not empty",
+			path ? path : "a file");
+	else
+		log_warn(
+			"%s: not stored: its content does not load under the value serializer %s",
+			path ? path : "a file",
+			blt_serializer_name(fs->info.value_serializer));
+	free(path);
+}
+
+/* A file that was created or cut, and then closed through a second descriptor
+ * before a byte was written, as shells do: no event yet. */
+static bool just_cut(struct bltfs *fs, const struct stage *s)
+{
+	return s->len == 0 && !s->written && !fs->takes_empty;
+}
+
+static int put_stage(struct bltfs *fs, struct node *node, bool last)
+{
+	struct stage *s = node->stage;
+	struct blt_source source = stage_source(s);
+	uint64_t bytes = s->len + node->key_len;
+	int rc;
+
+	if (is_marker_key(node) && s->len == 0)
+		rc = -EINVAL;
+	else if (s->mem || s->len == 0)
+		rc = blt_put(fs->store, node->key, node->key_len,
+			     s->mem ? s->mem : (const uint8_t *)"", s->len,
+			     s->mtime);
+	else
+		rc = blt_put_from(fs->store, node->key, node->key_len, &source,
+				  s->mtime);
+	if (rc < 0) {
+		if (rc == -EINVAL && (last || !just_cut(fs, s)))
+			say_refused(fs, node);
+		return rc;
+	}
+	s->dirty = false;
+	nodes_clear_fresh(fs->nodes, node);
+	syncer_wrote(fs->syncer, bytes);
+	return 0;
+}
+
+static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
+{
+	int rc = 0;
+
+	if (node->gone)
+		return 0;
+	if (node->stage && node->stage->dirty) {
+		durable = durable || fs->opts->sync;
+		rc = put_stage(fs, node, last);
+		if (rc == 0 && !durable)
+			rc = blt_flush(fs->store);
+	}
+	if (rc == 0 && durable && fs->syncer)
+		rc = blt_sync(fs->store);
+	return rc;
+}
+
+/* What was closed could not be stored: the kernel must not go on showing it. */
+static void forget_failed(struct bltfs *fs, struct node *node, int err)
+{
+	struct node *dir;
+	char *path;
+
+	if (err != -EINVAL) { /* that has been logged with its reason */
+		if (blt_ns_path(fs->ns, node->key, node->key_len, &path) < 0)
+			path = NULL;
+		log_error("%s: what was written could not be stored: %s",
+			  path ? path : "a file", strerror(-err));
+		free(path);
+	}
+	notify_inode(fs->notify, node_number(node));
+	if (!nodes_is_fresh(fs->nodes, node))
+		return;
+	dir = nodes_find_dir(fs->nodes, node->key, node->dir_len);
+	if (dir)
+		notify_entry(fs->notify, node_number(dir), node->fresh_name);
+	nodes_put(fs->nodes, dir, 1);
+	nodes_clear_fresh(fs->nodes, node);
+	nodes_unindex(fs->nodes, node);
+	node->gone = true;
+}
+
+/* ---- open and close ---- */
+
+int content_open(struct bltfs *fs, struct node *node, int flags,
+		 struct handle **ret)
+{
+	struct handle *h = malloc(sizeof(*h));
+	int rc = 0;
+
+	if (!h)
+		return -ENOMEM;
+	*h = (struct handle){
+		.node = node,
+		.writes = (flags & O_ACCMODE) != O_RDONLY,
+		.appends = flags & O_APPEND,
+	};
+	pthread_mutex_lock(&node->lock);
+	if (flags & O_TRUNC) {
+		rc = stage_of(fs, node, true);
+		if (rc == 0)
+			rc = stage_resize(node->stage, 0);
+	}
+	if (rc == 0)
+		node->nopen++;
+	pthread_mutex_unlock(&node->lock);
+	if (rc < 0) {
+		free(h);
+		return rc;
+	}
+	nodes_ref(fs->nodes, node);
+	*ret = h;
+	return 0;
+}
+
+int content_create(struct bltfs *fs, struct node *node, const char *name)
+{
+	int rc;
+
+	pthread_mutex_lock(&node->lock);
+	rc = stage_of(fs, node, true);
+	if (rc == 0)
+		rc = stage_resize(node->stage, 0);
+	if (rc == 0)
+		rc = nodes_set_fresh(fs->nodes, node, name);
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+void content_release(struct bltfs *fs, struct handle *h)
+{
+	struct node *node = h->node;
+	int rc;
+
+	pthread_mutex_lock(&node->lock);
+	node->nopen--;
+	if (h->writes || node->nopen == 0) {
+		rc = commit(fs, node, false, node->nopen == 0);
+		if (rc < 0 && node->nopen == 0)
+			forget_failed(fs, node, rc);
+	}
+	if (node->nopen == 0) {
+		stage_free(node->stage);
+		node->stage = NULL;
+		if (node->has_view)
+			blt_view_release(&node->view);
+		node->has_view = false;
+	}
+	pthread_mutex_unlock(&node->lock);
+	nodes_put(fs->nodes, node, 1);
+	free(h);
+}
+
+/* ---- reading ---- */
+
+int content_stat(struct bltfs *fs, struct node *node,
+		 const struct blt_stat *known, struct blt_stat *ret)
+{
+	struct blt_stat st = { .timestamp = BLT_NO_TIME };
+	int rc = 0;
+
+	pthread_mutex_lock(&node->lock);
+	if (node->has_view) {
+		st.len = node->view.len;
+		st.timestamp = node->view.timestamp;
+	} else if (!node->gone && !(node->stage && node->stage->dirty)) {
+		if (known)
+			st = *known;
+		else
+			rc = blt_stat_key(fs->store, node->key, node->key_len,
+					  &st);
+	} else if (!node->stage) {
+		rc = -ESTALE;
+	}
+	if (node->stage) {
+		st.len = node->stage->len;
+		if (node->stage->dirty || (node->gone && node->stage->mtime))
+			st.timestamp = node->stage->mtime;
+	}
+	pthread_mutex_unlock(&node->lock);
+	if (rc == 0)
+		*ret = st;
+	return rc;
+}
+
+int content_view(struct bltfs *fs, struct node *node, struct blt_view *ret)
+{
+	int rc = -EAGAIN;
+
+	pthread_mutex_lock(&node->lock);
+	if (!node->stage && !node->has_view && !node->gone)
+		rc = blt_get(fs->store, node->key, node->key_len, ret);
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+int64_t content_read(struct bltfs *fs, struct node *node, void *buf, size_t n,
+		     uint64_t offset)
+{
+	struct blt_view view;
+	int64_t got;
+
+	pthread_mutex_lock(&node->lock);
+	if (node->stage) {
+		got = stage_read(node->stage, buf, n, offset);
+	} else if (node->has_view) {
+		got = blt_view_copy(&node->view, buf, n, offset);
+	} else if (node->gone) {
+		got = -ESTALE;
+	} else {
+		got = blt_get(fs->store, node->key, node->key_len, &view);
+		pthread_mutex_unlock(&node->lock);
+		if (got < 0)
+			return got;
+		got = blt_view_copy(&view, buf, n, offset);
+		blt_view_release(&view);
+		return got;
+	}
+	pthread_mutex_unlock(&node->lock);
+	return got;
+}
+
+int content_link_target(struct bltfs *fs, const void *key, size_t len,
+			char *target)
+{
+	uint8_t value[MFLINK_LEN];
+	struct blt_view view;
+	int rc;
+
+	if (!fs->takes_links)
+		return -EINVAL;
+	rc = blt_get(fs->store, key, len, &view);
+	if (rc < 0)
+		return rc;
+	rc = -EINVAL;
+	if (view.len == MFLINK_LEN) {
+		int64_t n = blt_view_copy(&view, value, MFLINK_LEN, 0);
+
+		rc = n == MFLINK_LEN ? mflink_read(value, target) : -EIO;
+	}
+	blt_view_release(&view);
+	return rc;
+}
+
+/* ---- writing ---- */
+
+int content_write(struct bltfs *fs, struct node *node, const void *buf,
+		  size_t n, uint64_t offset, bool append)
+{
+	int rc;
+
+	pthread_mutex_lock(&node->lock);
+	rc = stage_of(fs, node, false);
+	if (rc == 0)
+		rc = stage_write(node->stage, buf, n,
+				 append ? node->stage->len : offset);
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+int content_resize(struct bltfs *fs, struct node *node, uint64_t len, bool now)
+{
+	int rc;
+
+	pthread_mutex_lock(&node->lock);
+	rc = stage_of(fs, node, len == 0);
+	if (rc == 0)
+		rc = stage_resize(node->stage, len);
+	if (rc == 0 && now)
+		rc = commit(fs, node, false, true);
+	if (now && node->nopen == 0) {
+		stage_free(node->stage);
+		node->stage = NULL;
+	}
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+int content_allocate(struct bltfs *fs, struct node *node, int mode,
+		     uint64_t offset, uint64_t len)
+{
+	bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+	bool keep = mode & FALLOC_FL_KEEP_SIZE;
+	int rc = 0;
+
+	if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE |
+		     FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	if (offset > BLT_VALUE_MAX || len > BLT_VALUE_MAX - offset)
+		return -EFBIG;
+	pthread_mutex_lock(&node->lock);
+	if (zero || !keep)
+		rc = stage_of(fs, node, false);
+	if (rc == 0 && zero)
+		rc = stage_zero(node->stage, offset, len);
+	if (rc == 0 && !keep && offset + len > node->stage->len)
+		rc = stage_resize(node->stage, offset + len);
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+int content_touch(struct bltfs *fs, struct node *node, int64_t mtime)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&node->lock);
+	if (node->stage && node->stage->dirty) {
+		node->stage->mtime = mtime;
+	} else if (node->has_view) {
+		node->view.timestamp = mtime;
+	} else if (!node->gone) {
+		rc = blt_touch(fs->store, node->key, node->key_len, mtime);
+		if (rc == 0)
+			syncer_wrote(fs->syncer, node->key_len);
+	}
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+int content_commit(struct bltfs *fs, struct node *node, bool durable)
+{
+	int rc;
+
+	pthread_mutex_lock(&node->lock);
+	rc = commit(fs, node, durable, false);
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+/* ---- going ---- */
+
+int content_keep(struct bltfs *fs, struct node *node)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&node->lock);
+	if (node->nopen > 0 && !node->stage && !node->has_view && !node->gone) {
+		rc = blt_get(fs->store, node->key, node->key_len, &node->view);
+		if (rc == 0)
+			node->has_view = true;
+	}
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
+void content_set_gone(struct node *node, bool gone)
+{
+	pthread_mutex_lock(&node->lock);
+	node->gone = gone;
+	pthread_mutex_unlock(&node->lock);
+}
+
+void content_gone(struct bltfs *fs, struct node *node)
+{
+	nodes_unindex(fs->nodes, node);
+	nodes_clear_fresh(fs->nodes, node);
+	content_set_gone(node, true);
+}

@@ -1,0 +1,507 @@
+/* A directory is there as long as a key is below it, or its marker.  So
+ * whatever takes the last name out of one puts the marker in with the same
+ * batch (dir_keep); where the store takes no empty values the namespace holds
+ * the directory in memory.
+ */
+#include "dir.h"
+
+#include "attr.h"
+#include "content.h"
+#include "mflink.h"
+#include "notify.h"
+#include "syncer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static bool is_complete(struct bltfs *fs)
+{
+	bool complete = atomic_load(&fs->complete);
+
+	if (!complete) {
+		blt_ns_progress(fs->ns, &complete);
+		if (complete)
+			atomic_store(&fs->complete, true);
+	}
+	return complete;
+}
+
+static bool is_control(struct bltfs *fs, struct node *dir, const char *name)
+{
+	return dir->key_len == 0 && fs->opts->control &&
+	       strcmp(name, fs->opts->control) == 0;
+}
+
+static uint64_t hash_of(enum blt_kind kind, const uint8_t *key, size_t len)
+{
+	return blt_key_hash(key, kind == BLT_DIR ? len - 1 : len);
+}
+
+void dir_changed(struct node *dir)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	pthread_mutex_lock(&dir->lock);
+	dir->changed = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	pthread_mutex_unlock(&dir->lock);
+}
+
+void dir_notify_pair(struct bltfs *fs, struct node *dir, const char *name)
+{
+	char pair[512];
+
+	snprintf(pair, sizeof(pair), "%s%%", name);
+	notify_entry(fs->notify, node_number(dir), name);
+	notify_entry(fs->notify, node_number(dir), pair);
+}
+
+/* ---- lookup ---- */
+
+static int fill_fresh(const struct node *node, struct blt_node *ret)
+{
+	uint8_t *key = malloc(node->key_len + 1);
+
+	if (!key)
+		return -ENOMEM;
+	memcpy(key, node->key, node->key_len);
+	*ret = (struct blt_node){
+		.kind = BLT_FILE,
+		.key = key,
+		.key_len = node->key_len,
+		.hash = node->hash,
+		.sure = true,
+	};
+	return 0;
+}
+
+/* A file goes from fresh to stored, never back: so whoever asks for the fresh
+ * ones first misses none. */
+int dir_resolve(struct bltfs *fs, struct node *dir, const char *name,
+		struct blt_node *ret, struct node **ret_node)
+{
+	struct node *node =
+		nodes_find_fresh(fs->nodes, dir->key, dir->key_len, name);
+	int rc;
+
+	if (node) {
+		rc = fill_fresh(node, ret);
+		if (rc < 0)
+			nodes_put(fs->nodes, node, 1);
+		else
+			*ret_node = node;
+		return rc;
+	}
+	rc = blt_ns_lookup(fs->ns, dir->key, dir->key_len, name, strlen(name),
+			   ret);
+	if (rc == 0)
+		*ret_node = nodes_find(fs->nodes, ret->kind, ret->key,
+				       ret->key_len, ret->hash);
+	return rc;
+}
+
+/* Before the walk's end a lookup may have to wait for it, which nobody may who
+ * holds names.  If the directory was moved meanwhile: again. */
+static int resolve_early(struct bltfs *fs, struct node *dir, const char *name,
+			 struct blt_node *ret)
+{
+	size_t len = dir->key_len;
+	uint8_t *key = malloc(len + 1);
+	uint64_t moves = atomic_load(&fs->moves);
+	int rc;
+
+	if (!key)
+		return -ENOMEM;
+	memcpy(key, dir->key, len);
+	bltfs_leave_names(fs);
+	rc = blt_ns_lookup(fs->ns, key, len, name, strlen(name), ret);
+	bltfs_share_names(fs);
+	free(key);
+	if (moves == atomic_load(&fs->moves))
+		return rc;
+	if (rc == 0)
+		free(ret->key);
+	return -EAGAIN;
+}
+
+static int make_found(struct bltfs *fs, struct node *dir,
+		      const struct blt_node *found, struct dir_found *ret)
+{
+	struct node *node;
+	int rc;
+
+	rc = nodes_get(fs->nodes, found->kind, found->key, found->key_len,
+		       dir->key_len, found->hash, &node);
+	if (rc < 0)
+		return rc;
+	rc = attr_get(fs, node, &found->stat, &ret->st);
+	if (rc < 0) {
+		nodes_put(fs->nodes, node, 1);
+		return rc == -ESTALE ? -ENOENT : rc;
+	}
+	ret->node = node;
+	ret->sure = found->sure;
+	return 0;
+}
+
+int dir_lookup(struct bltfs *fs, struct node *dir, const char *name,
+	       struct dir_found *ret)
+{
+	struct blt_node found;
+	struct node *node = NULL;
+	int rc;
+
+	bltfs_share_names(fs);
+	if (is_complete(fs) ||
+	    nodes_has_fresh(fs->nodes, dir->key, dir->key_len, name)) {
+		rc = dir_resolve(fs, dir, name, &found, &node);
+	} else {
+		do
+			rc = resolve_early(fs, dir, name, &found);
+		while (rc == -EAGAIN);
+	}
+	if (rc == 0) {
+		rc = make_found(fs, dir, &found, ret);
+		free(found.key);
+	}
+	bltfs_leave_names(fs);
+	nodes_put(fs->nodes, node, 1);
+	return rc;
+}
+
+/* ---- new names; names is held ---- */
+
+/* Kind, key and node for a name that nothing has. */
+static int claim(struct bltfs *fs, struct node *dir, const char *name,
+		 enum blt_kind kind, struct node **ret)
+{
+	struct node *fresh;
+	struct blt_stat st;
+	uint8_t *key;
+	size_t len;
+	int rc;
+
+	if (is_control(fs, dir, name))
+		return -EPERM;
+	fresh = nodes_find_fresh(fs->nodes, dir->key, dir->key_len, name);
+	nodes_put(fs->nodes, fresh, 1);
+	if (fresh)
+		return -EEXIST;
+	rc = blt_ns_key(fs->ns, dir->key, dir->key_len, name, strlen(name),
+			kind, &key, &len);
+	if (rc < 0)
+		return rc;
+	rc = blt_stat_key(fs->store, key, len, &st);
+	if (rc == 0)
+		rc = -EEXIST;
+	else if (rc == -ENOENT)
+		rc = nodes_get(fs->nodes, kind, key, len, dir->key_len,
+			       hash_of(kind, key, len), ret);
+	free(key);
+	return rc;
+}
+
+static int store_value(struct bltfs *fs, struct node *node, const void *value,
+		       size_t len)
+{
+	int rc = blt_put(fs->store, node->key, node->key_len, value, len,
+			 BLT_NOW);
+
+	if (rc == 0)
+		rc = blt_flush(fs->store);
+	if (rc == 0)
+		syncer_wrote(fs->syncer, node->key_len + len);
+	return rc;
+}
+
+/* What stands between a claimed node and the answer: rc so far. */
+static int answer_new(struct bltfs *fs, struct node *dir, struct node *node,
+		      int rc, struct dir_found *ret)
+{
+	if (rc == 0)
+		rc = attr_get(fs, node, NULL, &ret->st);
+	if (rc < 0) {
+		nodes_put(fs->nodes, node, 1);
+		return rc;
+	}
+	dir_changed(dir);
+	ret->node = node;
+	ret->sure = is_complete(fs);
+	return 0;
+}
+
+int dir_create(struct bltfs *fs, struct node *dir, const char *name,
+	       bool stored, struct dir_found *ret)
+{
+	struct node *node;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = claim(fs, dir, name, BLT_FILE, &node);
+	if (rc == 0) {
+		node->link = LINK_NO;
+		rc = stored ? store_value(fs, node, "", 0) :
+			      content_create(fs, node, name);
+		rc = answer_new(fs, dir, node, rc, ret);
+	}
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+int dir_symlink(struct bltfs *fs, struct node *dir, const char *name,
+		const char *target, struct dir_found *ret)
+{
+	uint8_t value[MFLINK_LEN];
+	struct node *node;
+	int rc;
+
+	if (!fs->takes_links)
+		return -EPERM;
+	rc = mflink_write(target, value);
+	if (rc < 0)
+		return rc;
+	bltfs_share_names(fs);
+	rc = claim(fs, dir, name, BLT_FILE, &node);
+	if (rc == 0) {
+		node->link = LINK_UNKNOWN;
+		rc = store_value(fs, node, value, sizeof(value));
+		rc = answer_new(fs, dir, node, rc, ret);
+	}
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+int dir_mkdir(struct bltfs *fs, struct node *dir, const char *name,
+	      struct dir_found *ret)
+{
+	struct node *node;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = claim(fs, dir, name, BLT_DIR, &node);
+	if (rc < 0)
+		goto out;
+	if (fs->takes_empty) {
+		rc = store_value(fs, node, "", 0);
+	} else {
+		rc = blt_ns_hold(fs->ns, node->key, node->key_len, true);
+		if (rc == 0)
+			nodes_hold(fs->nodes, node, true);
+	}
+	rc = answer_new(fs, dir, node, rc, ret);
+out:
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+/* ---- names that go ---- */
+
+int dir_keep(struct bltfs *fs, struct blt_batch *batch, struct node *dir)
+{
+	struct blt_dir_facts facts;
+	struct blt_stat st;
+	int rc;
+
+	if (dir->key_len == 0)
+		return 0;
+	if (is_complete(fs)) {
+		rc = blt_ns_dir(fs->ns, dir->key, dir->key_len, &facts);
+		if (rc < 0)
+			return rc == -ENOENT ? 0 : rc;
+		if (facts.marked || facts.entries > 1)
+			return 0;
+	} else if (blt_stat_key(fs->store, dir->key, dir->key_len, &st) == 0) {
+		return 0;
+	}
+	if (fs->takes_empty)
+		return blt_batch_put(batch, dir->key, dir->key_len, "", 0,
+				     BLT_NOW);
+	rc = blt_ns_hold(fs->ns, dir->key, dir->key_len, true);
+	if (rc == 0)
+		nodes_hold(fs->nodes, dir, true);
+	return rc;
+}
+
+static int any(void *arg, const struct node *node)
+{
+	(void)arg;
+	(void)node;
+	return 1;
+}
+
+int dir_is_empty(struct bltfs *fs, const void *prefix, size_t len)
+{
+	struct blt_dir_facts facts;
+	int rc = blt_ns_dir(fs->ns, prefix, len, &facts);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	if (rc == 0 && facts.entries > 0)
+		return 0;
+	return nodes_each_fresh(fs->nodes, prefix, len, any, NULL) == 0;
+}
+
+static int delete_key(struct bltfs *fs, struct node *dir, const uint8_t *key,
+		      size_t len)
+{
+	struct blt_batch *batch;
+	int rc = blt_batch_new(fs->store, &batch);
+
+	if (rc < 0)
+		return rc;
+	rc = blt_batch_delete(batch, key, len);
+	if (rc == 0)
+		rc = dir_keep(fs, batch, dir);
+	if (rc < 0) {
+		blt_batch_abort(batch);
+		return rc;
+	}
+	rc = blt_batch_commit(batch);
+	if (rc == 0)
+		syncer_wrote(fs->syncer, len);
+	return rc;
+}
+
+/* The node's lock is not held across the delete: a close that commits just
+ * before it is undone by it, one that comes after finds the node gone only if
+ * it is marked first.  So it is marked first, and unmarked on failure. */
+static int unlink_file(struct bltfs *fs, struct node *dir,
+		       const struct blt_node *found, struct node *node)
+{
+	bool fresh = node && nodes_is_fresh(fs->nodes, node);
+	int rc = 0;
+
+	if (node) {
+		rc = content_keep(fs, node);
+		if (rc < 0)
+			return rc;
+		content_set_gone(node, true);
+		fresh = fresh && nodes_is_fresh(fs->nodes, node);
+	}
+	if (!fresh)
+		rc = delete_key(fs, dir, found->key, found->key_len);
+	if (node && rc == 0)
+		content_gone(fs, node);
+	else if (node)
+		content_set_gone(node, false);
+	return rc;
+}
+
+int dir_unlink(struct bltfs *fs, struct node *dir, const char *name)
+{
+	struct node *node = NULL;
+	struct blt_node found;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = dir_resolve(fs, dir, name, &found, &node);
+	if (rc < 0)
+		goto out;
+	rc = -EISDIR;
+	if (found.kind == BLT_FILE)
+		rc = unlink_file(fs, dir, &found, node);
+	if (rc == 0)
+		dir_changed(dir);
+	free(found.key);
+out:
+	bltfs_leave_names(fs);
+	nodes_put(fs->nodes, node, 1);
+	return rc;
+}
+
+/* The marker goes, or what held the directory in memory. */
+static int remove_dir(struct bltfs *fs, struct node *dir,
+		      const struct blt_node *found, struct node *node)
+{
+	struct blt_batch *batch;
+	struct blt_stat st;
+	int rc = dir_is_empty(fs, found->key, found->key_len);
+
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOTEMPTY;
+	rc = blt_batch_new(fs->store, &batch);
+	if (rc < 0)
+		return rc;
+	if (blt_stat_key(fs->store, found->key, found->key_len, &st) == 0)
+		rc = blt_batch_delete(batch, found->key, found->key_len);
+	if (rc == 0)
+		rc = dir_keep(fs, batch, dir);
+	if (rc < 0) {
+		blt_batch_abort(batch);
+		return rc;
+	}
+	rc = blt_batch_commit(batch);
+	if (rc == 0 && !fs->takes_empty)
+		rc = blt_ns_hold(fs->ns, found->key, found->key_len, false);
+	if (rc < 0)
+		return rc;
+	syncer_wrote(fs->syncer, found->key_len);
+	if (node) {
+		nodes_hold(fs->nodes, node, false);
+		content_gone(fs, node);
+	}
+	return 0;
+}
+
+int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name)
+{
+	struct node *node = NULL;
+	struct blt_node found;
+	int rc = blt_ns_wait(fs->ns);
+
+	if (rc < 0)
+		return rc;
+	bltfs_share_names(fs);
+	rc = dir_resolve(fs, dir, name, &found, &node);
+	if (rc < 0)
+		goto out;
+	rc = -ENOTDIR;
+	if (found.kind == BLT_DIR)
+		rc = remove_dir(fs, dir, &found, node);
+	if (rc == 0) {
+		dir_changed(dir);
+		dir_notify_pair(fs, dir, name);
+	}
+	free(found.key);
+out:
+	bltfs_leave_names(fs);
+	nodes_put(fs->nodes, node, 1);
+	return rc;
+}
+
+/* ---- times ---- */
+
+static int touch_marker(struct bltfs *fs, struct node *dir, int64_t mtime)
+{
+	struct blt_stat st;
+	int rc = blt_stat_key(fs->store, dir->key, dir->key_len, &st);
+
+	if (rc == 0 && st.len == 0)
+		return blt_touch(fs->store, dir->key, dir->key_len, mtime);
+	if (rc == -ENOENT && fs->takes_empty)
+		return blt_put(fs->store, dir->key, dir->key_len, "", 0, mtime);
+	return -ENOTSUP;
+}
+
+int dir_touch(struct bltfs *fs, struct node *dir, int64_t mtime)
+{
+	int rc = -ENOTSUP;
+
+	bltfs_share_names(fs);
+	if (dir->key_len && fs->info.has_timestamps && !dir->gone)
+		rc = touch_marker(fs, dir, mtime);
+	if (rc == 0)
+		syncer_wrote(fs->syncer, dir->key_len);
+	if (rc == 0 || rc == -ENOTSUP) {
+		pthread_mutex_lock(&dir->lock);
+		/* where no marker keeps it, as long as the node lives */
+		dir->changed = rc == 0 ? 0 : mtime;
+		pthread_mutex_unlock(&dir->lock);
+		rc = 0;
+	}
+	bltfs_leave_names(fs);
+	return rc;
+}

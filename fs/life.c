@@ -1,0 +1,459 @@
+#include "life.h"
+
+#include "bltfs.h"
+#include "content.h"
+#include "log.h"
+#include "notify.h"
+#include "ops.h"
+#include "place.h"
+#include "syncer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* What one mount holds while it lives, in the order in which it comes. */
+struct life {
+	struct bltfs fs;
+	const struct options *opts;
+	char *store_path;
+	char *mountpoint;
+	char *stage_dir;
+	int parent; /* the end of the pipe to it, or -1 */
+	bool mounted;
+	sigset_t signals; /* as they were before ours were blocked */
+};
+
+/* ---- the parent and the terminal ---- */
+
+/* In the parent: waits until the child is live or has failed. */
+static int await_child(pid_t child, int from)
+{
+	ssize_t got;
+	int status;
+	char word;
+
+	do
+		got = read(from, &word, 1);
+	while (got < 0 && errno == EINTR);
+	if (got == 1)
+		return 0;
+	while (waitpid(child, &status, 0) < 0) {
+		if (errno != EINTR)
+			return EX_OSERR;
+	}
+	if (WIFSIGNALED(status))
+		log_error(
+			"the daemon died of signal %d before the mount was live",
+			WTERMSIG(status));
+	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) :
+							  EX_SOFTWARE;
+}
+
+/* In the child returns -1, with the pipe in life; in the parent the exit
+ * code. */
+static int detach(struct life *life)
+{
+	int pipe_fd[2];
+	pid_t pid;
+
+	if (pipe2(pipe_fd, O_CLOEXEC) < 0) {
+		log_error("cannot start the daemon: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	pid = fork();
+	if (pid < 0) {
+		log_error("cannot start the daemon: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	if (pid > 0) {
+		close(pipe_fd[1]);
+		return await_child(pid, pipe_fd[0]);
+	}
+	close(pipe_fd[0]);
+	setsid();
+	life->parent = pipe_fd[1];
+	return -1;
+}
+
+/* The kernel has asked for INIT, so it will be answered: requests that come
+ * from now on only wait for that. */
+static void tell_live(struct life *life)
+{
+	int null;
+
+	if (life->parent < 0)
+		return;
+	log_detach();
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		close(null);
+	}
+	if (chdir("/") < 0)
+		log_warn(
+			"cannot leave the directory the daemon was started in: %s",
+			strerror(errno));
+	while (write(life->parent, "", 1) < 0 && errno == EINTR)
+		;
+	close(life->parent);
+	life->parent = -1;
+}
+
+static void want(struct fuse_conn_info *conn, unsigned caps)
+{
+	conn->want |= conn->capable & caps;
+}
+
+static void on_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct bltfs *fs = userdata;
+
+	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
+			   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
+			   FUSE_CAP_SPLICE_WRITE |
+			   FUSE_CAP_EXPLICIT_INVAL_DATA);
+	/* its pages would go whenever a write moves the time */
+	conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+	conn->max_write = 1u << 20;
+	conn->time_gran = 1000;
+	tell_live((struct life *)fs);
+}
+
+/* ---- the store ---- */
+
+static int exit_code(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+		return EX_NOINPUT;
+	case -EACCES:
+	case -EPERM:
+	case -EROFS:
+		return EX_NOPERM;
+	case -EUCLEAN:
+	case -EPROTONOSUPPORT:
+	case -EISDIR:
+		return EX_DATAERR;
+	case -EWOULDBLOCK:
+		return EX_TEMPFAIL;
+	case -EINVAL:
+		return EX_USAGE;
+	case -EIO:
+	case -ENOSPC:
+		return EX_IOERR;
+	default:
+		return EX_OSERR;
+	}
+}
+
+static int serializer(const char *option, const char *name, unsigned *ret)
+{
+	int code;
+
+	if (!name)
+		return 0;
+	code = blt_serializer_code(name);
+	if (code < 0) {
+		log_error("-o %s=%s: no such serializer", option, name);
+		return EX_USAGE;
+	}
+	*ret = (unsigned)code;
+	return 0;
+}
+
+static int open_store(struct life *life)
+{
+	const struct options *o = life->opts;
+	struct blt_open_options how = {
+		.mode = o->ro ? BLT_READ : o->create ? BLT_CREATE : BLT_WRITE,
+		.lock_timeout_ms = (int)o->lock_timeout * 1000,
+		.create = {
+			.n_buckets = (uint32_t)o->buckets,
+			.value_len = (uint32_t)o->value_len,
+			.no_timestamps = o->no_timestamps,
+		},
+	};
+	struct blt_error err = { "" };
+	int rc;
+
+	rc = serializer("key_serializer", o->key_serializer,
+			&how.create.key_serializer);
+	if (rc == 0)
+		rc = serializer("value_serializer", o->value_serializer,
+				&how.create.value_serializer);
+	if (rc)
+		return rc;
+	rc = blt_open(life->store_path, &how, &life->fs.store, &err);
+	if (rc == 0)
+		return 0;
+	if (rc == -ENOENT && !strstr(err.text, "blt create"))
+		log_error(
+			"%s; to make it, mount with -o create or run: blt create %s",
+			err.text, o->store);
+	else
+		log_error("%s", err.text);
+	return exit_code(rc);
+}
+
+static bool takes_links(const struct bltfs *fs)
+{
+	const char *name = blt_serializer_name(fs->info.value_serializer);
+
+	return !fs->opts->nosymlinks && fs->info.value_len == 0 && name &&
+	       (strcmp(name, "bytes") == 0 || strcmp(name, "str") == 0);
+}
+
+static int prepare(struct life *life)
+{
+	struct bltfs *fs = &life->fs;
+
+	fs->opts = life->opts;
+	blt_get_info(fs->store, &fs->info);
+	fs->takes_empty = blt_takes_empty(fs->store);
+	fs->takes_links = takes_links(fs);
+	life->stage_dir = strdup(life->store_path);
+	if (!life->stage_dir || nodes_new(&fs->nodes) < 0) {
+		log_error("out of memory");
+		return EX_OSERR;
+	}
+	fs->pool.max = life->opts->max_staging;
+	fs->pool.dir = dirname(life->stage_dir);
+	return 0;
+}
+
+/* ---- the session ---- */
+
+static int add_options(struct life *life, char **list)
+{
+	const struct options *o = life->opts;
+	char *name;
+	int rc;
+
+	if (asprintf(&name, "fsname=%s",
+		     o->fsname ? o->fsname : life->store_path) < 0)
+		return -1;
+	rc = fuse_opt_add_opt_escaped(list, name);
+	free(name);
+	if (rc < 0 || asprintf(&name, "subtype=%s", o->subtype) < 0)
+		return -1;
+	rc = fuse_opt_add_opt_escaped(list, name);
+	free(name);
+	if (rc == 0 && o->ro)
+		rc = fuse_opt_add_opt(list, "ro");
+	if (rc == 0 && o->allow_other)
+		rc = fuse_opt_add_opt(list, "allow_other");
+	if (rc == 0 && o->default_permissions)
+		rc = fuse_opt_add_opt(list, "default_permissions");
+	if (rc == 0 && o->debug)
+		rc = fuse_opt_add_opt(list, "debug");
+	if (rc == 0 && o->pass)
+		rc = fuse_opt_add_opt(list, o->pass);
+	return rc;
+}
+
+static int start_session(struct life *life)
+{
+	struct fuse_lowlevel_ops ops = ops_table(life->opts);
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct bltfs *fs = &life->fs;
+	char *list = NULL;
+	int rc = EX_OSERR;
+
+	ops.init = on_init;
+	if (add_options(life, &list) < 0 ||
+	    fuse_opt_add_arg(&args, "bltfs") < 0 ||
+	    fuse_opt_add_arg(&args, "-o") < 0 ||
+	    fuse_opt_add_arg(&args, list) < 0) {
+		log_error("out of memory");
+		goto out;
+	}
+	fs->session = fuse_session_new(&args, &ops, sizeof(ops), fs);
+	if (!fs->session)
+		goto out; /* libfuse has said why */
+	if (fuse_session_mount(fs->session, life->mountpoint) < 0) {
+		log_error(
+			"%s: could not be mounted (is /dev/fuse there, and fusermount3 installed?)",
+			life->mountpoint);
+		rc = EX_UNAVAILABLE;
+		goto out;
+	}
+	life->mounted = true;
+	rc = 0;
+out:
+	free(list);
+	fuse_opt_free_args(&args);
+	return rc;
+}
+
+/* The first threads.  The signals that end a mount are for the main thread
+ * alone, so they are blocked here, and threads inherit that. */
+static int start_threads(struct life *life)
+{
+	const struct options *o = life->opts;
+	struct blt_ns_options how = { .flat = o->flat, .control = o->control };
+	struct bltfs *fs = &life->fs;
+	int rc = blt_ns_new(fs->store, &how, &fs->ns);
+
+	if (rc == 0)
+		rc = notify_new(fs->session, &fs->notify);
+	if (rc == 0 && !o->ro)
+		rc = syncer_new(fs->store, (unsigned)o->commit, &fs->syncer);
+	if (rc < 0) {
+		log_error("%s: cannot start: %s", o->store, strerror(-rc));
+		return EX_OSERR;
+	}
+	return 0;
+}
+
+static int loop(struct life *life)
+{
+	struct fuse_session *se = life->fs.session;
+	struct fuse_loop_config *config;
+	int rc;
+
+	if (fuse_set_signal_handlers(se) < 0)
+		return EX_OSERR;
+	pthread_sigmask(SIG_SETMASK, &life->signals, NULL);
+	if (life->opts->single) {
+		rc = fuse_session_loop(se);
+	} else {
+		config = fuse_loop_cfg_create();
+		fuse_loop_cfg_set_clone_fd(config, life->opts->clone_fd);
+		rc = fuse_session_loop_mt(se, config);
+		fuse_loop_cfg_destroy(config);
+	}
+	/* a second signal must not cut short what follows */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (rc < 0) {
+		log_error("%s: the mount ended: %s", life->mountpoint,
+			  strerror(-rc));
+		return EX_OSERR;
+	}
+	return 0; /* unmounted, or a signal */
+}
+
+/* ---- the end ---- */
+
+/* Files that were open when the mount went. */
+static int put_staged(struct bltfs *fs)
+{
+	struct node **list;
+	int failed = 0;
+	size_t n;
+
+	if (nodes_all(fs->nodes, &list, &n) < 0) {
+		log_error("out of memory; files that were open are lost");
+		return EX_OSERR;
+	}
+	for (size_t i = 0; i < n; i++) {
+		int rc = 0;
+
+		if (list[i]->stage)
+			rc = content_commit(fs, list[i], false);
+		if (rc < 0)
+			failed = exit_code(rc);
+		if (rc < 0 && rc != -EINVAL) /* that has been logged */
+			log_error(
+				"a file that was open could not be stored: %s",
+				strerror(-rc));
+		nodes_put(fs->nodes, list[i], 1);
+	}
+	free(list);
+	return failed;
+}
+
+static int end(struct life *life, int code)
+{
+	struct bltfs *fs = &life->fs;
+	int rc = 0;
+
+	notify_stop(fs->notify);
+	if (life->mounted)
+		fuse_session_unmount(fs->session);
+	notify_free(fs->notify);
+	if (fs->ns && fs->nodes)
+		rc = put_staged(fs);
+	if (fs->session) {
+		fuse_remove_signal_handlers(fs->session);
+		fuse_session_destroy(fs->session);
+	}
+	syncer_free(fs->syncer);
+	nodes_free(fs->nodes);
+	blt_ns_free(fs->ns);
+	if (code == 0)
+		code = rc;
+	rc = blt_close(fs->store);
+	if (rc < 0) {
+		log_error("%s: could not be closed: %s; run: blt check",
+			  life->store_path, strerror(-rc));
+		code = code ? code : exit_code(rc);
+	}
+	pthread_rwlock_destroy(&fs->names);
+	return code;
+}
+
+static void block_signals(struct life *life)
+{
+	sigset_t ours;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &ours, &life->signals);
+}
+
+/* Writers first: a rename must not starve behind readers who never pause. */
+static void init_names(struct bltfs *fs)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(
+		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&fs->names, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
+int life_run(const struct options *opts)
+{
+	struct life life = { .opts = opts, .parent = -1 };
+	int rc = -1;
+
+	if (!opts->foreground)
+		rc = detach(&life);
+	if (rc >= 0)
+		return rc;
+	init_names(&life.fs);
+	rc = place_find(opts, &life.store_path, &life.mountpoint);
+	if (rc == 0)
+		rc = open_store(&life);
+	if (rc == 0)
+		rc = prepare(&life);
+	if (rc == 0)
+		rc = start_session(&life);
+	block_signals(&life);
+	if (rc == 0)
+		rc = start_threads(&life);
+	if (rc == 0)
+		rc = loop(&life);
+	rc = end(&life, rc);
+	free(life.stage_dir);
+	free(life.store_path);
+	free(life.mountpoint);
+	return rc;
+}

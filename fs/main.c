@@ -1,0 +1,41 @@
+#include "config.h"
+
+#include "life.h"
+#include "log.h"
+#include "options.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+static int finish_output(void)
+{
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+int main(int argc, char **argv)
+{
+	struct options_error err;
+	struct options opts;
+	int rc;
+
+	rc = options_parse(&opts, argc, argv, &err);
+	if (rc < 0) {
+		fprintf(stderr, "bltfs: %s\n", err.text);
+		return rc == -ENOMEM ? EX_OSERR : EX_USAGE;
+	}
+	log_start(opts.debug);
+	if (opts.help) {
+		options_help(stdout);
+		rc = finish_output();
+	} else if (opts.version) {
+		printf("bltfs %s (libfuse %s)\n", PACKAGE_VERSION,
+		       fuse_pkgversion());
+		rc = finish_output();
+	} else {
+		rc = life_run(&opts);
+	}
+	options_release(&opts);
+	return rc;
+}

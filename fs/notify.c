@@ -1,0 +1,142 @@
+#include "notify.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct message {
+	struct message *next;
+	uint64_t node;
+	size_t len; /* of the name; 0: about the node itself */
+	char name[];
+};
+
+struct notify {
+	struct fuse_session *se;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct message *head, **tail; /* lock */
+	bool stop;                    /* lock */
+};
+
+static void send_message(struct fuse_session *se, const struct message *m)
+{
+	int rc;
+
+	if (m->len)
+		rc = fuse_lowlevel_notify_inval_entry(se, m->node, m->name,
+						      m->len);
+	else
+		rc = fuse_lowlevel_notify_inval_inode(se, m->node, 0, 0);
+	if (rc < 0 && rc != -ENOENT && !fuse_session_exited(se))
+		log_warn(
+			"a change may stay unseen: the kernel did not take an invalidation: %s",
+			strerror(-rc));
+}
+
+static void *run(void *arg)
+{
+	struct notify *n = arg;
+
+	pthread_mutex_lock(&n->lock);
+	while (!n->stop) {
+		struct message *m = n->head;
+
+		if (!m) {
+			pthread_cond_wait(&n->wake, &n->lock);
+			continue;
+		}
+		n->head = m->next;
+		if (!n->head)
+			n->tail = &n->head;
+		pthread_mutex_unlock(&n->lock);
+		send_message(n->se, m);
+		free(m);
+		pthread_mutex_lock(&n->lock);
+	}
+	pthread_mutex_unlock(&n->lock);
+	return NULL;
+}
+
+static void enqueue(struct notify *n, uint64_t node, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+	struct message *m = malloc(sizeof(*m) + len + 1);
+
+	if (!m) {
+		log_warn(
+			"a change may stay unseen: out of memory for an invalidation");
+		return;
+	}
+	*m = (struct message){ .node = node, .len = len };
+	memcpy(m->name, name ? name : "", len + 1);
+	pthread_mutex_lock(&n->lock);
+	*n->tail = m;
+	n->tail = &m->next;
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+}
+
+void notify_entry(struct notify *n, uint64_t dir, const char *name)
+{
+	enqueue(n, dir, name);
+}
+
+void notify_inode(struct notify *n, uint64_t node)
+{
+	enqueue(n, node, NULL);
+}
+
+int notify_new(struct fuse_session *se, struct notify **ret)
+{
+	struct notify *n = calloc(1, sizeof(*n));
+	int rc;
+
+	if (!n)
+		return -ENOMEM;
+	n->se = se;
+	n->tail = &n->head;
+	pthread_mutex_init(&n->lock, NULL);
+	pthread_cond_init(&n->wake, NULL);
+	rc = -pthread_create(&n->thread, NULL, run, n);
+	if (rc < 0) {
+		free(n);
+		return rc;
+	}
+	*ret = n;
+	return 0;
+}
+
+void notify_stop(struct notify *n)
+{
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->lock);
+	n->stop = true;
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+}
+
+void notify_free(struct notify *n)
+{
+	if (!n)
+		return;
+	notify_stop(n);
+	pthread_join(n->thread, NULL);
+	while (n->head) {
+		struct message *m = n->head;
+
+		n->head = m->next;
+		free(m);
+	}
+	pthread_cond_destroy(&n->wake);
+	pthread_mutex_destroy(&n->lock);
+	free(n);
+}

@@ -1,0 +1,182 @@
+#include "ops.h"
+
+#include "attr.h"
+#include "mflink.h"
+#include "move.h"
+
+#include <errno.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	nodes_put(ops_fs(req)->nodes, ops_node(req, ino), nlookup);
+	fuse_reply_none(req);
+}
+
+void ops_forget_multi(fuse_req_t req, size_t count,
+		      struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		nodes_put(ops_fs(req)->nodes, ops_node(req, forgets[i].ino),
+			  forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* ---- attributes ---- */
+
+static void reply_attr(fuse_req_t req, struct node *node)
+{
+	struct bltfs *fs = ops_fs(req);
+	struct stat st;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = attr_get(fs, node, NULL, &st);
+	bltfs_leave_names(fs);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_attr(req, &st, OPS_FOREVER);
+}
+
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)fi;
+	reply_attr(req, ops_node(req, ino));
+}
+
+static int set_size(struct bltfs *fs, struct node *node, off_t size, bool open)
+{
+	int rc;
+
+	if (node->kind == BLT_DIR)
+		return -EISDIR;
+	bltfs_share_names(fs);
+	rc = content_resize(fs, node, (uint64_t)size, !open);
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+static int set_mtime(struct bltfs *fs, struct node *node,
+		     const struct stat *attr, int to_set)
+{
+	struct timespec ts = attr->st_mtim;
+	int64_t us;
+	int rc;
+
+	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
+		clock_gettime(CLOCK_REALTIME, &ts);
+	/* seven bytes hold the time in a block */
+	if (ts.tv_sec < 0 || ts.tv_sec >= (INT64_C(1) << 56) / 1000000)
+		return -EINVAL;
+	us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	if (node->kind == BLT_DIR)
+		return dir_touch(fs, node, us);
+	bltfs_share_names(fs);
+	rc = content_touch(fs, node, us);
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		 struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs(req);
+	struct node *node = ops_node(req, ino);
+	int rc = 0;
+
+	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
+		      FUSE_SET_ATTR_GID) &&
+	    fs->opts->strict_attrs)
+		rc = -EPERM;
+	if (rc == 0 && to_set & FUSE_SET_ATTR_SIZE)
+		rc = set_size(fs, node, attr->st_size, fi != NULL);
+	if (rc == 0 && to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
+		rc = set_mtime(fs, node, attr, to_set);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		reply_attr(req, node);
+}
+
+void ops_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+
+	(void)ino;
+	if (fstatvfs(blt_fd(ops_fs(req)->store), &st) < 0) {
+		ops_reply(req, -errno);
+		return;
+	}
+	st.f_namemax = 255;
+	fuse_reply_statfs(req, &st);
+}
+
+/* ---- names ---- */
+
+void ops_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct bltfs *fs = ops_fs(req);
+	struct node *node = ops_node(req, ino);
+	char target[MFLINK_TARGET_MAX + 1];
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = content_link_target(fs, node->key, node->key_len, target);
+	bltfs_leave_names(fs);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_readlink(req, target);
+}
+
+void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		 const char *name)
+{
+	struct dir_found found;
+	int rc = dir_symlink(ops_fs(req), ops_node(req, parent), name, target,
+			     &found);
+
+	if (rc == 0)
+		ops_reply_entry(req, &found);
+	else
+		ops_reply(req, rc);
+}
+
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
+	      const char *name)
+{
+	(void)ino;
+	(void)parent;
+	(void)name;
+	ops_reply(req, -EPERM);
+}
+
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       dev_t rdev)
+{
+	struct dir_found found;
+	int rc = -EPERM;
+
+	(void)rdev;
+	if (S_ISREG(mode))
+		rc = dir_create(ops_fs(req), ops_node(req, parent), name, true,
+				&found);
+	if (rc == 0)
+		ops_reply_entry(req, &found);
+	else
+		ops_reply(req, rc);
+}
+
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	ops_reply(req, dir_unlink(ops_fs(req), ops_node(req, parent), name));
+}
+
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		fuse_ino_t newparent, const char *newname, unsigned flags)
+{
+	ops_reply(req, move_name(ops_fs(req), ops_node(req, parent), name,
+				 ops_node(req, newparent), newname, flags));
+}

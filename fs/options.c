@@ -1,0 +1,477 @@
+/* One table says what an option is called, what it takes, where it goes and
+ * what the help says of it.  An option that libfuse or the kernel acts on is
+ * a row too (PASS), so that a misspelt one is found here and not lost.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+enum option_type {
+	FLAG,       /* no argument; a bool */
+	NUMBER,     /* decimal; a uint64_t */
+	MODE,       /* octal */
+	SIZE,       /* decimal with K, M, G */
+	TEXT,       /* a char *, owned */
+	PASS,       /* no argument; for libfuse */
+	PASS_VALUE, /* an argument; for libfuse */
+};
+
+struct option_row {
+	const char *name;
+	enum option_type type;
+	size_t field;
+	uint64_t min, max;
+	const char *arg;
+	const char *help;
+	bool creating; /* makes sense with -o create only */
+};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct option_row rows[] = {
+	{ "ro", FLAG, AT(ro), 0, 0, NULL,
+	  "read only; others may mount the store so as well", false },
+	{ "create", FLAG, AT(create), 0, 0, NULL,
+	  "make the store if it is missing", false },
+	{ "buckets", NUMBER, AT(buckets), 1, UINT32_MAX, "N",
+	  "of a new store (default 12007)", true },
+	{ "value_len", NUMBER, AT(value_len), 1, UINT32_MAX, "BYTES",
+	  "a new store of values that all have this length", true },
+	{ "key_serializer", TEXT, AT(key_serializer), 0, 0, "NAME",
+	  "of a new store (default str)", true },
+	{ "value_serializer", TEXT, AT(value_serializer), 0, 0, "NAME",
+	  "of a new store (default bytes)", true },
+	{ "no_timestamps", FLAG, AT(no_timestamps), 0, 0, NULL,
+	  "a new store that keeps no times", true },
+	{ "flat", FLAG, AT(flat), 0, 0, NULL,
+	  "one directory; a '/' in a key is written %2F", false },
+	{ "uid", NUMBER, AT(uid), 0, UINT32_MAX - 1, "N",
+	  "owner of everything (default: who mounts)", false },
+	{ "gid", NUMBER, AT(gid), 0, UINT32_MAX - 1, "N",
+	  "group of everything (default: of who mounts)", false },
+	{ "umask", MODE, AT(umask), 0, 0777, "OCTAL",
+	  "permission bits that are taken away (default 022)", false },
+	{ "fmask", MODE, AT(fmask), 0, 0777, "OCTAL", "the same for files only",
+	  false },
+	{ "dmask", MODE, AT(dmask), 0, 0777, "OCTAL",
+	  "the same for directories only", false },
+	{ "strict_attrs", FLAG, AT(strict_attrs), 0, 0, NULL,
+	  "refuse chmod and chown instead of dropping them", false },
+	{ "nosymlinks", FLAG, AT(nosymlinks), 0, 0, NULL,
+	  "show symbolic links as the files they are stored in", false },
+	{ "xattr", FLAG, AT(xattr), 0, 0, NULL,
+	  "show user.blt.key and user.blt.timestamp", false },
+	{ "allow_other", FLAG, AT(allow_other), 0, 0, NULL,
+	  "let other users in; sets default_permissions", false },
+	{ "default_permissions", FLAG, AT(default_permissions), 0, 0, NULL,
+	  "let the kernel check modes", false },
+	{ "commit", NUMBER, AT(commit), 1, 86400, "SECONDS",
+	  "make changes durable this often (default 5)", false },
+	{ "sync", FLAG, AT(sync), 0, 0, NULL,
+	  "make every close of a changed file durable", false },
+	{ "lock_timeout", NUMBER, AT(lock_timeout), 0, 86400, "SECONDS",
+	  "wait so long for the store's lock (default 10)", false },
+	{ "max_staging", SIZE, AT(max_staging), 0, UINT64_C(1) << 50, "SIZE",
+	  "memory for files being written (default 256M)", false },
+	{ "control", TEXT, AT(control), 0, 0, "NAME",
+	  "the control directory's name, or none (default .bltfs)", false },
+	{ "nonempty", FLAG, AT(nonempty), 0, 0, NULL,
+	  "mount over a directory that is not empty", false },
+	{ "clone_fd", FLAG, AT(clone_fd), 0, 0, NULL,
+	  "a device descriptor for each thread", false },
+	{ "fsname", TEXT, AT(fsname), 0, 0, "NAME",
+	  "source shown in /proc/mounts (default: the store)", false },
+	{ "subtype", TEXT, AT(subtype), 0, 0, "NAME",
+	  "type shown there, behind \"fuse.\" (default bltfs)", false },
+	{ "auto_unmount", PASS, 0, 0, 0, NULL, "unmount when the daemon dies",
+	  false },
+	{ "max_read", PASS_VALUE, 0, 0, 0, "BYTES", "longest read request",
+	  false },
+	{ "rw", PASS, 0, 0, 0, NULL, "read and write (default)", false },
+	{ "dev", PASS, 0, 0, 0, NULL, NULL, false },
+	{ "nodev", PASS, 0, 0, 0, NULL, NULL, false },
+	{ "suid", PASS, 0, 0, 0, NULL, NULL, false },
+	{ "nosuid", PASS, 0, 0, 0, NULL, NULL, false },
+	{ "exec", PASS, 0, 0, 0, NULL, NULL, false },
+	{ "noexec", PASS, 0, 0, 0, NULL, NULL, false },
+	{ "atime", PASS, 0, 0, 0, NULL, NULL, false },
+	{ "noatime", PASS, 0, 0, 0, NULL,
+	  "and dev, suid, exec, atime, each with or without no: as in mount(8)",
+	  false },
+};
+
+/* ---- messages ---- */
+
+__attribute__((format(printf, 2, 3))) static int
+complain(struct options_error *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+/* ---- values ---- */
+
+static int parse_number(const char *text, unsigned base, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		unsigned digit = (unsigned)(unsigned char)*text - '0';
+
+		if (digit >= base || v > (UINT64_MAX - digit) / base)
+			return -EINVAL;
+		v = v * base + digit;
+	}
+	*ret = v;
+	return 0;
+}
+
+static int parse_size(const char *text, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	char digits[32];
+	size_t len = strlen(text);
+	unsigned shift = 0;
+	const char *unit;
+	uint64_t v;
+
+	if (len == 0 || len >= sizeof(digits))
+		return -EINVAL;
+	memcpy(digits, text, len + 1);
+	unit = strchr(units, digits[len - 1]);
+	if (unit && *unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		digits[len - 1] = '\0';
+	}
+	if (parse_number(digits, 10, &v) < 0 || v > UINT64_MAX >> shift)
+		return -EINVAL;
+	*ret = v << shift;
+	return 0;
+}
+
+static int set_text(char **field, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+static int pass_on(struct options *opts, const char *item)
+{
+	size_t old = opts->pass ? strlen(opts->pass) + 1 : 0;
+	char *list = realloc(opts->pass, old + strlen(item) + 1);
+
+	if (!list)
+		return -ENOMEM;
+	if (old)
+		list[old - 1] = ',';
+	strcpy(list + old, item);
+	opts->pass = list;
+	return 0;
+}
+
+/* ---- one option ---- */
+
+static const struct option_row *find_row(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (strlen(rows[i].name) == len &&
+		    memcmp(rows[i].name, name, len) == 0)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static int set_number(const struct option_row *row, struct options *opts,
+		      const char *value, struct options_error *err)
+{
+	uint64_t v;
+	int rc;
+
+	if (row->type == SIZE)
+		rc = parse_size(value, &v);
+	else
+		rc = parse_number(value, row->type == MODE ? 8 : 10, &v);
+	if (rc < 0 || v < row->min || v > row->max)
+		return complain(
+			err,
+			row->type == MODE ?
+				"-o %s=%s: not an octal number up to 777" :
+			row->type == SIZE ?
+				"-o %s=%s: not a size such as 64M" :
+				"-o %s=%s: not a number from %llu to %llu",
+			row->name, value, (unsigned long long)row->min,
+			(unsigned long long)row->max);
+	*(uint64_t *)((char *)opts + row->field) = v;
+	return 0;
+}
+
+/* item: "name" or "name=value", changed while it is looked at. */
+static int set_option(struct options *opts, bool given[], char *item,
+		      struct options_error *err)
+{
+	char *value = strchr(item, '=');
+	size_t len = value ? (size_t)(value - item) : strlen(item);
+	const struct option_row *row = find_row(item, len);
+	bool takes = row && row->type != FLAG && row->type != PASS;
+
+	if (!row)
+		return complain(err, "-o %.*s: no such option (see bltfs -h)",
+				(int)len, item);
+	if (takes && (!value || !value[1]))
+		return complain(err, "-o %s: wants a value (-o %s=%s)",
+				row->name, row->name, row->arg);
+	if (!takes && value)
+		return complain(err, "-o %s: takes no value", row->name);
+	given[row - rows] = true;
+
+	switch (row->type) {
+	case FLAG:
+		*(bool *)((char *)opts + row->field) = true;
+		return 0;
+	case TEXT:
+		return set_text((char **)((char *)opts + row->field),
+				value + 1);
+	case PASS:
+	case PASS_VALUE:
+		return pass_on(opts, item);
+	case NUMBER:
+	case MODE:
+	case SIZE:
+		return set_number(row, opts, value + 1, err);
+	}
+	return -EINVAL;
+}
+
+/* A list with commas between; "\," and "\\" stand for themselves. */
+static int set_list(struct options *opts, bool given[], const char *list,
+		    struct options_error *err)
+{
+	char *item = malloc(strlen(list) + 1);
+	int rc = 0;
+
+	if (!item)
+		return -ENOMEM;
+	while (*list && rc == 0) {
+		size_t n = 0;
+
+		for (; *list && *list != ','; list++) {
+			if (*list == '\\' && list[1])
+				list++;
+			item[n++] = *list;
+		}
+		item[n] = '\0';
+		if (*list)
+			list++;
+		if (n > 0)
+			rc = set_option(opts, given, item, err);
+	}
+	free(item);
+	return rc;
+}
+
+/* ---- the whole ---- */
+
+static bool was_given(const bool given[], const char *name)
+{
+	return given[find_row(name, strlen(name)) - rows];
+}
+
+static int check_names(struct options *opts, struct options_error *err)
+{
+	const char *c = opts->control;
+
+	if (strpbrk(c, "/%") || strlen(c) > 255 || strcmp(c, ".") == 0 ||
+	    strcmp(c, "..") == 0)
+		return complain(
+			err, "-o control=%s: not a file name without '%%'", c);
+	if (strcmp(c, "none") == 0) {
+		free(opts->control);
+		opts->control = NULL;
+	}
+	return 0;
+}
+
+static int check_together(struct options *opts, const bool given[],
+			  struct options_error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].creating && given[i] && !opts->create)
+			return complain(
+				err,
+				"-o %s is for a new store: it wants -o create",
+				rows[i].name);
+	}
+	if (opts->ro && was_given(given, "rw"))
+		return complain(err, "-o ro and -o rw contradict each other");
+	if (opts->ro && opts->create)
+		return complain(err,
+				"-o ro and -o create contradict each other");
+	if (opts->ro && opts->sync)
+		return complain(err, "-o ro and -o sync contradict each other");
+	if (was_given(given, "value_len") &&
+	    was_given(given, "value_serializer"))
+		return complain(
+			err,
+			"-o value_len and -o value_serializer contradict each other: a store of fixed length has no value serializer");
+	if (!was_given(given, "fmask"))
+		opts->fmask = opts->umask;
+	if (!was_given(given, "dmask"))
+		opts->dmask = opts->umask;
+	if (opts->allow_other)
+		opts->default_permissions = true;
+	return check_names(opts, err);
+}
+
+static int take_operands(struct options *opts, int argc, char **argv,
+			 struct options_error *err)
+{
+	if (argc > 2)
+		return complain(
+			err,
+			"%s: one operand too many; usage: bltfs STORE MOUNTPOINT [-o ...]",
+			argv[2]);
+	if (argc < 2)
+		return complain(
+			err,
+			"%s missing; usage: bltfs STORE MOUNTPOINT [-o ...]",
+			argc ? "MOUNTPOINT" : "STORE and MOUNTPOINT");
+	if (set_text(&opts->store, argv[0]) < 0 ||
+	    set_text(&opts->mountpoint, argv[1]) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int parse_switches(struct options *opts, bool given[], int argc,
+			  char **argv, struct options_error *err)
+{
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c, rc = 0;
+
+	opterr = 0;
+	optind = 0;
+	while (rc == 0 &&
+	       (c = getopt_long(argc, argv, ":fdshVo:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			opts->foreground = true;
+			break;
+		case 'd':
+			opts->debug = opts->foreground = true;
+			break;
+		case 's':
+			opts->single = true;
+			break;
+		case 'h':
+			opts->help = true;
+			return 0;
+		case 'V':
+			opts->version = true;
+			return 0;
+		case 'o':
+			rc = set_list(opts, given, optarg, err);
+			break;
+		case ':':
+			return complain(err, "-%c wants a value", optopt);
+		default:
+			return complain(err,
+					"%s: no such option (see bltfs -h)",
+					argv[optind - 1]);
+		}
+	}
+	return rc;
+}
+
+static int set_defaults(struct options *opts)
+{
+	*opts = (struct options){
+		.uid = getuid(),
+		.gid = getgid(),
+		.umask = 022,
+		.commit = 5,
+		.lock_timeout = 10,
+		.max_staging = UINT64_C(256) << 20,
+	};
+	if (set_text(&opts->control, ".bltfs") < 0 ||
+	    set_text(&opts->subtype, "bltfs") < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int options_parse(struct options *opts, int argc, char **argv,
+		  struct options_error *err)
+{
+	bool given[ARRAY_SIZE(rows)] = { false };
+	int rc;
+
+	complain(err, "out of memory");
+	rc = set_defaults(opts);
+	if (rc == 0)
+		rc = parse_switches(opts, given, argc, argv, err);
+	if (rc == 0 && !opts->help && !opts->version) {
+		rc = take_operands(opts, argc - optind, argv + optind, err);
+		if (rc == 0)
+			rc = check_together(opts, given, err);
+	}
+	if (rc < 0)
+		options_release(opts);
+	return rc;
+}
+
+void options_release(struct options *opts)
+{
+	free(opts->store);
+	free(opts->mountpoint);
+	free(opts->control);
+	free(opts->fsname);
+	free(opts->subtype);
+	free(opts->key_serializer);
+	free(opts->value_serializer);
+	free(opts->pass);
+	*opts = (struct options){ 0 };
+}
+
+void options_help(FILE *to)
+{
+	fputs("usage: bltfs STORE MOUNTPOINT [-fdshV] [-o OPTION[,OPTION...]]\n"
+	      "Mounts the booklet store STORE as a filesystem at MOUNTPOINT.\n\n"
+	      "  -f                    stay in the foreground, log to stderr\n"
+	      "  -d                    the same, and log every FUSE message\n"
+	      "  -s                    one thread\n"
+	      "  -h, --help            print this\n"
+	      "  -V, --version         print the version\n\n"
+	      "Options behind -o:\n",
+	      to);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char left[64];
+
+		if (!rows[i].help)
+			continue;
+		snprintf(left, sizeof(left), "%s%s%s", rows[i].name,
+			 rows[i].arg ? "=" : "",
+			 rows[i].arg ? rows[i].arg : "");
+		fprintf(to, "  %-21s %s\n", left, rows[i].help);
+	}
+}

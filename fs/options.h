@@ -1,0 +1,74 @@
+/* options.h - the daemon's command line.
+ *
+ *   struct options opts;
+ *   struct options_error err;
+ *
+ *   if (options_parse(&opts, argc, argv, &err) < 0)
+ *           ...print err.text, exit EX_USAGE
+ *   ...
+ *   options_release(&opts);
+ *
+ * All options are rows of one table in options.c; the help is made from it.
+ * Strings belong to the struct.  Not for use by two threads.
+ */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct options_error {
+	char text[512];
+};
+
+struct options {
+	char *store;
+	char *mountpoint;
+	/* switches */
+	bool foreground;
+	bool debug;
+	bool single;
+	bool help;
+	bool version;
+	/* -o */
+	bool ro;
+	bool create;
+	bool flat;
+	bool allow_other;
+	bool default_permissions;
+	bool sync;
+	bool strict_attrs;
+	bool xattr;
+	bool nosymlinks;
+	bool clone_fd;
+	bool nonempty;
+	bool no_timestamps;
+	uint64_t uid;
+	uint64_t gid;
+	uint64_t umask;
+	uint64_t fmask;        /* of files; the umask where it is not given */
+	uint64_t dmask;        /* of directories; likewise */
+	uint64_t commit;       /* seconds */
+	uint64_t lock_timeout; /* seconds */
+	uint64_t max_staging;  /* bytes */
+	uint64_t buckets;
+	uint64_t value_len;
+	char *control; /* NULL: none */
+	char *fsname;  /* NULL: the store's path */
+	char *subtype;
+	char *key_serializer;
+	char *value_serializer;
+	char *pass; /* options for libfuse and the kernel, with
+		     * commas between; NULL: none */
+};
+
+/* 0, -EINVAL with the reason in *err, -ENOMEM.  -h and -V are answered before
+ * the rest is looked at.  On failure nothing is left to release. */
+int options_parse(struct options *opts, int argc, char **argv,
+		  struct options_error *err);
+void options_release(struct options *opts);
+
+void options_help(FILE *to);
+
+#endif

@@ -1,0 +1,331 @@
+/* Invariant: mem[0..len) or the file's first len bytes are the content; what
+ * lies behind is unspecified in memory and absent in the file, so growing
+ * clears in memory and needs nothing in the file.
+ */
+#include "stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK ((size_t)1 << 20)
+
+static int64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void changed(struct stage *s)
+{
+	s->dirty = true;
+	s->mtime = now();
+}
+
+/* ---- temporary files ---- */
+
+static int open_in(const char *dir)
+{
+	char path[4096];
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd < 0 ? -errno : fd;
+	if (snprintf(path, sizeof(path), "%s/.bltfs-XXXXXX", dir) >=
+	    (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
+}
+
+/* Beside the store there is room for what will be put into it. */
+static int open_temporary(const char *dir)
+{
+	const char *tmp = getenv("TMPDIR");
+	int fd = open_in(dir);
+
+	if (fd < 0)
+		fd = open_in(tmp ? tmp : "/var/tmp");
+	return fd;
+}
+
+static int write_all(int fd, const uint8_t *p, uint64_t n, uint64_t offset)
+{
+	while (n > 0) {
+		ssize_t done = pwrite(fd, p, n, (off_t)offset);
+
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		p += done;
+		n -= (uint64_t)done;
+		offset += (uint64_t)done;
+	}
+	return 0;
+}
+
+static void drop_memory(struct stage *s)
+{
+	atomic_fetch_sub(&s->pool->used, s->cap);
+	free(s->mem);
+	s->mem = NULL;
+	s->cap = 0;
+}
+
+static int spill(struct stage *s)
+{
+	int fd = open_temporary(s->pool->dir);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = write_all(fd, s->mem, s->len, 0);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	drop_memory(s);
+	s->fd = fd;
+	return 0;
+}
+
+/* ---- room ---- */
+
+/* Memory for len bytes, or the temporary file where the limits say so. */
+static int reserve(struct stage *s, uint64_t len)
+{
+	uint64_t cap = s->cap * 2 > 4096 ? s->cap * 2 : 4096;
+	uint8_t *mem;
+
+	if (s->fd >= 0 || len <= s->cap)
+		return 0;
+	if (cap < len)
+		cap = len;
+	if (len > STAGE_MEMORY)
+		return spill(s);
+	if (atomic_fetch_add(&s->pool->used, cap - s->cap) + cap - s->cap >
+	    s->pool->max)
+		goto full;
+	mem = realloc(s->mem, cap);
+	if (!mem)
+		goto full;
+	s->mem = mem;
+	s->cap = cap;
+	return 0;
+
+full:
+	atomic_fetch_sub(&s->pool->used, cap - s->cap);
+	return spill(s);
+}
+
+/* Makes the content reach to len at least. */
+static int extend(struct stage *s, uint64_t len)
+{
+	int rc;
+
+	if (len > BLT_VALUE_MAX)
+		return -EFBIG;
+	if (len <= s->len)
+		return 0;
+	rc = reserve(s, len);
+	if (rc < 0)
+		return rc;
+	if (s->fd >= 0) {
+		if (ftruncate(s->fd, (off_t)len) < 0)
+			return -errno;
+	} else {
+		memset(s->mem + s->len, 0, len - s->len);
+	}
+	s->len = len;
+	return 0;
+}
+
+/* ---- the interface ---- */
+
+int stage_new(struct stage_pool *pool, struct stage **ret)
+{
+	struct stage *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->pool = pool;
+	s->fd = -1;
+	*ret = s;
+	return 0;
+}
+
+void stage_free(struct stage *s)
+{
+	if (!s)
+		return;
+	drop_memory(s);
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s);
+}
+
+static int put_bytes(struct stage *s, const void *buf, size_t n,
+		     uint64_t offset)
+{
+	uint64_t old = s->len;
+	int rc;
+
+	if (offset > BLT_VALUE_MAX || n > BLT_VALUE_MAX - offset)
+		return -EFBIG;
+	/* Without a hole nothing needs clearing first. */
+	if (offset <= s->len) {
+		rc = reserve(s, offset + n);
+		if (rc == 0 && s->fd < 0 && s->len < offset + n)
+			s->len = offset + n;
+	} else {
+		rc = extend(s, offset + n);
+	}
+	if (rc < 0)
+		return rc;
+	if (s->fd < 0) {
+		memcpy(s->mem + offset, buf, n);
+		return 0;
+	}
+	rc = write_all(s->fd, buf, n, offset);
+	if (rc < 0) {
+		/* Part of it may stand behind the old end. */
+		if (ftruncate(s->fd, (off_t)old) == 0)
+			s->len = old;
+		return rc;
+	}
+	if (s->len < offset + n)
+		s->len = offset + n;
+	return 0;
+}
+
+int stage_write(struct stage *s, const void *buf, size_t n, uint64_t offset)
+{
+	int rc;
+
+	if (n == 0)
+		return 0;
+	rc = put_bytes(s, buf, n, offset);
+	if (rc < 0)
+		return rc;
+	s->written = true;
+	changed(s);
+	return 0;
+}
+
+int stage_resize(struct stage *s, uint64_t len)
+{
+	int rc = 0;
+
+	if (len < s->len) {
+		if (s->fd >= 0 && ftruncate(s->fd, (off_t)len) < 0)
+			return -errno;
+		s->len = len;
+	} else {
+		rc = extend(s, len);
+	}
+	if (rc < 0)
+		return rc;
+	s->written = len > 0;
+	changed(s);
+	return 0;
+}
+
+int stage_zero(struct stage *s, uint64_t offset, uint64_t n)
+{
+	static const uint8_t zeros[4096];
+	int rc = 0;
+
+	if (offset >= s->len)
+		return 0;
+	if (n > s->len - offset)
+		n = s->len - offset;
+	if (s->fd < 0)
+		memset(s->mem + offset, 0, n);
+	else if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			   (off_t)offset, (off_t)n) < 0) {
+		while (n > 0 && rc == 0) {
+			uint64_t part = n < sizeof(zeros) ? n : sizeof(zeros);
+
+			rc = write_all(s->fd, zeros, part, offset);
+			offset += part;
+			n -= part;
+		}
+	}
+	if (rc == 0)
+		changed(s);
+	return rc;
+}
+
+int64_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset)
+{
+	size_t done = 0;
+
+	if (offset >= s->len)
+		return 0;
+	if (n > s->len - offset)
+		n = s->len - offset;
+	if (s->fd < 0) {
+		memcpy(buf, s->mem + offset, n);
+		return (int64_t)n;
+	}
+	while (done < n) {
+		ssize_t got = pread(s->fd, (uint8_t *)buf + done, n - done,
+				    (off_t)(offset + done));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : -EIO;
+		done += (size_t)got;
+	}
+	return (int64_t)n;
+}
+
+int stage_fill(struct stage *s, const struct blt_view *view)
+{
+	uint8_t *buf = malloc(CHUNK);
+	uint64_t at = 0;
+	int rc = buf ? 0 : -ENOMEM;
+
+	while (rc == 0 && at < view->len) {
+		int64_t n = blt_view_copy(view, buf, CHUNK, at);
+
+		if (n <= 0)
+			rc = n < 0 ? (int)n : -EIO;
+		else
+			rc = put_bytes(s, buf, (size_t)n, at);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	free(buf);
+	s->written = s->len > 0;
+	return rc;
+}
+
+static int source_read(void *arg, void *buf, size_t n, uint64_t offset)
+{
+	int64_t got = stage_read(arg, buf, n, offset);
+
+	if (got < 0)
+		return (int)got;
+	return (size_t)got == n ? 0 : -EIO;
+}
+
+struct blt_source stage_source(struct stage *s)
+{
+	return (struct blt_source){
+		.len = s->len,
+		.read = source_read,
+		.arg = s,
+	};
+}
