@@ -319,9 +319,10 @@ BLT_PUBLIC int blt_ns_lookup(struct blt_ns *ns, const void *dir, size_t dir_len,
 			     struct blt_node *ret);
 
 /* The key that a new file (or, kind BLT_DIR, the prefix that a new directory)
- * of that name would have, malloc'd.  -EINVAL: no key has that name, or it
- * would not load; -ENAMETOOLONG; -EPERM: a directory in a flat or integer
- * store; -ENOENT: the directory is not there. */
+ * of that name would have, or has, malloc'd.  -EINVAL: no key has that name, or
+ * it would not load; -ENAMETOOLONG; -EISDIR: a file, where a directory has the
+ * name; -EPERM: a directory in a flat or integer store; -ENOENT: no directory
+ * can have that prefix.  Whether dir is there is for the caller to know. */
 BLT_PUBLIC int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  const char *name, size_t name_len, enum blt_kind kind,
 			  uint8_t **ret_key, size_t *ret_len);

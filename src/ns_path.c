@@ -59,8 +59,8 @@ int blt_ns_path(struct blt_ns *ns, const void *key, size_t len, char **ret)
 {
 	const uint8_t *bytes = key;
 	const uint8_t *slash;
-	char last[NAME_BUF], *path, *to, *less;
-	size_t from = 0, names = 1;
+	char last[NAME_BUF], *path, *less;
+	size_t from = 0, to = 0, names = 1;
 	int rc = 0;
 
 	if (is_marker(ns, key, len))
@@ -71,17 +71,17 @@ int blt_ns_path(struct blt_ns *ns, const void *key, size_t len, char **ret)
 		return rc;
 	for (size_t i = 0; i < len && !ns->flat; i++)
 		names += bytes[i] == '/';
-	path = to = malloc(names * (NAME_MAX_LEN + 1) + 1);
+	path = malloc(names * (NAME_MAX_LEN + 1) + 1);
 	if (!path)
 		return -ENOMEM;
 	while (!ns->flat && (slash = memchr(bytes + from, '/', len - from))) {
-		to += ns_write_name(ns, bytes, (size_t)(slash - bytes), from,
-				    false, to);
-		*to++ = '/';
+		to += (size_t)ns_write_name(ns, bytes, (size_t)(slash - bytes),
+					    from, false, path + to);
+		path[to++] = '/';
 		from = (size_t)(slash - bytes) + 1;
 	}
-	strcpy(to, last);
-	less = realloc(path, strlen(path) + 1);
+	strcpy(path + to, last);
+	less = realloc(path, to + strlen(last) + 1);
 	*ret = less ? less : path;
 	return 0;
 }
