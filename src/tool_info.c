@@ -1,0 +1,227 @@
+/* tool_info.c - blt info */
+#include "tool.h"
+#include "util.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define VERSION_AT 16 /* in the header; 0 there: not closed */
+#define STANDARD_INDEX 200
+
+struct facts {
+	const char *path;
+	struct blt_info info;
+	struct blt_census census;
+	bool counted;
+	const char *python, *python_note;
+};
+
+/* Whether Python would open the file as it is. */
+static void judge_python(struct tool *t, struct facts *f)
+{
+	const struct blt_info *info = &f->info;
+	uint8_t version[2];
+
+	f->python = "yes";
+	f->python_note = NULL;
+	if (pread(blt_fd(t->store), version, sizeof(version), VERSION_AT) ==
+		    sizeof(version) &&
+	    get_le(version, sizeof(version)) == 0) {
+		f->python = "no";
+		f->python_note =
+			"its last writer was killed; mount it, or "
+			"change anything with blt, and it is whole again";
+	} else if (info->was_open) {
+		f->python = "for writing";
+		f->python_note = "marked as not closed: Python opens it for "
+				 "writing only, which repairs the mark";
+	} else if (!info->key_serializer ||
+		   (!info->value_serializer && !info->value_len)) {
+		f->python_note = "with the serializer class that it was "
+				 "written with";
+	}
+}
+
+static void uuid_text(const uint8_t uuid[16], char text[37])
+{
+	char hex[33];
+
+	hex_encode(hex, uuid, 16);
+	snprintf(text, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
+		 hex + 16, hex + 20);
+}
+
+static uint64_t keys_of(const struct facts *f)
+{
+	return f->counted ? f->census.keys : f->info.n_keys;
+}
+
+static double load_of(const struct facts *f)
+{
+	return f->info.n_buckets ?
+		       (double)keys_of(f) / (double)f->info.n_buckets :
+		       0;
+}
+
+static const char *serializer_text(unsigned code, const char *none)
+{
+	const char *name = blt_serializer_name(code);
+
+	if (name)
+		return name;
+	return code ? "unknown" : none;
+}
+
+static const char *layout_of(const struct facts *f)
+{
+	return f->info.index_offset == STANDARD_INDEX ? "standard" :
+							"relocated";
+}
+
+static void print_size(const char *label, uint64_t bytes)
+{
+	char text[32];
+
+	printf("%-18s%" PRIu64, label, bytes);
+	if (bytes >= 1024)
+		printf(" (%s)", tool_size(bytes, text));
+	putchar('\n');
+}
+
+static void print_time(const char *label, int64_t us)
+{
+	char text[TIME_BUF];
+
+	printf("%-18s%s\n", label, time_text(us, text));
+}
+
+static void print_text(const struct facts *f)
+{
+	const struct blt_info *i = &f->info;
+	char uuid[37];
+
+	uuid_text(i->uuid, uuid);
+	printf("%-18s", "store");
+	tool_print_name(f->path, strlen(f->path));
+	printf("\n%-18s%u\n", "version", i->version);
+	printf("%-18s%s%s%s\n", "opens in Python", f->python,
+	       f->python_note ? ", " : "",
+	       f->python_note ? f->python_note : "");
+	printf("%-18s%" PRIu64 "%s\n", "keys", keys_of(f),
+	       f->counted && f->census.keys != i->n_keys ?
+		       " (the header says otherwise)" :
+		       "");
+	printf("%-18s%" PRIu32 " (load %.3f)\n", "buckets", i->n_buckets,
+	       load_of(f));
+	printf("%-18s%s\n", "key serializer",
+	       serializer_text(i->key_serializer, "a class of its own"));
+	if (i->value_len)
+		printf("%-18s%" PRIu32 " bytes each\n", "values", i->value_len);
+	else
+		printf("%-18s%s\n", "value serializer",
+		       serializer_text(i->value_serializer,
+				       "a class of its own"));
+	printf("%-18s%s\n", "timestamps", i->has_timestamps ? "yes" : "no");
+	printf("%-18s%s\n", "layout", layout_of(f));
+	printf("%-18s%" PRIu64 "\n", "index at", i->index_offset);
+	printf("%-18s%" PRIu64 "\n", "data from", i->data_offset);
+	print_size("file size", i->file_size);
+	print_time("created", i->created);
+	print_time("modified", i->modified);
+	printf("%-18s%s\n", "uuid", uuid);
+	if (!f->counted)
+		return;
+	print_size("value bytes", f->census.value_bytes);
+	print_size("live bytes", f->census.live_bytes);
+	print_size("dead bytes", f->census.dead_bytes);
+	printf("%-18s%" PRIu64 "\n", "dead blocks", f->census.dead_blocks);
+}
+
+static void print_json(const struct facts *f)
+{
+	const struct blt_info *i = &f->info;
+	struct jout j = { .to = stdout };
+	char text[TIME_BUF], uuid[37];
+
+	uuid_text(i->uuid, uuid);
+	jout_open(&j, NULL, '{');
+	jout_bytes(&j, "store", f->path, strlen(f->path));
+	jout_u64(&j, "version", i->version);
+	jout_text(&j, "python", f->python);
+	jout_text(&j, "python_note", f->python_note);
+	jout_bool(&j, "was_open", i->was_open);
+	jout_u64(&j, "keys", keys_of(f));
+	jout_u64(&j, "header_keys", i->n_keys);
+	jout_u64(&j, "buckets", i->n_buckets);
+	jout_fixed(&j, "load", load_of(f));
+	jout_u64(&j, "key_serializer_code", i->key_serializer);
+	jout_text(&j, "key_serializer",
+		  serializer_text(i->key_serializer, NULL));
+	jout_u64(&j, "value_serializer_code", i->value_serializer);
+	jout_text(&j, "value_serializer",
+		  serializer_text(i->value_serializer, NULL));
+	jout_u64(&j, "value_len", i->value_len);
+	jout_bool(&j, "timestamps", i->has_timestamps);
+	jout_text(&j, "layout", layout_of(f));
+	jout_u64(&j, "index_offset", i->index_offset);
+	jout_u64(&j, "data_offset", i->data_offset);
+	jout_u64(&j, "file_size", i->file_size);
+	jout_text(&j, "created", time_text(i->created, text));
+	jout_text(&j, "modified", time_text(i->modified, text));
+	jout_text(&j, "uuid", uuid);
+	if (f->counted) {
+		jout_u64(&j, "value_bytes", f->census.value_bytes);
+		jout_u64(&j, "live_bytes", f->census.live_bytes);
+		jout_u64(&j, "dead_bytes", f->census.dead_bytes);
+		jout_u64(&j, "dead_blocks", f->census.dead_blocks);
+	}
+	jout_close(&j, '}');
+}
+
+static int run_info(struct tool *t)
+{
+	struct facts f = { .counted = tool_has(t, OPT_COUNT) };
+	int code = tool_open(t, t->arg[0], BLT_READ, NULL);
+	int r;
+
+	if (code)
+		return code;
+	f.path = blt_path(t->store);
+	blt_get_info(t->store, &f.info);
+	judge_python(t, &f);
+	if (f.counted) {
+		r = blt_count(t->store, &f.census);
+		if (r < 0)
+			return tool_fail_store(t, NULL, r);
+	}
+	if (tool_has(t, OPT_JSON))
+		print_json(&f);
+	else
+		print_text(&f);
+	return EX_OK;
+}
+
+static const struct tool_option options[] = {
+	{ OPT_COUNT, 'c', "count", NULL,
+	  "walk the whole file: keys, live and dead bytes as they are" },
+	TOOL_OPT_JSON,
+	TOOL_OPT_LOCK,
+	TOOL_OPT_END,
+};
+
+const struct tool_command tool_info = {
+	.name = "info",
+	.args = "STORE",
+	.summary = "print facts about a store",
+	.help = "Prints version, sizes, number of keys, serializers, layout, "
+		"times, and whether Python can open the file as it is. "
+		"Without --count it reads the header only, and the number of "
+		"keys is what the last writer left there.",
+	.min_args = 1,
+	.max_args = 1,
+	.options = options,
+	.run = run_info,
+};

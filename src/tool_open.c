@@ -1,0 +1,96 @@
+/* tool_open.c - a subcommand's store: opened, and closed whole whatever
+ * happens.
+ *
+ * While a store is open for writing, SIGINT, SIGTERM and SIGHUP only leave a
+ * note: the command stops at its next whole step and the store is closed
+ * properly.  SIGPIPE is ignored for the same reason.
+ */
+#include "tool.h"
+#include "util.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define LOCK_TIMEOUT_MS 3000
+
+static volatile sig_atomic_t caught;
+
+static void note_signal(int sig)
+{
+	caught = sig;
+}
+
+int tool_signal(void)
+{
+	return caught;
+}
+
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	/* No SA_RESTART: a read that waits for input must end. */
+	struct sigaction act = { .sa_handler = note_signal };
+	struct sigaction old;
+
+	sigemptyset(&act.sa_mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		/* nohup, and a shell's background jobs, ignore some. */
+		if (!sigaction(signals[i], NULL, &old) &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		sigaction(signals[i], &act, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int tool_open(struct tool *t, const char *path, enum blt_mode mode,
+	      const struct blt_create_options *create)
+{
+	struct blt_open_options how = { .mode = mode };
+	struct blt_error err;
+	int code, r;
+
+	if (create)
+		how.create = *create;
+	code = tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS,
+				&how.lock_timeout_ms);
+	if (code)
+		return code;
+	r = blt_open(path, &how, &t->store, &err);
+	if (r < 0) {
+		t->store = NULL;
+		return tool_fail(t, tool_exit_code(r), "%s", err.text);
+	}
+	if (mode != BLT_READ)
+		catch_signals();
+	return 0;
+}
+
+int tool_close(struct tool *t, int exit_code)
+{
+	struct blt_info info;
+	char path[4096];
+	int r;
+
+	blt_ns_free(t->ns);
+	t->ns = NULL;
+	if (t->store) {
+		blt_get_info(t->store, &info);
+		snprintf(path, sizeof(path), "%s", blt_path(t->store));
+		r = blt_close(t->store);
+		t->store = NULL;
+		if (r < 0 && info.writable) {
+			tool_say(t,
+				 "%s: cannot finish writing: %s; what was "
+				 "changed last may be lost",
+				 path, strerror(-r));
+			if (!exit_code)
+				exit_code = tool_exit_code(r);
+		}
+	}
+	if (caught)
+		return TOOL_SIGNALLED + caught;
+	return exit_code;
+}

@@ -1,0 +1,204 @@
+/* tool_options.c - option rows: parsed, and printed as help. */
+#include "tool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define MAX_OPTIONS 16
+#define HELP_WIDTH 78
+#define OPTION_WIDTH 31 /* columns left of what an option does */
+#define LONG_BASE 256   /* getopt's values for rows: above all letters */
+
+/* getopt's two tables, made of a command's rows. */
+struct getopt_tables {
+	char letters[2 * MAX_OPTIONS + 2];
+	struct option longs[MAX_OPTIONS + 1];
+};
+
+static void make_tables(const struct tool_option *rows, struct getopt_tables *g)
+{
+	char *l = g->letters;
+	int n = 0;
+
+	memset(g, 0, sizeof(*g));
+	*l++ = ':'; /* tell a missing argument from a bad option */
+	for (; rows[n].name; n++) {
+		assert(n < MAX_OPTIONS);
+		g->longs[n] = (struct option){
+			.name = rows[n].name,
+			.has_arg =
+				rows[n].arg ? required_argument : no_argument,
+			.val = LONG_BASE + n,
+		};
+		if (!rows[n].letter)
+			continue;
+		*l++ = rows[n].letter;
+		if (rows[n].arg)
+			*l++ = ':';
+	}
+}
+
+static const struct tool_option *row_of(const struct tool_option *rows, int c)
+{
+	if (c >= LONG_BASE)
+		return &rows[c - LONG_BASE];
+	while (rows->name && rows->letter != c)
+		rows++;
+	return rows->name ? rows : NULL;
+}
+
+/* What the person typed that getopt stumbled over. */
+static int bad_option(const struct tool *t, int c, char **argv)
+{
+	const char *why = c == ':' ? "needs an argument" :
+				     "no such option, or one that takes no "
+				     "argument";
+	const char *given = argv[optind - 1];
+
+	if (optopt && optopt < LONG_BASE && strncmp(given, "--", 2) != 0)
+		return tool_fail(t, EX_USAGE, "-%c: %s; see \"blt help %s\"",
+				 optopt, why, t->cmd->name);
+	return tool_fail(t, EX_USAGE, "%s: %s; see \"blt help %s\"", given, why,
+			 t->cmd->name);
+}
+
+int tool_parse(struct tool *t, int argc, char **argv)
+{
+	const struct tool_command *cmd = t->cmd;
+	struct getopt_tables g;
+	int c;
+
+	make_tables(cmd->options, &g);
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, g.letters, g.longs, NULL)) != -1) {
+		const struct tool_option *row;
+
+		row = c == '?' || c == ':' ? NULL : row_of(cmd->options, c);
+		if (!row)
+			return bad_option(t, c, argv);
+		t->opt[row->opt] = row->arg ? optarg : "";
+	}
+	t->arg = argv + optind;
+	t->n_args = argc - optind;
+	if (tool_has(t, OPT_HELP))
+		return 0;
+	if (t->n_args < cmd->min_args ||
+	    (cmd->max_args >= 0 && t->n_args > cmd->max_args))
+		return tool_fail(t, EX_USAGE,
+				 "%s arguments; usage: blt %s "
+				 "[OPTION]... %s",
+				 t->n_args < cmd->min_args ? "missing" :
+							     "too many",
+				 cmd->name, cmd->args);
+	return 0;
+}
+
+/* Prints text in lines of at most HELP_WIDTH columns, of which the first has
+ * come to column at already and the others begin at indent. */
+static void print_wrapped(FILE *to, size_t at, size_t indent, const char *text)
+{
+	const char *word = text + strspn(text, " ");
+
+	while (*word) {
+		size_t len = strcspn(word, " ");
+
+		if (at > indent && at + 1 + len > HELP_WIDTH) {
+			fprintf(to, "\n%*s", (int)indent, "");
+			at = indent;
+		} else if (at > indent) {
+			putc(' ', to);
+			at++;
+		}
+		fwrite(word, 1, len, to);
+		at += len;
+		word += len;
+		word += strspn(word, " ");
+	}
+	putc('\n', to);
+}
+
+static void print_option(const struct tool_option *o, FILE *to)
+{
+	char left[64];
+	int n;
+
+	if (o->letter)
+		n = snprintf(left, sizeof(left), "  -%c, ", o->letter);
+	else
+		n = snprintf(left, sizeof(left), "      ");
+	snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", o->name,
+		 o->arg ? " " : "", o->arg ? o->arg : "");
+	fprintf(to, "%-*s ", OPTION_WIDTH - 1, left);
+	if (strlen(left) >= OPTION_WIDTH)
+		fprintf(to, "\n%*s", OPTION_WIDTH, "");
+	print_wrapped(to, OPTION_WIDTH, OPTION_WIDTH, o->help);
+}
+
+void tool_print_help(const struct tool_command *cmd, FILE *to)
+{
+	fprintf(to, "Usage: blt %s [OPTION]...%s%s\n\n", cmd->name,
+		*cmd->args ? " " : "", cmd->args);
+	print_wrapped(to, 0, 0, cmd->help);
+	fputs("\nOptions:\n", to);
+	for (const struct tool_option *o = cmd->options; o->name; o++)
+		print_option(o, to);
+}
+
+static const char *option_name(const struct tool *t, enum tool_opt opt)
+{
+	const struct tool_option *o = t->cmd->options;
+
+	while (o->name && o->opt != opt)
+		o++;
+	return o->name ? o->name : "?";
+}
+
+int tool_opt_u64(const struct tool *t, enum tool_opt opt, uint64_t min,
+		 uint64_t max, uint64_t def, uint64_t *ret)
+{
+	const char *text = t->opt[opt];
+	unsigned long long v;
+	char *end;
+
+	if (!text) {
+		*ret = def;
+		return 0;
+	}
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (errno || *end || text[0] < '0' || text[0] > '9' || v < min ||
+	    v > max)
+		return tool_fail(t, EX_USAGE,
+				 "--%s %s: not a number from %llu "
+				 "to %llu",
+				 option_name(t, opt), text,
+				 (unsigned long long)min,
+				 (unsigned long long)max);
+	*ret = v;
+	return 0;
+}
+
+int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def, int *ret)
+{
+	const char *text = t->opt[opt];
+	double v;
+	char *end;
+
+	if (!text || !strcmp(text, "forever")) {
+		*ret = text ? -1 : def;
+		return 0;
+	}
+	v = strtod(text, &end);
+	if (end == text || *end || !isfinite(v) || v < 0 || v > 2e6)
+		return tool_fail(t, EX_USAGE,
+				 "--%s %s: not a number of seconds "
+				 "from 0 to 2000000, nor \"forever\"",
+				 option_name(t, opt), text);
+	*ret = (int)(v * 1000);
+	return 0;
+}

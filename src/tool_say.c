@@ -1,0 +1,162 @@
+/* tool_say.c - messages: one style, and what an errno means to a person.
+ *
+ *   blt CMD: WHAT: why it failed[; what to do]
+ */
+#include "tool.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Keys and paths are bytes; a terminal must not obey them. */
+static void put_escaped(FILE *to, const char *s)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c < 0x20 || c == 0x7f)
+			fprintf(to, "\\x%02x", c);
+		else
+			putc(c, to);
+	}
+}
+
+static void __attribute__((format(printf, 2, 0)))
+say(const struct tool *t, const char *fmt, va_list ap)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	/* What was printed before it stands before it, in one file too. */
+	fflush(stdout);
+	fputs("blt", stderr);
+	if (t->cmd)
+		fprintf(stderr, " %s", t->cmd->name);
+	fputs(": ", stderr);
+	put_escaped(stderr, text ? text : "out of memory");
+	putc('\n', stderr);
+	free(text);
+}
+
+void tool_say(const struct tool *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(t, fmt, ap);
+	va_end(ap);
+}
+
+int tool_fail(const struct tool *t, int exit_code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(t, fmt, ap);
+	va_end(ap);
+	return exit_code;
+}
+
+/* What the engine's errnos come to; text NULL: strerror's. */
+static const struct meaning {
+	int err;
+	int exit_code;
+	const char *text;
+} meanings[] = {
+	{ ENOENT, EX_NOINPUT, NULL },
+	{ ENOTDIR, EX_NOINPUT, NULL },
+	{ EISDIR, EX_NOINPUT, NULL },
+	{ ELOOP, EX_NOINPUT, NULL },
+	{ ENXIO, EX_NOINPUT, NULL },
+	{ EEXIST, EX_CANTCREAT, NULL },
+	{ EACCES, EX_NOPERM, NULL },
+	{ EPERM, EX_NOPERM, NULL },
+	{ EROFS, EX_NOPERM, "it is open for reading only" },
+	{ EWOULDBLOCK, EX_TEMPFAIL, NULL },
+	{ ENOMEM, EX_OSERR, "out of memory" },
+	{ EIO, EX_IOERR, "the disk failed, or somebody cut the file short" },
+	{ ENOSPC, EX_IOERR, NULL },
+	{ EDQUOT, EX_IOERR, NULL },
+	{ EPIPE, EX_IOERR, NULL },
+	{ EUCLEAN, EX_DATAERR,
+	  "the file is damaged there; what can still be "
+	  "read: blt dump STORE" },
+	{ EPROTONOSUPPORT, EX_DATAERR,
+	  "a version of the format that is too "
+	  "old, or too new to be written" },
+	{ EINVAL, EX_DATAERR, NULL },
+	{ ENAMETOOLONG, EX_DATAERR, "a key has at most 65535 bytes" },
+	{ EFBIG, EX_DATAERR, "a value has at most 4294967295 bytes" },
+	{ ENOTSUP, EX_DATAERR, NULL },
+};
+
+static const struct meaning *meaning_of(int err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+		if (meanings[i].err == -err)
+			return &meanings[i];
+	return NULL;
+}
+
+int tool_exit_code(int err)
+{
+	const struct meaning *m = meaning_of(err);
+
+	return m ? m->exit_code : EX_OSERR;
+}
+
+int tool_fail_file(const struct tool *t, const char *path, const char *doing,
+		   int err)
+{
+	return tool_fail(t, tool_exit_code(err), "%s: cannot %s: %s", path,
+			 doing, strerror(-err));
+}
+
+int tool_fail_store(const struct tool *t, const char *key, int err)
+{
+	const struct meaning *m = meaning_of(err);
+	const char *why = m && m->text ? m->text : strerror(-err);
+	const char *path = blt_path(t->store);
+
+	if (!key)
+		return tool_fail(t, tool_exit_code(err), "%s: %s", path, why);
+	return tool_fail(t, tool_exit_code(err), "%s: in %s: %s", key, path,
+			 why);
+}
+
+int tool_fail_missing(const struct tool *t, const char *key)
+{
+	if (!tool_has(t, OPT_QUIET))
+		tool_say(t, "%s: no such key in %s", key, blt_path(t->store));
+	return TOOL_NOT_FOUND;
+}
+
+int tool_flush(const struct tool *t)
+{
+	int err;
+
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	err = errno ? -errno : -EIO;
+	/* Said once: a later call finds nothing left to write. */
+	clearerr(stdout);
+	return tool_fail_file(t, "standard output", "write", err);
+}
+
+void tool_print_name(const char *text, size_t len)
+{
+	static int terminal = -1;
+
+	if (terminal < 0)
+		terminal = isatty(STDOUT_FILENO);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		putchar(terminal && (c < 0x20 || c == 0x7f) ? '?' : c);
+	}
+}
