@@ -1,0 +1,103 @@
+#!/bin/bash
+# blt umount returns when the store is whole and its daemon gone, and says why
+# where it cannot unmount.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+blt=${BLT:-$here/../build/blt}
+bltfs=${BLTFS:-$here/../build/bltfs}
+[[ -c /dev/fuse && -w /dev/fuse ]] || exit 77
+
+dir=$(mktemp -d)
+store=$dir/kv.blt
+point="$dir/mount point"
+user=
+cleanup() {
+	[[ -z $user ]] || kill "$user" || true
+	if mountpoint -q "$point"; then
+		fusermount3 -u -z "$point"
+	fi
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+mkdir "$point"
+"$blt" create "$store"
+
+fail() {
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+# refused CODE TEXT ARGUMENT...: blt umount exits with CODE and says TEXT.
+refused() {
+	local code=$1 text=$2 have=0
+	shift 2
+	"$blt" umount "$@" 2>"$dir/err" || have=$?
+	[[ $have == "$code" ]] || fail "umount $*: exit $have: $(<"$dir/err")"
+	[[ $(<"$dir/err") == "blt umount: "*"$text"* ]] ||
+		fail "umount $*: expected '$text' in: $(<"$dir/err")"
+}
+
+# whole: Python can read the store, and nobody has it open.
+whole() {
+	"${PYTHON:-python3}" -B "$here/checker.py" "$store"
+	flock -n "$store" true || fail "the store is locked still"
+	! pgrep -f "^[^ ]*bltfs .*$store" || fail "the daemon is there still"
+}
+
+refused 66 "not a mount point" "$dir"
+refused 66 "$dir/none" "$dir/none"
+refused 65 "of type proc" /proc
+refused 64 "missing" --timeout 1
+
+# a lot that is not written yet
+"$bltfs" "$store" "$point"
+for i in {1..200}; do
+	head -c 100000 /dev/zero >"$point/$i"
+done
+echo last >"$point/last"
+"$blt" umount "$point"
+whole
+[[ $("$blt" get "$store" last) == last ]] || fail "the last value is lost"
+[[ $("$blt" ls "$store" | wc -l) == 201 ]] || fail "keys are lost"
+
+# by another spelling of the path
+ln -s "$point" "$dir/link"
+"$bltfs" "$store" "$point"
+(cd "$dir" && "$blt" umount "./link/../mount point/")
+whole
+
+# in use: who it is, and nothing is changed
+"$bltfs" "$store" "$point"
+mkfifo "$dir/hold"
+tail -f /dev/null <"$point/last" >"$dir/hold" &
+user=$!
+: <"$dir/hold" # it runs
+refused 75 "$user (tail)" "$point"
+[[ $(<"$point/last") == last ]] || fail "unmounted all the same"
+kill "$user"
+wait "$user" || true
+user=
+"$blt" umount "$point"
+whole
+
+# for reading, twice
+"$bltfs" -o ro "$store" "$point"
+mkdir "$dir/second"
+"$bltfs" -o ro "$store" "$dir/second"
+"$blt" umount "$point"
+[[ $(<"$dir/second/last") == last ]] || fail "the wrong mount went"
+"$blt" umount "$dir/second"
+whole
+
+# a daemon that was killed
+"$bltfs" "$store" "$point"
+echo closed >"$point/closed"
+kill -KILL "$(pgrep -f "^[^ ]*bltfs .*$store")"
+code=0
+"$blt" umount "$point" 2>"$dir/err" || code=$?
+[[ $code == 0 || $code == 74 ]] || fail "exit $code: $(<"$dir/err")"
+mountpoint -q "$point" && fail "still mounted"
+"$blt" put "$store" more </dev/null
+[[ $("$blt" get "$store" closed) == closed ]] || fail "a closed file is lost"
+whole

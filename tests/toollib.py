@@ -1,0 +1,92 @@
+"""What the tests of blt share: a private directory, and running blt."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VECTORS = os.environ.get("VECTORS", os.path.join(HERE, "vectors"))
+BLT = os.environ.get("BLT", os.path.join(HERE, "..", "build", "blt"))
+LIMIT = 120  # seconds; only a hang comes near it
+
+USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
+CANTCREAT, IOERR, TEMPFAIL, NOPERM = 73, 74, 75, 77
+NOT_FOUND = 1
+
+ALARMS = (b"Sanitizer", b"runtime error", b"Assertion", b"valgrind")
+
+
+def directory():
+    path = tempfile.mkdtemp(prefix="blt-test.")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    os.environ["TMPDIR"] = path
+    return path
+
+
+def run(*args, stdin=b"", **options):
+    """Runs blt; stdin is bytes or a file.  Never lets a crash pass."""
+    source = ({"input": stdin} if isinstance(stdin, bytes)
+              else {"stdin": stdin})
+    done = subprocess.run([BLT, *args], capture_output=True, timeout=LIMIT,
+                          **source, **options)
+    for alarm in ALARMS:
+        if alarm in done.stderr:
+            fail(f"blt {args}: {done.stderr.decode(errors='replace')}")
+    if done.returncode < 0:
+        fail(f"blt {args}: died of signal {-done.returncode}")
+    return done
+
+
+def ok(*args, **options):
+    """Runs blt, which must succeed and say nothing; its output."""
+    done = run(*args, **options)
+    if done.returncode or done.stderr:
+        fail(f"blt {args}: exit {done.returncode}, {done.stderr}")
+    return done.stdout
+
+
+def refused(code, *texts, args, **options):
+    """Runs blt, which must exit with code and say each of texts in a line
+    that begins as all messages do."""
+    done = run(*args, **options)
+    said = done.stderr.decode(errors="surrogateescape")
+    if done.returncode != code:
+        fail(f"blt {args}: exit {done.returncode}, not {code}: {said}")
+    lines = said.splitlines()
+    if not lines or not all(line.startswith("blt") for line in lines):
+        fail(f"blt {args}: not our style: {said!r}")
+    for text in texts:
+        if text not in said:
+            fail(f"blt {args}: {text!r} is missing in {said!r}")
+    return done
+
+
+def vector(name):
+    return os.path.join(VECTORS, name)
+
+
+def expected(name):
+    """The item lines that a vector must dump as."""
+    with open(vector(name + ".expect"), "rb") as f:
+        return [line for line in f.read().splitlines(True)
+                if not line.startswith(b"# ")]
+
+
+def names():
+    found = sorted(name[:-4] for name in os.listdir(VECTORS)
+                   if name.endswith(".blt"))
+    equal(len(found) >= 28, True, "vectors found")
+    return found
+
+
+def equal(have, want, what):
+    if have != want:
+        fail(f"{what}: {str(have)[:2000]!r}, expected {str(want)[:2000]!r}")
+
+
+def fail(text):
+    print(text, file=sys.stderr)
+    sys.exit(1)
