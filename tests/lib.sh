@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # lib.sh - for the tests of the mount; sourced by each.
 #
 #   . "$(dirname "$0")/lib.sh"
@@ -91,7 +92,7 @@ end_daemon() {
 
 stop() {
 	fusermount3 -u "$mnt" || { fuser -vm "$mnt" || true; fail "unmount"; } >&2
-	end_daemon
+	end_daemon 0
 }
 
 check_log() {

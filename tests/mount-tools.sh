@@ -93,6 +93,7 @@ cmp big2 "$tmp/big"
 
 # whole trees go
 rm -r repo clone src back
+# shellcheck disable=SC2012 # what ls shows is the point
 same "$(ls | tr '\n' ' ')" "big big2 colours ${vi:+colours~ }digits log sparse "
 cd "$tmp"
 sum=$(cd "$mnt" && md5sum -- *)
