@@ -79,10 +79,10 @@ def check_good_lines():
 
 def check_interrupt():
     """All lines that were taken are there, in order, and no other."""
-    path = fresh("stopped.blt", "-b", "40009", "-k", "bytes")
     lines = b"".join(f"{i:08x} {i * 7919:032x} {i}\n".encode()
                      for i in range(0x20000000, 0x20000000 + 30000))
     for sig in (signal.SIGINT, signal.SIGTERM):
+        path = fresh("stopped.blt", "-b", "40009", "-k", "bytes")
         with subprocess.Popen([t.BLT, "load", path], stdin=subprocess.PIPE,
                               stderr=subprocess.PIPE) as load:
             # Returns when all but a pipe's and a buffer's content is taken.
