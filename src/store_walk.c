@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,6 +177,20 @@ static void *walk_blocks(void *arg)
 	return NULL;
 }
 
+/* Signals are for the program's own threads: one that interrupts a read of
+ * theirs must not land here instead. */
+static int start_walker(struct blt *store)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = -pthread_create(&store->walker, NULL, walk_blocks, store);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
 int store_tree(struct blt *store, bool flat, struct tree **ret)
 {
 	struct tree_source source = { .read_key = read_key, .arg = store };
@@ -189,7 +204,7 @@ int store_tree(struct blt *store, bool flat, struct tree **ret)
 		rc = tree_new(&source, flat, &tree);
 	if (rc == 0 && !store->walking) {
 		atomic_store(&store->engine.tree, tree);
-		rc = -pthread_create(&store->walker, NULL, walk_blocks, store);
+		rc = start_walker(store);
 		store->walking = rc == 0;
 		if (rc < 0) {
 			atomic_store(&store->engine.tree, NULL);
