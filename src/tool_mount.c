@@ -262,7 +262,9 @@ void tool_users_of(const char *point, char *buf, size_t len)
 		ssize_t n = 0;
 		int dir, fd;
 
-		if (!isdigit((unsigned char)e->d_name[0]))
+		/* What this process has open it was given by another. */
+		if (!isdigit((unsigned char)e->d_name[0]) ||
+		    strtol(e->d_name, NULL, 10) == getpid())
 			continue;
 		dir = openat(dirfd(proc), e->d_name,
 			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
