@@ -140,12 +140,12 @@ static void forget_failed(struct bltfs *fs, struct node *node, int err)
 			  path ? path : "a file", strerror(-err));
 		free(path);
 	}
-	notify_inode(fs->notify, node_number(node));
+	notify_inode(fs->notify, node);
 	if (!nodes_is_fresh(fs->nodes, node))
 		return;
 	dir = nodes_find_dir(fs->nodes, node->key, node->dir_len);
 	if (dir)
-		notify_entry(fs->notify, node_number(dir), node->fresh_name);
+		notify_entry(fs->notify, dir, node->fresh_name);
 	nodes_put(fs->nodes, dir, 1);
 	nodes_clear_fresh(fs->nodes, node);
 	nodes_unindex(fs->nodes, node);
@@ -181,6 +181,7 @@ int content_open(struct bltfs *fs, struct node *node, int flags,
 		return rc;
 	}
 	nodes_ref(fs->nodes, node);
+	node_add_open(node, &h->open);
 	*ret = h;
 	return 0;
 }
@@ -199,11 +200,12 @@ int content_create(struct bltfs *fs, struct node *node, const char *name)
 	return rc;
 }
 
-void content_release(struct bltfs *fs, struct handle *h)
+int content_release(struct bltfs *fs, struct handle *h)
 {
 	struct node *node = h->node;
-	int rc;
+	int rc = 0;
 
+	node_remove_open(node, &h->open);
 	pthread_mutex_lock(&node->lock);
 	node->nopen--;
 	if (h->writes || node->nopen == 0) {
@@ -221,6 +223,7 @@ void content_release(struct bltfs *fs, struct handle *h)
 	pthread_mutex_unlock(&node->lock);
 	nodes_put(fs->nodes, node, 1);
 	free(h);
+	return rc;
 }
 
 /* ---- reading ---- */

@@ -19,6 +19,7 @@
 
 /* One open file, in fuse_file_info's fh. */
 struct handle {
+	struct node_open open;
 	struct node *node;
 	bool writes; /* opened for it */
 	bool appends;
@@ -29,8 +30,8 @@ int content_open(struct bltfs *fs, struct node *node, int flags,
 		 struct handle **ret);
 /* A file with no key yet: shown under name until it is put. */
 int content_create(struct bltfs *fs, struct node *node, const char *name);
-/* Commits what no close did; frees the handle. */
-void content_release(struct bltfs *fs, struct handle *h);
+/* Commits what no close did; frees the handle, whatever the result. */
+int content_release(struct bltfs *fs, struct handle *h);
 
 /* Length and time.  known: as the store has them now, or NULL. */
 int content_stat(struct bltfs *fs, struct node *node,

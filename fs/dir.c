@@ -55,8 +55,8 @@ void dir_notify_pair(struct bltfs *fs, struct node *dir, const char *name)
 	char pair[512];
 
 	snprintf(pair, sizeof(pair), "%s%%", name);
-	notify_entry(fs->notify, node_number(dir), name);
-	notify_entry(fs->notify, node_number(dir), pair);
+	notify_entry(fs->notify, dir, name);
+	notify_entry(fs->notify, dir, pair);
 }
 
 /* ---- lookup ---- */

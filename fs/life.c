@@ -307,7 +307,7 @@ static int start_threads(struct life *life)
 	int rc = blt_ns_new(fs->store, &how, &fs->ns);
 
 	if (rc == 0)
-		rc = notify_new(fs->session, &fs->notify);
+		rc = notify_new(fs->session, fs->nodes, &fs->notify);
 	if (rc == 0 && !o->ro)
 		rc = syncer_new(fs->store, (unsigned)o->commit, &fs->syncer);
 	if (rc < 0) {
@@ -348,28 +348,39 @@ static int loop(struct life *life)
 
 /* ---- the end ---- */
 
-/* Files that were open when the mount went. */
-static int put_staged(struct bltfs *fs)
+static int close_all(struct bltfs *fs, struct node *node)
+{
+	int failed = 0;
+
+	while (node->opens) {
+		int rc = 0;
+
+		if (node->kind == BLT_DIR)
+			dir_close(fs, (struct dir_handle *)node->opens);
+		else
+			rc = content_release(fs, (struct handle *)node->opens);
+		if (rc < 0)
+			failed = exit_code(rc);
+	}
+	return failed;
+}
+
+/* What was open when the mount went is closed as its owner would have; failures
+ * have been logged. */
+static int close_open(struct bltfs *fs)
 {
 	struct node **list;
 	int failed = 0;
 	size_t n;
 
 	if (nodes_all(fs->nodes, &list, &n) < 0) {
-		log_error("out of memory; files that were open are lost");
+		log_error("out of memory; what was open is lost");
 		return EX_OSERR;
 	}
 	for (size_t i = 0; i < n; i++) {
-		int rc = 0;
+		int code = close_all(fs, list[i]);
 
-		if (list[i]->stage)
-			rc = content_commit(fs, list[i], false);
-		if (rc < 0)
-			failed = exit_code(rc);
-		if (rc < 0 && rc != -EINVAL) /* that has been logged */
-			log_error(
-				"a file that was open could not be stored: %s",
-				strerror(-rc));
+		failed = code ? code : failed;
 		nodes_put(fs->nodes, list[i], 1);
 	}
 	free(list);
@@ -385,8 +396,9 @@ static int end(struct life *life, int code)
 	if (life->mounted)
 		fuse_session_unmount(fs->session);
 	notify_free(fs->notify);
+	fs->notify = NULL;
 	if (fs->ns && fs->nodes)
-		rc = put_staged(fs);
+		rc = close_open(fs);
 	if (fs->session) {
 		fuse_remove_signal_handlers(fs->session);
 		fuse_session_destroy(fs->session);

@@ -34,6 +34,7 @@ struct list {
 };
 
 struct dir_handle {
+	struct node_open open;
 	struct node *node;
 	struct list fresh;
 	bool cacheable;
@@ -130,12 +131,14 @@ int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret)
 	blt_ns_progress(fs->ns, &complete);
 	h->cacheable = complete && h->fresh.n == 0;
 	nodes_ref(fs->nodes, dir);
+	node_add_open(dir, &h->open);
 	*ret = h;
 	return 0;
 }
 
 void dir_close(struct bltfs *fs, struct dir_handle *h)
 {
+	node_remove_open(h->node, &h->open);
 	list_clear(&h->fresh);
 	nodes_put(fs->nodes, h->node, 1);
 	free(h);

@@ -456,6 +456,26 @@ int nodes_rekey(struct nodes *t, struct node *node, const void *key, size_t len,
 	return 0;
 }
 
+void node_add_open(struct node *node, struct node_open *open)
+{
+	pthread_mutex_lock(&node->lock);
+	open->next = node->opens;
+	open->at = &node->opens;
+	if (open->next)
+		open->next->at = &open->next;
+	node->opens = open;
+	pthread_mutex_unlock(&node->lock);
+}
+
+void node_remove_open(struct node *node, struct node_open *open)
+{
+	pthread_mutex_lock(&node->lock);
+	*open->at = open->next;
+	if (open->next)
+		open->next->at = open->at;
+	pthread_mutex_unlock(&node->lock);
+}
+
 int nodes_all(struct nodes *t, struct node ***ret, size_t *ret_n)
 {
 	struct node **list;

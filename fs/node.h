@@ -43,6 +43,12 @@ struct nodes;
 
 #define NODE_ROOT 1 /* the root's node number, and its inode number */
 
+/* One open file or directory, the first member of struct handle and struct
+ * dir_handle: so that the end of the mount finds what is still open. */
+struct node_open {
+	struct node_open *next, **at;
+};
+
 enum node_link { LINK_UNKNOWN, LINK_NO, LINK_YES };
 
 struct node {
@@ -62,7 +68,8 @@ struct node {
 	bool has_view;
 	bool gone;           /* no key any more: unlinked, replaced */
 	enum node_link link; /* shown as a symbolic link? */
-	unsigned nopen;
+	struct node_open *opens;
+	unsigned nopen;  /* of a file */
 	int64_t changed; /* of a directory: when a name in it changed,
 			  * or 0; microseconds */
 	/* the table's lock */
@@ -125,6 +132,10 @@ void nodes_unindex(struct nodes *t, struct node *node);
  * unindexed.  -ENOMEM changes nothing. */
 int nodes_rekey(struct nodes *t, struct node *node, const void *key, size_t len,
 		size_t dir_len, uint64_t hash);
+
+/* The node's list of what is open; these take its lock. */
+void node_add_open(struct node *node, struct node_open *open);
+void node_remove_open(struct node *node, struct node_open *open);
 
 /* All nodes at the time of the call, with a reference each: malloc'd, n in
  * *ret_n.  The caller puts the references and frees the list. */

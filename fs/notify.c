@@ -1,6 +1,7 @@
 #include "notify.h"
 
 #include "log.h"
+#include "node.h"
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
@@ -12,13 +13,14 @@
 
 struct message {
 	struct message *next;
-	uint64_t node;
-	size_t len; /* of the name; 0: about the node itself */
+	struct node *node; /* a reference */
+	size_t len;        /* of the name; 0: about the node itself */
 	char name[];
 };
 
 struct notify {
 	struct fuse_session *se;
+	struct nodes *nodes;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -28,17 +30,24 @@ struct notify {
 
 static void send_message(struct fuse_session *se, const struct message *m)
 {
+	fuse_ino_t number = node_number(m->node);
 	int rc;
 
 	if (m->len)
-		rc = fuse_lowlevel_notify_inval_entry(se, m->node, m->name,
+		rc = fuse_lowlevel_notify_inval_entry(se, number, m->name,
 						      m->len);
 	else
-		rc = fuse_lowlevel_notify_inval_inode(se, m->node, 0, 0);
+		rc = fuse_lowlevel_notify_inval_inode(se, number, 0, 0);
 	if (rc < 0 && rc != -ENOENT && !fuse_session_exited(se))
 		log_warn(
 			"a change may stay unseen: the kernel did not take an invalidation: %s",
 			strerror(-rc));
+}
+
+static void drop(struct notify *n, struct message *m)
+{
+	nodes_put(n->nodes, m->node, 1);
+	free(m);
 }
 
 static void *run(void *arg)
@@ -58,18 +67,21 @@ static void *run(void *arg)
 			n->tail = &n->head;
 		pthread_mutex_unlock(&n->lock);
 		send_message(n->se, m);
-		free(m);
+		drop(n, m);
 		pthread_mutex_lock(&n->lock);
 	}
 	pthread_mutex_unlock(&n->lock);
 	return NULL;
 }
 
-static void enqueue(struct notify *n, uint64_t node, const char *name)
+static void enqueue(struct notify *n, struct node *node, const char *name)
 {
 	size_t len = name ? strlen(name) : 0;
-	struct message *m = malloc(sizeof(*m) + len + 1);
+	struct message *m;
 
+	if (!n)
+		return;
+	m = malloc(sizeof(*m) + len + 1);
 	if (!m) {
 		log_warn(
 			"a change may stay unseen: out of memory for an invalidation");
@@ -77,6 +89,7 @@ static void enqueue(struct notify *n, uint64_t node, const char *name)
 	}
 	*m = (struct message){ .node = node, .len = len };
 	memcpy(m->name, name ? name : "", len + 1);
+	nodes_ref(n->nodes, node);
 	pthread_mutex_lock(&n->lock);
 	*n->tail = m;
 	n->tail = &m->next;
@@ -84,17 +97,18 @@ static void enqueue(struct notify *n, uint64_t node, const char *name)
 	pthread_mutex_unlock(&n->lock);
 }
 
-void notify_entry(struct notify *n, uint64_t dir, const char *name)
+void notify_entry(struct notify *n, struct node *dir, const char *name)
 {
 	enqueue(n, dir, name);
 }
 
-void notify_inode(struct notify *n, uint64_t node)
+void notify_inode(struct notify *n, struct node *node)
 {
 	enqueue(n, node, NULL);
 }
 
-int notify_new(struct fuse_session *se, struct notify **ret)
+int notify_new(struct fuse_session *se, struct nodes *nodes,
+	       struct notify **ret)
 {
 	struct notify *n = calloc(1, sizeof(*n));
 	int rc;
@@ -102,6 +116,7 @@ int notify_new(struct fuse_session *se, struct notify **ret)
 	if (!n)
 		return -ENOMEM;
 	n->se = se;
+	n->nodes = nodes;
 	n->tail = &n->head;
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->wake, NULL);
@@ -134,7 +149,7 @@ void notify_free(struct notify *n)
 		struct message *m = n->head;
 
 		n->head = m->next;
-		free(m);
+		drop(n, m);
 	}
 	pthread_cond_destroy(&n->wake);
 	pthread_mutex_destroy(&n->lock);

@@ -1,6 +1,6 @@
 /* notify.h - tells the kernel what it must no longer believe.
  *
- *   notify_new(se, &n);         once the session is mounted
+ *   notify_new(se, nodes, &n);  once the session is mounted
  *   notify_entry(n, dir, "x");  from any thread, with any lock held
  *   notify_stop(n);             after the session loop has ended
  *   notify_free(n);             after the unmount
@@ -8,26 +8,30 @@
  * The kernel takes a directory's lock to drop one of its names, and that lock
  * may be held by a request which waits for us.  So the messages are sent by a
  * thread that holds nothing and answers nothing; callers only queue them.
- * What the kernel does not know is passed over.  A message that cannot be
- * queued for want of memory is lost, and logged.
+ * What the kernel does not know is passed over.  A message holds a reference to
+ * its node: an address that were freed could come to name another one.  A
+ * message that cannot be queued for want of memory is lost, and logged.
  */
 #ifndef FS_NOTIFY_H
 #define FS_NOTIFY_H
 
-#include <stdint.h>
-
 struct fuse_session;
+struct node;
+struct nodes;
 struct notify;
 
-int notify_new(struct fuse_session *se, struct notify **ret);
+int notify_new(struct fuse_session *se, struct nodes *nodes,
+	       struct notify **ret);
 /* Both take NULL.  After notify_stop nothing is begun any more, but a message
  * may hang in the kernel until the mount goes; what waits is dropped. */
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n);
 
-/* The name in the directory with that node number: look it up again. */
-void notify_entry(struct notify *n, uint64_t dir, const char *name);
+/* n NULL, as when the mount is gone: nobody to tell.
+ *
+ * The name in that directory: look it up again. */
+void notify_entry(struct notify *n, struct node *dir, const char *name);
 /* Attributes and content of a node: fetch them again. */
-void notify_inode(struct notify *n, uint64_t node);
+void notify_inode(struct notify *n, struct node *node);
 
 #endif
