@@ -1,0 +1,72 @@
+#!/bin/bash
+# From the start of a daemon to its end: the command returns when the mount is
+# live, a signal ends it cleanly, what a close promised survives kill -9, and
+# the next mount replaces one whose daemon is gone.
+. "$(dirname "$0")/lib.sh"
+
+# is_free STORE: nobody holds its lock.
+is_free() {
+	flock -n "$1" true
+}
+
+# holder STORE: the daemon's pid, by the lock it holds.
+holder() {
+	local inode
+	inode=$(stat -c %i "$1")
+	awk -v want=":$inode\$" '$6 ~ want { print $5 }' /proc/locks
+}
+
+# ---- in the background: live on return ----
+"$BLTFS" kv.blt "$mnt" -o create
+echo hello >"$mnt/f"
+same "$(cat "$mnt/f")" hello
+mountpoint -q "$mnt" || fail "not mounted"
+fusermount3 -u "$mnt"
+until_true "the store closed" is_free kv.blt
+check_store kv.blt
+
+# ---- from another directory, with relative paths and a blank ----
+mkdir 'a place'
+(cd 'a place' && "$BLTFS" ../kv.blt ../mnt)
+same "$(cat "$mnt/f")" hello
+kill -TERM "$(holder kv.blt)"
+until_true "the store closed" is_free kv.blt
+! mountpoint -q "$mnt" || fail "still mounted after SIGTERM"
+check_store kv.blt
+
+# ---- signals, with a file open ----
+for signal in TERM HUP; do
+	start kv.blt
+	exec 5>"$mnt/open-$signal"
+	echo "written before SIG$signal" >&5
+	kill -"$signal" "$daemon"
+	end_daemon
+	exec 5>&- || true
+	! mountpoint -q "$mnt" || fail "still mounted after SIG$signal"
+	check_store kv.blt
+	start kv.blt -o ro
+	same "$(cat "$mnt/open-$signal")" "written before SIG$signal"
+	stop
+done
+
+# ---- one thread ----
+start kv.blt -s
+echo single >"$mnt/s"
+kill -TERM "$daemon"
+end_daemon
+
+# ---- kill -9 ----
+start kv.blt
+echo closed >"$mnt/closed"
+mkdir "$mnt/dir"
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null || true
+daemon=
+refuses 2 'not connected' ls "$mnt"
+"$BLTFS" kv.blt "$mnt" 2>said
+grep -q 'was gone; unmounted it' said || fail "no word of the dead mount"
+same "$(cat "$mnt/closed")" closed
+same "$(stat -c %F "$mnt/dir")" directory
+fusermount3 -u "$mnt"
+until_true "the store closed" is_free kv.blt
+check_store kv.blt
