@@ -6,16 +6,28 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static void init(struct batch *b, struct engine *engine)
+{
+	*b = (struct batch){ .engine = engine,
+			     .room_events = ARRAY_SIZE(b->first) };
+}
+
 int batch_begin(struct batch *b, struct engine *engine)
 {
 	int rc;
 
-	*b = (struct batch){ .engine = engine,
-			     .room_events = ARRAY_SIZE(b->first) };
+	init(b, engine);
 	atomic_fetch_add(&engine->waiting, 1);
 	rc = space_begin(&engine->space);
 	atomic_fetch_sub(&engine->waiting, 1);
 	return rc;
+}
+
+void batch_begin_locked(struct batch *b, struct engine *engine)
+{
+	init(b, engine);
+	b->keep_lock = true;
+	space_mark(&engine->space);
 }
 
 static struct batch_event *events(struct batch *b)
@@ -87,6 +99,7 @@ static int append_value(struct space *sp, const struct batch_value *value)
 		rc = value->read(value->arg, to, (size_t)n, done);
 		if (rc < 0)
 			return rc;
+		space_filled(sp, to, (size_t)n);
 		done += (uint64_t)n;
 	}
 	return 0;
@@ -94,25 +107,15 @@ static int append_value(struct space *sp, const struct batch_value *value)
 
 static int append_block(struct space *sp, const struct batch_key *key,
 			const struct batch_value *value,
-			struct block_head *head, uint64_t *ret_pos)
+			const struct block_head *head, uint64_t *ret_pos)
 {
-	uint64_t len = format_block_len(&sp->fmt, head);
-	uint8_t bytes[FORMAT_HEAD_MAX];
-	int rc;
+	int rc = space_block(sp, head, ret_pos);
 
-	rc = space_reserve(sp, len);
-	if (rc == 0)
-		rc = space_block(sp, len);
-	if (rc < 0)
-		return rc;
-	*ret_pos = sp->append;
-	format_head_encode(&sp->fmt, head, bytes);
-	rc = space_append(sp, bytes, format_head_len(&sp->fmt));
 	if (rc == 0)
 		rc = space_append(sp, key->bytes, key->len);
 	if (rc == 0)
 		rc = append_value(sp, value);
-	return rc < 0 ? rc : space_block_end(sp, len);
+	return rc < 0 ? rc : space_block_end(sp, head);
 }
 
 /* A bucket entry has been read by index_find already, so its page is there. */
@@ -333,7 +336,8 @@ int batch_end(struct batch *b, int rc)
 		tell_followers(b);
 	else
 		space_rollback(sp);
-	space_end(sp);
+	if (!b->keep_lock)
+		space_end(sp);
 	free(b->event);
 	return rc;
 }

@@ -32,6 +32,7 @@ struct batch {
 	struct batch_event
 		first[4]; /* so that small batches allocate nothing */
 	int64_t more_keys;
+	bool keep_lock;
 };
 
 /* A value: in memory (bytes), or read by a function. */
@@ -49,6 +50,10 @@ struct batch_key {
 };
 
 int batch_begin(struct batch *b, struct engine *engine); /* -EROFS, -EIO */
+
+/* The same where the caller holds the write lock, and keeps it. */
+void batch_begin_locked(struct batch *b, struct engine *engine);
+
 int batch_put(struct batch *b, const struct batch_key *key,
 	      const struct batch_value *value, int64_t timestamp);
 int batch_delete(struct batch *b, const struct batch_key *key); /* -ENOENT */

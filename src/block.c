@@ -50,56 +50,68 @@ static uint64_t region_end(const struct space *sp, uint64_t pos, uint64_t limit)
 	return end;
 }
 
-int block_at(const struct space *sp, uint64_t pos, enum space_who who,
-	     struct block *ret)
+static int decode(const struct space *sp, uint64_t pos, uint64_t end,
+		  struct block *ret)
 {
 	uint32_t head_len = format_head_len(&sp->fmt);
-	uint64_t end = region_end(sp, pos, space_limit(sp, who));
 	struct block b = { .pos = pos };
-	const uint8_t *at;
 
 	if (end < head_len || pos > end - head_len)
 		return -EUCLEAN;
-	at = space_ptr(sp, pos);
-	format_head_decode(&sp->fmt, at, &b.head);
+	b.start = space_ptr(sp, pos);
+	format_head_decode(&sp->fmt, b.start, &b.head);
 	b.len = format_block_len(&sp->fmt, &b.head);
 	if (b.len > end - pos)
 		return -EUCLEAN;
-	b.head.next =
-		space_field(sp, pos + FORMAT_AT_NEXT, FORMAT_POS_LEN, who);
-	if (sp->fmt.timestamps)
-		b.head.timestamp = (int64_t)space_field(
-			sp, pos + FORMAT_AT_TIME, FORMAT_TIME_LEN, who);
-	b.key = at + head_len;
+	b.key = b.start + head_len;
 	b.value = b.key + b.head.key_len;
 	*ret = b;
 	return 0;
 }
 
-/* The lengths of key and value of a dead block of just len bytes. */
-static void dead_shape(const struct format *f, uint64_t len,
-		       struct block_head *head)
+int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
+	      struct block *ret)
 {
-	uint64_t rest = len - format_head_len(f);
+	return decode(sp, pos, limit, ret);
+}
 
-	head->value_len = f->value_len;
-	if (f->fixed) {
-		head->key_len = (uint32_t)(rest - f->value_len);
-		return;
+int block_at(const struct space *sp, uint64_t pos, enum space_who who,
+	     struct block *ret)
+{
+	int rc =
+		decode(sp, pos, region_end(sp, pos, space_limit(sp, who)), ret);
+
+	if (rc < 0)
+		return rc;
+	ret->head.next =
+		space_field(sp, pos + FORMAT_AT_NEXT, FORMAT_POS_LEN, who);
+	if (sp->fmt.timestamps)
+		ret->head.timestamp = (int64_t)space_field(
+			sp, pos + FORMAT_AT_TIME, FORMAT_TIME_LEN, who);
+	return 0;
+}
+
+static int change_bytes(struct space *sp, uint64_t pos, const uint8_t *bytes,
+			size_t len)
+{
+	while (len) {
+		uint32_t n = (uint32_t)min_u64(len, 8);
+		int rc = changes_set(&sp->delta, pos, get_le(bytes, n), n);
+
+		if (rc < 0)
+			return rc;
+		pos += n;
+		bytes += n;
+		len -= n;
 	}
-	head->key_len = 1;
-	head->value_len = (uint32_t)(rest - 1);
-	if (rest - 1 > UINT32_MAX) {
-		head->value_len = UINT32_MAX;
-		head->key_len = (uint32_t)(rest - UINT32_MAX);
-	}
+	return 0;
 }
 
 int block_cover(struct space *sp, uint64_t pos, uint64_t len)
 {
 	const struct format *f = &sp->fmt;
 	uint64_t min = format_dead_min(f), max = format_dead_max(f);
-	uint8_t head_bytes[FORMAT_HEAD_MAX];
+	uint8_t head[FORMAT_HEAD_MAX];
 
 	while (len) {
 		uint64_t blocks = (len + max - 1) / max;
@@ -107,12 +119,10 @@ int block_cover(struct space *sp, uint64_t pos, uint64_t len)
 		uint64_t n = blocks == 1 ?
 				     len :
 				     min_u64(max, len - (blocks - 1) * min);
-		struct block_head head = { .next = FORMAT_DEAD };
 		int rc;
 
-		dead_shape(f, n, &head);
-		format_head_encode(f, &head, head_bytes);
-		rc = space_write(sp, head_bytes, format_head_len(f), pos);
+		format_dead_head(f, n, head);
+		rc = change_bytes(sp, pos, head, format_head_len(f));
 		if (rc < 0)
 			return rc;
 		pos += n;

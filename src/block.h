@@ -16,6 +16,7 @@
 struct block {
 	uint64_t pos;
 	uint64_t len;           /* head, key and value */
+	const uint8_t *start;   /* of its head */
 	struct block_head head; /* next and timestamp as who sees them */
 	const uint8_t *key;
 	const uint8_t *value;
@@ -24,6 +25,11 @@ struct block {
 /* The block at pos.  -EUCLEAN where none can stand. */
 int block_at(const struct space *sp, uint64_t pos, enum space_who who,
 	     struct block *ret);
+
+/* The same from the file's bytes alone, where neither regions nor changes are
+ * known yet. */
+int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
+	      struct block *ret);
 
 /* The first position of data at or behind pos: pos itself, or the end of the
  * index that stands there. */
@@ -46,8 +52,9 @@ static inline uint64_t block_value_pos(const struct block *b)
 	return b->pos + b->len - b->head.value_len;
 }
 
-/* Covers len bytes at pos with dead blocks, written at once; len must be a sum
- * of legal ones (format_dead_fits). */
+/* Adds to the commit that is being built that len bytes at pos become dead
+ * blocks; len must be a sum of legal ones (format_dead_fits).  No change to
+ * these bytes may be on its way still: it would overlap. */
 int block_cover(struct space *sp, uint64_t pos, uint64_t len);
 
 #endif

@@ -241,6 +241,12 @@ BLT_PUBLIC int blt_flush(struct blt *store);
 /* Flushes and makes durable: it then survives the death of the machine. */
 BLT_PUBLIC int blt_sync(struct blt *store);
 
+/* Syncs, and makes the file a plain booklet file until the next change: while
+ * a store is written, Python refuses its file.  idle: only if nothing has
+ * changed since the last call with idle, for a store that is to be plain after
+ * some time of rest. */
+BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
+
 /* ---- walking ---- */
 
 /* Every key that is live from the start of the walk to its end is met exactly

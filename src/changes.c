@@ -122,7 +122,7 @@ static int by_pos(const void *a, const void *b)
 
 struct change *changes_sorted(const struct changes *c)
 {
-	struct change *item = malloc(c->n * sizeof(*item));
+	struct change *item = c->n ? malloc(c->n * sizeof(*item)) : NULL;
 
 	if (!item)
 		return NULL;

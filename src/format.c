@@ -150,15 +150,21 @@ void format_set_n_keys(struct format *f, uint32_t n_keys)
 	put_le(f->raw + FORMAT_AT_N_KEYS, n_keys, 4);
 }
 
+void format_put_layout(struct format *f, uint32_t n_buckets,
+		       uint64_t index_offset, uint64_t data_offset)
+{
+	put_le(f->raw + FORMAT_AT_N_BUCKETS, n_buckets, 4);
+	put_le(f->raw + FORMAT_AT_INDEX, index_offset, FORMAT_POS_LEN);
+	put_le(f->raw + FORMAT_AT_DATA, data_offset, FORMAT_POS_LEN);
+}
+
 void format_set_layout(struct format *f, uint32_t n_buckets,
 		       uint64_t index_offset, uint64_t data_offset)
 {
 	f->n_buckets = n_buckets;
 	f->index_offset = index_offset;
 	f->data_offset = data_offset;
-	put_le(f->raw + FORMAT_AT_N_BUCKETS, n_buckets, 4);
-	put_le(f->raw + FORMAT_AT_INDEX, index_offset, FORMAT_POS_LEN);
-	put_le(f->raw + FORMAT_AT_DATA, data_offset, FORMAT_POS_LEN);
+	format_put_layout(f, n_buckets, index_offset, data_offset);
 }
 
 void format_head_decode(const struct format *f, const uint8_t *from,
@@ -197,6 +203,33 @@ uint64_t format_dead_max(const struct format *f)
 {
 	return (uint64_t)format_head_len(f) + FORMAT_KEY_MAX +
 	       (f->fixed ? f->value_len : UINT32_MAX);
+}
+
+/* The lengths of key and value of a dead block of just len bytes. */
+static void dead_shape(const struct format *f, uint64_t len,
+		       struct block_head *head)
+{
+	uint64_t rest = len - format_head_len(f);
+
+	head->value_len = f->value_len;
+	if (f->fixed) {
+		head->key_len = (uint32_t)(rest - f->value_len);
+		return;
+	}
+	head->key_len = 1;
+	head->value_len = (uint32_t)(rest - 1);
+	if (rest - 1 > UINT32_MAX) {
+		head->value_len = UINT32_MAX;
+		head->key_len = (uint32_t)(rest - UINT32_MAX);
+	}
+}
+
+void format_dead_head(const struct format *f, uint64_t len, uint8_t *to)
+{
+	struct block_head head = { .next = FORMAT_DEAD };
+
+	dead_shape(f, len, &head);
+	format_head_encode(f, &head, to);
 }
 
 bool format_dead_fits(const struct format *f, uint64_t len)

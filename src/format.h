@@ -19,7 +19,8 @@
 #define FORMAT_KEY_MAX 65535u
 #define FORMAT_TIME_MAX ((INT64_C(1) << 56) - 1)
 
-#define FORMAT_VERSION 5 /* what new files get */
+#define FORMAT_VERSION 5     /* what new files get */
+#define FORMAT_VERSION_HOT 0 /* a log is in the file: not booklet's */
 #define FORMAT_VERSION_OLDEST 3
 #define FORMAT_DEFAULT_BUCKETS 12007u
 
@@ -81,6 +82,9 @@ const char *format_fault_text(enum format_fault fault);
 void format_make(struct format *f);
 
 /* Sets fields, decoded and raw. */
+/* raw alone: what is written now and read from later on. */
+void format_put_layout(struct format *f, uint32_t n_buckets,
+		       uint64_t index_offset, uint64_t data_offset);
 void format_set_n_keys(struct format *f, uint32_t n_keys);
 void format_set_layout(struct format *f, uint32_t n_buckets,
 		       uint64_t index_offset, uint64_t data_offset);
@@ -128,6 +132,9 @@ static inline uint64_t format_block_len(const struct format *f,
 /* The least and the most bytes one dead block can cover. */
 uint64_t format_dead_min(const struct format *f);
 uint64_t format_dead_max(const struct format *f);
+
+/* The head of one dead block of len bytes, which must be a legal length. */
+void format_dead_head(const struct format *f, uint64_t len, uint8_t *to);
 
 /* Whether len bytes can be covered by dead blocks that stand back to back. */
 bool format_dead_fits(const struct format *f, uint64_t len);

@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Buckets moved between two flushes. */
+/* Buckets moved as one commit. */
 #define STEP_BUCKETS 4096u
+
+/* Changes on their way at which they are brought into the file. */
+#define STEP_CHANGES ((size_t)1 << 16)
 
 /* What becomes of the place of the old index: len bytes from pos are to be
  * covered with dead blocks at the end. */
@@ -22,18 +25,15 @@ static int append_dead_pad(struct space *sp)
 	struct block_head head = { .next = FORMAT_DEAD,
 				   .key_len = 1,
 				   .value_len = sp->fmt.value_len };
-	uint64_t len = format_dead_min(&sp->fmt);
+	size_t len = 1 + (size_t)head.value_len;
 	uint8_t *zeros = calloc(1, len);
-	int rc;
+	uint64_t pos;
+	int rc = zeros ? space_block(sp, &head, &pos) : -ENOMEM;
 
-	if (!zeros)
-		return -ENOMEM;
-	format_head_encode(&sp->fmt, &head, zeros);
-	rc = space_reserve(sp, len);
-	if (rc == 0)
-		rc = space_block(sp, len);
 	if (rc == 0)
 		rc = space_append(sp, zeros, len);
+	if (rc == 0)
+		rc = space_block_end(sp, &head);
 	free(zeros);
 	return rc;
 }
@@ -55,6 +55,23 @@ static int load_neighbour(void *arg)
 	return rc;
 }
 
+/* Takes the dead blocks behind the hole in, until it is a sum of legal ones. */
+static int widen(struct space *sp, struct vacated *v)
+{
+	struct block b;
+
+	while (v->len && !format_dead_fits(&sp->fmt, v->len)) {
+		int rc = block_at(sp, v->pos + v->len, SPACE_WRITER, &b);
+
+		if (rc < 0)
+			return rc;
+		if (b.head.next != FORMAT_DEAD)
+			return -EUCLEAN;
+		v->len += b.len;
+	}
+	return 0;
+}
+
 /* Moves one live block to the end of the data. */
 static int move_away(struct batch *b, const struct neighbour *n)
 {
@@ -72,13 +89,11 @@ static int vacate(struct engine *e, struct vacated *v)
 	struct space *sp = &e->space;
 	struct neighbour n = { .sp = sp, .key = e->key };
 	struct batch b;
-	int rc;
+	int rc = 0;
 
 	if (v->len == 0 || format_dead_fits(&sp->fmt, v->len))
 		return 0;
-	rc = batch_begin(&b, e);
-	if (rc < 0)
-		return rc;
+	batch_begin_locked(&b, e);
 	if (e->scans || e->walking)
 		rc = -EBUSY;
 	while (rc == 0 && !format_dead_fits(&sp->fmt, v->len)) {
@@ -93,37 +108,6 @@ static int vacate(struct engine *e, struct vacated *v)
 			v->len += n.block.len;
 	}
 	return batch_end(&b, rc);
-}
-
-/* Appends n_buckets empty entries. */
-static int lay_out(struct space *sp, uint32_t n_buckets, uint64_t *ret_offset)
-{
-	uint64_t left = n_buckets, offset = sp->append;
-	const size_t piece = 8192;
-	uint8_t *entries = malloc(piece * FORMAT_POS_LEN);
-	int rc;
-
-	if (!entries)
-		return -ENOMEM;
-	for (size_t i = 0; i < piece; i++)
-		put_le(entries + i * FORMAT_POS_LEN, FORMAT_LAST,
-		       FORMAT_POS_LEN);
-	rc = space_reserve(sp, format_index_len(n_buckets));
-	if (rc == 0)
-		rc = space_flush(sp);
-	if (rc == 0)
-		rc = space_skip(sp, format_index_len(n_buckets));
-	for (uint64_t pos = offset; rc == 0 && left;) {
-		size_t n = (size_t)min_u64(left, piece);
-
-		rc = space_write(sp, entries, n * FORMAT_POS_LEN, pos);
-		pos += n * FORMAT_POS_LEN;
-		left -= n;
-	}
-	free(entries);
-	if (rc == 0)
-		*ret_offset = offset;
-	return rc;
 }
 
 /* Puts the blocks of one old bucket at the heads of their new chains. */
@@ -183,85 +167,151 @@ static int count_moved(void *arg)
 	return 0;
 }
 
+/* Under both locks.  Now and then what has been moved goes into its place, so
+ * that the changes on their way stay few. */
 static int move_all(struct space *sp)
 {
 	int rc = 0;
 
 	while (rc == 0 && sp->next.moved < sp->fmt.n_buckets) {
+		uint64_t to = (uint64_t)sp->next.moved + STEP_BUCKETS;
 		struct step st = { sp,
-				   (uint32_t)min_u64(sp->fmt.n_buckets,
-						     (uint64_t)sp->next.moved +
-							     STEP_BUCKETS) };
+				   (uint32_t)min_u64(sp->fmt.n_buckets, to) };
 
 		rc = file_try(move_buckets, &st);
 		if (rc == 0)
 			rc = space_publish(sp, 0, count_moved, &st);
-		if (rc == 0)
-			rc = space_flush(sp);
+		if (rc == 0 && sp->active.n > STEP_CHANGES)
+			rc = space_checkpoint(sp);
 	}
 	return rc;
 }
 
-static void set_next(struct space *sp, struct next_index next)
+static int set_field(struct space *sp, uint64_t at, uint32_t len)
 {
-	pthread_rwlock_wrlock(&sp->lock);
-	sp->next = next;
-	pthread_rwlock_unlock(&sp->lock);
+	return changes_set(&sp->delta, at, get_le(sp->fmt.raw + at, len), len);
 }
 
+/* The old index's place becomes dead blocks, and the header names the new one.
+ * Readers learn of it when the file says so: until then the old place is no
+ * data. */
 static int land(struct space *sp, const struct vacated *v)
 {
-	int rc = block_cover(sp, v->pos, v->len);
+	struct format before = sp->fmt;
+	int rc = space_checkpoint(sp);
 
 	if (rc < 0)
 		return rc;
+	format_put_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
+			  sp->fmt.data_offset);
+	rc = set_field(sp, FORMAT_AT_N_BUCKETS, 4);
+	if (rc == 0)
+		rc = set_field(sp, FORMAT_AT_INDEX, FORMAT_POS_LEN);
+	if (rc == 0)
+		rc = set_field(sp, FORMAT_AT_DATA, FORMAT_POS_LEN);
+	if (rc == 0)
+		rc = block_cover(sp, v->pos, v->len);
+	sp->landing = true;
+	if (rc == 0)
+		rc = space_publish(sp, 0, NULL, NULL);
+	if (rc == 0)
+		rc = space_checkpoint(sp);
+	sp->landing = false;
+	if (rc < 0) {
+		sp->fmt = before;
+		return rc;
+	}
 	pthread_rwlock_wrlock(&sp->lock);
 	format_set_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
 			  sp->fmt.data_offset);
-	sp->next = (struct next_index){ 0 };
+	sp->next = (struct log_growth){ 0 };
 	pthread_rwlock_unlock(&sp->lock);
-	return space_write_header(sp);
+	return 0;
 }
 
-static int build(struct space *sp, uint32_t n_buckets, const struct vacated *v)
+/* Empty entries, laid out where nobody looks yet. */
+static int fill_index(struct space *sp, uint64_t pos, uint64_t len)
 {
-	struct next_index next = { .n_buckets = n_buckets };
-	int rc;
+	const size_t piece = 8192 * FORMAT_POS_LEN;
+	uint8_t *entries = malloc(piece);
+	int rc = entries ? 0 : -ENOMEM;
 
-	rc = lay_out(sp, n_buckets, &next.offset);
-	if (rc < 0) {
-		space_rollback(sp);
-		return rc;
+	for (size_t i = 0; entries && i < piece; i += FORMAT_POS_LEN)
+		put_le(entries + i, FORMAT_LAST, FORMAT_POS_LEN);
+	while (rc == 0 && len) {
+		size_t n = (size_t)min_u64(len, piece);
+
+		rc = file_write(&sp->file, entries, n, pos);
+		pos += n;
+		len -= n;
 	}
-	/* The end of the data moves over the new index in the moment in which
-	 * walks learn to pass over it. */
-	set_next(sp, next);
-	rc = space_publish(sp, 0, NULL, NULL);
-	if (rc == 0)
-		rc = move_all(sp);
-	/* From the first bucket moved there is no way back but forward. */
-	if (rc == 0)
-		rc = land(sp, v);
-	return rc < 0 ? space_fail(sp, rc) : 0;
+	free(entries);
+	return rc;
 }
 
-int reindex(struct engine *engine, uint32_t n_buckets)
+static struct vacated place_of_index(const struct space *sp)
 {
-	struct space *sp = &engine->space;
 	struct vacated v = { 0 };
-	int rc;
 
 	if (sp->fmt.index_offset != FORMAT_HEADER_LEN) {
 		v.pos = sp->fmt.index_offset;
 		v.len = format_index_len(sp->fmt.n_buckets);
 	}
-	rc = vacate(engine, &v);
+	return v;
+}
+
+/* From the first bucket moved on there is no way back, but forward. */
+static int finish(struct space *sp, const struct vacated *v)
+{
+	int rc = move_all(sp);
+
+	if (rc == 0)
+		rc = land(sp, v);
+	return rc < 0 ? space_fail(sp, rc) : 0;
+}
+
+/* Under both locks. */
+static int replace_index(struct engine *engine, uint32_t n_buckets)
+{
+	struct log_growth growth = { .n_buckets = n_buckets };
+	struct space *sp = &engine->space;
+	struct vacated v = place_of_index(sp);
+	int rc = vacate(engine, &v);
+
+	if (rc == 0)
+		rc = space_checkpoint(sp);
 	if (rc < 0)
 		return rc;
-	rc = space_begin(sp);
+	growth.offset = sp->append;
+	rc = space_graft(sp, format_index_len(n_buckets), fill_index, &growth);
+	return rc < 0 ? rc : finish(sp, &v);
+}
+
+int reindex(struct engine *engine, uint32_t n_buckets)
+{
+	int rc = space_begin_whole(&engine->space);
+
 	if (rc < 0)
 		return rc;
-	rc = build(sp, n_buckets, &v);
-	space_end(sp);
+	rc = replace_index(engine, n_buckets);
+	space_end_whole(&engine->space);
+	return rc;
+}
+
+int reindex_resume(struct engine *engine)
+{
+	struct space *sp = &engine->space;
+	struct vacated v = place_of_index(sp);
+	int rc;
+
+	/* Blocks that had to make way have made way before the growth began;
+	 * which ones follows from their being dead. */
+	rc = space_begin_whole(sp);
+	if (rc < 0)
+		return rc;
+	rc = widen(sp, &v);
+	if (rc == 0)
+		rc = finish(sp, &v);
+	space_end_whole(sp);
 	return rc;
 }

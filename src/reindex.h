@@ -15,4 +15,7 @@
  * have to move), or what the disk gave. */
 int reindex(struct engine *engine, uint32_t n_buckets);
 
+/* Goes on with what space.next says was under way when a writer died. */
+int reindex_resume(struct engine *engine);
+
 #endif

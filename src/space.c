@@ -7,11 +7,14 @@
 #include <string.h>
 
 /* Disk space is got in steps of this, so that small commits do not each pay
- * for a system call. */
+ * for a system call; what is left of the last one on a full disk is for
+ * records, so that deletes go through there. */
 #define RESERVE_STEP ((uint64_t)4 << 20)
+#define RESERVE_KEEP ((uint64_t)256 << 10)
 
-/* Changes that stand within one window are written with one call. */
-#define APPLY_WINDOW 4096u
+/* Changes and bytes that may wait for a sync. */
+#define FULL_CHANGES ((size_t)1 << 17)
+#define FULL_BYTES ((uint64_t)32 << 20)
 
 int space_fail(struct space *sp, int err)
 {
@@ -39,20 +42,45 @@ void chunk_put(struct chunk *c)
 		free(c);
 }
 
+static int init_log(struct space *sp)
+{
+	sp->tail = chunk_new(sp->end);
+	sp->log.sum = XXH3_createState();
+	sp->before.sum = XXH3_createState();
+	if (!sp->tail || !sp->log.sum || !sp->before.sum)
+		return -ENOMEM;
+	space_log_reset(sp);
+	return 0;
+}
+
+static void free_memory(struct space *sp)
+{
+	chunk_put(sp->tail);
+	XXH3_freeState(sp->log.sum);
+	XXH3_freeState(sp->before.sum);
+	free(sp->own);
+	changes_release(&sp->delta);
+	changes_release(&sp->active);
+	changes_release(&sp->recorded);
+	changes_release(&sp->frozen);
+}
+
 int space_init(struct space *sp, const struct file *file,
 	       const struct format *fmt, uint64_t end)
 {
 	pthread_rwlockattr_t attr;
+	int rc;
 
 	*sp = (struct space){ .fmt = *fmt,
 			      .end = end,
 			      .append = end,
 			      .reserved = end,
+			      .frozen_end = end,
 			      .n_keys = fmt->n_keys };
-	if (file->writable) {
-		sp->tail = chunk_new(end);
-		if (!sp->tail)
-			return -ENOMEM;
+	rc = file->writable ? init_log(sp) : 0;
+	if (rc < 0) {
+		free_memory(sp);
+		return rc;
 	}
 	sp->file = *file;
 	pthread_mutex_init(&sp->write, NULL);
@@ -70,10 +98,7 @@ int space_init(struct space *sp, const struct file *file,
 void space_release(struct space *sp)
 {
 	file_close(&sp->file);
-	chunk_put(sp->tail);
-	changes_release(&sp->active);
-	changes_release(&sp->frozen);
-	changes_release(&sp->delta);
+	free_memory(sp);
 	pthread_mutex_destroy(&sp->write);
 	pthread_mutex_destroy(&sp->sync_lock);
 	pthread_rwlock_destroy(&sp->lock);
@@ -86,6 +111,7 @@ uint64_t space_field(const struct space *sp, uint64_t pos, uint32_t len,
 
 	if ((who == SPACE_WRITER && changes_get(&sp->delta, pos, &v)) ||
 	    changes_get(&sp->active, pos, &v) ||
+	    changes_get(&sp->recorded, pos, &v) ||
 	    changes_get(&sp->frozen, pos, &v))
 		return v;
 	return get_le(space_ptr(sp, pos), len);
@@ -99,6 +125,18 @@ struct chunk *space_pin(const struct space *sp, uint64_t pos)
 	return sp->tail;
 }
 
+static void copy_log(struct batch_log *to, const struct batch_log *from)
+{
+	to->start = from->start;
+	to->own_len = from->own_len;
+	XXH3_copyState(to->sum, from->sum);
+}
+
+void space_mark(struct space *sp)
+{
+	copy_log(&sp->before, &sp->log);
+}
+
 int space_begin(struct space *sp)
 {
 	if (!sp->file.writable)
@@ -108,6 +146,7 @@ int space_begin(struct space *sp)
 		pthread_mutex_unlock(&sp->write);
 		return -EIO;
 	}
+	space_mark(sp);
 	return 0;
 }
 
@@ -116,44 +155,46 @@ void space_end(struct space *sp)
 	pthread_mutex_unlock(&sp->write);
 }
 
-int space_reserve(struct space *sp, uint64_t len)
+/* What the record of all that waits for one will take. */
+static uint64_t record_bound(const struct space *sp)
 {
-	uint64_t need = sp->append + len, step = len + RESERVE_STEP;
+	uint64_t n_own = sp->log.own_len / log_own_len(&sp->fmt);
+
+	return log_record_len(
+		&sp->fmt,
+		log_payload_bound(&sp->fmt, n_own, sp->active.n + sp->delta.n));
+}
+
+static int reserve_to(struct space *sp, uint64_t to)
+{
+	int rc = file_reserve(&sp->file, sp->append, to - sp->append);
+
+	if (rc == 0)
+		sp->reserved = to;
+	return rc;
+}
+
+/* keep: bytes that are to be left over. */
+static int reserve(struct space *sp, uint64_t len, uint64_t keep)
+{
+	uint64_t need = sp->append + len + record_bound(sp) + keep;
 	int rc;
 
 	if (need <= sp->reserved || sp->reserve_fails)
 		return 0;
-	rc = file_reserve(&sp->file, sp->append, step);
-	if (rc == -ENOSPC) {
-		step = len;
-		rc = file_reserve(&sp->file, sp->append, step);
-	}
+	rc = reserve_to(sp, need + RESERVE_STEP);
+	if (rc == -ENOSPC)
+		rc = reserve_to(sp, need);
 	if (rc == -EOPNOTSUPP) {
 		sp->reserve_fails = true;
 		return 0;
 	}
-	if (rc == 0)
-		sp->reserved = sp->append + step;
 	return rc;
 }
 
-int space_write_header(struct space *sp)
+int space_reserve(struct space *sp, uint64_t len)
 {
-	return file_write(&sp->file, sp->fmt.raw, FORMAT_HEADER_LEN, 0);
-}
-
-/* Says in the header that a writer is at work, as booklet does. */
-static int mark_open(struct space *sp)
-{
-	int rc;
-
-	if (sp->marked)
-		return 0;
-	format_set_n_keys(&sp->fmt, FORMAT_N_KEYS_OPEN);
-	rc = space_write_header(sp);
-	if (rc == 0)
-		sp->marked = true;
-	return rc;
+	return reserve(sp, len, RESERVE_KEEP);
 }
 
 /* The tail's bytes, all or none: a part of a block at the end of the file would
@@ -162,8 +203,14 @@ static int mark_open(struct space *sp)
 static int write_tail(struct space *sp)
 {
 	const struct chunk *c = sp->tail;
-	int rc = mark_open(sp);
+	uint64_t size;
+	int rc = space_go_hot(sp);
 
+	/* Whoever ignores the lock and changes the file ends our writing. */
+	if (rc == 0)
+		rc = file_size(&sp->file, &size);
+	if (rc == 0 && size != c->base)
+		return space_fail(sp, -EIO);
 	if (rc == 0)
 		rc = file_write(&sp->file, c->data, c->len, c->base);
 	if (rc == 0)
@@ -173,56 +220,44 @@ static int write_tail(struct space *sp)
 	return rc;
 }
 
-/* Writes the tail's bytes and starts a new tail behind them. */
-static int flush_tail(struct space *sp)
+/* Behind a write of its bytes, the tail goes on behind them, in new memory if a
+ * view stands in the old. */
+static int renew_tail(struct space *sp, uint64_t base)
 {
 	struct chunk *old = sp->tail, *fresh = NULL;
-	uint64_t behind = old->base + old->len;
-	int rc;
+	int rc = file_map_to(&sp->file, base);
 
-	if (old->len == 0)
-		return 0;
-	/* A view may stand in the old chunk: then it cannot be filled anew. */
+	if (rc < 0)
+		return rc;
 	if (atomic_load(&old->refs) > 1) {
-		fresh = chunk_new(behind);
+		fresh = chunk_new(base);
 		if (!fresh)
 			return -ENOMEM;
-	}
-	rc = write_tail(sp);
-	if (rc < 0) {
-		chunk_put(fresh);
-		return rc;
-	}
-	pthread_rwlock_wrlock(&sp->lock);
-	rc = file_map_to(&sp->file, behind);
-	if (rc == 0 && !fresh && atomic_load(&old->refs) > 1) {
-		fresh = chunk_new(behind);
-		rc = fresh ? 0 : -ENOMEM;
-	}
-	if (rc == 0 && fresh) {
 		sp->tail = fresh;
-		fresh = old;
-	} else if (rc == 0) {
-		old->base = behind;
-		old->len = 0;
-	}
-	pthread_rwlock_unlock(&sp->lock);
-	chunk_put(fresh);
-	return rc;
-}
-
-int space_block(struct space *sp, uint64_t len)
-{
-	if (sp->tail->len + len <= SPACE_CHUNK)
+		chunk_put(old);
 		return 0;
-	return flush_tail(sp);
+	}
+	old->base = base;
+	old->len = 0;
+	return 0;
 }
 
-/* A block longer than a chunk ends in a tail that does not hold its beginning,
- * and readers want blocks in one piece. */
-int space_block_end(struct space *sp, uint64_t len)
+int space_flush_tail(struct space *sp)
 {
-	return len > SPACE_CHUNK ? flush_tail(sp) : 0;
+	uint64_t behind = sp->tail->base + sp->tail->len;
+	int rc;
+
+	if (sp->tail->len == 0)
+		return 0;
+	rc = write_tail(sp);
+	if (rc < 0)
+		return rc;
+	pthread_rwlock_wrlock(&sp->lock);
+	rc = renew_tail(sp, behind);
+	pthread_rwlock_unlock(&sp->lock);
+	/* The bytes are in the file and the tail still shows them: to go on
+	 * writing behind would put them there twice. */
+	return rc < 0 ? space_fail(sp, rc) : 0;
 }
 
 int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret)
@@ -230,7 +265,7 @@ int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret)
 	uint64_t n;
 
 	if (sp->tail->len == SPACE_CHUNK) {
-		int rc = flush_tail(sp);
+		int rc = space_flush_tail(sp);
 
 		if (rc < 0)
 			return rc;
@@ -242,7 +277,12 @@ int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret)
 	return (int64_t)n;
 }
 
-int space_append(struct space *sp, const void *bytes, size_t len)
+void space_filled(struct space *sp, const uint8_t *bytes, size_t len)
+{
+	XXH3_64bits_update(sp->log.sum, bytes, len);
+}
+
+int space_append_plain(struct space *sp, const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes;
 
@@ -259,23 +299,76 @@ int space_append(struct space *sp, const void *bytes, size_t len)
 	return 0;
 }
 
-int space_skip(struct space *sp, uint64_t len)
+int space_append(struct space *sp, const void *bytes, size_t len)
 {
-	int rc = flush_tail(sp);
+	int rc = space_append_plain(sp, bytes, len);
 
-	if (rc < 0)
-		return rc;
-	pthread_rwlock_wrlock(&sp->lock);
-	sp->append += len;
-	sp->tail->base = sp->append;
-	rc = file_map_to(&sp->file, sp->append);
-	pthread_rwlock_unlock(&sp->lock);
+	if (rc == 0 && len)
+		space_filled(sp, bytes, len);
 	return rc;
 }
 
-int space_write(struct space *sp, const void *bytes, size_t len, uint64_t pos)
+int space_start_block(struct space *sp, uint64_t len)
 {
-	return file_write(&sp->file, bytes, len, pos);
+	if (sp->tail->len + len <= SPACE_CHUNK)
+		return 0;
+	return space_flush_tail(sp);
+}
+
+/* A block longer than a chunk ends in a tail that does not hold its beginning,
+ * and readers want blocks in one piece. */
+int space_finish_block(struct space *sp, uint64_t len)
+{
+	return len > SPACE_CHUNK ? space_flush_tail(sp) : 0;
+}
+
+/* What the checksum of the batch leaves out, for the record. */
+static int note_own(struct space *sp, const struct block_head *head)
+{
+	size_t n = log_own_len(&sp->fmt);
+
+	if (sp->log.own_len + n > sp->own_room) {
+		size_t room = 2 * sp->own_room + 64 * n;
+		uint8_t *own = realloc(sp->own, room);
+
+		if (!own)
+			return -ENOMEM;
+		sp->own = own;
+		sp->own_room = room;
+	}
+	put_le(sp->own + sp->log.own_len, head->next, FORMAT_POS_LEN);
+	if (sp->fmt.timestamps)
+		put_le(sp->own + sp->log.own_len + FORMAT_POS_LEN,
+		       (uint64_t)head->timestamp, FORMAT_TIME_LEN);
+	sp->log.own_len += n;
+	return 0;
+}
+
+int space_block(struct space *sp, const struct block_head *head,
+		uint64_t *ret_pos)
+{
+	uint64_t len = format_block_len(&sp->fmt, head);
+	uint8_t bytes[FORMAT_HEAD_MAX];
+	int rc;
+
+	rc = space_reserve(sp, len);
+	if (rc == 0)
+		rc = space_start_block(sp, len);
+	if (rc == 0)
+		rc = note_own(sp, head);
+	if (rc < 0)
+		return rc;
+	*ret_pos = sp->append;
+	format_head_encode(&sp->fmt, head, bytes);
+	rc = space_append_plain(sp, bytes, format_head_len(&sp->fmt));
+	log_mask_head(&sp->fmt, bytes);
+	space_filled(sp, bytes, format_head_len(&sp->fmt));
+	return rc;
+}
+
+int space_block_end(struct space *sp, const struct block_head *head)
+{
+	return space_finish_block(sp, format_block_len(&sp->fmt, head));
 }
 
 /* Room for the changes is had before the first is moved over: from there
@@ -298,16 +391,21 @@ static int merge_delta(struct space *sp, int64_t more_keys)
 	else
 		sp->n_keys += (uint64_t)more_keys;
 	sp->changed = now_us();
+	sp->commits++;
+	if (sp->active.n + sp->recorded.n > FULL_CHANGES ||
+	    sp->append - sp->frozen_end > FULL_BYTES)
+		atomic_store(&sp->full, true);
 	return 0;
 }
 
 int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 		  void *arg)
 {
-	int rc = 0;
+	/* The record's room is had now: a flush does not find the disk full. */
+	int rc = reserve(sp, 0, 0);
 
-	if (sp->reserve_fails)
-		rc = flush_tail(sp);
+	if (rc == 0 && sp->reserve_fails)
+		rc = space_flush_tail(sp);
 	if (rc < 0)
 		return rc;
 	pthread_rwlock_wrlock(&sp->lock);
@@ -320,13 +418,12 @@ int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 	return rc;
 }
 
-void space_rollback(struct space *sp)
+void space_cut_back(struct space *sp)
 {
-	changes_clear(&sp->delta);
+	uint64_t size;
+
 	if (sp->append == sp->end)
 		return;
-	/* Bytes of the commit that never was may be in the file already: a
-	 * reader that walks it would take them for blocks. */
 	pthread_rwlock_wrlock(&sp->lock);
 	if (sp->tail->base > sp->end) {
 		sp->tail->base = sp->end;
@@ -337,155 +434,16 @@ void space_rollback(struct space *sp)
 	pthread_rwlock_unlock(&sp->lock);
 	sp->append = sp->end;
 	sp->reserved = min_u64(sp->reserved, sp->tail->base);
-	if (file_resize(&sp->file, sp->tail->base) < 0)
+	/* Bytes of the commit that never was may be in the file already. */
+	if (file_size(&sp->file, &size) < 0 ||
+	    (size > sp->tail->base &&
+	     file_resize(&sp->file, sp->tail->base) < 0))
 		space_fail(sp, -EIO);
 }
 
-/* ---- putting changes into the file ---- */
-
-struct apply_window {
-	struct space *sp;
-	const struct change *item;
-	size_t n;
-	int result;
-};
-
-/* Rewrites the bytes from the first change of a window to its last. */
-static int apply_window(void *arg)
+void space_rollback(struct space *sp)
 {
-	struct apply_window *w = arg;
-	const struct change *last = &w->item[w->n - 1];
-	uint64_t from = w->item->pos;
-	size_t len = (size_t)(last->pos + last->len - from);
-	uint8_t buf[APPLY_WINDOW + 8];
-
-	if (w->n > 1)
-		memcpy(buf, file_ptr(&w->sp->file, from), len);
-	for (size_t i = 0; i < w->n; i++)
-		put_le(buf + (w->item[i].pos - from), w->item[i].value,
-		       w->item[i].len);
-	return file_write(&w->sp->file, buf, len, from);
-}
-
-static int apply_items(struct space *sp, const struct change *item, size_t n)
-{
-	while (n) {
-		struct apply_window w = { .sp = sp, .item = item, .n = 1 };
-		int rc;
-
-		while (w.n < n && item[w.n].pos >= item[w.n - 1].pos &&
-		       item[w.n].pos - item->pos < APPLY_WINDOW)
-			w.n++;
-		rc = file_try(apply_window, &w);
-		if (rc < 0)
-			return rc;
-		item += w.n;
-		n -= w.n;
-	}
-	return 0;
-}
-
-static int apply(struct space *sp)
-{
-	struct changes empty;
-	struct change *sorted;
-	int rc;
-
-	if (sp->active.n == 0)
-		return 0;
-	pthread_rwlock_wrlock(&sp->lock);
-	empty = sp->frozen;
-	sp->frozen = sp->active;
-	sp->active = empty;
-	pthread_rwlock_unlock(&sp->lock);
-
-	/* Without memory for sorting, the order of their setting does. */
-	sorted = changes_sorted(&sp->frozen);
-	rc = apply_items(sp, sorted ? sorted : sp->frozen.item, sp->frozen.n);
-	free(sorted);
-	if (rc < 0)
-		return rc;
-	pthread_rwlock_wrlock(&sp->lock);
-	changes_clear(&sp->frozen);
-	pthread_rwlock_unlock(&sp->lock);
-	return 0;
-}
-
-int space_flush(struct space *sp)
-{
-	int rc;
-
-	if (sp->tail->len == 0 && sp->active.n == 0 && sp->frozen.n == 0)
-		return 0;
-	rc = mark_open(sp);
-	if (rc == 0)
-		rc = flush_tail(sp);
-	if (rc < 0)
-		return rc;
-	rc = apply(sp);
-	if (rc < 0)
-		return space_fail(sp, rc);
-	sp->flushes++;
-	return 0;
-}
-
-int space_sync(struct space *sp)
-{
-	uint64_t want;
-	int rc;
-
-	rc = space_begin(sp);
-	if (rc < 0)
-		return rc == -EROFS ? 0 : rc;
-	rc = space_flush(sp);
-	want = sp->flushes;
-	space_end(sp);
-	if (rc < 0)
-		return rc;
-
-	pthread_mutex_lock(&sp->sync_lock);
-	if (atomic_load(&sp->failed))
-		rc = -EIO;
-	if (rc == 0 && sp->synced < want) {
-		uint64_t covers;
-
-		/* Whatever was flushed while this caller waited for the one
-		 * before is made durable by the same call. */
-		pthread_mutex_lock(&sp->write);
-		covers = sp->flushes;
-		pthread_mutex_unlock(&sp->write);
-		rc = file_sync(&sp->file);
-		if (rc == 0)
-			sp->synced = covers;
-		else
-			space_fail(sp, rc);
-	}
-	pthread_mutex_unlock(&sp->sync_lock);
-	return rc;
-}
-
-int space_clean(struct space *sp)
-{
-	int rc = space_flush(sp);
-
-	if (rc < 0)
-		return rc;
-	if (!sp->marked)
-		return 0;
-	rc = file_resize(&sp->file, sp->end);
-	if (rc == 0)
-		rc = file_sync(&sp->file);
-	if (rc == 0) {
-		uint64_t n = min_u64(sp->n_keys, FORMAT_N_KEYS_OPEN - 1);
-
-		format_set_n_keys(&sp->fmt, (uint32_t)n);
-		rc = space_write_header(sp);
-	}
-	if (rc == 0)
-		rc = file_sync(&sp->file);
-	if (rc < 0)
-		return space_fail(sp, rc);
-	sp->marked = false;
-	sp->reserved = sp->end;
-	return 0;
+	changes_clear(&sp->delta);
+	copy_log(&sp->log, &sp->before);
+	space_cut_back(sp);
 }

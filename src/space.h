@@ -3,39 +3,52 @@
  * Positions below the tail's base are read from the file's mapping; the tail
  * is the end of the data that still stands in memory.  Pointers (bucket
  * entries, next pointers) and timestamps that a commit changed in bytes below
- * are looked up in two sets of changes first, active and frozen, and only then
- * in those bytes.
+ * are looked up in sets of changes first, and only then in those bytes.
  *
  * A commit, under the write lock:
  *
  *   space_begin(sp)
- *   space_reserve / space_append ...     new blocks, at sp->append
+ *   space_reserve / space_block / space_append ...   new blocks
  *   changes_set(&sp->delta, ...)         pointers that change
  *   space_publish(sp)                    seen by readers from here
  *     or space_rollback(sp)              as if nothing had been
  *   space_end(sp)
  *
- * then space_flush hands it to the kernel and space_sync makes it durable.
+ * A change goes through four hands on its way into the file, and readers ask
+ * them in this order:
+ *
+ *   delta      of the commit that is being built; the writer alone asks it
+ *   active     committed, in no record of the log yet
+ *   recorded   in a record that has been handed to the kernel (space_flush)
+ *   frozen     in a record that is being made durable and then written into
+ *              its place (space_sync)
+ *
+ * Nothing in the file changes in place before the record that can redo it is
+ * durable, or a crash would lose the old value and the new one.
  *
  * Threads and locks (doc/concurrency.md): sp->write serialises writers and is
  * taken by space_begin.  sp->lock is held shared by readers for the time of a
  * lookup and exclusively for the moment of a publish, of a new tail, or of
- * dropping applied changes: never across I/O.  A pointer is written into the
- * file only while a set of changes still answers for it, so that no reader
- * sees it half-written.
+ * moving and dropping changes: never across I/O.  sp->sync_lock comes before
+ * write and lets one thread at a time make durable; the others find that done
+ * when it is their turn.  A pointer is written into the file only while a set
+ * of changes still answers for it, so that no reader sees it half-written.
  *
  * Errors: the first failed write or fsync is kept in sp->failed; from then on
- * space_begin returns -EIO.  What readers see stays as it was.
+ * space_begin returns -EIO, and the file stays as it is until it is opened
+ * again and recovered.  What readers see stays as it was.
  */
 #ifndef BLT_SPACE_H
 #define BLT_SPACE_H
 
 #include "changes.h"
+#include "commitlog.h"
 #include "file.h"
 #include "format.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <xxhash.h>
 
 /* Data blocks that fit are gathered in chunks of this size before they are
  * written; no block stands in two chunks. */
@@ -49,12 +62,12 @@ struct chunk {
 	uint8_t data[];
 };
 
-/* The index that is being built while the old one is still in use: buckets
- * below moved of the old index have their keys here.  offset 0: none. */
-struct next_index {
-	uint64_t offset;
-	uint32_t n_buckets;
-	uint32_t moved;
+/* The part of the log that has no record yet: its checksum so far, and the
+ * next pointers and timestamps that the checksum leaves out. */
+struct batch_log {
+	uint64_t start; /* where it begins */
+	XXH3_state_t *sum;
+	size_t own_len;
 };
 
 struct space {
@@ -65,23 +78,40 @@ struct space {
 
 	/* Changed with write and lock (exclusive) held, read with either. */
 	struct format fmt;
-	struct next_index next;
-	struct changes active; /* committed, not yet being written */
-	struct changes frozen; /* committed, being written into the file */
+	struct log_growth next; /* the index that is being built: what stood
+				 * in buckets of the old one below moved is
+				 * there */
+	struct changes active, recorded, frozen;
 	struct chunk *tail;
 	uint64_t end; /* of committed data */
 	uint64_t n_keys;
 	int64_t changed; /* time of the last commit, microseconds */
 
 	/* Under write. */
-	struct changes delta; /* of the commit that is being built */
-	uint64_t append;      /* where the next byte goes */
-	uint64_t reserved;    /* disk space is had up to here */
-	bool reserve_fails;   /* the filesystem cannot reserve */
-	bool marked;          /* the header says that a writer is at work */
-	uint64_t flushes;     /* count of flushes that wrote anything */
+	struct changes delta;
+	uint64_t append;         /* where the next byte goes */
+	uint64_t reserved;       /* disk space is had up to here */
+	bool reserve_fails;      /* the filesystem cannot reserve */
+	bool hot;                /* the file has a log: slot says where */
+	uint64_t record_seq;     /* of the next record */
+	bool landing;            /* the next record ends the growth */
+	bool first_record;       /* of this log: it carries the header */
+	struct batch_log log;    /* what the next record will cover */
+	struct batch_log before; /* the same as it was at space_begin */
+	uint8_t *own;            /* of log.own_len bytes */
+	size_t own_room;
+	uint64_t flushes;          /* records written */
+	uint64_t frozen_end;       /* what lies below has been frozen */
+	uint64_t commits, settled; /* counts of publishes: all, and as of the
+				    * last time the file was plain */
 
-	uint64_t synced;   /* under sync_lock: flushes made durable */
+	/* Under sync_lock; where the file is not hot, under write. */
+	struct log_slot slot;            /* the newest one in the header */
+	int slot_at;                     /* its number */
+	uint8_t slots[2 * LOG_SLOT_LEN]; /* both as they are in the header */
+	uint64_t synced;                 /* records made durable */
+
+	atomic_bool full;  /* much waits for a sync; set by commits */
 	atomic_int failed; /* the first error, negative; 0: none */
 };
 
@@ -125,21 +155,23 @@ void chunk_put(struct chunk *c); /* NULL is fine */
 int space_begin(struct space *sp);
 void space_end(struct space *sp);
 
+/* Where a rollback goes back to, for a second commit under one lock. */
+void space_mark(struct space *sp);
+
 /* Gets room on the disk for len more bytes: -ENOSPC here, or never. */
 int space_reserve(struct space *sp, uint64_t len);
 
-/* Called in front of and behind the bytes of one block, with its length. */
-int space_block(struct space *sp, uint64_t len);
-int space_block_end(struct space *sp, uint64_t len);
+/* A block: its head, then its key and value by space_append (or, for the
+ * value, space_append_room and space_filled), then space_block_end. */
+int space_block(struct space *sp, const struct block_head *head,
+		uint64_t *ret_pos);
 int space_append(struct space *sp, const void *bytes, size_t len);
+int space_block_end(struct space *sp, const struct block_head *head);
 
-/* Room for len bytes of the current block, in memory, to be filled by the
- * caller: returns how many fit (at least 1), and counts them as appended. */
+/* Room for at most len bytes, to be filled by the caller, who then says so:
+ * returns how many, at least 1. */
 int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret);
-
-/* Leaves len bytes that the caller writes with space_write itself. */
-int space_skip(struct space *sp, uint64_t len);
-int space_write(struct space *sp, const void *bytes, size_t len, uint64_t pos);
+void space_filled(struct space *sp, const uint8_t *bytes, size_t len);
 
 /* Makes what was appended and set since space_begin the state of the store.
  * also, which may be NULL, runs while no reader looks; where it fails nothing
@@ -148,20 +180,56 @@ int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 		  void *arg);
 void space_rollback(struct space *sp);
 
-/* With write held: to the kernel, changes included. */
-int space_flush(struct space *sp);
-
-/* Without a lock held: flushes and makes durable; callers share fdatasyncs. */
-int space_sync(struct space *sp);
-
-/* With write held, at the end: everything into the file, the file cut to its
- * length, the header as a plain booklet file has it, durable. */
-int space_clean(struct space *sp);
-
-/* Writes the header as sp->fmt has it. */
-int space_write_header(struct space *sp);
-
 /* Keeps err as the reason for taking no more writes; returns it. */
 int space_fail(struct space *sp, int err);
+
+/* ---- space_log.c: from memory into the file ---- */
+
+/* With write held: to the kernel, with a record, so that it survives the death
+ * of the process. */
+int space_flush(struct space *sp);
+
+/* Without a lock held: flushes and makes durable; concurrent callers share the
+ * fdatasync. */
+int space_sync(struct space *sp);
+
+/* Without a lock held: a plain booklet file until the next commit.  idle: only
+ * if nothing has been committed since the last call with idle. */
+int space_settle(struct space *sp, bool idle);
+
+/* For work on the whole file: takes sync_lock and write. */
+int space_begin_whole(struct space *sp);
+void space_end_whole(struct space *sp);
+
+/* With both held: everything into its place and durable, the log empty. */
+int space_checkpoint(struct space *sp);
+
+/* With both held, right behind a checkpoint: len bytes at the end of the data
+ * that no record covers, written by fill; the log begins behind them, and
+ * *growth is its state from then on. */
+int space_graft(struct space *sp, uint64_t len,
+		int (*fill)(struct space *sp, uint64_t pos, uint64_t len),
+		const struct log_growth *growth);
+
+/* A new slot, in the place of the older one, durable. */
+int space_write_slot(struct space *sp, const struct log_slot *slot);
+
+/* Puts changes into their places in the file. */
+int space_apply(struct space *sp, const struct changes *changes);
+
+/* For space_log.c and recover.c: the tail's bytes to the kernel; an empty
+ * batch that begins at sp->append. */
+int space_flush_tail(struct space *sp);
+void space_log_reset(struct space *sp);
+
+/* For space_log.c: bytes that no checksum of a batch covers, as blocks of
+ * their own; what was appended behind sp->end is dropped again. */
+int space_start_block(struct space *sp, uint64_t len);
+int space_append_plain(struct space *sp, const void *bytes, size_t len);
+int space_finish_block(struct space *sp, uint64_t len);
+void space_cut_back(struct space *sp);
+
+/* For space.c: the mark in the header, before the first byte of a log. */
+int space_go_hot(struct space *sp);
 
 #endif

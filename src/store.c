@@ -1,6 +1,7 @@
 /* Opening, closing, and facts. */
 #include "store.h"
 
+#include "recover.h"
 #include "reindex.h"
 #include "scan.h"
 #include "serial.h"
@@ -143,8 +144,16 @@ static int copy_header(void *arg)
 	return 0;
 }
 
+/* The header of a clean file, or of one whose log is to be replayed. */
+struct opening {
+	struct format fmt;
+	bool hot;
+	struct log_slot slot;
+	int slot_at;
+};
+
 static int load_header(struct file *file, uint64_t size, const char *path,
-		       struct format *ret, struct blt_error *err)
+		       struct opening *ret, struct blt_error *err)
 {
 	struct header_bytes header = { .file = file };
 	enum format_fault fault;
@@ -159,18 +168,24 @@ static int load_header(struct file *file, uint64_t size, const char *path,
 	if (rc < 0)
 		return fail(err, rc, "%s: cannot read the header: %s", path,
 			    strerror(-rc));
-	fault = format_decode(header.raw, size, ret);
+	if (get_le(header.raw + FORMAT_AT_VERSION, 2) == FORMAT_VERSION_HOT &&
+	    recover_header(header.raw, size, &ret->fmt, &ret->slot,
+			   &ret->slot_at) == 0) {
+		ret->hot = true;
+		return 0;
+	}
+	fault = format_decode(header.raw, size, &ret->fmt);
 	if (fault == FORMAT_TOO_OLD)
 		return fail(err, -EPROTONOSUPPORT, "%s: %s", path,
 			    format_fault_text(fault));
 	if (fault != FORMAT_OK)
 		return fail(err, -EUCLEAN, "%s: %s", path,
 			    format_fault_text(fault));
-	if (ret->version > FORMAT_VERSION && file->writable)
+	if (ret->fmt.version > FORMAT_VERSION && file->writable)
 		return fail(err, -EPROTONOSUPPORT,
 			    "%s: has version %u, and versions above %u are "
 			    "not written; open it read-only (-o ro)",
-			    path, ret->version, FORMAT_VERSION);
+			    path, ret->fmt.version, FORMAT_VERSION);
 	return 0;
 }
 
@@ -196,12 +211,42 @@ static int recount(struct blt *store, const char *path, struct blt_error *err)
 	return 0;
 }
 
+/* Brings a store that a writer left behind to its last commit. */
+static int replay(struct blt *store, const struct opening *o, const char *path,
+		  struct blt_error *err)
+{
+	struct engine *e = &store->engine;
+	bool growth = false;
+	int rc;
+
+	store->was_open = true;
+	rc = recover(&e->space, &o->slot, o->slot_at, &growth);
+	if (rc == 0 && growth && e->space.file.writable)
+		rc = reindex_resume(e);
+	if (rc < 0)
+		return fail(err, rc,
+			    "%s: its last writer died, and what it left "
+			    "cannot be replayed: %s",
+			    path, strerror(-rc));
+	return 0;
+}
+
+static int start(struct blt *store, const struct opening *o, const char *path,
+		 struct blt_error *err)
+{
+	if (o->hot)
+		return replay(store, o, path, err);
+	if (o->fmt.n_keys == FORMAT_N_KEYS_OPEN)
+		return recount(store, path, err);
+	return 0;
+}
+
 /* Takes the file over: on an error it is closed. */
 static int open_in_file(struct file *file, const char *path, struct blt **ret,
 			struct blt_error *err)
 {
 	struct blt *store = calloc(1, sizeof(*store));
-	struct format f;
+	struct opening o = { .hot = false };
 	uint64_t size;
 	int rc;
 
@@ -210,16 +255,15 @@ static int open_in_file(struct file *file, const char *path, struct blt **ret,
 		fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
 		goto out_file;
 	}
-	rc = load_header(file, size, path, &f, err);
+	rc = load_header(file, size, path, &o, err);
 	if (rc < 0)
 		goto out_file;
-	rc = space_init(&store->engine.space, file, &f, size);
+	rc = space_init(&store->engine.space, file, &o.fmt, size);
 	if (rc < 0) {
 		fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
 		goto out_file;
 	}
-	if (f.n_keys == FORMAT_N_KEYS_OPEN)
-		rc = recount(store, path, err);
+	rc = start(store, &o, path, err);
 	if (rc == 0) {
 		*ret = store;
 		return 0;
@@ -285,21 +329,13 @@ int blt_open(const char *path, const struct blt_open_options *opts,
 
 int blt_close(struct blt *store)
 {
-	struct space *sp;
-	int rc = 0;
+	int rc;
 
 	if (!store)
 		return 0;
-	sp = &store->engine.space;
 	store_tree_end(store);
-	if (sp->file.writable) {
-		rc = space_begin(sp);
-		if (rc == 0) {
-			rc = space_clean(sp);
-			space_end(sp);
-		}
-	}
-	space_release(sp);
+	rc = space_settle(&store->engine.space, false);
+	space_release(&store->engine.space);
 	free(store);
 	return rc;
 }
@@ -399,7 +435,7 @@ bool blt_takes_empty(const struct blt *store)
 
 /* ---- growth ---- */
 
-void store_grow(struct blt *store)
+static void grow(struct blt *store)
 {
 	struct space *sp = &store->engine.space;
 	uint64_t n_keys;
@@ -416,6 +452,15 @@ void store_grow(struct blt *store)
 	 * where there is no room for it now, it is tried again later. */
 	if (!more || reindex(&store->engine, more) < 0)
 		atomic_store(&store->grow_at, n_keys + n_keys / 4 + 1);
+}
+
+int store_committed(struct blt *store)
+{
+	grow(store);
+	/* What it reports belongs to commits before: this one is made. */
+	if (atomic_load(&store->engine.space.full))
+		return space_sync(&store->engine.space);
+	return 0;
 }
 
 int blt_reindex(struct blt *store, uint32_t n_buckets)

@@ -38,8 +38,9 @@ int store_key(struct blt *store, const void *key, size_t len,
 /* The time that a put or touch is to write: -EINVAL where none can. */
 int store_time(const struct blt *store, int64_t timestamp, int64_t *ret);
 
-/* The index grows where n_keys has passed n_buckets.  Called after commits. */
-void store_grow(struct blt *store);
+/* What a commit may bring about, with no lock held: the index grows where
+ * n_keys has passed n_buckets; much that waits for a sync is synced. */
+int store_committed(struct blt *store);
 
 /* The store's directory tree, made at the first call (whose flat counts for
  * the store's life), with the walk that fills it under way in a thread of its

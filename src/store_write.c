@@ -79,9 +79,7 @@ static int put_one(struct blt *store, const struct batch_key *key,
 	if (rc < 0)
 		return rc;
 	rc = batch_end(&b, batch_put(&b, key, value, timestamp));
-	if (rc == 0)
-		store_grow(store);
-	return rc;
+	return rc < 0 ? rc : store_committed(store);
 }
 
 int blt_put(struct blt *store, const void *key, size_t key_len,
@@ -157,7 +155,8 @@ int blt_delete(struct blt *store, const void *key, size_t len)
 	k.hash = keyhash_of(key, len);
 	if (format_hidden(&store->engine.space.fmt, &k.hash))
 		rc = -ENOENT;
-	return batch_end(&b, rc < 0 ? rc : batch_delete(&b, &k));
+	rc = batch_end(&b, rc < 0 ? rc : batch_delete(&b, &k));
+	return rc < 0 ? rc : store_committed(store);
 }
 
 int blt_touch(struct blt *store, const void *key, size_t len, int64_t timestamp)
@@ -170,7 +169,9 @@ int blt_touch(struct blt *store, const void *key, size_t len, int64_t timestamp)
 		rc = store_time(store, timestamp, &timestamp);
 	if (rc == 0)
 		rc = batch_begin(&b, &store->engine);
-	return rc < 0 ? rc : batch_end(&b, batch_touch(&b, &k, timestamp));
+	if (rc == 0)
+		rc = batch_end(&b, batch_touch(&b, &k, timestamp));
+	return rc < 0 ? rc : store_committed(store);
 }
 
 /* ---- batches ---- */
@@ -339,7 +340,7 @@ int blt_batch_commit(struct blt_batch *pending)
 		rc = batch_end(&b, rc);
 	}
 	if (rc == 0)
-		store_grow(store);
+		rc = store_committed(store);
 	blt_batch_abort(pending);
 	return rc;
 }
@@ -374,6 +375,11 @@ int blt_flush(struct blt *store)
 int blt_sync(struct blt *store)
 {
 	return space_sync(&store->engine.space);
+}
+
+int blt_settle(struct blt *store, bool idle)
+{
+	return space_settle(&store->engine.space, idle);
 }
 
 /* ---- hidden entries ---- */

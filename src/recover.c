@@ -1,0 +1,405 @@
+/* The log is read twice.  First every record is verified: its place, salt and
+ * sequence number, and the checksum over the blocks it commits and itself; the
+ * log ends at the first that does not fit.  Then the changes are done again,
+ * in order, checked against the file's bounds: the file may be hostile.
+ *
+ * What was read may stand in the page cache alone: the writer was killed, or
+ * its fsync failed and left the pages marked clean.  So the log is written
+ * again and synced before a pointer goes in, and changes are written also where
+ * the bytes are there already.  The new log has a new salt, or old records
+ * behind its end could come alive.
+ */
+#include "recover.h"
+
+#include "block.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
+		   struct log_slot *ret_slot, int *ret_slot_at)
+{
+	uint8_t plain[FORMAT_HEADER_LEN];
+	int at = log_slot_newest(raw, ret_slot);
+
+	if (at < 0)
+		return -EUCLEAN;
+	memcpy(plain, raw, sizeof(plain));
+	put_le(plain + FORMAT_AT_VERSION, ret_slot->version, 2);
+	memset(plain + LOG_SLOT_AT, ret_slot->fill,
+	       FORMAT_HEADER_LEN - LOG_SLOT_AT);
+	if (format_decode(plain, file_size, ret) != FORMAT_OK ||
+	    ret_slot->start < ret->data_offset || ret_slot->start > file_size)
+		return -EUCLEAN;
+	*ret_slot_at = at;
+	return 0;
+}
+
+/* One record, found behind its batch. */
+struct found {
+	struct log_record record;
+	uint8_t *payload; /* malloc'd */
+	uint64_t end;     /* behind it in the file */
+};
+
+struct log_reader {
+	struct space *sp;
+	uint64_t limit; /* the file's end */
+	uint64_t pos;   /* of the next batch */
+	uint64_t seq;
+	uint8_t salt[LOG_SALT_LEN];
+	struct found found;
+};
+
+static bool begins_record(const struct log_reader *r, const struct block *b,
+			  struct log_record *ret)
+{
+	return b->head.next == FORMAT_DEAD &&
+	       log_record_decode(b->key,
+				 (size_t)b->head.key_len + b->head.value_len,
+				 ret) &&
+	       memcmp(ret->salt, r->salt, sizeof(r->salt)) == 0 &&
+	       ret->seq == r->seq && ret->start == r->pos &&
+	       ret->batch_len == b->pos - r->pos;
+}
+
+/* Gathers a payload that may span blocks. */
+static int gather(const struct log_reader *r, const struct block *first,
+		  struct found *ret)
+{
+	struct space *sp = r->sp;
+	uint32_t want = ret->record.payload_len, have = 0;
+	struct block b = *first;
+
+	if (want > r->limit)
+		return -EUCLEAN;
+	ret->payload = malloc(want);
+	if (!ret->payload)
+		return -ENOMEM;
+	for (;;) {
+		uint64_t room = b.len - format_head_len(&sp->fmt);
+		uint32_t n = (uint32_t)min_u64(room, want - have);
+		int rc;
+
+		memcpy(ret->payload + have, b.key, n);
+		have += n;
+		ret->end = b.pos + b.len;
+		if (have == want)
+			return 0;
+		rc = block_raw(sp, ret->end, r->limit, &b);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+static void sum_block(XXH3_state_t *sum, const struct format *f,
+		      const struct block *b)
+{
+	uint8_t head[FORMAT_HEAD_MAX];
+
+	memcpy(head, b->start, format_head_len(f));
+	log_mask_head(f, head);
+	XXH3_64bits_update(sum, head, format_head_len(f));
+	XXH3_64bits_update(sum, b->key,
+			   (size_t)b->head.key_len + b->head.value_len);
+}
+
+/* Walks the batch to its record, and verifies it.  1: found; 0: the log ends.
+ */
+static int read_batch(struct log_reader *r, XXH3_state_t *sum)
+{
+	const struct format *f = &r->sp->fmt;
+	uint64_t at = r->pos;
+	uint32_t n_own = 0;
+	struct block b;
+
+	XXH3_64bits_reset(sum);
+	for (;; at += b.len, n_own++) {
+		if (block_raw(r->sp, at, r->limit, &b) < 0)
+			return 0;
+		if (begins_record(r, &b, &r->found.record))
+			break;
+		sum_block(sum, f, &b);
+	}
+	int rc = gather(r, &b, &r->found);
+
+	if (rc < 0)
+		return rc == -ENOMEM ? rc : 0;
+	log_payload_set_sum(r->found.payload, 0);
+	XXH3_64bits_update(sum, r->found.payload, r->found.record.payload_len);
+	return n_own == r->found.record.n_own &&
+	       XXH3_64bits_digest(sum) == get_le(r->found.record.sum, 8);
+}
+
+struct read_args {
+	struct log_reader *reader;
+	XXH3_state_t *sum;
+};
+
+static int read_batch_args(void *arg)
+{
+	struct read_args *a = arg;
+
+	return read_batch(a->reader, a->sum);
+}
+
+/* The next record: 1, 0 at the log's end, or an error. */
+static int next_record(struct log_reader *r, XXH3_state_t *sum)
+{
+	struct read_args a = { r, sum };
+	int rc;
+
+	free(r->found.payload);
+	r->found = (struct found){ 0 };
+	rc = file_try(read_batch_args, &a);
+	if (rc <= 0) {
+		free(r->found.payload);
+		r->found.payload = NULL;
+	}
+	return rc;
+}
+
+static void step_over(struct log_reader *r)
+{
+	r->pos = r->found.end;
+	r->seq++;
+}
+
+/* ---- redo ---- */
+
+/* Header fields that a record may change, and anything that is data. */
+static bool change_is_sound(const struct change *c, uint64_t end)
+{
+	if (c->pos == FORMAT_AT_N_BUCKETS && c->len == 4)
+		return true;
+	if ((c->pos == FORMAT_AT_INDEX || c->pos == FORMAT_AT_DATA) &&
+	    c->len == FORMAT_POS_LEN)
+		return true;
+	return c->pos >= FORMAT_HEADER_LEN && c->pos < end &&
+	       c->len <= end - c->pos;
+}
+
+/* Next pointer and timestamp of each block of the batch, as appended. */
+static int redo_own(struct log_reader *r, const uint8_t *own)
+{
+	struct space *sp = r->sp;
+	uint64_t at = r->pos;
+
+	for (uint32_t i = 0; i < r->found.record.n_own; i++) {
+		struct block b;
+		int rc = block_raw(sp, at, r->limit, &b);
+
+		if (rc == 0)
+			rc = changes_set(&sp->frozen, at + FORMAT_AT_NEXT,
+					 get_le(own, FORMAT_POS_LEN),
+					 FORMAT_POS_LEN);
+		own += FORMAT_POS_LEN;
+		if (rc == 0 && sp->fmt.timestamps) {
+			rc = changes_set(&sp->frozen, at + FORMAT_AT_TIME,
+					 get_le(own, FORMAT_TIME_LEN),
+					 FORMAT_TIME_LEN);
+			own += FORMAT_TIME_LEN;
+		}
+		if (rc < 0)
+			return rc;
+		at += b.len;
+	}
+	return 0;
+}
+
+static int redo_header(struct space *sp, const struct change *c)
+{
+	put_le(sp->fmt.raw + c->pos, c->value, c->len);
+	return sp->file.writable ?
+		       changes_set(&sp->frozen, c->pos, c->value, c->len) :
+		       0;
+}
+
+static int redo(struct log_reader *r)
+{
+	struct space *sp = r->sp;
+	struct log_lists lists;
+	struct change c;
+	int rc =
+		log_lists(&sp->fmt, &r->found.record, r->found.payload, &lists);
+
+	if (rc == 0)
+		rc = redo_own(r, lists.own);
+	while (rc == 0 && (rc = log_next_change(&lists, &c)) > 0) {
+		if (!change_is_sound(&c, r->found.end))
+			rc = -EUCLEAN;
+		else if (c.pos < FORMAT_HEADER_LEN)
+			rc = redo_header(sp, &c);
+		else
+			rc = changes_set(&sp->frozen, c.pos, c.value, c.len);
+	}
+	sp->n_keys = r->found.record.n_keys;
+	sp->next = r->found.record.growth;
+	return rc;
+}
+
+static int redo_guarded(void *arg)
+{
+	return redo(arg);
+}
+
+/* Verifies the whole log: its end, and the sequence number behind it. */
+static int find_end(struct log_reader *r, XXH3_state_t *sum)
+{
+	int rc;
+
+	while ((rc = next_record(r, sum)) > 0)
+		step_over(r);
+	return rc;
+}
+
+static int redo_all(struct log_reader *r, XXH3_state_t *sum, uint64_t end)
+{
+	int rc = 0;
+
+	while (rc == 0 && r->pos < end) {
+		rc = next_record(r, sum);
+		if (rc == 0)
+			rc = -EIO;
+		if (rc > 0)
+			rc = file_try(redo_guarded, r);
+		if (rc == 0)
+			step_over(r);
+	}
+	free(r->found.payload);
+	r->found.payload = NULL;
+	return rc;
+}
+
+/* ---- into the file ---- */
+
+struct piece {
+	struct space *sp;
+	uint64_t pos;
+	size_t len;
+	uint8_t *buf;
+};
+
+static int copy_piece(void *arg)
+{
+	struct piece *p = arg;
+
+	memcpy(p->buf, file_ptr(&p->sp->file, p->pos), p->len);
+	return 0;
+}
+
+/* Writes the log's own bytes again. */
+static int rewrite(struct space *sp, uint64_t from, uint64_t to)
+{
+	const size_t most = (size_t)1 << 20;
+	struct piece p = { .sp = sp, .pos = from, .buf = malloc(most) };
+	int rc = p.buf ? 0 : -ENOMEM;
+
+	while (rc == 0 && p.pos < to) {
+		p.len = (size_t)min_u64(most, to - p.pos);
+		rc = file_try(copy_piece, &p);
+		if (rc == 0)
+			rc = file_write(&sp->file, p.buf, p.len, p.pos);
+		p.pos += p.len;
+	}
+	free(p.buf);
+	return rc;
+}
+
+static int into_file(struct space *sp, const struct log_slot *old,
+		     const struct log_reader *r)
+{
+	struct log_slot slot = *old;
+	int rc = rewrite(sp, old->start, r->pos);
+
+	if (rc == 0)
+		rc = file_sync(&sp->file);
+	if (rc == 0)
+		rc = space_apply(sp, &sp->frozen);
+	if (rc == 0)
+		rc = file_resize(&sp->file, r->pos);
+	if (rc == 0)
+		rc = file_sync(&sp->file);
+	if (rc < 0)
+		return rc;
+	changes_clear(&sp->frozen);
+	slot.seq++;
+	slot.record_seq = r->seq;
+	slot.start = r->pos;
+	slot.n_keys = (uint32_t)sp->n_keys;
+	slot.growth = sp->next;
+	if (getrandom(slot.salt, sizeof(slot.salt), 0) < LOG_SALT_LEN)
+		put_le(slot.salt, (uint64_t)now_us(), LOG_SALT_LEN);
+	return space_write_slot(sp, &slot);
+}
+
+static void set_end(struct space *sp, uint64_t end)
+{
+	sp->end = sp->append = sp->reserved = sp->frozen_end = end;
+	if (!sp->tail)
+		return;
+	sp->tail->base = end;
+	space_log_reset(sp);
+}
+
+/* A growth that the file tells of must lie inside it. */
+static bool growth_is_sound(const struct space *sp, uint64_t end)
+{
+	const struct log_growth *g = &sp->next;
+
+	if (!g->offset)
+		return true;
+	return g->n_buckets && g->moved <= sp->fmt.n_buckets &&
+	       g->offset >= sp->fmt.data_offset && g->offset <= end &&
+	       format_index_len(g->n_buckets) <= end - g->offset;
+}
+
+static int replay(struct space *sp, const struct log_slot *slot,
+		  struct log_reader *r, XXH3_state_t *sum)
+{
+	struct log_reader again = *r;
+	int rc = find_end(r, sum);
+
+	if (rc == 0)
+		rc = redo_all(&again, sum, r->pos);
+	if (rc == 0 && format_decode(sp->fmt.raw, r->pos, &sp->fmt))
+		rc = -EUCLEAN;
+	if (rc == 0 && !growth_is_sound(sp, r->pos))
+		rc = -EUCLEAN;
+	if (rc == 0 && sp->file.writable)
+		rc = into_file(sp, slot, r);
+	return rc;
+}
+
+int recover(struct space *sp, const struct log_slot *slot, int slot_at,
+	    bool *ret_growth)
+{
+	struct log_reader r = { .sp = sp,
+				.limit = sp->end,
+				.pos = slot->start,
+				.seq = slot->record_seq };
+	XXH3_state_t *sum = XXH3_createState();
+	int rc;
+
+	if (!sum)
+		return -ENOMEM;
+	memcpy(r.salt, slot->salt, sizeof(r.salt));
+	sp->n_keys = slot->n_keys;
+	sp->next = slot->growth;
+	sp->slot = *slot;
+	sp->slot_at = slot_at;
+	log_slot_encode(slot, sp->slots + (size_t)slot_at * LOG_SLOT_LEN);
+	rc = replay(sp, slot, &r, sum);
+	XXH3_freeState(sum);
+	if (rc < 0)
+		return rc;
+	set_end(sp, r.pos);
+	sp->hot = sp->file.writable;
+	sp->record_seq = r.seq;
+	sp->first_record = true;
+	*ret_growth = sp->next.offset != 0;
+	return 0;
+}
