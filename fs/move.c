@@ -144,15 +144,46 @@ static int batch_mapping(struct bltfs *fs, struct blt_batch *batch,
 
 /* ---- nodes ---- */
 
+/* A long component's name is a hash of the whole key up to it, so it changes
+ * with the directory above: what the kernel has under the old one must go.
+ * Empty for all others. */
+static void long_name(struct bltfs *fs, const struct node *node, char name[256])
+{
+	size_t len = 2 + 26; /* %~ and the hash; not the suffix of a conflict */
+
+	/* a byte takes at most three in a name */
+	if (node->key_len - node->dir_len < 255 / 3 ||
+	    blt_ns_name(fs->ns, node->key, node->key_len, node->kind, name) <
+		    0 ||
+	    strncmp(name, "%~", 2) != 0)
+		len = 0;
+	name[len] = '\0';
+}
+
+static void drop_name(struct bltfs *fs, const struct node *node,
+		      const char *name)
+{
+	struct node *dir;
+
+	if (!name[0])
+		return;
+	dir = nodes_find_dir(fs->nodes, node->key, node->dir_len);
+	if (dir)
+		dir_notify_pair(fs, dir, name);
+	nodes_put(fs->nodes, dir, 1);
+}
+
 static int rekey(struct bltfs *fs, struct node *node, const struct mapping *m)
 {
 	bool self = node->kind == m->kind && node->key_len == m->from_len;
 	bool held = node->held && !node->gone;
+	char old_name[256];
 	struct key to;
 	int rc = map_key(m, node->key, node->key_len, &to);
 
 	if (rc < 0)
 		return rc;
+	long_name(fs, node, old_name);
 	if (held)
 		blt_ns_hold(fs->ns, node->key, node->key_len, false);
 	rc = nodes_rekey(
@@ -162,6 +193,8 @@ static int rekey(struct bltfs *fs, struct node *node, const struct mapping *m)
 			     node->kind == BLT_DIR ? to.len - 1 : to.len));
 	if (held)
 		blt_ns_hold(fs->ns, node->key, node->key_len, true);
+	if (!self)
+		drop_name(fs, node, old_name);
 	free(to.bytes);
 	return rc;
 }
