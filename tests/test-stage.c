@@ -1,0 +1,122 @@
+#include "stage.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct stage_pool pool;
+
+static struct stage *new_stage(uint64_t max)
+{
+	struct stage *s;
+
+	pool.max = max;
+	pool.dir = "/tmp";
+	ck_assert_int_eq(stage_new(&pool, &s), 0);
+	return s;
+}
+
+static void check_bytes(struct stage *s, const void *want, size_t len)
+{
+	uint8_t *got = malloc(len + 1);
+
+	ck_assert_uint_eq(s->len, len);
+	ck_assert_int_eq(stage_read(s, got, len + 1, 0), (int64_t)len);
+	ck_assert_mem_eq(got, want, len);
+	free(got);
+}
+
+/* The same writes in memory and spilled, against an array. */
+START_TEST(test_any_pattern)
+{
+	enum { MAX = 100000 };
+	struct stage *s = new_stage(_i ? 5000 : UINT64_MAX);
+	uint8_t *model = calloc(1, MAX), buf[3000];
+	size_t len = 0;
+
+	srand(7);
+	for (int i = 0; i < 3000; i++) {
+		size_t at = (size_t)rand() % (MAX - sizeof(buf));
+		size_t n = (size_t)rand() % sizeof(buf);
+
+		switch (rand() % 8) {
+		case 0:
+			ck_assert_int_eq(stage_resize(s, at), 0);
+			if (at < len)
+				memset(model + at, 0, len - at);
+			len = at;
+			break;
+		case 1:
+			ck_assert_int_eq(stage_zero(s, at, n), 0);
+			if (at < len)
+				memset(model + at, 0,
+				       n < len - at ? n : len - at);
+			break;
+		default:
+			memset(buf, i, n);
+			ck_assert_int_eq(stage_write(s, buf, n, at), 0);
+			memcpy(model + at, buf, n);
+			len = n && at + n > len ? at + n : len;
+		}
+		if (i % 100 == 0)
+			check_bytes(s, model, len);
+	}
+	check_bytes(s, model, len);
+	ck_assert_int_eq(s->fd >= 0, _i);
+	stage_free(s);
+	ck_assert_uint_eq(pool.used, 0);
+	free(model);
+}
+END_TEST
+
+START_TEST(test_limits)
+{
+	struct stage *s = new_stage(UINT64_MAX);
+
+	ck_assert_int_eq(stage_write(s, "x", 1, BLT_VALUE_MAX), -EFBIG);
+	ck_assert_int_eq(stage_resize(s, UINT64_C(1) << 32), -EFBIG);
+	ck_assert(!s->dirty);
+	/* more than one file may have in memory goes to a file, holes and all */
+	ck_assert_int_eq(stage_write(s, "end", 3, STAGE_MEMORY), 0);
+	ck_assert(s->dirty && s->fd >= 0);
+	ck_assert_uint_eq(pool.used, 0);
+	stage_free(s);
+}
+END_TEST
+
+START_TEST(test_source)
+{
+	struct stage *s = new_stage(UINT64_MAX);
+	struct blt_source source;
+	char buf[8] = "";
+
+	ck_assert_int_eq(stage_write(s, "content", 7, 0), 0);
+	source = stage_source(s);
+	ck_assert_uint_eq(source.len, 7);
+	ck_assert_int_eq(source.read(source.arg, buf, 4, 3), 0);
+	ck_assert_str_eq(buf, "tent");
+	ck_assert_int_eq(source.read(source.arg, buf, 4, 4), -EIO);
+	stage_free(s);
+	stage_free(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("stage");
+	TCase *tc = tcase_create("stage");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, test_any_pattern, 0, 2);
+	tcase_add_test(tc, test_limits);
+	tcase_add_test(tc, test_source);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
