@@ -20,35 +20,59 @@ struct syncer {
 	pthread_cond_t wake;
 	uint64_t bytes; /* lock; since the last sync */
 	bool changed;   /* lock */
+	bool resting;   /* lock; the file is plain, unless changed */
 	bool stop;      /* lock */
 };
 
-static void sync_now(struct syncer *s)
+/* Lets others go on while the store works. */
+static void call_store(struct syncer *s, int (*call)(struct blt *store),
+		       const char *what)
 {
 	int rc;
 
-	s->changed = false;
-	s->bytes = 0;
 	pthread_mutex_unlock(&s->lock);
-	rc = blt_sync(s->store);
+	rc = call(s->store);
 	if (rc < 0)
-		log_error("%s: changes could not be made durable: %s",
-			  blt_path(s->store), strerror(-rc));
+		log_error("%s: %s: %s", blt_path(s->store), what,
+			  strerror(-rc));
 	pthread_mutex_lock(&s->lock);
 }
 
-/* Waits until it is time to sync, or to stop. */
+static int settle(struct blt *store)
+{
+	return blt_settle(store, false);
+}
+
+/* Waits for the time between two syncs to pass, or for something to do before
+ * that: so many bytes, the end. */
 static void wait_turn(struct syncer *s)
 {
 	struct timespec until;
 
-	while (!s->changed && !s->stop)
-		pthread_cond_wait(&s->wake, &s->lock);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += (time_t)s->seconds;
 	while (!s->stop && s->bytes < SYNC_BYTES) {
 		if (pthread_cond_timedwait(&s->wake, &s->lock, &until) != 0)
 			break;
+	}
+}
+
+/* One turn: what was written is made durable; a store that rests is made a
+ * plain booklet file, so that it is one even if the daemon dies now. */
+static void take_turn(struct syncer *s)
+{
+	if (s->changed) {
+		s->changed = false;
+		s->bytes = 0;
+		s->resting = false;
+		call_store(s, blt_sync,
+			   "changes could not be made durable; it takes no "
+			   "more writes until it is mounted again");
+	} else {
+		s->resting = true;
+		call_store(s, settle,
+			   "could not be made a plain booklet file; it will "
+			   "be recovered when it is opened next");
 	}
 }
 
@@ -58,10 +82,12 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
+		while (!s->changed && s->resting && !s->stop)
+			pthread_cond_wait(&s->wake, &s->lock);
 		wait_turn(s);
 		if (s->stop)
 			break;
-		sync_now(s);
+		take_turn(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
@@ -77,6 +103,7 @@ int syncer_new(struct blt *store, unsigned seconds, struct syncer **ret)
 		return -ENOMEM;
 	s->store = store;
 	s->seconds = seconds;
+	s->resting = true;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

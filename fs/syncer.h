@@ -1,4 +1,5 @@
-/* syncer.h - makes what was written durable every few seconds.
+/* syncer.h - makes what was written durable every few seconds, and the store a
+ * plain booklet file once it rests.
  *
  *   syncer_new(store, seconds, &s);
  *   syncer_wrote(s, bytes);          after each change; any thread
