@@ -1,239 +1,13 @@
-/* A move is one mapping of keys (of a file, or of all that begins with a
- * directory's prefix), an exchange is two.  The mappings are applied to the
- * store in one batch, and then to the nodes.
- */
 #include "move.h"
 
-#include "dir.h"
 #include "content.h"
-#include "log.h"
+#include "dir.h"
+#include "mapping.h"
 #include "syncer.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct mapping {
-	enum blt_kind kind;
-	const uint8_t *from, *to; /* keys, or prefixes */
-	size_t from_len, to_len;
-	size_t to_dir_len;
-};
-
-struct key {
-	uint8_t *bytes;
-	size_t len;
-};
-
-struct keys {
-	struct key *key;
-	size_t n, room;
-	uint64_t bytes;
-};
-
-/* ---- keys below a prefix ---- */
-
-static void keys_clear(struct keys *k)
-{
-	for (size_t i = 0; i < k->n; i++)
-		free(k->key[i].bytes);
-	free(k->key);
-	*k = (struct keys){ 0 };
-}
-
-static int keys_add(void *arg, const uint8_t *key, size_t len,
-		    uint64_t value_len)
-{
-	struct keys *k = arg;
-	uint8_t *copy;
-
-	k->bytes += len + value_len;
-	if (k->n == MOVE_MAX_KEYS || k->bytes > MOVE_MAX_BYTES)
-		return -EXDEV;
-	if (k->n == k->room) {
-		size_t room = k->room ? k->room * 2 : 64;
-		struct key *more = realloc(k->key, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		k->key = more;
-		k->room = room;
-	}
-	copy = malloc(len + 1);
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, key, len);
-	k->key[k->n++] = (struct key){ copy, len };
-	return 0;
-}
-
-static int keys_collect(struct bltfs *fs, const struct mapping *m,
-			struct keys *to)
-{
-	int rc;
-
-	if (m->kind == BLT_FILE)
-		return keys_add(to, m->from, m->from_len, 0);
-	rc = blt_ns_walk(fs->ns, m->from, m->from_len, keys_add, to);
-	return rc == -ENOENT ? 0 : rc;
-}
-
-/* ---- mappings ---- */
-
-static bool maps(const struct mapping *m, enum blt_kind kind,
-		 const uint8_t *key, size_t len)
-{
-	if (m->kind == BLT_FILE)
-		return kind == BLT_FILE && len == m->from_len &&
-		       memcmp(key, m->from, len) == 0;
-	return len >= m->from_len && memcmp(key, m->from, m->from_len) == 0;
-}
-
-static int map_key(const struct mapping *m, const uint8_t *key, size_t len,
-		   struct key *ret)
-{
-	size_t rest = len - m->from_len;
-	uint8_t *bytes;
-
-	if (m->to_len + rest > BLT_KEY_MAX)
-		return -ENAMETOOLONG;
-	bytes = malloc(m->to_len + rest + 1);
-	if (!bytes)
-		return -ENOMEM;
-	memcpy(bytes, m->to, m->to_len);
-	memcpy(bytes + m->to_len, key + m->from_len, rest);
-	*ret = (struct key){ bytes, m->to_len + rest };
-	return 0;
-}
-
-/* Adds one key's move.  In an exchange a key whose counterpart is there too is
- * swapped with it, once: by the first mapping. */
-static int batch_key(struct bltfs *fs, struct blt_batch *batch,
-		     const struct mapping *m, const struct key *key,
-		     bool exchange, bool first)
-{
-	struct blt_stat st;
-	struct key to;
-	int rc = map_key(m, key->bytes, key->len, &to);
-
-	if (rc < 0)
-		return rc;
-	if (exchange && blt_stat_key(fs->store, to.bytes, to.len, &st) == 0)
-		rc = !first ? 0 :
-			      blt_batch_exchange(batch, key->bytes, key->len,
-						 to.bytes, to.len);
-	else
-		rc = blt_batch_rename(batch, key->bytes, key->len, to.bytes,
-				      to.len);
-	free(to.bytes);
-	return rc;
-}
-
-static int batch_mapping(struct bltfs *fs, struct blt_batch *batch,
-			 const struct mapping *m, bool exchange, bool first)
-{
-	struct keys keys = { 0 };
-	int rc = keys_collect(fs, m, &keys);
-
-	for (size_t i = 0; rc == 0 && i < keys.n; i++)
-		rc = batch_key(fs, batch, m, &keys.key[i], exchange, first);
-	keys_clear(&keys);
-	return rc;
-}
-
-/* ---- nodes ---- */
-
-/* A long component's name is a hash of the whole key up to it, so it changes
- * with the directory above: what the kernel has under the old one must go.
- * Empty for all others. */
-static void long_name(struct bltfs *fs, const struct node *node, char name[256])
-{
-	size_t len = 2 + 26; /* %~ and the hash; not the suffix of a conflict */
-
-	/* a byte takes at most three in a name */
-	if (node->key_len - node->dir_len < 255 / 3 ||
-	    blt_ns_name(fs->ns, node->key, node->key_len, node->kind, name) <
-		    0 ||
-	    strncmp(name, "%~", 2) != 0)
-		len = 0;
-	name[len] = '\0';
-}
-
-static void drop_name(struct bltfs *fs, const struct node *node,
-		      const char *name)
-{
-	struct node *dir;
-
-	if (!name[0])
-		return;
-	dir = nodes_find_dir(fs->nodes, node->key, node->dir_len);
-	if (dir)
-		dir_notify_pair(fs, dir, name);
-	nodes_put(fs->nodes, dir, 1);
-}
-
-static int rekey(struct bltfs *fs, struct node *node, const struct mapping *m)
-{
-	bool self = node->kind == m->kind && node->key_len == m->from_len;
-	bool held = node->held && !node->gone;
-	char old_name[256];
-	struct key to;
-	int rc = map_key(m, node->key, node->key_len, &to);
-
-	if (rc < 0)
-		return rc;
-	long_name(fs, node, old_name);
-	if (held)
-		blt_ns_hold(fs->ns, node->key, node->key_len, false);
-	rc = nodes_rekey(
-		fs->nodes, node, to.bytes, to.len,
-		self ? m->to_dir_len : node->dir_len - m->from_len + m->to_len,
-		blt_key_hash(to.bytes,
-			     node->kind == BLT_DIR ? to.len - 1 : to.len));
-	if (held)
-		blt_ns_hold(fs->ns, node->key, node->key_len, true);
-	if (!self)
-		drop_name(fs, node, old_name);
-	free(to.bytes);
-	return rc;
-}
-
-static int by_length(const void *a, const void *b)
-{
-	const struct node *x = *(struct node *const *)a;
-	const struct node *y = *(struct node *const *)b;
-
-	return (x->key_len > y->key_len) - (x->key_len < y->key_len);
-}
-
-/* Nodes that the store's change has overtaken must follow; an upper directory
- * first, so that what is held finds its own directory held. */
-static void rekey_nodes(struct bltfs *fs, const struct mapping *m, size_t n_m)
-{
-	struct node **list;
-	size_t n;
-	int rc = nodes_all(fs->nodes, &list, &n);
-
-	if (rc < 0) {
-		log_error(
-			"a rename is done, but open files were lost on the way: out of memory");
-		return;
-	}
-	qsort(list, n, sizeof(*list), by_length);
-	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < n_m && !list[i]->gone; j++) {
-			if (!maps(&m[j], list[i]->kind, list[i]->key,
-				  list[i]->key_len))
-				continue;
-			if (rekey(fs, list[i], &m[j]) < 0)
-				content_gone(fs, list[i]);
-			break;
-		}
-		nodes_put(fs->nodes, list[i], 1);
-	}
-	free(list);
-}
 
 /* ---- one side of a rename ---- */
 
@@ -315,34 +89,6 @@ static void done(struct bltfs *fs, const struct side *a, const struct side *b)
 	syncer_wrote(fs->syncer, a->key_len + b->key_len);
 }
 
-/* Applies the mappings to the store. */
-static int apply(struct bltfs *fs, const struct mapping *m, size_t n,
-		 struct node *left, struct node *entered)
-{
-	struct blt_batch *batch;
-	int rc = blt_batch_new(fs->store, &batch);
-
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = batch_mapping(fs, batch, &m[i], n > 1, i == 0);
-	if (rc == 0 && left != entered && n == 1)
-		rc = dir_keep(fs, batch, left);
-	if (rc < 0) {
-		blt_batch_abort(batch);
-		return rc;
-	}
-	rc = blt_batch_commit(batch);
-	if (rc < 0)
-		return rc;
-	/* It is done; what cannot be handed on now fails every later write. */
-	rc = blt_flush(fs->store);
-	if (rc < 0)
-		log_error("%s: a rename could not be written: %s",
-			  blt_path(fs->store), strerror(-rc));
-	return 0;
-}
-
 /* ---- files ---- */
 
 /* A file that is not stored yet, and whose content cannot be stored now (a
@@ -355,7 +101,7 @@ static int move_fresh(struct bltfs *fs, struct side *from, struct side *to)
 	rc = nodes_set_fresh(fs->nodes, from->node, to->name);
 	if (rc < 0)
 		return rc;
-	rc = rekey(fs, from->node, &m);
+	rc = mapping_rekey(fs, from->node, &m);
 	if (rc < 0)
 		return rc;
 	done(fs, from, to);
@@ -401,12 +147,12 @@ static int move_file(struct bltfs *fs, struct side *from, struct side *to,
 	if (rc < 0)
 		return rc;
 	m = side_mapping(from, to);
-	rc = apply(fs, &m, 1, from->dir, to->dir);
+	rc = mapping_apply(fs, &m, 1, from->dir, to->dir);
 	if (rc < 0)
 		return rc;
 	if (to->node)
 		content_gone(fs, to->node);
-	if (from->node && rekey(fs, from->node, &m) < 0)
+	if (from->node && mapping_rekey(fs, from->node, &m) < 0)
 		content_gone(fs, from->node);
 	done(fs, from, to);
 	return 0;
@@ -438,9 +184,9 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 		return rc;
 	}
 	m = side_mapping(from, to);
-	if (maps(&m, BLT_DIR, to->key, to->key_len))
+	if (mapping_covers(&m, BLT_DIR, to->key, to->key_len))
 		return to->key_len == from->key_len ? 0 : -EINVAL;
-	rc = apply(fs, &m, 1, from->dir, to->dir);
+	rc = mapping_apply(fs, &m, 1, from->dir, to->dir);
 	if (rc < 0)
 		return rc;
 	if (to->node) {
@@ -448,7 +194,7 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 		content_gone(fs, to->node);
 	}
 	atomic_fetch_add(&fs->moves, 1);
-	rekey_nodes(fs, &m, 1);
+	mapping_rekey_all(fs, &m, 1);
 	dir_notify_pair(fs, from->dir, from->name);
 	done(fs, from, to);
 	return 0;
@@ -508,16 +254,16 @@ static int exchange(struct bltfs *fs, struct side *a, struct side *b)
 		return rc;
 	m[0] = side_mapping(a, b);
 	m[1] = side_mapping(b, a);
-	if (maps(&m[0], b->kind, b->key, b->key_len) ||
-	    maps(&m[1], a->kind, a->key, a->key_len))
+	if (mapping_covers(&m[0], b->kind, b->key, b->key_len) ||
+	    mapping_covers(&m[1], a->kind, a->key, a->key_len))
 		return a->key_len == b->key_len ? 0 : -EINVAL;
 	if (a->kind != b->kind)
 		rc = swap_kinds(fs, a, b, m, &prefix);
 	if (rc == 0)
-		rc = apply(fs, m, 2, a->dir, b->dir);
+		rc = mapping_apply(fs, m, 2, a->dir, b->dir);
 	if (rc == 0) {
 		atomic_fetch_add(&fs->moves, 1);
-		rekey_nodes(fs, m, 2);
+		mapping_rekey_all(fs, m, 2);
 		done(fs, a, b);
 	}
 	free(prefix);

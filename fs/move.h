@@ -8,10 +8,6 @@
 
 #include "bltfs.h"
 
-/* A directory of more than this is -EXDEV: mv(1) then copies. */
-#define MOVE_MAX_KEYS 100000
-#define MOVE_MAX_BYTES (UINT64_C(1) << 30)
-
 /* flags: those of renameat2(2).  No lock is held by the caller. */
 int move_name(struct bltfs *fs, struct node *from_dir, const char *from,
 	      struct node *to_dir, const char *to, unsigned flags);
