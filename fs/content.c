@@ -106,8 +106,7 @@ static int put_stage(struct bltfs *fs, struct node *node, bool last)
 	}
 	s->dirty = false;
 	nodes_clear_fresh(fs->nodes, node);
-	syncer_wrote(fs->syncer, bytes);
-	return 0;
+	return syncer_commit(fs->syncer, bytes);
 }
 
 static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
@@ -116,12 +115,8 @@ static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
 
 	if (node->gone)
 		return 0;
-	if (node->stage && node->stage->dirty) {
-		durable = durable || fs->opts->sync;
+	if (node->stage && node->stage->dirty)
 		rc = put_stage(fs, node, last);
-		if (rc == 0 && !durable)
-			rc = blt_flush(fs->store);
-	}
 	if (rc == 0 && durable && fs->syncer)
 		rc = blt_sync(fs->store);
 	return rc;
@@ -386,7 +381,7 @@ int content_touch(struct bltfs *fs, struct node *node, int64_t mtime)
 	} else if (!node->gone) {
 		rc = blt_touch(fs->store, node->key, node->key_len, mtime);
 		if (rc == 0)
-			syncer_wrote(fs->syncer, node->key_len);
+			rc = syncer_commit(fs->syncer, node->key_len);
 	}
 	pthread_mutex_unlock(&node->lock);
 	return rc;

@@ -210,11 +210,7 @@ static int store_value(struct bltfs *fs, struct node *node, const void *value,
 	int rc = blt_put(fs->store, node->key, node->key_len, value, len,
 			 BLT_NOW);
 
-	if (rc == 0)
-		rc = blt_flush(fs->store);
-	if (rc == 0)
-		syncer_wrote(fs->syncer, node->key_len + len);
-	return rc;
+	return rc < 0 ? rc : syncer_commit(fs->syncer, node->key_len + len);
 }
 
 /* What stands between a claimed node and the answer: rc so far. */
@@ -361,7 +357,7 @@ static int delete_key(struct bltfs *fs, struct node *dir, const uint8_t *key,
 	}
 	rc = blt_batch_commit(batch);
 	if (rc == 0)
-		syncer_wrote(fs->syncer, len);
+		syncer_done(fs->syncer, len);
 	return rc;
 }
 
@@ -434,11 +430,12 @@ static int remove_dir(struct bltfs *fs, struct node *dir,
 		return rc;
 	}
 	rc = blt_batch_commit(batch);
+	if (rc == 0)
+		syncer_done(fs->syncer, found->key_len);
 	if (rc == 0 && !fs->takes_empty)
 		rc = blt_ns_hold(fs->ns, found->key, found->key_len, false);
 	if (rc < 0)
 		return rc;
-	syncer_wrote(fs->syncer, found->key_len);
 	if (node) {
 		nodes_hold(fs->nodes, node, false);
 		content_gone(fs, node);
@@ -494,7 +491,7 @@ int dir_touch(struct bltfs *fs, struct node *dir, int64_t mtime)
 	if (dir->key_len && fs->info.has_timestamps && !dir->gone)
 		rc = touch_marker(fs, dir, mtime);
 	if (rc == 0)
-		syncer_wrote(fs->syncer, dir->key_len);
+		rc = syncer_commit(fs->syncer, dir->key_len);
 	if (rc == 0 || rc == -ENOTSUP) {
 		pthread_mutex_lock(&dir->lock);
 		/* where no marker keeps it, as long as the node lives */

@@ -309,7 +309,8 @@ static int start_threads(struct life *life)
 	if (rc == 0)
 		rc = notify_new(fs->session, fs->nodes, &fs->notify);
 	if (rc == 0 && !o->ro)
-		rc = syncer_new(fs->store, (unsigned)o->commit, &fs->syncer);
+		rc = syncer_new(fs->store, (unsigned)o->commit, o->sync,
+				&fs->syncer);
 	if (rc < 0) {
 		log_error("%s: cannot start: %s", o->store, strerror(-rc));
 		return EX_OSERR;

@@ -3,6 +3,7 @@
 #include "content.h"
 #include "dir.h"
 #include "log.h"
+#include "syncer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -244,10 +245,6 @@ int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
 	rc = blt_batch_commit(batch);
 	if (rc < 0)
 		return rc;
-	/* It is done; what cannot be handed on now fails every later write. */
-	rc = blt_flush(fs->store);
-	if (rc < 0)
-		log_error("%s: a rename could not be written: %s",
-			  blt_path(fs->store), strerror(-rc));
+	syncer_done(fs->syncer, m->from_len + m->to_len);
 	return 0;
 }

@@ -3,7 +3,6 @@
 #include "content.h"
 #include "dir.h"
 #include "mapping.h"
-#include "syncer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -81,12 +80,11 @@ static struct mapping side_mapping(const struct side *from,
 	};
 }
 
-static void done(struct bltfs *fs, const struct side *a, const struct side *b)
+static void done(const struct side *a, const struct side *b)
 {
 	dir_changed(a->dir);
 	if (b->dir != a->dir)
 		dir_changed(b->dir);
-	syncer_wrote(fs->syncer, a->key_len + b->key_len);
 }
 
 /* ---- files ---- */
@@ -104,7 +102,7 @@ static int move_fresh(struct bltfs *fs, struct side *from, struct side *to)
 	rc = mapping_rekey(fs, from->node, &m);
 	if (rc < 0)
 		return rc;
-	done(fs, from, to);
+	done(from, to);
 	return 0;
 }
 
@@ -154,7 +152,7 @@ static int move_file(struct bltfs *fs, struct side *from, struct side *to,
 		content_gone(fs, to->node);
 	if (from->node && mapping_rekey(fs, from->node, &m) < 0)
 		content_gone(fs, from->node);
-	done(fs, from, to);
+	done(from, to);
 	return 0;
 }
 
@@ -196,7 +194,7 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 	atomic_fetch_add(&fs->moves, 1);
 	mapping_rekey_all(fs, &m, 1);
 	dir_notify_pair(fs, from->dir, from->name);
-	done(fs, from, to);
+	done(from, to);
 	return 0;
 }
 
@@ -264,7 +262,7 @@ static int exchange(struct bltfs *fs, struct side *a, struct side *b)
 	if (rc == 0) {
 		atomic_fetch_add(&fs->moves, 1);
 		mapping_rekey_all(fs, m, 2);
-		done(fs, a, b);
+		done(a, b);
 	}
 	free(prefix);
 	return rc;

@@ -15,6 +15,7 @@
 struct syncer {
 	struct blt *store;
 	unsigned seconds;
+	bool always;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -93,7 +94,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int syncer_new(struct blt *store, unsigned seconds, struct syncer **ret)
+int syncer_new(struct blt *store, unsigned seconds, bool always,
+	       struct syncer **ret)
 {
 	struct syncer *s = calloc(1, sizeof(*s));
 	pthread_condattr_t attr;
@@ -103,6 +105,7 @@ int syncer_new(struct blt *store, unsigned seconds, struct syncer **ret)
 		return -ENOMEM;
 	s->store = store;
 	s->seconds = seconds;
+	s->always = always;
 	s->resting = true;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -132,7 +135,7 @@ void syncer_free(struct syncer *s)
 	free(s);
 }
 
-void syncer_wrote(struct syncer *s, uint64_t bytes)
+static void note(struct syncer *s, uint64_t bytes)
 {
 	pthread_mutex_lock(&s->lock);
 	s->bytes += bytes;
@@ -140,4 +143,19 @@ void syncer_wrote(struct syncer *s, uint64_t bytes)
 		pthread_cond_signal(&s->wake);
 	s->changed = true;
 	pthread_mutex_unlock(&s->lock);
+}
+
+int syncer_commit(struct syncer *s, uint64_t bytes)
+{
+	note(s, bytes);
+	return s->always ? blt_sync(s->store) : blt_flush(s->store);
+}
+
+void syncer_done(struct syncer *s, uint64_t bytes)
+{
+	int rc = syncer_commit(s, bytes);
+
+	if (rc < 0)
+		log_error("%s: a change of names could not be written: %s",
+			  blt_path(s->store), strerror(-rc));
 }

@@ -1,8 +1,8 @@
 /* syncer.h - makes what was written durable every few seconds, and the store a
  * plain booklet file once it rests.
  *
- *   syncer_new(store, seconds, &s);
- *   syncer_wrote(s, bytes);          after each change; any thread
+ *   syncer_new(store, seconds, always, &s);
+ *   syncer_commit(s, bytes);         after each change; any thread
  *   syncer_free(s);
  *
  * Syncs earlier once 32 MiB have come together.  Over FUSE sync(2) does not
@@ -11,13 +11,23 @@
 #ifndef FS_SYNCER_H
 #define FS_SYNCER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct blt;
 struct syncer;
 
-int syncer_new(struct blt *store, unsigned seconds, struct syncer **ret);
+/* always: each commit is made durable at once. */
+int syncer_new(struct blt *store, unsigned seconds, bool always,
+	       struct syncer **ret);
 void syncer_free(struct syncer *s); /* NULL is fine */
-void syncer_wrote(struct syncer *s, uint64_t bytes);
+
+/* Behind each change: hands it to the kernel, so that it survives the daemon,
+ * and sees to the rest. */
+int syncer_commit(struct syncer *s, uint64_t bytes);
+
+/* The same behind a change of names, which is made and stands: what cannot be
+ * handed on then is logged, and fails every later write. */
+void syncer_done(struct syncer *s, uint64_t bytes);
 
 #endif

@@ -444,7 +444,8 @@ static int settle(struct space *sp)
 	struct log_slot slot;
 	int rc = sync_whole(sp, &slot);
 
-	if (rc < 0 || !sp->hot)
+	/* A file that booklet's writer left open gets its count, too. */
+	if (rc < 0 || (!sp->hot && sp->fmt.n_keys != FORMAT_N_KEYS_OPEN))
 		return rc;
 	rc = file_resize(&sp->file, sp->end);
 	if (rc == 0)

@@ -18,10 +18,12 @@ fault() {
 
 # layer_of DIRECTORY FILE: prints the layer of a source file or header.
 layer_of() {
-	local dir layer modules name=${2%.[ch]}
-	while read -r dir layer modules; do
+	local dir layer name=${2%.[ch]} pattern
+	local -a row
+	while read -ra row; do
+		dir=${row[0]-} layer=${row[1]-}
 		[[ $dir == "$1" && $layer == [0-9]* ]] || continue
-		for pattern in $modules; do
+		for pattern in "${row[@]:2}"; do
 			# shellcheck disable=SC2053 # a pattern, not a string
 			[[ $name == $pattern ]] && echo "$layer" && return
 		done

@@ -87,8 +87,8 @@ def check(mount, files, doubts):
         now, was = found.get(name), files.get(name)
         if now == was or (name in doubts and now == doubts[name]):
             continue
-        sys.exit(f"{name}: {now and (len(now), now[:40])!r}, doubt {doubts.get(name, 0) and len(doubts[name])} expected "
-                 f"{was and was[:40]!r}")
+        sys.exit(f"{name}: {now and (len(now), now[:40])!r}, expected "
+                 f"{was and (len(was), was[:40])!r}")
     files.clear()
     files.update(found)
 
