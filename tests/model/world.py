@@ -1,0 +1,363 @@
+"""Random workloads, crashes at every step, and what must be true after."""
+
+import hashlib
+import random
+
+import form
+import maintain
+import plain
+from disk import Disk, Failed
+from form import GROWTH, NONE, p
+from store import CHECKPOINT, SIZES, Hopeless, Store
+
+LARGEST = 24000     # bytes of a file; a world ends there
+KEYS = [b"k%d" % i for i in range(9)] + [b"a-longer-key", b"d/e", b"d/f"]
+
+
+def weights(**w):
+    return tuple(w), tuple(w.values())
+
+
+USUAL = dict(commit=40, sync=10, stream=10, grow=10, maintain=14, checkpoint=2,
+             prepare=2, short=2, close=2.5, power=1.5, kill=1.5, fail=1)
+FLAVOURS = {
+    "all": weights(**USUAL),
+    "prune": weights(**{**USUAL, "maintain": 80, "grow": 1}),
+    "growth": weights(**{**USUAL, "maintain": 1, "grow": 60, "close": 0.5}),
+    "salt": weights(commit=40, sync=2, power=8),
+    "stream": weights(**{**USUAL, "stream": 80, "maintain": 1, "sync": 3}),
+    "packed": weights(commit=20, sync=3, maintain=70),
+    "kills": weights(**{**USUAL, "kill": 12, "maintain": 3}),
+    "faults": weights(**{**USUAL, "fail": 10, "power": 5}),
+}
+
+
+class Lost(Exception):
+    """The promise is broken: what, and how to see it again."""
+
+
+def new_file(rng, fixed, ts, fill):
+    nb = rng.choice((1, 3, 60))
+    head = bytearray(form.HEAD)
+    head[:16] = form.MAGIC_FIX if fixed else form.MAGIC_VAR
+    head[16:25] = p(rng.choice((4, 5)), 2) + bytes((6, 2, 0 if fixed else 4)) \
+        + p(nb, 4)
+    head[29:33] = bytes((0 if fixed else 32, 0, 2, 0))
+    if fixed:
+        head[37:41] = p(rng.choice((3, 8, 150)), 4)
+    head[41] = ts and not fixed
+    head[42:65] = rng.randbytes(23)
+    head[65:] = bytes([fill]) * 135
+    return bytes(head) + p(1, 6) * nb
+
+
+class Count:
+    """Figures over all worlds."""
+
+    def __init__(self):
+        self.images, self.seen, self.by = 0, set(), {}
+        self.commits = 0
+
+    def add(self, what):
+        self.by[what] = self.by.get(what, 0) + 1
+
+
+class World:
+    """One store, one history of states, and a crash wherever the disk
+    changes."""
+
+    def __init__(self, seed, count, bugs=(), rate=0.5, flavour="all"):
+        self.rng = rng = random.Random(seed)
+        self.seed, self.count, self.bugs, self.rate = seed, count, bugs, rate
+        self.flavour = flavour
+        fixed = rng.random() < 0.3
+        data = new_file(rng, fixed, rng.random() < 0.8,
+                        rng.choice((0, 0x30)))
+        self.fixed_bytes = data[:16] + data[16:21] + data[25:33] + data[37:65]
+        self.fill = data[199]
+        self.geo = form.Geo(data)
+        self.history, self.synced, self.appended = [{}], 0, 0
+        self.phase, self.job, self.streams = "put", None, {}
+        self.boot(Disk(data))
+
+    def boot(self, disk):
+        self.disk = disk
+        disk.rng, disk.hook, disk.fail_sync = self.rng, self.crash, 0
+        disk.short_write = None
+        self.job, self.streams, self.store = None, {}, None
+        self.store = Store(disk, self.rng, self.bugs)
+        self.store.on_append, self.store.on_sync = self.did_append, self.did_sync
+
+    def did_append(self):
+        self.appended = len(self.history) - 1
+
+    def did_sync(self):
+        self.synced = self.appended
+
+    # ---- crashes ----
+
+    def crash(self):
+        """Called after every change of the disk."""
+        rng = self.rng
+        rate = self.rate if self.store else self.rate / 10
+        for mode in ("kill", "part", "drop", "some", "some", "some"):
+            if rng.random() < rate:
+                self.crash_once(mode)
+
+    def crash_once(self, mode):
+        rng = self.rng
+        hi = len(self.history) - 1
+        if mode in ("kill", "part"):
+            d = self.disk.killed(rng, mode == "part")
+            lo = self.appended if mode == "kill" else self.synced
+        else:
+            d, lo = Disk(self.disk.power_cut(rng, mode)), self.synced
+        if not self.fresh(d, lo, hi):
+            return
+        phase = "recovery" if self.store is None else self.phase
+        self.count.add(phase)
+        nested = rng.random() < (0.03 if self.store else 0)
+        self.verify(d, lo, hi, phase + "/" + mode, nested)
+
+    def fresh(self, d, lo, hi):
+        key = hashlib.blake2s(d.cache + b"%d %d" % (lo, hi) + d.durable,
+                              digest_size=8).digest()
+        if key in self.count.seen:
+            return False
+        self.count.seen.add(key)
+        self.count.images += 1
+        return True
+
+    def verify(self, d, lo, hi, what, nested=False):
+        """Recovers a crashed disk; returns which state it held."""
+        base = Disk(d.durable) if not nested else d
+        if nested:
+            base.hook = lambda: self.within(base, hi, what)
+        try:
+            if not nested:
+                base = d
+            s = Store(base, self.rng, self.bugs)
+            base.hook = None
+            s.clean()
+            got = plain.read(base.cache)
+            self.same_header(base.cache)
+        except (plain.Damaged, Hopeless, AssertionError, IndexError,
+                ValueError, TypeError, OverflowError) as e:
+            raise Lost("%s, world %s: %s: %s" % (what, self.seed,
+                                                 type(e).__name__, e)) from e
+        for j in range(hi, lo - 1, -1):
+            if got == self.history[j]:
+                return j
+        raise Lost("%s, world %s: is none of states %d..%d" %
+                   (what, self.seed, lo, hi))
+
+    def within(self, base, hi, what):
+        """A crash inside a recovery: until that has ended, a power cut may
+        still take back what only the dead process had promised."""
+        rng, lo = self.rng, self.synced
+        for mode in ("kill", "drop", "some"):
+            d = (base.killed(rng, False) if mode == "kill"
+                 else Disk(base.power_cut(rng, mode)))
+            if rng.random() < 0.1 and self.fresh(d, lo, hi):
+                self.count.add("recovery")
+                self.verify(d, lo, hi, what + "/recovery/" + mode)
+
+    def same_header(self, b):
+        now = bytes(b[:16] + b[16:21] + b[25:33] + b[37:65])
+        plain.need(now == self.fixed_bytes, "a header field changed")
+        plain.need(b[77:200] == bytes([self.fill]) * 123, "bytes 77-199")
+
+    def go_on_after(self, mode):
+        """The crash is real: the next process goes on from it."""
+        rng = self.rng
+        if mode == "power":
+            d = Disk(self.disk.power_cut(rng, rng.choice(("drop", "some"))))
+            lo = self.synced
+        else:
+            d, lo = self.disk.killed(rng, False), self.appended
+        hi = len(self.history) - 1
+        j = self.verify(d.clone() if mode != "power" else Disk(d.durable),
+                        lo, hi, "go on/" + mode)
+        # Within recovery a power cut may still lose what a kill had kept.
+        self.history = self.history[self.synced:j + 1]
+        self.synced, self.appended = 0, len(self.history) - 1
+        self.boot(d)
+        self.synced = self.appended
+
+    # ---- the workload ----
+
+    def value(self):
+        if self.geo.fixed:
+            return self.rng.randbytes(self.geo.value_len)
+        if self.flavour == "salt":
+            return self.rng.randbytes(8)
+        return self.rng.randbytes(self.rng.choice((0, 1, 7, 20, 60, 600)))
+
+    def stamp(self):
+        return self.rng.randrange(1, 1 << 48) if self.geo.ts else 0
+
+    def random_op(self, now):
+        """(op, its effect on now)"""
+        rng = self.rng
+        kind = rng.choice(("put", "put", "soft", "delete", "touch", "rename"))
+        if self.flavour == "salt":
+            kind = rng.choice(("put", "touch"))
+        if not now or kind in ("put", "soft"):
+            few = 5 if self.flavour == "salt" else None
+            key, val, ts = rng.choice(KEYS[:few]), self.value(), self.stamp()
+            now[key] = (val, ts)
+            return ("put", key, val, ts, kind == "soft")
+        key = rng.choice(sorted(now))
+        if kind == "delete":
+            del now[key]
+            return ("delete", key)
+        if kind == "touch":
+            ts = self.stamp()
+            now[key] = (now[key][0], ts)
+            return ("touch", key, ts)
+        to = rng.choice([k for k in KEYS if k != key])
+        now[to] = now.pop(key)
+        return ("rename", key, to)
+
+    def commit(self):
+        now = dict(self.history[-1])
+        ops = []
+        most = 1 if self.flavour == "salt" else 4
+        for _ in range(min(most, self.rng.choice((1, 1, 1, 2, 4)))):
+            op = self.random_op(now)
+            if op[0] == "rename" and len(ops):
+                # a soft block of this very batch has no place of its own yet
+                now = dict(self.history[-1])
+                ops = []
+                op = self.random_op(now)
+            ops.append(op)
+            if op[0] == "rename":
+                break
+        self.history.append(now)
+        self.phase = "batch" if len(ops) > 1 else ops[0][0]
+        self.count.commits += 1
+        try:
+            self.store.commit(ops, user=True)
+        except Failed:
+            self.history.pop()
+            if self.store.latched:
+                raise
+
+    def stream(self):
+        rng, s = self.rng, self.store
+        self.phase = "stream"
+        done = [k for k, v in self.streams.items() if v[3] >= len(v[1])]
+        if done:
+            pos = done[0]
+            key, val, ts, _ = self.streams.pop(pos)
+            now = dict(self.history[-1])
+            now[key] = (val, ts)
+            self.history.append(now)
+            self.count.commits += 1
+            if not s.stream_end(pos, key, val, ts, rng.random() < 0.5):
+                self.history.pop()
+                del s.streams[pos]
+            return
+        if self.streams and rng.random() < 0.7:
+            pos = rng.choice(sorted(self.streams))
+            key, val, ts, at = self.streams[pos]
+            n = rng.randrange(1, len(val) + 1)
+            self.disk.write(pos + self.geo.hl + len(key) + at, val[at:at + n])
+            self.streams[pos] = key, val, ts, at + n
+        elif len(self.streams) < 2:
+            key, val = rng.choice(KEYS), self.value()
+            if not self.geo.fixed:
+                val = rng.randbytes(rng.choice((30, 700, 1300)))
+            n = self.geo.hl + len(key) + len(val)
+            if not self.geo.fixed and rng.random() < 0.6:
+                n += self.geo.least + rng.randrange(200)
+            self.streams[s.stream_begin(n)] = key, val, self.stamp(), 0
+
+    def maintain(self):
+        s, rng = self.store, self.rng
+        if self.job is None:
+            if s.slot is None:
+                return
+            self.name, make = rng.choice((("prune", maintain.prune),
+                                          ("prune", maintain.prune),
+                                          ("trim", maintain.trim)))
+            if s.state.kind != NONE:
+                return self.grow()
+            self.job = make(s)
+        self.phase = self.name
+        for _ in range(rng.choice((1, 3, 12))):
+            if next(self.job, self) is self:
+                self.job = None
+                return
+
+    def grow(self):
+        s, rng = self.store, self.rng
+        if self.job:
+            return
+        self.phase = "growth"
+        nb = s.layout(s.view)[0]
+        larger = [n for n in SIZES if n > nb]
+        if s.state.kind == GROWTH:
+            s.growth_step(rng.choice((1, 2, 5)))
+        elif s.n_keys > nb and larger and s.slot:
+            s.growth_begin(larger[0])
+
+    # ---- one step, chosen by the flavour's weights ----
+
+    def op_sync(self):
+        if self.store.slot:
+            self.store.sync()
+
+    def op_checkpoint(self):
+        self.store.checkpoint()
+
+    def op_prepare(self):
+        """Space past the end, ready for appends."""
+        if self.store.slot:
+            size = len(self.store.view) + self.rng.choice((100, 600))
+            self.disk.truncate(size)
+
+    def op_short(self):
+        """The disk is full: a commit fails half way."""
+        if self.store.slot:
+            self.disk.short_write = self.rng.randrange(1 << 20)
+            self.commit()
+            self.disk.short_write = None
+
+    def op_close(self):
+        self.job, self.streams, self.store.moving = None, {}, set()
+        self.store.clean()
+
+    def op_power(self):
+        self.go_on_after("power")
+
+    def op_kill(self):
+        self.go_on_after("kill")
+
+    def op_fail(self):
+        self.disk.fail_sync = self.rng.randrange(1, 4)
+
+    op_commit, op_stream, op_grow, op_maintain = commit, stream, grow, maintain
+
+    def step(self):
+        names, weights = FLAVOURS[self.flavour]
+        name = self.rng.choices(names, weights)[0]
+        self.phase = name
+        getattr(self, "op_" + name)()
+        if self.store.log > CHECKPOINT and self.store.slot:
+            self.phase = "checkpoint"
+            self.store.checkpoint()
+
+    def run(self, steps):
+        for _ in range(steps):
+            if len(self.disk.cache) > LARGEST:
+                return
+            try:
+                self.step()
+            except Failed:
+                self.go_on_after("kill")
+            except (AssertionError, IndexError, ValueError, OverflowError) as e:
+                if not self.bugs:
+                    raise
+                raise Lost("%s, world %s: %s" % (self.phase, self.seed, e)) \
+                    from e
