@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <ucontext.h>
 
 static _Thread_local sigjmp_buf *way_back;
 static struct sigaction before;
@@ -17,17 +18,21 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
+	const ucontext_t *interrupted = context;
+
 	(void)info;
-	(void)context;
-	if (way_back)
+	if (way_back) {
+		/* What a return from here would do. */
+		pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
 		siglongjmp(*way_back, 1);
+	}
 	sigaction(sig, &before, NULL);
 }
 
 static void install(void)
 {
 	struct sigaction act = { .sa_sigaction = on_sigbus,
-				 .sa_flags = SA_SIGINFO | SA_NODEFER };
+				 .sa_flags = SA_SIGINFO };
 
 	sigemptyset(&act.sa_mask);
 	sigaction(SIGBUS, &act, &before);
@@ -39,7 +44,8 @@ int file_try(int (*fn)(void *arg), void *arg)
 	int rc;
 
 	pthread_once(&once, install);
-	/* The signal mask is not saved: SA_NODEFER leaves it alone. */
+	/* The signal mask, whose saving is a system call, the handler restores.
+	 */
 	if (sigsetjmp(here, 0)) {
 		way_back = NULL;
 		return -EIO;
