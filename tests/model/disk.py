@@ -19,7 +19,8 @@ class Disk:
     def __init__(self, data=b""):
         self.cache = bytearray(data)
         self.durable = bytes(data)
-        self.pending = []       # ("w", pos, bytes, unit), ("t", size), ("p", pos, n)
+        # ("w", pos, bytes, unit), ("t", size), ("p", pos, length)
+        self.pending = []
         self.hook = None        # called after every change and every sync
         self.fail_sync = 0      # 1: the next sync fails, 2: the one after, ...
         self.short_write = None  # the next write stops after so many bytes

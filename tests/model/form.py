@@ -101,7 +101,8 @@ class State:
         self.kind, self.pos, self.n, self.moved = kind, pos, n, moved
 
     def pack(self):
-        return p(self.kind, 1) + p(self.pos, 6) + p(self.n, 4) + p(self.moved, 4)
+        return (p(self.kind, 1) + p(self.pos, 6) + p(self.n, 4)
+                + p(self.moved, 4))
 
     @classmethod
     def unpack(cls, b, at):
@@ -110,7 +111,8 @@ class State:
 
 class Slot:
     def __init__(self, seq, salt, rec_seq, start, n_keys, version, fill, state):
-        self.seq, self.salt, self.rec_seq, self.start = seq, salt, rec_seq, start
+        self.seq, self.salt, self.rec_seq = seq, salt, rec_seq
+        self.start = start
         self.n_keys, self.version, self.fill = n_keys, version, fill
         self.state = state
 
@@ -130,14 +132,17 @@ class Slot:
 
 
 class Record:
-    """One commit: what it appended, and what it changes in place."""
+    """One commit: what it appended, and what it changes in place.  start is
+    where its bytes begin: with the record itself, or, where behind is set, with
+    its batch."""
 
     def __init__(self, salt, seq, start, n_keys, state, header, streams,
-                 changes, batch_len, reserve):
+                 changes, batch_len, reserve, behind=False):
         self.salt, self.seq, self.start = salt, seq, start
         self.n_keys, self.state, self.header = n_keys, state, header
         self.streams, self.changes = streams, changes
         self.batch_len, self.reserve = batch_len, reserve
+        self.behind = behind
         self.end = 0    # of record, batch and reservation; set by pack, parse
 
     def _payload(self):
@@ -157,8 +162,8 @@ class Record:
 
     def pack(self, geo, batch):
         blocks = bytearray(geo.carry(self._payload()))
-        at = self.start + len(blocks)
-        self.end = at + self.batch_len + self.reserve
+        at = self.start + (0 if self.behind else len(blocks))
+        self.end = self.start + len(blocks) + self.batch_len + self.reserve
         blocks[geo.hl + 8:geo.hl + 16] = self._sum(blocks, batch, at)
         return bytes(blocks)
 
@@ -173,35 +178,42 @@ class Record:
         return sum64(blocks, b)
 
     @classmethod
-    def parse(cls, geo, b, pos, salt, seq, check=True):
-        """The record at pos, or None: the log ends here."""
-        payload, at, want = b"", pos, RECORD_LEN
-        while len(payload) < want:
-            if at + geo.hl > len(b) or b[at:at + 19] != bytes(19):
+    def parse(cls, geo, b, pos, salt, seq, check=True, behind=False):
+        """The commit at pos, or None: the log ends here."""
+        at = pos
+        while True:     # behind: over the batch, whose lengths never change
+            if at + geo.hl > len(b):
                 return None
             n = geo.length(b, at)
             if at + n > len(b):
                 return None
-            first = not payload
-            payload += b[at + geo.hl:at + n]
-            if first:
-                if (len(payload) < RECORD_LEN or payload[:8] != MARK
-                        or payload[16:24] != salt or u(payload, 24, 8) != seq
-                        or u(payload, 32, 6) != pos):
-                    return None
-                want = u(payload, 54, 4)
+            payload = b[at + geo.hl:at + n]
+            if (b[at:at + 19] == bytes(19) and len(payload) >= RECORD_LEN
+                    and payload[:8] == MARK and payload[16:24] == salt
+                    and u(payload, 24, 8) == seq and u(payload, 32, 6) == pos):
+                break
+            if not behind:
+                return None
             at += n
+        record, want, at = at, u(payload, 54, 4), at + n
+        while len(payload) < want:
+            n = geo.length(b, at) if at + geo.hl <= len(b) else 0
+            if not n or at + n > len(b) or b[at:at + 19] != bytes(19):
+                return None
+            payload, at = payload + b[at + geo.hl:at + n], at + n
         batch_len, reserve = u(payload, 38, 6), u(payload, 44, 6)
-        if want < RECORD_LEN or at + batch_len > len(b) or reserve > 1 << 33:
+        batch = pos if behind else at
+        if (want < RECORD_LEN or batch + batch_len > len(b)
+                or reserve > 1 << 33 or behind and pos + batch_len != record):
             return None
         r = cls._lists(payload, want, salt, seq, pos, batch_len, reserve)
         if r is None:
             return None
-        r.end = at + batch_len + reserve
-        blocks = bytearray(b[pos:at])
+        r.end = at + reserve + (0 if behind else batch_len)
+        blocks = bytearray(b[record:at])
         said = bytes(blocks[geo.hl + 8:geo.hl + 16])
         blocks[geo.hl + 8:geo.hl + 16] = bytes(8)
-        if check and r._sum(blocks, b[at:at + batch_len], at) != said:
+        if check and r._sum(blocks, b[batch:batch + batch_len], batch) != said:
             return None
         if any(a + len(c) > r.end for a, c in r.changes):
             return None

@@ -81,6 +81,7 @@ class Plan:
     def put(self, key, value, ts, soft=False):
         """soft: a dead pad in front, so that a rename can rewrite the key."""
         h, g = form.keyhash(key), self.geo
+        soft = soft and not self.s.behind   # there no length may change
         pad = g.least + 4 if soft else 0
         if soft:
             self.append(g.dead(pad) + bytes(pad - g.hl))
@@ -189,8 +190,10 @@ class Plan:
 
 
 class Store:
-    def __init__(self, disk, rng, bugs=()):
+    def __init__(self, disk, rng, bugs=(), behind=False):
+        """behind: a record follows its batch, else it stands in front."""
         self.disk, self.rng, self.bugs = disk, rng, frozenset(bugs)
+        self.behind = behind
         self.on_append = self.on_sync = self.on_phase = None
         self.latched = False
         self.unapplied, self.soft, self.soft_new = [], {}, {}
@@ -274,18 +277,20 @@ class Store:
         rec_len = 0
         while True:     # positions depend on the record's length: twice
             self.soft_new = {}
-            plan = Plan(self, len(self.view) + rec_len)
+            front = 0 if self.behind else rec_len
+            plan = Plan(self, len(self.view) + front)
             for op in ops:
                 getattr(plan, op[0])(*op[1:])
             batch = bytes(plan.v[plan.base:])
-            at = plan.base + len(batch)
+            at = len(self.view) + rec_len + len(batch)
             extra = tail(at) if tail else b""
             if extra and not state:
                 plan.changes.append((at, extra))    # a reservation's cover
             st = state(at) if state else plan.state
             rec = Record(self.slot.salt, self.seq, len(self.view), plan.n_keys,
                          st, bytes(self.header()) if self.first else b"",
-                         plan.streams, plan.changes, len(batch), reserve)
+                         plan.streams, plan.changes, len(batch), reserve,
+                         self.behind)
             if rec.size(self.geo) == rec_len:
                 break
             rec_len = rec.size(self.geo)
@@ -299,15 +304,18 @@ class Store:
     def append(self, rec, blocks, batch, extra, plan):
         end = len(self.view)
         try:
-            self.disk.write(end, blocks + batch + extra)
+            both = batch + blocks if self.behind else blocks + batch
+            self.disk.write(end, both + extra)
             if rec.reserve > len(extra) or len(self.disk.cache) < rec.end:
                 self.disk.truncate(max(rec.end, len(self.disk.cache)))
         except Failed:      # ENOSPC: back to the committed end
             self.disk.truncate(end)
             raise
-        plan.v[end:end + len(blocks)] = blocks
+        if self.behind:
+            plan.v[end + len(batch):] = blocks
+        else:
+            plan.v[end:end + len(blocks)] = blocks
         plan.v.extend(bytes(max(0, rec.end - len(plan.v))))
-        plan.v[rec.end - rec.reserve:][:len(extra)] = extra
         if extra:
             a = rec.end - rec.reserve
             plan.v[a:a + len(extra)] = extra
@@ -337,7 +345,8 @@ class Store:
         self.sync()
         if "no_checkpoint_sync" not in self.bugs:
             self.fdatasync()
-        self.next_slot(self.slot.salt, len(self.view) if start is None else start)
+        self.next_slot(self.slot.salt,
+                       len(self.view) if start is None else start)
         self.log, self.first = 0, True
 
     def next_slot(self, salt, start):
@@ -387,7 +396,7 @@ class Store:
         assert s.start <= len(b), "the log begins past the end"
         recs, end, seq = [], s.start, s.rec_seq
         while r := Record.parse(self.geo, b, end, s.salt, seq,
-                                "no_checksum" not in self.bugs):
+                                "no_checksum" not in self.bugs, self.behind):
             recs.append(r)
             end, seq = r.end, seq + 1
         # What was read may be in the cache alone: the last process was killed,

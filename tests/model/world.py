@@ -71,6 +71,7 @@ class World:
         self.seed, self.count, self.bugs, self.rate = seed, count, bugs, rate
         self.flavour = flavour
         fixed = rng.random() < 0.3
+        self.behind = rng.random() < 0.6
         data = new_file(rng, fixed, rng.random() < 0.8,
                         rng.choice((0, 0x30)))
         self.fixed_bytes = data[:16] + data[16:21] + data[25:33] + data[37:65]
@@ -85,8 +86,9 @@ class World:
         disk.rng, disk.hook, disk.fail_sync = self.rng, self.crash, 0
         disk.short_write = None
         self.job, self.streams, self.store = None, {}, None
-        self.store = Store(disk, self.rng, self.bugs)
-        self.store.on_append, self.store.on_sync = self.did_append, self.did_sync
+        self.store = Store(disk, self.rng, self.bugs, self.behind)
+        self.store.on_append = self.did_append
+        self.store.on_sync = self.did_sync
 
     def did_append(self):
         self.appended = len(self.history) - 1
@@ -136,7 +138,7 @@ class World:
         try:
             if not nested:
                 base = d
-            s = Store(base, self.rng, self.bugs)
+            s = Store(base, self.rng, self.bugs, self.behind)
             base.hook = None
             s.clean()
             got = plain.read(base.cache)
