@@ -291,7 +291,7 @@ static int copy_piece(void *arg)
 	return 0;
 }
 
-/* Writes the log's own bytes again. */
+/* Writes what stands there again: the header, the log. */
 static int rewrite(struct space *sp, uint64_t from, uint64_t to)
 {
 	const size_t most = (size_t)1 << 20;
@@ -313,8 +313,10 @@ static int into_file(struct space *sp, const struct log_slot *old,
 		     const struct log_reader *r)
 {
 	struct log_slot slot = *old;
-	int rc = rewrite(sp, old->start, r->pos);
+	int rc = rewrite(sp, 0, FORMAT_HEADER_LEN);
 
+	if (rc == 0)
+		rc = rewrite(sp, old->start, r->pos);
 	if (rc == 0)
 		rc = file_sync(&sp->file);
 	if (rc == 0)
@@ -397,6 +399,7 @@ int recover(struct space *sp, const struct log_slot *slot, int slot_at,
 	if (rc < 0)
 		return rc;
 	set_end(sp, r.pos);
+	sp->recorded_keys = sp->n_keys;
 	sp->hot = sp->file.writable;
 	sp->record_seq = r.seq;
 	sp->first_record = true;

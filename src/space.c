@@ -76,7 +76,8 @@ int space_init(struct space *sp, const struct file *file,
 			      .append = end,
 			      .reserved = end,
 			      .frozen_end = end,
-			      .n_keys = fmt->n_keys };
+			      .n_keys = fmt->n_keys,
+			      .recorded_keys = fmt->n_keys };
 	rc = file->writable ? init_log(sp) : 0;
 	if (rc < 0) {
 		free_memory(sp);

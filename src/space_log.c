@@ -122,7 +122,7 @@ int space_go_hot(struct space *sp)
 	struct log_slot slot = { .seq = 1,
 				 .record_seq = 1,
 				 .start = sp->log.start,
-				 .n_keys = (uint32_t)sp->n_keys,
+				 .n_keys = (uint32_t)sp->recorded_keys,
 				 .version = (uint16_t)sp->fmt.version,
 				 .fill = sp->fmt.raw[LOG_SLOT_AT] };
 	int rc;
@@ -236,6 +236,7 @@ int space_flush(struct space *sp)
 	}
 	pthread_rwlock_wrlock(&sp->lock);
 	sp->end = sp->append;
+	sp->recorded_keys = sp->n_keys;
 	pass_on(sp);
 	pthread_rwlock_unlock(&sp->lock);
 	space_log_reset(sp);
@@ -257,7 +258,7 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	ret->seq = sp->slot.seq + 1;
 	ret->record_seq = sp->record_seq;
 	ret->start = sp->log.start;
-	ret->n_keys = (uint32_t)sp->n_keys;
+	ret->n_keys = (uint32_t)sp->recorded_keys;
 	sp->frozen_end = sp->append;
 	atomic_store(&sp->full, false);
 	ret->growth = sp->landing ? (struct log_growth){ 0 } : sp->next;

@@ -201,7 +201,8 @@ static int recount(struct blt *store, const char *path, struct blt_error *err)
 	store->engine.space.n_keys = 0;
 	rc = blt_count(store, &census);
 	if (rc == 0)
-		store->engine.space.n_keys = census.keys;
+		store->engine.space.n_keys =
+			store->engine.space.recorded_keys = census.keys;
 	else if (store->engine.space.file.writable)
 		return fail(err, rc,
 			    "%s: was not closed by its last writer, and its "
