@@ -179,7 +179,9 @@ START_TEST(test_locks)
 		struct blt_open_options o = { .mode = BLT_READ,
 					      .lock_timeout_ms = -1 };
 
-		_exit(blt_open(path, &o, &t, &err) == 0 ? 0 : 1);
+		if (blt_open(path, &o, &t, &err) < 0)
+			_exit(1);
+		_exit(blt_close(t) < 0);
 	}
 	/* The fork shares the lock's open file: it goes when both are closed,
 	 * and the child's copy goes with the child only. */
