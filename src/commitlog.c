@@ -25,6 +25,7 @@ static const uint8_t mark[8] = { 0x89, 'b', 'l', 't', 'l', 'o', 'g', '\n' };
 enum {
 	GROWTH_LEN = 15,
 	AT_SUM = 8,
+	HAS_HEADER = 1, /* a flag */
 	CHANGE_HEAD = FORMAT_POS_LEN + 2,
 };
 
@@ -63,11 +64,14 @@ static void put_growth(uint8_t **to, const struct log_growth *g)
 	put(to, g->moved, 4);
 }
 
-static struct log_growth get_growth(const uint8_t **from)
+static struct log_growth get_growth(const uint8_t **from, bool *unknown)
 {
 	struct log_growth g = { 0 };
+	uint64_t kind = get(from, 1);
 
-	if (get(from, 1)) {
+	if (kind > 1)
+		*unknown = true;
+	if (kind) {
 		g.offset = get(from, FORMAT_POS_LEN);
 		g.n_buckets = (uint32_t)get(from, 4);
 		g.moved = (uint32_t)get(from, 4);
@@ -105,7 +109,8 @@ bool log_slot_decode(const uint8_t from[LOG_SLOT_LEN], struct log_slot *ret)
 	ret->n_keys = (uint32_t)get(&p, 4);
 	ret->version = (uint16_t)get(&p, 2);
 	ret->fill = (uint8_t)get(&p, 1);
-	ret->growth = get_growth(&p);
+	ret->unknown = false;
+	ret->growth = get_growth(&p, &ret->unknown);
 	return true;
 }
 
@@ -196,7 +201,7 @@ uint8_t *log_payload(const struct format *f, struct log_record *r,
 	put(&p, r->payload_len, 4);
 	put(&p, r->n_changes, 4);
 	put(&p, r->n_own, 4);
-	put(&p, r->has_header, 1);
+	put(&p, r->has_header ? HAS_HEADER : 0, 1);
 	put_growth(&p, &r->growth);
 	put(&p, 0, 4);
 	return payload;
@@ -244,6 +249,7 @@ bool log_record_decode(const uint8_t *payload, size_t len,
 		       struct log_record *ret)
 {
 	const uint8_t *p = payload + sizeof(mark);
+	uint8_t flags;
 
 	if (len < LOG_PAYLOAD_MIN || memcmp(payload, mark, sizeof(mark)))
 		return false;
@@ -256,8 +262,10 @@ bool log_record_decode(const uint8_t *payload, size_t len,
 	ret->payload_len = (uint32_t)get(&p, 4);
 	ret->n_changes = (uint32_t)get(&p, 4);
 	ret->n_own = (uint32_t)get(&p, 4);
-	ret->has_header = get(&p, 1) != 0;
-	ret->growth = get_growth(&p);
+	flags = (uint8_t)get(&p, 1);
+	ret->has_header = flags & HAS_HEADER;
+	ret->unknown = flags & ~HAS_HEADER;
+	ret->growth = get_growth(&p, &ret->unknown);
 	return ret->payload_len >= LOG_PAYLOAD_MIN;
 }
 

@@ -31,6 +31,8 @@ struct log_growth {
 };
 
 struct log_slot {
+	bool unknown; /* something is under way that only a later version of
+		       * this program can recover */
 	uint64_t seq; /* the newer of two valid slots counts */
 	uint8_t salt[LOG_SALT_LEN];
 	uint64_t record_seq; /* of the log's first record */
@@ -60,6 +62,7 @@ struct log_record {
 	uint32_t payload_len;
 	uint32_t n_changes;
 	uint32_t n_own;  /* blocks in the batch */
+	bool unknown;    /* as in a slot */
 	bool has_header; /* 200 bytes of it, for salvage */
 	struct log_growth growth;
 };

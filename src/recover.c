@@ -34,6 +34,8 @@ int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
 	if (format_decode(plain, file_size, ret) != FORMAT_OK ||
 	    ret_slot->start < ret->data_offset || ret_slot->start > file_size)
 		return -EUCLEAN;
+	if (ret_slot->unknown)
+		return -EPROTONOSUPPORT;
 	*ret_slot_at = at;
 	return 0;
 }
@@ -130,8 +132,10 @@ static int read_batch(struct log_reader *r, XXH3_state_t *sum)
 		return rc == -ENOMEM ? rc : 0;
 	log_payload_set_sum(r->found.payload, 0);
 	XXH3_64bits_update(sum, r->found.payload, r->found.record.payload_len);
-	return n_own == r->found.record.n_own &&
-	       XXH3_64bits_digest(sum) == get_le(r->found.record.sum, 8);
+	if (n_own != r->found.record.n_own ||
+	    XXH3_64bits_digest(sum) != get_le(r->found.record.sum, 8))
+		return 0;
+	return r->found.record.unknown ? -EPROTONOSUPPORT : 1;
 }
 
 struct read_args {

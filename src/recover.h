@@ -10,7 +10,8 @@
 #include "space.h"
 
 /* What the header of a hot file says of itself: fmt with the version and the
- * filling bytes that the clean file had.  -EUCLEAN: no slot is whole. */
+ * filling bytes that the clean file had.  -EUCLEAN: no slot is whole;
+ * -EPROTONOSUPPORT: a later version's work is under way. */
 int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
 		   struct log_slot *ret_slot, int *ret_slot_at);
 

@@ -87,7 +87,7 @@ struct space {
 	uint64_t n_keys;
 	uint64_t recorded_keys; /* the same as of the last record: a slot must
 				 * not count what never reached the log */
-	int64_t changed; /* time of the last commit, microseconds */
+	int64_t changed;        /* time of the last commit, microseconds */
 
 	/* Under write. */
 	struct changes delta;

@@ -152,6 +152,27 @@ struct opening {
 	int slot_at;
 };
 
+static int load_hot(const uint8_t *raw, uint64_t size, const char *path,
+		    struct opening *ret, struct blt_error *err)
+{
+	int rc =
+		recover_header(raw, size, &ret->fmt, &ret->slot, &ret->slot_at);
+
+	if (rc == -EPROTONOSUPPORT)
+		return fail(err, rc,
+			    "%s: was left by a newer version of this program "
+			    "in the middle of its work; open it with that one",
+			    path);
+	if (rc < 0)
+		return fail(err, rc,
+			    "%s: its last writer died, and its header is "
+			    "damaged too: it does not say where the log "
+			    "begins",
+			    path);
+	ret->hot = true;
+	return 0;
+}
+
 static int load_header(struct file *file, uint64_t size, const char *path,
 		       struct opening *ret, struct blt_error *err)
 {
@@ -168,13 +189,10 @@ static int load_header(struct file *file, uint64_t size, const char *path,
 	if (rc < 0)
 		return fail(err, rc, "%s: cannot read the header: %s", path,
 			    strerror(-rc));
-	if (get_le(header.raw + FORMAT_AT_VERSION, 2) == FORMAT_VERSION_HOT &&
-	    recover_header(header.raw, size, &ret->fmt, &ret->slot,
-			   &ret->slot_at) == 0) {
-		ret->hot = true;
-		return 0;
-	}
 	fault = format_decode(header.raw, size, &ret->fmt);
+	if (fault == FORMAT_TOO_OLD &&
+	    get_le(header.raw + FORMAT_AT_VERSION, 2) == FORMAT_VERSION_HOT)
+		return load_hot(header.raw, size, path, ret, err);
 	if (fault == FORMAT_TOO_OLD)
 		return fail(err, -EPROTONOSUPPORT, "%s: %s", path,
 			    format_fault_text(fault));
@@ -201,8 +219,8 @@ static int recount(struct blt *store, const char *path, struct blt_error *err)
 	store->engine.space.n_keys = 0;
 	rc = blt_count(store, &census);
 	if (rc == 0)
-		store->engine.space.n_keys =
-			store->engine.space.recorded_keys = census.keys;
+		store->engine.space.n_keys = store->engine.space.recorded_keys =
+			census.keys;
 	else if (store->engine.space.file.writable)
 		return fail(err, rc,
 			    "%s: was not closed by its last writer, and its "
