@@ -63,6 +63,8 @@ int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret);
 void dir_close(struct bltfs *fs, struct dir_handle *h);
 /* Whether the kernel may keep what this handle lists. */
 bool dir_cacheable(struct dir_handle *h);
+/* Whether it may use what it kept of earlier ones. */
+bool dir_keeps(struct dir_handle *h);
 
 struct dir_entry {
 	char *name;

@@ -5,6 +5,12 @@
  * i-th; and the stored entries, the cookie plus 2 standing behind each.  A
  * cookie is 63 bits of a hash, so that one which is as small as the number of
  * fresh files does not happen (less than once in 2^40 listings).
+ *
+ * Hashes are those of keys, so a directory that moves, itself or with one
+ * above it, lists in another order with other offsets.  The names are the
+ * same, and so is the time that the kernel goes by; what it keeps of a listing
+ * from before must not be gone on with.  It may drop pages at any time and ask
+ * us for the rest.
  */
 #include "dir.h"
 
@@ -38,6 +44,7 @@ struct dir_handle {
 	struct node *node;
 	struct list fresh;
 	bool cacheable;
+	bool keep;
 };
 
 /* What a listing callback works on. */
@@ -111,6 +118,20 @@ static int begin(struct bltfs *fs, struct dir_handle *h)
 				take_fresh, &h->fresh);
 }
 
+/* Whether the listing that the kernel may have is of this order; from now on
+ * it is.  names is held, so nothing moves. */
+static bool keeps_order(struct bltfs *fs, struct node *dir)
+{
+	uint64_t now = atomic_load(&fs->moves) + 1;
+	bool same;
+
+	pthread_mutex_lock(&dir->lock);
+	same = dir->listed == now;
+	dir->listed = now;
+	pthread_mutex_unlock(&dir->lock);
+	return same;
+}
+
 int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret)
 {
 	struct dir_handle *h = calloc(1, sizeof(*h));
@@ -122,6 +143,7 @@ int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret)
 	h->node = dir;
 	bltfs_share_names(fs);
 	rc = begin(fs, h);
+	h->keep = keeps_order(fs, dir);
 	bltfs_leave_names(fs);
 	if (rc < 0) {
 		list_clear(&h->fresh);
@@ -147,6 +169,11 @@ void dir_close(struct bltfs *fs, struct dir_handle *h)
 bool dir_cacheable(struct dir_handle *h)
 {
 	return h->cacheable;
+}
+
+bool dir_keeps(struct dir_handle *h)
+{
+	return h->cacheable && h->keep;
 }
 
 /* ---- list ---- */

@@ -72,6 +72,8 @@ struct node {
 	unsigned nopen;  /* of a file */
 	int64_t changed; /* of a directory: when a name in it changed,
 			  * or 0; microseconds */
+	uint64_t listed; /* of a directory: 1 + moves (struct bltfs) when the
+			  * kernel began to keep its listing, or 0 */
 	/* the table's lock */
 	uint64_t refs;
 	char *fresh_name; /* NULL: not fresh */

@@ -56,7 +56,7 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fi->fh = (uintptr_t)h;
 	fi->cache_readdir = dir_cacheable(h);
-	fi->keep_cache = dir_cacheable(h);
+	fi->keep_cache = dir_keeps(h);
 	if (fuse_reply_open(req, fi) < 0)
 		dir_close(fs, h);
 }

@@ -350,6 +350,25 @@ def test_listing(_):
     assert len(os.listdir(".")) == 1500
 
 
+def test_listing_of_moved(_):
+    """The kernel drops what it keeps of a listing when it likes to, and asks
+    for the rest."""
+    names = [f"name {i}" for i in range(3000)]
+    os.makedirs("a/in")
+    for name in names:
+        write(f"a/in/{name}", b"")
+    for old, new in (("a", "b"), ("b", "c")):
+        assert len(os.listdir(old + "/in")) == 3000
+        os.rename(old, new)
+        fd = os.open(new + "/in", os.O_RDONLY | os.O_DIRECTORY)
+        with os.scandir(fd) as it:
+            seen = [next(it).name]
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            seen += [e.name for e in it]
+        os.close(fd)
+        assert sorted(seen) == sorted(names)
+
+
 def test_times(m):
     write("f", b"x")
     now = time.time()
@@ -538,8 +557,8 @@ def test_refusals(_):
 
 PLAIN = [test_open_flags, test_unlinked_while_open, test_append_from_two,
          test_random_writes, test_mmap, test_rename_files,
-         test_rename_directories, test_directories, test_listing, test_times,
-         test_symlinks, test_allocate, test_too_large]
+         test_rename_directories, test_directories, test_listing,
+         test_listing_of_moved, test_times, test_symlinks, test_allocate, test_too_large]
 SPECIAL = {
     test_spill: ("create", "max_staging=2M"),
     test_fixed_length: ("create", "value_len=8"),
