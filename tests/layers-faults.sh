@@ -10,7 +10,7 @@ trap 'rm -rf "$dir"' EXIT
 fresh() {
 	rm -rf "${dir:?}"/*
 	mkdir "$dir/src" "$dir/fs" "$dir/tests"
-	cp "$here/layers" "$dir/tests/"
+	cp "$here/layers.txt" "$dir/tests/"
 	touch "$dir/src/"{util,blt,index,store}.h "$dir/fs/"{node,ops_dir}.h
 	printf '#include "%s"\n' util.h index.h >"$dir/src/index.c"
 	printf '#include "%s"\n' blt.h ops_dir.h node.h >"$dir/fs/ops_read.c"
@@ -42,7 +42,7 @@ refuses "an upward include in a header" "src/util.h:1: layer 0 includes"
 
 fresh
 touch "$dir/src/novel.c"
-refuses "a file that is not listed" "src/novel.c: not in tests/layers"
+refuses "a file that is not listed" "src/novel.c: not in tests/layers.txt"
 
 fresh
 echo '#include "util.h"' >"$dir/fs/node.c"

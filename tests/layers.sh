@@ -1,6 +1,6 @@
 #!/bin/bash
 # Every #include "..." of src/ and fs/ goes to its own layer or a lower one,
-# as tests/layers has them; src/ knows nothing of FUSE.
+# as tests/layers.txt has them; src/ knows nothing of FUSE.
 #
 # With a directory as argument it checks that one, laid out as the project is
 # (the check's own test uses it).
@@ -8,7 +8,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=${1:-$here/..}
-table=$top/tests/layers
+table=$top/tests/layers.txt
 failed=0
 
 fault() {
@@ -47,7 +47,7 @@ sees() {
 check_file() {
 	local dir=$1 file=$2 layer other target name line
 	if ! layer=$(layer_of "$dir" "$file"); then
-		fault "$dir/$file: not in tests/layers; add its module there"
+		fault "$dir/$file: not in tests/layers.txt; add its module there"
 		return
 	fi
 	other=fs
