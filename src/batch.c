@@ -35,11 +35,8 @@ static struct batch_event *events(struct batch *b)
 	return b->event ? b->event : b->first;
 }
 
-static int note(struct batch *b, const struct batch_key *key, uint64_t old_pos,
-		uint64_t new_pos)
+static int add_event(struct batch *b, const struct batch_event *add)
 {
-	if (format_hidden(&b->engine->space.fmt, &key->hash))
-		return 0;
 	if (b->n_events == b->room_events) {
 		size_t room = 2 * b->room_events;
 		struct batch_event *event =
@@ -52,9 +49,22 @@ static int note(struct batch *b, const struct batch_key *key, uint64_t old_pos,
 		b->event = event;
 		b->room_events = room;
 	}
-	events(b)[b->n_events++] = (struct batch_event){ old_pos, new_pos };
-	b->more_keys += (new_pos != 0) - (old_pos != 0);
+	events(b)[b->n_events++] = *add;
 	return 0;
+}
+
+static int note(struct batch *b, const struct batch_key *key, uint64_t old_pos,
+		uint64_t new_pos)
+{
+	struct batch_event event = { BATCH_KEY, old_pos, new_pos, 0 };
+	int rc;
+
+	if (format_hidden(&b->engine->space.fmt, &key->hash))
+		event.kind = BATCH_HIDDEN;
+	rc = add_event(b, &event);
+	if (rc == 0 && event.kind == BATCH_KEY)
+		b->more_keys += (new_pos != 0) - (old_pos != 0);
+	return rc;
 }
 
 struct find_args {
@@ -169,15 +179,21 @@ int batch_delete(struct batch *b, const struct batch_key *key)
 int batch_touch(struct batch *b, const struct batch_key *key, int64_t timestamp)
 {
 	struct space *sp = &b->engine->space;
+	struct batch_event event = { .kind = BATCH_TIME };
 	struct index_place old;
-	int found = find(b, key, &old);
+	int found = find(b, key, &old), rc;
 
 	if (found <= 0)
 		return found ? found : -ENOENT;
 	if (!sp->fmt.timestamps)
 		return 0;
-	return changes_set(&sp->delta, old.block.pos + FORMAT_AT_TIME,
-			   (uint64_t)timestamp, FORMAT_TIME_LEN);
+	rc = changes_set(&sp->delta, old.block.pos + FORMAT_AT_TIME,
+			 (uint64_t)timestamp, FORMAT_TIME_LEN);
+	if (rc < 0)
+		return rc;
+	event.old_pos = event.new_pos = old.block.pos;
+	event.old_time = old.block.head.timestamp;
+	return add_event(b, &event);
 }
 
 /* A value that stands in the store already, as the source of another block.
@@ -312,7 +328,8 @@ static void tell_followers(struct batch *b)
 	/* The change is made.  What the tree could not take, it keeps as its
 	 * own failure. */
 	for (size_t i = 0; i < b->n_events; i++)
-		(void)tell_tree(b->engine, tree, &events(b)[i]);
+		if (events(b)[i].kind == BATCH_KEY)
+			(void)tell_tree(b->engine, tree, &events(b)[i]);
 }
 
 static int keep_for_scans(void *arg)
@@ -320,9 +337,15 @@ static int keep_for_scans(void *arg)
 	struct batch *b = arg;
 	int rc = 0;
 
-	for (size_t i = 0; i < b->n_events && rc == 0; i++)
-		if (events(b)[i].old_pos)
-			rc = scan_keep(b->engine, events(b)[i].old_pos);
+	for (size_t i = 0; i < b->n_events && rc == 0; i++) {
+		const struct batch_event *event = &events(b)[i];
+
+		if (event->kind == BATCH_TIME)
+			rc = scan_keep_time(b->engine, event->old_pos,
+					    event->old_time);
+		else if (event->old_pos)
+			rc = scan_keep(b->engine, event->old_pos);
+	}
 	return rc;
 }
 

@@ -19,10 +19,14 @@
 #include "index.h"
 
 /* One key's block went from old_pos (0: was not there) to new_pos (0: is gone).
- */
+ * The followers of keys are not told of hidden entries and of times. */
+enum batch_event_kind { BATCH_KEY, BATCH_HIDDEN, BATCH_TIME };
+
 struct batch_event {
+	enum batch_event_kind kind;
 	uint64_t old_pos;
 	uint64_t new_pos;
+	int64_t old_time; /* BATCH_TIME: what old_pos had */
 };
 
 struct batch {

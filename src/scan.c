@@ -44,6 +44,19 @@ int scan_keep(struct engine *engine, uint64_t pos)
 	return rc;
 }
 
+int scan_keep_time(struct engine *engine, uint64_t pos, int64_t time)
+{
+	uint64_t at = pos + FORMAT_AT_TIME, first;
+	int rc = 0;
+
+	for (struct scan *s = engine->scans; s && rc == 0; s = s->next)
+		if (pos >= s->pos && pos < s->end &&
+		    !changes_get(&s->kept, at, &first))
+			rc = changes_set(&s->kept, at, (uint64_t)time,
+					 FORMAT_TIME_LEN);
+	return rc;
+}
+
 struct stride {
 	struct scan *s;
 	struct block *ret;
@@ -51,10 +64,13 @@ struct stride {
 
 static bool wanted(const struct scan *s, struct block *b)
 {
-	uint64_t one;
+	uint64_t kept;
 
-	if (b->head.next == FORMAT_DEAD && changes_get(&s->kept, b->pos, &one))
+	if (b->head.next == FORMAT_DEAD && changes_get(&s->kept, b->pos, &kept))
 		b->head.next = FORMAT_LAST;
+	if (s->engine->space.fmt.timestamps &&
+	    changes_get(&s->kept, b->pos + FORMAT_AT_TIME, &kept))
+		b->head.timestamp = (int64_t)kept;
 	return b->head.next != FORMAT_DEAD || s->dead_too;
 }
 

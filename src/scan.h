@@ -1,9 +1,10 @@
 /* scan.h - a walk over the blocks, beside writers.
  *
- * A scan meets the blocks that were there at its start, in their order.  A
- * block that a later commit kills before the scan has come to it is met all
- * the same: its key may live on behind the scan's end, where it would not be
- * met.  So each key that lives throughout is met exactly once.
+ * A scan shows the store as it was at its start.  It meets the blocks that were
+ * there then, in their order.  A block that a later commit kills before the
+ * scan has come to it is met all the same, and with the timestamp that it had:
+ * so each entry that lived at the start, a hidden one too, is met exactly once,
+ * and together they are what one commit had left.
  *
  *   struct scan s;
  *   scan_start(&s, engine);
@@ -12,7 +13,7 @@
  *   scan_end(&s);
  *
  * Memory: 16 bytes or so for each block in front of the scan that is
- * overwritten or deleted while it runs.
+ * overwritten, deleted or given another time while it runs.
  *
  * Threads: one scan belongs to one thread at a time; scans run beside each
  * other and beside writers.
@@ -28,7 +29,9 @@ struct scan {
 	struct scan *next; /* under space.lock, as all below */
 	uint64_t pos;
 	uint64_t end;
-	struct changes kept; /* blocks ahead that have died: pos -> 1 */
+	struct changes kept; /* blocks ahead that have died: pos -> 1; those
+			      * whose time has changed: where that stands ->
+			      * what it was */
 	struct chunk *pin;   /* holds the block that was met last */
 	bool dead_too;
 };
@@ -45,5 +48,8 @@ void scan_end(struct scan *s);
 
 /* Told by the writer, under space.lock: the block at pos dies now. */
 int scan_keep(struct engine *engine, uint64_t pos);
+
+/* The same: the block's timestamp, so far this one, changes now. */
+int scan_keep_time(struct engine *engine, uint64_t pos, int64_t time);
 
 #endif
