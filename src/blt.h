@@ -249,9 +249,9 @@ BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
 
 /* ---- walking ---- */
 
-/* Every key that is live from the start of the walk to its end is met exactly
- * once, in the order of the blocks, with a value that it had in that time.
- * Keys written after the start are not met. */
+/* A walk shows the store as it was when it began, whatever is written meanwhile:
+ * every key that was there then is met exactly once, in the order of the
+ * blocks, with the value and timestamp it had; no other is. */
 struct blt_iter;
 struct blt_item {
 	const uint8_t *key; /* these two: until the next call on the iter */
@@ -280,6 +280,32 @@ BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
 
 /* A fresh index of n_buckets (0: the next size booklet would take). */
 BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets);
+
+/* How far a whole-file operation has come: bytes done, of how many, and keys.
+ * Called every mebibyte or so, with no lock held.  0 to go on; a negative errno
+ * stops the operation, which then returns it. */
+typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
+			    uint64_t keys);
+
+/* Writes a compact copy of the store, as it is at the time of the call, to a
+ * new file at path; the store may be written meanwhile.  Keys keep their order,
+ * values and timestamps, the store its serializers, uuid, metadata and reserved
+ * slots.
+ *
+ * opts says what the copy is like; NULL: as the store.  n_buckets 0: what
+ * booklet would take for so many keys; value_len: all values must have that
+ * length, 0: any (booklet then has them as bytes); without no_timestamps, keys
+ * that had no timestamp get the time of the call; the serializers are 0, or the
+ * store's.
+ *
+ * The copy has mode 0600 and is durable when its name appears.  -EEXIST: path
+ * is there; with replace, it takes its place (never the store's own), where
+ * nobody else has it locked (-EWOULDBLOCK).  -EINVAL: a key or value that the
+ * copy cannot hold.  err may be NULL. */
+BLT_PUBLIC int blt_copy(struct blt *store, const char *path,
+			const struct blt_create_options *opts, bool replace,
+			blt_progress_fn *progress, void *arg,
+			struct blt_error *err);
 
 /* ---- keys as paths ----
  *

@@ -12,6 +12,7 @@
 
 /* clang-format off */
 static const struct tool_command *const commands[] = {
+	&tool_copy,
 	&tool_create,
 	&tool_del,
 	&tool_dump,

@@ -53,6 +53,7 @@ enum tool_opt {
 	OPT_RECURSIVE,
 	OPT_TIME,
 	OPT_TIMEOUT,
+	OPT_TIMESTAMPS,
 	OPT_UNSORTED,
 	OPT_VALUE_LEN,
 	OPT_VALUE_SERIALIZER,
@@ -90,7 +91,7 @@ struct tool {
 };
 
 /* The rows, and those of their options that several have. */
-extern const struct tool_command tool_create, tool_del, tool_dump, tool_get,
+extern const struct tool_command tool_copy, tool_create, tool_del, tool_dump, tool_get,
 	tool_help, tool_info, tool_load, tool_ls, tool_put, tool_reindex,
 	tool_slot, tool_stat, tool_umount;
 
@@ -170,6 +171,8 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	      const struct blt_create_options *create);
 /* Closes it; the exit code of the run, given that of its work so far. */
 int tool_close(struct tool *t, int exit_code);
+/* The same for a command that writes something else. */
+void tool_catch_signals(void);
 /* The signal that asked to stop, or 0. */
 int tool_signal(void);
 

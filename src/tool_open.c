@@ -27,7 +27,7 @@ int tool_signal(void)
 	return caught;
 }
 
-static void catch_signals(void)
+void tool_catch_signals(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	/* No SA_RESTART: a read that waits for input must end. */
@@ -64,7 +64,7 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 		return tool_fail(t, tool_exit_code(r), "%s", err.text);
 	}
 	if (mode != BLT_READ)
-		catch_signals();
+		tool_catch_signals();
 	return 0;
 }
 
