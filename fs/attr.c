@@ -1,7 +1,6 @@
 #include "attr.h"
 
 #include "content.h"
-#include "mflink.h"
 
 #include <errno.h>
 #include <string.h>
@@ -84,13 +83,13 @@ static int get_dir(struct bltfs *fs, struct node *node,
  * length, 0 for a plain file. */
 static int link_length(struct bltfs *fs, struct node *node, uint64_t len)
 {
-	char target[MFLINK_TARGET_MAX + 1];
+	char target[BLT_LINK_MAX + 1];
 	enum node_link link;
 	int rc;
 
 	pthread_mutex_lock(&node->lock);
 	if (node->link == LINK_UNKNOWN &&
-	    (!fs->takes_links || len != MFLINK_LEN || node->stage))
+	    (!fs->takes_links || len != BLT_LINK_LEN || node->stage))
 		node->link = LINK_NO;
 	link = node->link;
 	pthread_mutex_unlock(&node->lock);

@@ -1,7 +1,6 @@
 #include "content.h"
 
 #include "log.h"
-#include "mflink.h"
 #include "notify.h"
 #include "syncer.h"
 
@@ -293,7 +292,7 @@ int64_t content_read(struct bltfs *fs, struct node *node, void *buf, size_t n,
 int content_link_target(struct bltfs *fs, const void *key, size_t len,
 			char *target)
 {
-	uint8_t value[MFLINK_LEN];
+	uint8_t value[BLT_LINK_LEN];
 	struct blt_view view;
 	int rc;
 
@@ -303,10 +302,10 @@ int content_link_target(struct bltfs *fs, const void *key, size_t len,
 	if (rc < 0)
 		return rc;
 	rc = -EINVAL;
-	if (view.len == MFLINK_LEN) {
-		int64_t n = blt_view_copy(&view, value, MFLINK_LEN, 0);
+	if (view.len == BLT_LINK_LEN) {
+		int64_t n = blt_view_copy(&view, value, BLT_LINK_LEN, 0);
 
-		rc = n == MFLINK_LEN ? mflink_read(value, target) : -EIO;
+		rc = n == BLT_LINK_LEN ? blt_link_read(value, target) : -EIO;
 	}
 	blt_view_release(&view);
 	return rc;

@@ -65,7 +65,7 @@ void content_set_gone(struct node *node, bool gone);
 void content_gone(struct bltfs *fs, struct node *node);
 
 /* The target of a symbolic link, NUL-terminated; its length, or -EINVAL where
- * the file is none.  target: MFLINK_TARGET_MAX + 1 bytes. */
+ * the file is none.  target: BLT_LINK_MAX + 1 bytes. */
 int content_link_target(struct bltfs *fs, const void *key, size_t len,
 			char *target);
 

@@ -7,7 +7,6 @@
 
 #include "attr.h"
 #include "content.h"
-#include "mflink.h"
 #include "notify.h"
 #include "syncer.h"
 
@@ -250,13 +249,13 @@ int dir_create(struct bltfs *fs, struct node *dir, const char *name,
 int dir_symlink(struct bltfs *fs, struct node *dir, const char *name,
 		const char *target, struct dir_found *ret)
 {
-	uint8_t value[MFLINK_LEN];
+	uint8_t value[BLT_LINK_LEN];
 	struct node *node;
 	int rc;
 
 	if (!fs->takes_links)
 		return -EPERM;
-	rc = mflink_write(target, value);
+	rc = blt_link_write(target, value);
 	if (rc < 0)
 		return rc;
 	bltfs_share_names(fs);

@@ -16,7 +16,6 @@
 
 #include "attr.h"
 #include "content.h"
-#include "mflink.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -266,12 +265,12 @@ static int add_dots(struct bltfs *fs, struct node *dir, uint64_t offset,
 static int short_entry(struct bltfs *fs, const struct found *f,
 		       struct dir_entry *ret)
 {
-	char target[MFLINK_TARGET_MAX + 1];
+	char target[BLT_LINK_MAX + 1];
 	mode_t type = S_IFREG;
 
 	if (f->kind == BLT_DIR)
 		type = S_IFDIR;
-	else if (f->stat.len == MFLINK_LEN &&
+	else if (f->stat.len == BLT_LINK_LEN &&
 		 content_link_target(fs, f->key, f->key_len, target) > 0)
 		type = S_IFLNK;
 	ret->st.st_mode = type;

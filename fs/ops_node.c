@@ -1,7 +1,6 @@
 #include "ops.h"
 
 #include "attr.h"
-#include "mflink.h"
 #include "move.h"
 
 #include <errno.h>
@@ -119,7 +118,7 @@ void ops_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	struct bltfs *fs = ops_fs(req);
 	struct node *node = ops_node(req, ino);
-	char target[MFLINK_TARGET_MAX + 1];
+	char target[BLT_LINK_MAX + 1];
 	int rc;
 
 	bltfs_share_names(fs);

@@ -426,6 +426,22 @@ BLT_PUBLIC uint64_t blt_ns_progress(struct blt_ns *ns, bool *ret_complete);
 /* Waits for the walk's end and returns its result. */
 BLT_PUBLIC int blt_ns_wait(struct blt_ns *ns);
 
+/* ---- symbolic links ----
+ *
+ * Where any value of any length loads, a mount shows a value of exactly
+ * BLT_LINK_LEN bytes that these functions make as a symbolic link.  Pure.
+ */
+#define BLT_LINK_LEN 1067
+#define BLT_LINK_MAX 1024 /* bytes of a target */
+
+/* -ENAMETOOLONG; -EINVAL for an empty target. */
+BLT_PUBLIC int blt_link_write(const char *target, uint8_t value[BLT_LINK_LEN]);
+
+/* The target's length, target then ends in a NUL.  -EINVAL for a value that
+ * blt_link_write makes of no target: a plain value. */
+BLT_PUBLIC int blt_link_read(const uint8_t value[BLT_LINK_LEN],
+			     char target[BLT_LINK_MAX + 1]);
+
 #ifdef __cplusplus
 }
 #endif

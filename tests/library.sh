@@ -42,7 +42,7 @@ read -ra sanitize <<<"${SANITIZE_CFLAGS:-}"
 read -ra cflags <<<"$(pkg-config --cflags libblt)"
 # of the system's libraries the sysroot holds none
 read -ra shared <<<"$(pkg-config --libs libblt)"
-read -ra private <<<"$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --libs libb2 libxxhash libzstd)"
+read -ra private <<<"$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --libs libb2 libmd libxxhash libzstd)"
 
 "${cc[@]}" "${sanitize[@]}" "${cflags[@]}" -o "$dir/shared" "$dir/main.c" \
 	"${shared[@]}"

@@ -1,4 +1,8 @@
-#include "mflink.h"
+/* Symbolic links as values, in the form of Minshall and French that other file
+ * systems use, too: "XSym\n", the target's length in four decimal digits, "\n",
+ * its MD5 in 32 hex digits, "\n", the target, and where that is shorter than
+ * 1024 bytes "\n" and spaces up to the end. */
+#include "blt.h"
 
 #include <errno.h>
 #include <md5.h>
@@ -7,7 +11,7 @@
 
 #define HEAD (5 + 5 + 33)
 
-int mflink_write(const char *target, uint8_t value[MFLINK_LEN])
+int blt_link_write(const char *target, uint8_t value[BLT_LINK_LEN])
 {
 	size_t len = strlen(target);
 	char md5[MD5_DIGEST_STRING_LENGTH];
@@ -15,24 +19,24 @@ int mflink_write(const char *target, uint8_t value[MFLINK_LEN])
 
 	if (len == 0)
 		return -EINVAL;
-	if (len > MFLINK_TARGET_MAX)
+	if (len > BLT_LINK_MAX)
 		return -ENAMETOOLONG;
 	MD5Data((const uint8_t *)target, len, md5);
 	snprintf(head, sizeof(head), "XSym\n%04u\n%s\n", (unsigned)len, md5);
-	memset(value, ' ', MFLINK_LEN);
+	memset(value, ' ', BLT_LINK_LEN);
 	memcpy(value, head, HEAD);
 	memcpy(value + HEAD, target, len);
-	if (len < MFLINK_TARGET_MAX)
+	if (len < BLT_LINK_MAX)
 		value[HEAD + len] = '\n';
 	return 0;
 }
 
 /* Builds anew what was read and compares: so every byte counts. */
-int mflink_read(const uint8_t value[MFLINK_LEN],
-		char target[MFLINK_TARGET_MAX + 1])
+int blt_link_read(const uint8_t value[BLT_LINK_LEN],
+		  char target[BLT_LINK_MAX + 1])
 {
-	uint8_t again[MFLINK_LEN];
-	char found[MFLINK_TARGET_MAX + 1];
+	uint8_t again[BLT_LINK_LEN];
+	char found[BLT_LINK_MAX + 1];
 	size_t len = 0;
 
 	if (memcmp(value, "XSym\n", 5) != 0)
@@ -42,12 +46,12 @@ int mflink_read(const uint8_t value[MFLINK_LEN],
 			return -EINVAL;
 		len = len * 10 + (size_t)(value[i] - '0');
 	}
-	if (len == 0 || len > MFLINK_TARGET_MAX)
+	if (len == 0 || len > BLT_LINK_MAX)
 		return -EINVAL;
 	memcpy(found, value + HEAD, len);
 	found[len] = '\0';
-	if (strlen(found) != len || mflink_write(found, again) < 0 ||
-	    memcmp(again, value, MFLINK_LEN) != 0)
+	if (strlen(found) != len || blt_link_write(found, again) < 0 ||
+	    memcmp(again, value, BLT_LINK_LEN) != 0)
 		return -EINVAL;
 	memcpy(target, found, len + 1);
 	return (int)len;
