@@ -249,9 +249,9 @@ BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
 
 /* ---- walking ---- */
 
-/* A walk shows the store as it was when it began, whatever is written meanwhile:
- * every key that was there then is met exactly once, in the order of the
- * blocks, with the value and timestamp it had; no other is. */
+/* A walk shows the store as it was when it began, whatever is written
+ * meanwhile: every key that was there then is met exactly once, in the order of
+ * the blocks, with the value and timestamp it had; no other is. */
 struct blt_iter;
 struct blt_item {
 	const uint8_t *key; /* these two: until the next call on the iter */

@@ -176,10 +176,11 @@ uint8_t *log_payload(const struct format *f, struct log_record *r,
 {
 	uint8_t *payload = malloc(
 		log_payload_bound(f, own_len / log_own_len(f), changes->n));
-	uint8_t *p = payload + LOG_PAYLOAD_MIN;
+	uint8_t *p;
 
 	if (!payload)
 		return NULL;
+	p = payload + LOG_PAYLOAD_MIN;
 	if (header)
 		put_bytes(&p, header, FORMAT_HEADER_LEN);
 	if (own_len)

@@ -261,7 +261,9 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	ret->n_keys = (uint32_t)sp->recorded_keys;
 	sp->frozen_end = sp->append;
 	atomic_store(&sp->full, false);
-	ret->growth = sp->landing ? (struct log_growth){ 0 } : sp->next;
+	ret->growth = sp->next;
+	if (sp->landing)
+		ret->growth = (struct log_growth){ 0 };
 	pthread_rwlock_wrlock(&sp->lock);
 	empty = sp->frozen;
 	sp->frozen = sp->recorded;

@@ -91,9 +91,9 @@ struct tool {
 };
 
 /* The rows, and those of their options that several have. */
-extern const struct tool_command tool_copy, tool_create, tool_del, tool_dump, tool_get,
-	tool_help, tool_info, tool_load, tool_ls, tool_put, tool_reindex,
-	tool_slot, tool_stat, tool_umount;
+extern const struct tool_command tool_copy, tool_create, tool_del, tool_dump,
+	tool_get, tool_help, tool_info, tool_load, tool_ls, tool_put,
+	tool_reindex, tool_slot, tool_stat, tool_umount;
 
 /* clang-format off */
 #define TOOL_OPT_LOCK \

@@ -77,7 +77,8 @@ START_TEST(test_limits)
 	ck_assert_int_eq(stage_write(s, "x", 1, BLT_VALUE_MAX), -EFBIG);
 	ck_assert_int_eq(stage_resize(s, UINT64_C(1) << 32), -EFBIG);
 	ck_assert(!s->dirty);
-	/* more than one file may have in memory goes to a file, holes and all */
+	/* more than one file may have in memory goes to a file, holes and all
+	 */
 	ck_assert_int_eq(stage_write(s, "end", 3, STAGE_MEMORY), 0);
 	ck_assert(s->dirty && s->fd >= 0);
 	ck_assert_uint_eq(pool.used, 0);
