@@ -27,6 +27,9 @@ done <<<"$described"
 
 # Letters
 for letter in f d s h V; do
-	grep -q -- "^  -$letter" <<<"$help" && grep -q "^\.It Fl $letter" "$page" ||
-		{ echo "-$letter" >&2; exit 1; }
+	if ! grep -q -- "^  -$letter" <<<"$help" ||
+		! grep -q "^\.It Fl $letter" "$page"; then
+		echo "-$letter" >&2
+		exit 1
+	fi
 done

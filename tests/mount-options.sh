@@ -69,7 +69,7 @@ refuses $usage 'inside its own mount point' \
 # ---- a store is mounted once ----
 start kv.blt -o create,umask=077,fsname='a\,b'
 mkdir other
-refuses $tempfail "kv.blt: is in use by .*[(]pid $daemon[)]" \
+refuses $tempfail "kv.blt: is in use by .*[(]pid ${daemon}[)]" \
 	"$BLTFS" kv.blt other -o lock_timeout=0
 refuses $tempfail 'kv.blt: is in use' "$BLTFS" kv.blt other -o ro,lock_timeout=0
 echo x >"$mnt/f"
