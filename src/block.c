@@ -50,8 +50,25 @@ static uint64_t region_end(const struct space *sp, uint64_t pos, uint64_t limit)
 	return end;
 }
 
+/* The head of a dead block that a reader's replay laid out: the file has other
+ * bytes there still.  Nothing but block_cover changes the first byte of a
+ * block. */
+static bool head_laid_out(const struct space *sp, uint64_t pos, uint8_t *head)
+{
+	uint32_t len = format_head_len(&sp->fmt);
+	uint64_t v;
+
+	if (sp->file.writable || !changes_get(&sp->frozen, pos, &v))
+		return false;
+	for (uint32_t i = 0; i < len; i += 8)
+		if (changes_get(&sp->frozen, pos + i, &v))
+			put_le(head + i, v, min_u64(8, len - i));
+	return true;
+}
+
+/* head: as head_laid_out gave it, or NULL. */
 static int decode(const struct space *sp, uint64_t pos, uint64_t end,
-		  struct block *ret)
+		  const uint8_t *head, struct block *ret)
 {
 	uint32_t head_len = format_head_len(&sp->fmt);
 	struct block b = { .pos = pos };
@@ -59,7 +76,7 @@ static int decode(const struct space *sp, uint64_t pos, uint64_t end,
 	if (end < head_len || pos > end - head_len)
 		return -EUCLEAN;
 	b.start = space_ptr(sp, pos);
-	format_head_decode(&sp->fmt, b.start, &b.head);
+	format_head_decode(&sp->fmt, head ? head : b.start, &b.head);
 	b.len = format_block_len(&sp->fmt, &b.head);
 	if (b.len > end - pos)
 		return -EUCLEAN;
@@ -72,16 +89,18 @@ static int decode(const struct space *sp, uint64_t pos, uint64_t end,
 int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
 	      struct block *ret)
 {
-	return decode(sp, pos, limit, ret);
+	return decode(sp, pos, limit, NULL, ret);
 }
 
 int block_at(const struct space *sp, uint64_t pos, enum space_who who,
 	     struct block *ret)
 {
-	int rc =
-		decode(sp, pos, region_end(sp, pos, space_limit(sp, who)), ret);
+	uint8_t head[FORMAT_HEAD_MAX] = { 0 };
+	bool laid_out = head_laid_out(sp, pos, head);
+	int rc = decode(sp, pos, region_end(sp, pos, space_limit(sp, who)),
+			laid_out ? head : NULL, ret);
 
-	if (rc < 0)
+	if (rc < 0 || laid_out)
 		return rc;
 	ret->head.next =
 		space_field(sp, pos + FORMAT_AT_NEXT, FORMAT_POS_LEN, who);
