@@ -13,6 +13,7 @@
  */
 #include "commitlog.h"
 
+#include "mutants.h"
 #include "util.h"
 
 #include <errno.h>
@@ -133,8 +134,9 @@ int log_slot_newest(const uint8_t *header, struct log_slot *ret)
 
 void log_mask_head(const struct format *f, uint8_t *head)
 {
-	memset(head + FORMAT_AT_NEXT, 0, FORMAT_POS_LEN);
-	if (f->timestamps)
+	if (!MUTANT(NEXT_UNMASKED))
+		memset(head + FORMAT_AT_NEXT, 0, FORMAT_POS_LEN);
+	if (f->timestamps && !MUTANT(TIME_UNMASKED))
 		memset(head + FORMAT_AT_TIME, 0, FORMAT_TIME_LEN);
 }
 

@@ -12,6 +12,7 @@
 #include "recover.h"
 
 #include "block.h"
+#include "mutants.h"
 #include "util.h"
 
 #include <errno.h>
@@ -132,6 +133,8 @@ static int read_batch(struct log_reader *r, XXH3_state_t *sum)
 		return rc == -ENOMEM ? rc : 0;
 	log_payload_set_sum(r->found.payload, 0);
 	XXH3_64bits_update(sum, r->found.payload, r->found.record.payload_len);
+	if (MUTANT(SUM_UNCHECKED))
+		return 1;
 	if (n_own != r->found.record.n_own ||
 	    XXH3_64bits_digest(sum) != get_le(r->found.record.sum, 8))
 		return 0;
@@ -233,7 +236,9 @@ static int redo(struct log_reader *r)
 	if (rc == 0)
 		rc = redo_own(r, lists.own);
 	while (rc == 0 && (rc = log_next_change(&lists, &c)) > 0) {
-		if (!change_is_sound(&c, r->found.end))
+		if (MUTANT(CHANGES_NOT_REDONE))
+			rc = 0;
+		else if (!change_is_sound(&c, r->found.end))
 			rc = -EUCLEAN;
 		else if (c.pos < FORMAT_HEADER_LEN)
 			rc = redo_header(sp, &c);
@@ -317,17 +322,19 @@ static int into_file(struct space *sp, const struct log_slot *old,
 		     const struct log_reader *r)
 {
 	struct log_slot slot = *old;
-	int rc = rewrite(sp, 0, FORMAT_HEADER_LEN);
+	int rc = 0;
 
-	if (rc == 0)
+	if (!MUTANT(LOG_NOT_REWRITTEN))
+		rc = rewrite(sp, 0, FORMAT_HEADER_LEN);
+	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = rewrite(sp, old->start, r->pos);
-	if (rc == 0)
+	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = file_sync(&sp->file);
 	if (rc == 0)
 		rc = space_apply(sp, &sp->frozen);
 	if (rc == 0)
 		rc = file_resize(&sp->file, r->pos);
-	if (rc == 0)
+	if (rc == 0 && !MUTANT(RECOVERED_UNSYNCED))
 		rc = file_sync(&sp->file);
 	if (rc < 0)
 		return rc;

@@ -15,6 +15,7 @@
  */
 #include "space.h"
 
+#include "mutants.h"
 #include "util.h"
 
 #include <errno.h>
@@ -108,7 +109,7 @@ int space_write_slot(struct space *sp, const struct log_slot *slot)
 
 	log_slot_encode(slot, sp->slots + (size_t)at * LOG_SLOT_LEN);
 	rc = write_hot_header(sp);
-	if (rc == 0)
+	if (rc == 0 && !(MUTANT(HOT_UNSYNCED) && !sp->hot))
 		rc = file_sync(&sp->file);
 	if (rc < 0)
 		return space_fail(sp, rc);
@@ -274,8 +275,12 @@ static void freeze(struct space *sp, struct log_slot *ret)
 /* Under sync_lock: makes durable what is frozen, and puts it in its place. */
 static int land_frozen(struct space *sp)
 {
-	int rc = file_sync(&sp->file);
+	int rc = 0;
 
+	if (MUTANT(POINTERS_FIRST))
+		rc = space_apply(sp, &sp->frozen);
+	if (rc == 0 && !MUTANT(SYNC_DOES_NOTHING))
+		rc = file_sync(&sp->file);
 	if (rc == 0)
 		rc = space_apply(sp, &sp->frozen);
 	return rc < 0 ? space_fail(sp, rc) : 0;
@@ -291,7 +296,7 @@ static void drop_frozen(struct space *sp)
 
 static int begin_log_anew(struct space *sp, const struct log_slot *slot)
 {
-	int rc = file_sync(&sp->file);
+	int rc = MUTANT(CHECKPOINT_UNSYNCED) ? 0 : file_sync(&sp->file);
 
 	if (rc < 0)
 		return space_fail(sp, rc);
@@ -400,7 +405,7 @@ int space_graft(struct space *sp, uint64_t len,
 
 	if (rc == 0)
 		rc = fill(sp, pos, len);
-	if (rc == 0)
+	if (rc == 0 && !MUTANT(INDEX_UNSYNCED))
 		rc = file_sync(&sp->file);
 	if (rc < 0) {
 		if (file_resize(&sp->file, pos) < 0 || rc != -ENOSPC)
@@ -451,7 +456,7 @@ static int settle(struct space *sp)
 	if (rc < 0 || (!sp->hot && sp->fmt.n_keys != FORMAT_N_KEYS_OPEN))
 		return rc;
 	rc = file_resize(&sp->file, sp->end);
-	if (rc == 0)
+	if (rc == 0 && !MUTANT(CLEAN_UNSYNCED))
 		rc = file_sync(&sp->file);
 	if (rc == 0)
 		rc = write_plain_header(sp);

@@ -1,0 +1,37 @@
+/* mutants.h - deliberate faults of the commit protocol, so that the crash tests
+ * can be seen to fail.
+ *
+ * MUTANT(name) is false, and costs nothing, but in tests/test-mutants, which
+ * is built from the same sources with BLT_MUTANTS.
+ */
+#ifndef BLT_MUTANTS_H
+#define BLT_MUTANTS_H
+
+#ifdef BLT_MUTANTS
+
+enum mutant {
+	MUTANT_NONE,
+	MUTANT_POINTERS_FIRST,      /* in place before the record is durable */
+	MUTANT_SYNC_DOES_NOTHING,   /* acknowledged without fdatasync */
+	MUTANT_HOT_UNSYNCED,        /* appended before the header is durable */
+	MUTANT_CHECKPOINT_UNSYNCED, /* a slot before what it says is done */
+	MUTANT_SUM_UNCHECKED,       /* any record counts */
+	MUTANT_NEXT_UNMASKED,       /* the checksum covers next pointers */
+	MUTANT_TIME_UNMASKED,       /* and timestamps */
+	MUTANT_CHANGES_NOT_REDONE,  /* the record's list is passed over */
+	MUTANT_LOG_NOT_REWRITTEN,   /* pointers go in without write and sync */
+	MUTANT_RECOVERED_UNSYNCED,  /* a new log before the old one is done */
+	MUTANT_CLEAN_UNSYNCED,      /* a plain header before the rest */
+	MUTANT_INDEX_UNSYNCED,      /* a growth begins before its index */
+	MUTANTS,
+};
+
+extern enum mutant mutant_on;
+
+#define MUTANT(name) (mutant_on == MUTANT_##name)
+
+#else
+#define MUTANT(name) 0
+#endif
+
+#endif
