@@ -405,8 +405,12 @@ int space_graft(struct space *sp, uint64_t len,
 
 	if (rc == 0)
 		rc = fill(sp, pos, len);
-	if (rc == 0 && !MUTANT(INDEX_UNSYNCED))
+	if (rc == 0 && !MUTANT(INDEX_UNSYNCED)) {
 		rc = file_sync(&sp->file);
+		/* Whatever a failed fsync says, its pages may be lost. */
+		if (rc < 0)
+			space_fail(sp, rc);
+	}
 	if (rc < 0) {
 		if (file_resize(&sp->file, pos) < 0 || rc != -ENOSPC)
 			space_fail(sp, rc);
