@@ -36,8 +36,7 @@ uint64_t block_skip_index(const struct space *sp, uint64_t pos)
 	return pos;
 }
 
-/* The end of the data region that pos stands in, or 0. */
-static uint64_t region_end(const struct space *sp, uint64_t pos, uint64_t limit)
+uint64_t block_region_end(const struct space *sp, uint64_t pos, uint64_t limit)
 {
 	uint64_t end = limit;
 
@@ -97,8 +96,9 @@ int block_at(const struct space *sp, uint64_t pos, enum space_who who,
 {
 	uint8_t head[FORMAT_HEAD_MAX] = { 0 };
 	bool laid_out = head_laid_out(sp, pos, head);
-	int rc = decode(sp, pos, region_end(sp, pos, space_limit(sp, who)),
-			laid_out ? head : NULL, ret);
+	int rc =
+		decode(sp, pos, block_region_end(sp, pos, space_limit(sp, who)),
+		       laid_out ? head : NULL, ret);
 
 	if (rc < 0 || laid_out)
 		return rc;

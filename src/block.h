@@ -31,6 +31,10 @@ int block_at(const struct space *sp, uint64_t pos, enum space_who who,
 int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
 	      struct block *ret);
 
+/* The end of the data region that pos stands in, at most limit; 0 where pos is
+ * in none. */
+uint64_t block_region_end(const struct space *sp, uint64_t pos, uint64_t limit);
+
 /* The first position of data at or behind pos: pos itself, or the end of the
  * index that stands there. */
 uint64_t block_skip_index(const struct space *sp, uint64_t pos);

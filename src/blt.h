@@ -119,6 +119,8 @@ struct blt_info {
 	int64_t created;       /* the file timestamp in the header */
 	int64_t modified;      /* mtime of the file, or of the last change */
 	uint8_t uuid[16];
+	uint64_t replayed; /* records of a dead writer's log that opening it
+			    * replayed */
 };
 
 BLT_PUBLIC void blt_get_info(struct blt *store, struct blt_info *ret);
@@ -306,6 +308,114 @@ BLT_PUBLIC int blt_copy(struct blt *store, const char *path,
 			const struct blt_create_options *opts, bool replace,
 			blt_progress_fn *progress, void *arg,
 			struct blt_error *err);
+
+/* What is wrong at one place of a file. */
+enum blt_fault_kind {
+	BLT_FAULT_HEADER, /* a field of the header */
+	BLT_FAULT_BLOCK,  /* no block can stand where one must begin */
+	BLT_FAULT_HASH,   /* a live block's hash is not that of its key */
+	BLT_FAULT_LOST,   /* a live block that a lookup of its key does not
+			   * find */
+	BLT_FAULT_CHAIN,  /* a pointer leads to no live block, or in a ring */
+	BLT_FAULT_BUCKET, /* a block stands in the chain of another bucket */
+	BLT_FAULT_COUNT,  /* the header's number of keys */
+	BLT_FAULT_LOAD,   /* only a warning: Python would not load a key or
+			   * value under the store's serializers */
+};
+
+struct blt_fault {
+	enum blt_fault_kind kind;
+	uint64_t position; /* in the file */
+	const char *text;  /* what is there, and what should be; borrowed for
+			    * the call */
+};
+
+/* "header", "block", ...; NULL for no kind. */
+BLT_PUBLIC const char *blt_fault_name(enum blt_fault_kind kind);
+
+/* Return negative to stop the check with that result. */
+typedef int blt_fault_fn(void *arg, const struct blt_fault *fault);
+
+struct blt_check_options {
+	bool values;               /* look for BLT_FAULT_LOAD too */
+	blt_progress_fn *progress; /* may be NULL */
+};
+
+struct blt_check_result {
+	uint64_t faults, warnings;
+	uint64_t keys;        /* live, hidden entries not counted */
+	uint64_t live_blocks; /* hidden entries counted */
+	uint64_t dead_blocks;
+	uint64_t live_bytes, dead_bytes;
+	uint64_t skipped_bytes; /* of data behind a block that cannot be
+				 * walked over */
+	uint64_t longest_chain;
+	bool was_open; /* its last writer did not close it: what was
+			* checked is what opening it for writing makes
+			* of it */
+};
+
+/* Reads the whole store and calls fn for every fault.  0: it came to the end,
+ * whatever it found.  Memory does not grow with the store.  Others may read
+ * and write meanwhile; counts are then not compared. */
+BLT_PUBLIC int blt_check(struct blt *store,
+			 const struct blt_check_options *opts, blt_fault_fn *fn,
+			 void *arg, struct blt_check_result *ret);
+
+/* The same for a file, opened for reading; where its header is so damaged that
+ * no store can be opened, what is wrong with that. */
+BLT_PUBLIC int blt_check_file(const char *path, int lock_timeout_ms,
+			      const struct blt_check_options *opts,
+			      blt_fault_fn *fn, void *arg,
+			      struct blt_check_result *ret,
+			      struct blt_error *err);
+
+/* Where a rebuilt store's header came from. */
+enum blt_header_source {
+	BLT_HEADER_OWN,  /* the file's */
+	BLT_HEADER_LOG,  /* the copy in a record of the file's log */
+	BLT_HEADER_LIKE, /* another store's */
+};
+
+struct blt_rebuild_options {
+	const char *to;   /* the new store, which must not be there; NULL: put
+			   * in the place of the old one */
+	const char *like; /* a store made with the same options; used only
+			   * where the file's own header tells nothing; NULL:
+			   * none */
+	int lock_timeout_ms;
+	blt_progress_fn *progress; /* may be NULL */
+	void *arg;                 /* its */
+};
+
+struct blt_rebuild_result {
+	enum blt_header_source header;
+	uint64_t keys, hidden;   /* kept */
+	uint64_t kept_bytes;     /* of their blocks */
+	uint64_t older_blocks;   /* live, but a later one has the key */
+	uint64_t dead_blocks;    /* deleted or overwritten: not kept */
+	uint64_t dead_bytes;
+	uint64_t damaged_blocks; /* live, with another hash than their key's,
+				  * or cut by what follows: not kept */
+	uint64_t passed_bytes;   /* where no block stands: the old index, and
+				  * what is damaged */
+	uint64_t doubtful_keys;  /* of the keys kept, those that stood inside
+				  * the value of a block that no whole block
+				  * follows */
+	uint32_t n_buckets;
+};
+
+/* Makes a new store of the blocks of a damaged one, without its index: every
+ * live block is kept whose hash is that of its key and whose lengths fit the
+ * file; of two of one key the later.  Where the walk meets something else it
+ * goes on at the next position at which a whole block stands.  The old file is
+ * not changed; in its place comes the new one when that is whole and durable,
+ * under the old one's lock.  -EUCLEAN: the header is unreadable and there is
+ * nothing to replace it; -EEXIST: to is there. */
+BLT_PUBLIC int blt_rebuild(const char *path,
+			   const struct blt_rebuild_options *opts,
+			   struct blt_rebuild_result *ret,
+			   struct blt_error *err);
 
 /* ---- keys as paths ----
  *

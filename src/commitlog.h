@@ -94,6 +94,9 @@ void log_payload_set_sum(uint8_t *payload, uint64_t sum);
 int log_carry(const struct format *f, const uint8_t *payload, size_t len,
 	      int (*put)(void *arg, const void *bytes, size_t len), void *arg);
 
+/* The first byte of every payload. */
+#define LOG_MARK_FIRST 0x89
+
 /* Whether the payload of a dead block begins a record; its fixed part. */
 bool log_record_decode(const uint8_t *payload, size_t len,
 		       struct log_record *ret);

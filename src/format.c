@@ -12,9 +12,6 @@ static const uint8_t magic_fixed[16] = {
 	0x95, 0x8d, 0x04, 0x00, 0x73, 0x8c, 0x9e, 0x0a,
 };
 
-/* What the layout fields hold in files of early versions: six ASCII zeros. */
-#define UNSET_LAYOUT 0x303030303030u
-
 enum {
 	AT_POS_WIDTH = 18,
 	AT_KEY_WIDTH = 19,
@@ -31,7 +28,7 @@ static uint64_t layout_field(const uint8_t *raw, size_t at, uint64_t unset)
 {
 	uint64_t v = get_le(raw + at, FORMAT_POS_LEN);
 
-	return v == 0 || v == UNSET_LAYOUT ? unset : v;
+	return v == 0 || v == FORMAT_UNSET_LAYOUT ? unset : v;
 }
 
 static void decode_fields(struct format *f)
@@ -68,15 +65,22 @@ static bool layout_is_sound(const struct format *f, uint64_t file_size)
 	return f->data_offset <= f->index_offset;
 }
 
+int format_magic(const uint8_t raw[FORMAT_HEADER_LEN])
+{
+	if (memcmp(raw, magic_fixed, sizeof(magic_fixed)) == 0)
+		return 1;
+	return memcmp(raw, magic_variable, sizeof(magic_variable)) ? -1 : 0;
+}
+
 enum format_fault format_decode(const uint8_t raw[FORMAT_HEADER_LEN],
 				uint64_t file_size, struct format *ret)
 {
 	struct format f = { 0 };
 
 	memcpy(f.raw, raw, FORMAT_HEADER_LEN);
-	f.fixed = memcmp(raw, magic_fixed, sizeof(magic_fixed)) == 0;
-	if (!f.fixed && memcmp(raw, magic_variable, sizeof(magic_variable)))
+	if (format_magic(raw) < 0)
 		return FORMAT_NOT_BOOKLET;
+	f.fixed = format_magic(raw) == 1;
 	decode_fields(&f);
 	if (f.version < FORMAT_VERSION_OLDEST)
 		return FORMAT_TOO_OLD;

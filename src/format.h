@@ -70,6 +70,14 @@ enum format_fault {
 	FORMAT_VALUE_LEN,
 };
 
+/* What the layout fields hold in files of early versions: six ASCII zeros,
+ * which mean what 0 does. */
+#define FORMAT_UNSET_LAYOUT 0x303030303030u
+
+/* By the first 16 bytes: 0: values of any length; 1: of one length; -1: no
+ * booklet file. */
+int format_magic(const uint8_t raw[FORMAT_HEADER_LEN]);
+
 /* Decodes a header of a file that is file_size bytes long. */
 enum format_fault format_decode(const uint8_t raw[FORMAT_HEADER_LEN],
 				uint64_t file_size, struct format *ret);

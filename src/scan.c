@@ -113,3 +113,16 @@ int scan_next(struct scan *s, struct block *ret)
 	} while (rc == -EAGAIN);
 	return rc;
 }
+
+int scan_skip_region(struct scan *s)
+{
+	struct space *sp = &s->engine->space;
+	uint64_t end;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	end = block_region_end(sp, s->pos, s->end);
+	/* What commits append behind the walk's end is none of its own. */
+	s->pos = end > s->pos ? block_skip_index(sp, end) : s->end;
+	pthread_rwlock_unlock(&sp->lock);
+	return 0;
+}

@@ -44,6 +44,10 @@ void scan_start(struct scan *s, struct engine *engine, bool dead_too);
  * them needs file_try, where somebody may cut the file short); 0: the end. */
 int scan_next(struct scan *s, struct block *ret);
 
+/* Behind -EUCLEAN of scan_next, whose position s->pos is: goes on in the next
+ * data region, if there is one.  Returns 0. */
+int scan_skip_region(struct scan *s);
+
 void scan_end(struct scan *s);
 
 /* Told by the writer, under space.lock: the block at pos dies now. */

@@ -240,6 +240,8 @@ static int replay(struct blt *store, const struct opening *o, const char *path,
 
 	store->was_open = true;
 	rc = recover(&e->space, &o->slot, o->slot_at, &growth);
+	if (rc == 0)
+		store->replayed = e->space.record_seq - o->slot.record_seq;
 	if (rc == 0 && growth && e->space.file.writable)
 		rc = reindex_resume(e);
 	if (rc < 0)
@@ -401,6 +403,7 @@ void blt_get_info(struct blt *store, struct blt_info *ret)
 		.file_size = sp->end,
 		.created = f->created,
 		.modified = sp->changed,
+		.replayed = store->replayed,
 	};
 	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
 	pthread_rwlock_unlock(&sp->lock);

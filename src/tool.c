@@ -12,6 +12,7 @@
 
 /* clang-format off */
 static const struct tool_command *const commands[] = {
+	&tool_check,
 	&tool_copy,
 	&tool_create,
 	&tool_del,
@@ -22,6 +23,7 @@ static const struct tool_command *const commands[] = {
 	&tool_load,
 	&tool_ls,
 	&tool_put,
+	&tool_recover,
 	&tool_reindex,
 	&tool_slot,
 	&tool_stat,

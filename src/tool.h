@@ -41,8 +41,10 @@ enum tool_opt {
 	OPT_HELP,
 	OPT_HEX,
 	OPT_HIDDEN,
+	OPT_IN_PLACE,
 	OPT_JSON,
 	OPT_KEY_SERIALIZER,
+	OPT_LIKE,
 	OPT_LOCK_TIMEOUT,
 	OPT_LONG,
 	OPT_NO_TIMESTAMPS,
@@ -50,11 +52,14 @@ enum tool_opt {
 	OPT_OUTPUT,
 	OPT_QUIET,
 	OPT_RAW,
+	OPT_REBUILD,
 	OPT_RECURSIVE,
 	OPT_TIME,
 	OPT_TIMEOUT,
 	OPT_TIMESTAMPS,
+	OPT_TO,
 	OPT_UNSORTED,
+	OPT_VALUES,
 	OPT_VALUE_LEN,
 	OPT_VALUE_SERIALIZER,
 	OPT__COUNT,
@@ -91,9 +96,9 @@ struct tool {
 };
 
 /* The rows, and those of their options that several have. */
-extern const struct tool_command tool_copy, tool_create, tool_del, tool_dump,
-	tool_get, tool_help, tool_info, tool_load, tool_ls, tool_put,
-	tool_reindex, tool_slot, tool_stat, tool_umount;
+extern const struct tool_command tool_check, tool_copy, tool_create, tool_del,
+	tool_dump, tool_get, tool_help, tool_info, tool_load, tool_ls, tool_put,
+	tool_recover, tool_reindex, tool_slot, tool_stat, tool_umount;
 
 /* clang-format off */
 #define TOOL_OPT_LOCK \

@@ -84,8 +84,8 @@ static const struct meaning {
 	{ EDQUOT, EX_IOERR, NULL },
 	{ EPIPE, EX_IOERR, NULL },
 	{ EUCLEAN, EX_DATAERR,
-	  "the file is damaged there; what can still be "
-	  "read: blt dump STORE" },
+	  "the file is damaged there; \"blt check\" tells where, \"blt "
+	  "recover --rebuild\" saves what is whole" },
 	{ EPROTONOSUPPORT, EX_DATAERR,
 	  "a version of the format that is too "
 	  "old, or too new to be written" },

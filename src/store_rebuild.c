@@ -1,0 +1,206 @@
+/* Rebuilding: the files around a salvage. */
+#include "store.h"
+
+#include "salvage.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+__attribute__((format(printf, 3, 4))) static int
+fail(struct blt_error *err, int code, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, args);
+	va_end(args);
+	return code;
+}
+
+struct reading {
+	const struct file *file;
+	uint8_t raw[FORMAT_HEADER_LEN];
+};
+
+static int read_header(void *arg)
+{
+	struct reading *r = arg;
+
+	memcpy(r->raw, file_ptr(r->file, 0), sizeof(r->raw));
+	return 0;
+}
+
+/* The header of another store, for its options. */
+static int read_like(const struct blt_rebuild_options *o,
+		     uint8_t ret[FORMAT_HEADER_LEN], struct blt_error *err)
+{
+	struct file_how how = { .lock_timeout_ms = o->lock_timeout_ms };
+	struct reading r;
+	struct file file;
+	uint64_t size;
+	int rc = file_open(&file, o->like, &how, &file_system_ops, err);
+
+	if (rc < 0)
+		return rc;
+	r.file = &file;
+	rc = file_size(&file, &size);
+	if (rc == 0 && size < FORMAT_HEADER_LEN)
+		rc = -EUCLEAN;
+	if (rc == 0)
+		rc = file_try(read_header, &r);
+	if (rc == 0 && format_magic(r.raw) < 0)
+		rc = -EUCLEAN;
+	file_close(&file);
+	if (rc == -EUCLEAN)
+		return fail(err, -EINVAL,
+			    "%s: is no booklet store, so it tells nothing "
+			    "about another one; give a sound store that was "
+			    "made with the same options",
+			    o->like);
+	if (rc < 0)
+		return fail(err, rc, "%s: cannot read the header: %s", o->like,
+			    strerror(-rc));
+	memcpy(ret, r.raw, FORMAT_HEADER_LEN);
+	return 0;
+}
+
+/* Takes the file over. */
+static int find_blocks(struct salvage *s, struct file *file, const char *path,
+		       const struct blt_rebuild_options *o,
+		       struct blt_error *err)
+{
+	uint8_t like[FORMAT_HEADER_LEN];
+	struct salvage_header h;
+	int rc = o->like ? read_like(o, like, err) : 0;
+
+	if (rc < 0)
+		goto out_file;
+	rc = salvage_header(file, o->like ? like : NULL, &h);
+	if (rc == -EUCLEAN)
+		fail(err, rc,
+		     "%s: its header is unreadable, and the file holds no copy "
+		     "of it; name a sound store that was made with the same "
+		     "options (blt recover --like; blt create makes one)",
+		     path);
+	else if (rc == 0)
+		rc = salvage_start(s, file, &h, o);
+	if (rc < 0 && rc != -EUCLEAN)
+		fail(err, rc, "%s: cannot read it: %s", path, strerror(-rc));
+	if (rc < 0)
+		goto out_file;
+	rc = salvage_scan(s);
+	if (rc == 0)
+		return 0;
+	salvage_release(s);
+	return fail(err, rc, "%s: cannot read it to its end: %s", path,
+		    strerror(-rc));
+out_file:
+	file_close(file);
+	return rc;
+}
+
+/* Makes a file that was not there. */
+static int make_file(const char *path, struct file *ret, struct blt_error *err)
+{
+	struct file_how how = { .write = true, .create = true };
+	struct file file;
+	int rc = file_open(&file, path, &how, &file_system_ops, err);
+
+	if (rc < 0)
+		return rc;
+	if (!file.made) {
+		file_close(&file);
+		return fail(err, -EEXIST,
+			    "%s: exists already; give a name that is free",
+			    path);
+	}
+	*ret = file;
+	return 0;
+}
+
+/* Mode and owner of the old file, as far as the system lets us. */
+static void take_mode(struct file *to, struct file *from)
+{
+	struct stat st;
+
+	if (file_stat(from, &st) < 0)
+		return;
+	if (fchown(to->fd, st.st_uid, st.st_gid) < 0)
+		st.st_mode &= 0777;
+	(void)!fchmod(to->fd, st.st_mode & 07777);
+}
+
+static int write_new(struct salvage *s, const char *path, const char *at,
+		     bool in_place, struct blt_error *err)
+{
+	struct file to;
+	int rc = make_file(at, &to, err);
+
+	if (rc < 0)
+		return rc;
+	if (in_place)
+		take_mode(&to, &s->sp.file);
+	rc = salvage_write(s, &to);
+	if (rc == 0 && in_place && rename(at, path) < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = file_sync_name(&to);
+	if (rc < 0) {
+		fail(err, rc, "%s: cannot write the new store: %s", at,
+		     strerror(-rc));
+		unlink(at);
+	}
+	file_close(&to);
+	return rc;
+}
+
+static int write_beside(struct salvage *s, const char *path,
+			struct blt_error *err)
+{
+	char *real = realpath(path, NULL), *at = NULL;
+	int rc = -ENOMEM;
+
+	/* A symbolic link goes on leading to the store. */
+	if (real && asprintf(&at, "%s.rebuilt-%d", real, (int)getpid()) >= 0)
+		rc = write_new(s, real, at, true, err);
+	else
+		fail(err, rc, "%s: %s", path, strerror(ENOMEM));
+	free(at);
+	free(real);
+	return rc;
+}
+
+int blt_rebuild(const char *path, const struct blt_rebuild_options *opts,
+		struct blt_rebuild_result *ret, struct blt_error *err)
+{
+	static const struct blt_rebuild_options plain = { .to = NULL };
+	struct file_how how;
+	struct blt_error own;
+	struct salvage s;
+	struct file file;
+	int rc;
+
+	if (!err)
+		err = &own;
+	if (!opts)
+		opts = &plain;
+	how = (struct file_how){ .write = !opts->to,
+				 .lock_timeout_ms = opts->lock_timeout_ms };
+	rc = file_open(&file, path, &how, &file_system_ops, err);
+	if (rc < 0)
+		return rc;
+	rc = find_blocks(&s, &file, path, opts, err);
+	if (rc < 0)
+		return rc;
+	rc = opts->to ? write_new(&s, path, opts->to, false, err) :
+			write_beside(&s, path, err);
+	if (rc == 0)
+		*ret = s.result;
+	salvage_release(&s);
+	return rc;
+}
