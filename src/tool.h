@@ -38,6 +38,7 @@ enum tool_opt {
 	OPT_COUNT,
 	OPT_FLAT,
 	OPT_FORCE,
+	OPT_FORMAT,
 	OPT_HELP,
 	OPT_HEX,
 	OPT_HIDDEN,
@@ -47,6 +48,7 @@ enum tool_opt {
 	OPT_LIKE,
 	OPT_LOCK_TIMEOUT,
 	OPT_LONG,
+	OPT_NEWER,
 	OPT_NO_TIMESTAMPS,
 	OPT_NUL,
 	OPT_OUTPUT,
@@ -54,6 +56,7 @@ enum tool_opt {
 	OPT_RAW,
 	OPT_REBUILD,
 	OPT_RECURSIVE,
+	OPT_SKIP_EXISTING,
 	OPT_TIME,
 	OPT_TIMEOUT,
 	OPT_TIMESTAMPS,
@@ -97,8 +100,9 @@ struct tool {
 
 /* The rows, and those of their options that several have. */
 extern const struct tool_command tool_check, tool_copy, tool_create, tool_del,
-	tool_dump, tool_get, tool_help, tool_info, tool_load, tool_ls, tool_put,
-	tool_recover, tool_reindex, tool_slot, tool_stat, tool_umount;
+	tool_dump, tool_export, tool_get, tool_help, tool_import, tool_info,
+	tool_load, tool_ls, tool_put, tool_recover, tool_reindex, tool_slot,
+	tool_stat, tool_umount;
 
 /* clang-format off */
 #define TOOL_OPT_LOCK \
@@ -235,6 +239,8 @@ struct tool_value {
 	struct tool_spool spool;
 	struct blt_source source;
 };
+/* Exactly n bytes of a file; -ENODATA where it ends before. */
+int tool_read_at(int fd, void *buf, size_t n, uint64_t offset);
 int tool_value_open(struct tool *t, const char *path, struct tool_value *ret);
 void tool_value_close(struct tool_value *v);
 

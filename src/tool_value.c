@@ -182,7 +182,7 @@ int tool_spool_read(struct tool_spool *s, int fd, bool hex)
 }
 
 /* Exactly n bytes; a file that ends before is one that somebody cut short. */
-static int read_at(int fd, void *buf, size_t n, uint64_t offset)
+int tool_read_at(int fd, void *buf, size_t n, uint64_t offset)
 {
 	uint8_t *p = buf;
 
@@ -207,7 +207,7 @@ static int read_spool(void *arg, void *buf, size_t n, uint64_t offset)
 	const struct tool_spool *s = arg;
 
 	if (s->fd >= 0)
-		return read_at(s->fd, buf, n, offset);
+		return tool_read_at(s->fd, buf, n, offset);
 	memcpy(buf, s->buf + offset, n);
 	return 0;
 }
@@ -221,7 +221,7 @@ static int read_file(void *arg, void *buf, size_t n, uint64_t offset)
 {
 	struct tool_value *v = arg;
 
-	return read_at(v->fd, buf, n, offset);
+	return tool_read_at(v->fd, buf, n, offset);
 }
 
 static int spool_input(struct tool *t, struct tool_value *v)
