@@ -193,7 +193,7 @@ static int copy_block(struct copy *c, const struct block *b)
 
 static int copy_blocks(struct copy *c)
 {
-	struct block b;
+	struct block b = { 0 };
 	int rc = 0, result = 0;
 
 	scan_start(&c->scan, c->from, false);

@@ -75,13 +75,14 @@ bool export_is_tar(const struct tool *t, const char *path)
 static int fail_write(struct tar *tar)
 {
 	int err = archive_errno(tar->a);
-	const char *why = archive_error_string(tar->a);
+	const char *why =
+		err > 0 ? strerror(err) : archive_error_string(tar->a);
 
 	if (tool_signal())
 		return 0;
 	return tool_fail(tar->ex->t, err > 0 ? tool_exit_code(-err) : EX_IOERR,
 			 "%s: cannot write: %s", tar->path,
-			 why ? why : strerror(err));
+			 why ? why : "unknown error");
 }
 
 static int put_head(struct tar *tar, const struct export_item *item,

@@ -46,7 +46,8 @@ static int take(struct target *at, const void *key, size_t len, bool slash)
 	if (slash)
 		copy[len++] = '/';
 	free(at->key);
-	*at = (struct target){ copy, len };
+	at->key = copy;
+	at->len = len;
 	return 0;
 }
 
@@ -79,7 +80,8 @@ static int step(struct import *im, struct target *at, const char *name,
 	if (r < 0)
 		return r;
 	free(at->key);
-	*at = (struct target){ key, key_len };
+	at->key = key;
+	at->len = key_len;
 	return 0;
 }
 

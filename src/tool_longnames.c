@@ -65,7 +65,7 @@ bool long_names_is(const char *name, size_t len)
 const struct long_name *long_names_find(struct long_names *l, const char *name,
 					size_t len)
 {
-	struct long_name want;
+	struct long_name want = { 0 };
 
 	if (!l->n || !long_names_is(name, len) ||
 	    hex_decode(want.hash.byte, name + 2, DIGITS) < 0)
