@@ -5,13 +5,30 @@
 #include "options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <stdio.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static int finish_output(void)
 {
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+/* A standard descriptor that is closed would be given to the next file that is
+ * opened, and then taken by what we print, or by the daemon's /dev/null. */
+static int hold_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -20,6 +37,8 @@ int main(int argc, char **argv)
 	struct options opts;
 	int rc;
 
+	if (hold_standard_files() < 0)
+		return EX_OSERR;
 	rc = options_parse(&opts, argc, argv, &err);
 	if (rc < 0) {
 		fprintf(stderr, "bltfs: %s\n", err.text);

@@ -161,6 +161,21 @@ static bool still_named(const struct file *f, const char *path)
 	       st.st_ino == f->ino;
 }
 
+/* Not as descriptor 0, 1 or 2, even where those are closed: a message that the
+ * program prints would be written over the store's header. */
+static int open_above(const char *path, int flags)
+{
+	int low = open(path, flags, 0600), fd, why;
+
+	if (low < 0 || low > STDERR_FILENO)
+		return low;
+	fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	why = errno;
+	close(low);
+	errno = why;
+	return fd;
+}
+
 static int open_once(struct file *f, const char *path,
 		     const struct file_how *how, struct blt_error *err)
 {
@@ -170,12 +185,12 @@ static int open_once(struct file *f, const char *path,
 	int rc;
 
 	f->made = false;
-	f->fd = open(path, flags);
+	f->fd = open_above(path, flags);
 	if (f->fd < 0 && errno == ENOENT && how->create) {
-		f->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+		f->fd = open_above(path, flags | O_CREAT | O_EXCL);
 		f->made = f->fd >= 0;
 		if (f->fd < 0 && errno == EEXIST)
-			f->fd = open(path, flags);
+			f->fd = open_above(path, flags);
 	}
 	if (f->fd < 0) {
 		rc = -errno;

@@ -34,6 +34,13 @@ until_true "the store closed" is_free kv.blt
 ! mountpoint -q "$mnt" || fail "still mounted after SIGTERM"
 check_store kv.blt
 
+# ---- with the standard descriptors closed ----
+timeout 60 "$BLTFS" kv.blt "$mnt" <&- >&- 2>&- || fail "closed descriptors"
+same "$(cat "$mnt/f")" hello
+fusermount3 -u "$mnt"
+until_true "the store closed" is_free kv.blt
+check_store kv.blt
+
 # ---- signals, with a file open ----
 for signal in TERM HUP; do
 	start kv.blt

@@ -54,6 +54,23 @@ def check_refusals(dir_):
                 t.fail(f"{args} of {name}: exit {done.returncode}: {said}")
 
 
+def check_closed(dir_):
+    """What cannot be printed is not written into the store."""
+    path = os.path.join(dir_, "standard.blt")
+    shutil.copy(t.vector("small.blt"), path)
+    os.chmod(path, 0o644)
+    with open(path, "rb") as f:
+        before = f.read()
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        for words in ("del $0 nosuch", "put $0 ../no", "load $0", "ls $0"):
+            subprocess.run(["sh", "-c", f'"$BLT" {words} {closed}', path],
+                           env={**os.environ, "BLT": t.BLT}, check=False,
+                           capture_output=True, timeout=t.LIMIT,
+                           input=b"no line\n")
+            with open(path, "rb") as f:
+                t.equal(f.read(), before, f"{words} {closed}")
+
+
 def check_permission(dir_):
     path = os.path.join(dir_, "closed.blt")
     shutil.copy(t.vector("small.blt"), path)
@@ -165,6 +182,7 @@ def check_damage(dir_, name, dice):
 def main():
     work = t.directory()
     check_refusals(work)
+    check_closed(work)
     check_permission(work)
     check_lock(work)
     dice = random.Random(4)
