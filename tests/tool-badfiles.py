@@ -68,7 +68,7 @@ def check_closed(dir_):
                            capture_output=True, timeout=t.LIMIT,
                            input=b"no line\n")
             with open(path, "rb") as f:
-                t.equal(f.read(), before, f"{words} {closed}")
+                t.equal(f.read() == before, True, f"{words} {closed}")
 
 
 def check_permission(dir_):
