@@ -390,10 +390,10 @@ struct blt_rebuild_options {
 
 struct blt_rebuild_result {
 	enum blt_header_source header;
-	uint64_t keys, hidden;   /* kept */
-	uint64_t kept_bytes;     /* of their blocks */
-	uint64_t older_blocks;   /* live, but a later one has the key */
-	uint64_t dead_blocks;    /* deleted or overwritten: not kept */
+	uint64_t keys, hidden; /* kept */
+	uint64_t kept_bytes;   /* of their blocks */
+	uint64_t older_blocks; /* live, but a later one has the key */
+	uint64_t dead_blocks;  /* deleted or overwritten: not kept */
 	uint64_t dead_bytes;
 	uint64_t damaged_blocks; /* live, with another hash than their key's,
 				  * or cut by what follows: not kept */

@@ -21,7 +21,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-static const uint8_t mark[8] = { LOG_MARK_FIRST, 'b', 'l', 't', 'l', 'o', 'g', '\n' };
+static const uint8_t mark[8] = {
+	LOG_MARK_FIRST, 'b', 'l', 't', 'l', 'o', 'g', '\n'
+};
 
 enum {
 	GROWTH_LEN = 15,

@@ -14,7 +14,7 @@
 struct blt {
 	struct engine engine;
 	bool was_open;
-	uint64_t replayed; /* records, by opening it */
+	uint64_t replayed;        /* records, by opening it */
 	_Atomic uint64_t grow_at; /* n_keys at which to try growth again */
 	pthread_t walker;         /* fills the tree; under space.write */
 	bool walking;
