@@ -178,9 +178,12 @@ static int move_all(struct space *sp)
 		struct step st = { sp,
 				   (uint32_t)min_u64(sp->fmt.n_buckets, to) };
 
+		space_mark(sp);
 		rc = file_try(move_buckets, &st);
 		if (rc == 0)
 			rc = space_publish(sp, 0, count_moved, &st);
+		if (rc < 0)
+			space_rollback(sp);
 		if (rc == 0 && sp->active.n > STEP_CHANGES)
 			rc = space_checkpoint(sp);
 	}
@@ -202,6 +205,7 @@ static int land(struct space *sp, const struct vacated *v)
 
 	if (rc < 0)
 		return rc;
+	space_mark(sp);
 	format_put_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
 			  sp->fmt.data_offset);
 	rc = set_field(sp, FORMAT_AT_N_BUCKETS, 4);
@@ -211,15 +215,19 @@ static int land(struct space *sp, const struct vacated *v)
 		rc = set_field(sp, FORMAT_AT_DATA, FORMAT_POS_LEN);
 	if (rc == 0)
 		rc = block_cover(sp, v->pos, v->len);
-	sp->landing = true;
 	if (rc == 0)
 		rc = space_publish(sp, 0, NULL, NULL);
-	if (rc == 0)
-		rc = space_checkpoint(sp);
+	if (rc < 0) {
+		space_rollback(sp);
+		sp->fmt = before;
+		return rc;
+	}
+	sp->landing = true;
+	rc = space_checkpoint(sp);
 	sp->landing = false;
 	if (rc < 0) {
 		sp->fmt = before;
-		return rc;
+		return space_fail(sp, rc);
 	}
 	pthread_rwlock_wrlock(&sp->lock);
 	format_set_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
@@ -260,14 +268,29 @@ static struct vacated place_of_index(const struct space *sp)
 	return v;
 }
 
-/* From the first bucket moved on there is no way back, but forward. */
+/* From the first bucket moved on there is no way back, but forward.  A full
+ * disk stops the work between two buckets: every key is found, and the next
+ * call goes on. */
 static int finish(struct space *sp, const struct vacated *v)
 {
 	int rc = move_all(sp);
 
 	if (rc == 0)
 		rc = land(sp, v);
-	return rc < 0 ? space_fail(sp, rc) : 0;
+	return rc < 0 && rc != -ENOSPC ? space_fail(sp, rc) : rc;
+}
+
+/* Blocks that had to make way have made way before the growth began; which
+ * ones follows from their being dead. */
+static int resume(struct space *sp)
+{
+	struct vacated v = place_of_index(sp);
+	int rc;
+
+	if (!sp->next.offset)
+		return 0;
+	rc = widen(sp, &v);
+	return rc < 0 ? rc : finish(sp, &v);
 }
 
 /* Under both locks. */
@@ -275,9 +298,13 @@ static int replace_index(struct engine *engine, uint32_t n_buckets)
 {
 	struct log_growth growth = { .n_buckets = n_buckets };
 	struct space *sp = &engine->space;
-	struct vacated v = place_of_index(sp);
-	int rc = vacate(engine, &v);
+	struct vacated v;
+	int rc = resume(sp);
 
+	if (rc < 0)
+		return rc;
+	v = place_of_index(sp);
+	rc = vacate(engine, &v);
 	if (rc == 0)
 		rc = space_checkpoint(sp);
 	if (rc < 0)
@@ -301,17 +328,11 @@ int reindex(struct engine *engine, uint32_t n_buckets)
 int reindex_resume(struct engine *engine)
 {
 	struct space *sp = &engine->space;
-	struct vacated v = place_of_index(sp);
-	int rc;
+	int rc = space_begin_whole(sp);
 
-	/* Blocks that had to make way have made way before the growth began;
-	 * which ones follows from their being dead. */
-	rc = space_begin_whole(sp);
 	if (rc < 0)
 		return rc;
-	rc = widen(sp, &v);
-	if (rc == 0)
-		rc = finish(sp, &v);
+	rc = resume(sp);
 	space_end_whole(sp);
 	return rc;
 }

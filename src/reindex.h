@@ -15,7 +15,8 @@
  * have to move), or what the disk gave. */
 int reindex(struct engine *engine, uint32_t n_buckets);
 
-/* Goes on with what space.next says was under way when a writer died. */
+/* Goes on with what space.next says is under way, if anything: a writer died in
+ * it, or the disk was full.  -EROFS, -ENOSPC. */
 int reindex_resume(struct engine *engine);
 
 #endif

@@ -204,13 +204,15 @@ int space_reserve(struct space *sp, uint64_t len)
 static int write_tail(struct space *sp)
 {
 	const struct chunk *c = sp->tail;
-	uint64_t size;
+	struct stat st;
 	int rc = space_go_hot(sp);
 
-	/* Whoever ignores the lock and changes the file ends our writing. */
+	/* Whoever ignores the lock and changes the file, or takes its last name
+	 * away, ends our writing: what went on would be lost without a word. */
 	if (rc == 0)
-		rc = file_size(&sp->file, &size);
-	if (rc == 0 && size != c->base)
+		rc = file_stat(&sp->file, &st);
+	if (rc == 0 && ((uint64_t)st.st_size != c->base ||
+			(sp->file.path && st.st_nlink == 0)))
 		return space_fail(sp, -EIO);
 	if (rc == 0)
 		rc = file_write(&sp->file, c->data, c->len, c->base);

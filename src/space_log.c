@@ -456,6 +456,9 @@ static int settle(struct space *sp)
 	struct log_slot slot;
 	int rc = sync_whole(sp, &slot);
 
+	/* Half moved, the index is no index to booklet. */
+	if (rc == 0 && sp->next.offset)
+		return -ENOSPC;
 	/* A file that booklet's writer left open gets its count, too. */
 	if (rc < 0 || (!sp->hot && sp->fmt.n_keys != FORMAT_N_KEYS_OPEN))
 		return rc;

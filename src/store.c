@@ -348,6 +348,18 @@ int blt_open(const char *path, const struct blt_open_options *opts,
 	return store_open(path, opts, &file_system_ops, ret, err);
 }
 
+int store_settle(struct blt *store, bool idle)
+{
+	struct space *sp = &store->engine.space;
+	int rc = 0, settled;
+
+	if (sp->file.writable && !atomic_load(&sp->failed))
+		rc = reindex_resume(&store->engine);
+	/* Where that fails, what is pending is made durable all the same. */
+	settled = space_settle(sp, idle);
+	return rc < 0 ? rc : settled;
+}
+
 int blt_close(struct blt *store)
 {
 	int rc;
@@ -355,7 +367,7 @@ int blt_close(struct blt *store)
 	if (!store)
 		return 0;
 	store_tree_end(store);
-	rc = space_settle(&store->engine.space, false);
+	rc = store_settle(store, false);
 	space_release(&store->engine.space);
 	free(store);
 	return rc;

@@ -43,6 +43,10 @@ int store_time(const struct blt *store, int64_t timestamp, int64_t *ret);
  * n_keys has passed n_buckets; much that waits for a sync is synced. */
 int store_committed(struct blt *store);
 
+/* space_settle, with an index move that a full disk had stopped finished first.
+ */
+int store_settle(struct blt *store, bool idle);
+
 /* The store's directory tree, made at the first call (whose flat counts for
  * the store's life), with the walk that fills it under way in a thread of its
  * own.  Borrowed; lives as long as the store.  Any thread. */

@@ -379,7 +379,7 @@ int blt_sync(struct blt *store)
 
 int blt_settle(struct blt *store, bool idle)
 {
-	return space_settle(&store->engine.space, idle);
+	return store_settle(store, idle);
 }
 
 /* ---- hidden entries ---- */

@@ -304,6 +304,23 @@ START_TEST(test_cut_short)
 }
 END_TEST
 
+/* Writes into a file that has no name any more would be lost without a word. */
+START_TEST(test_removed)
+{
+	struct blt *s = open_as(BLT_CREATE, NULL);
+
+	put(s, "k", "v");
+	ck_assert_int_eq(blt_sync(s), 0);
+	unlink(path);
+	put(s, "l", "w");
+	ck_assert_int_eq(blt_sync(s), -EIO);
+	expect(s, "k", "v");
+	expect(s, "l", "w");
+	ck_assert_int_eq(blt_put(s, "m", 1, "", 0, BLT_NOW), -EIO);
+	ck_assert_int_eq(blt_close(s), -EIO);
+}
+END_TEST
+
 /* What is read only, and what changes nothing, leaves every byte alone. */
 START_TEST(test_nothing_written)
 {
@@ -337,6 +354,7 @@ static void add_tests(TCase *c)
 	tcase_add_loop_test(c, test_serializers, 0, 4);
 	tcase_add_test(c, test_cut_short);
 	tcase_add_test(c, test_nothing_written);
+	tcase_add_test(c, test_removed);
 }
 
 int main(void)
