@@ -42,9 +42,8 @@ static bool fails(struct crashdisk *d, enum disk_call call)
 	d->met++;
 	if (d->met != f->n && !(f->for_ever && d->met > f->n))
 		return false;
-	if (!d->failed)
-		d->on = call;
 	d->failed = true;
+	d->failed_in_place |= call != CALL_PWRITE && call != CALL_FALLOCATE;
 	errno = f->err;
 	return true;
 }
@@ -77,10 +76,11 @@ static ssize_t disk_pwrite(void *arg, int fd, const void *buf, size_t len,
 	ssize_t n;
 
 	if (fails(d, CALL_PWRITE)) {
-		d->failed_at_end = at_end(fd, pos);
+		d->failed_in_place |= !at_end(fd, pos);
 		if (d->fault.err)
 			return -1;
-		len = len / 2 ? len / 2 : len;
+		/* Not within a sector: a write there is atomic. */
+		len = len > 2 * SECTOR ? len / 2 : len;
 	}
 	n = pwrite(fd, buf, len, pos);
 	if (n > 0)

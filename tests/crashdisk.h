@@ -58,10 +58,9 @@ struct crashdisk {
 	unsigned long reserves;
 
 	struct disk_fault fault;
-	unsigned long met;  /* calls that the fault could meet */
-	bool failed;        /* it has come */
-	enum disk_call on;  /* the call that failed */
-	bool failed_at_end; /* a write that begins at the file's end */
+	unsigned long met;    /* calls that the fault could meet */
+	bool failed;          /* it has come */
+	bool failed_in_place; /* not at the file's end, where it grows */
 
 	uint8_t *durable; /* the image with the first durable_at calls */
 	size_t durable_len, durable_room, durable_at;

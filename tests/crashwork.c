@@ -232,7 +232,7 @@ static struct crash_entry timed_entry(const struct crashwork *w,
 	return entry_of(value, len, timed(w) ? time : 0);
 }
 
-static int do_put(struct crashwork *w)
+int crashwork_put(struct crashwork *w)
 {
 	struct crash_state s = *newest(w);
 	unsigned i = (unsigned)draw(w, CRASH_KEYS);
@@ -369,7 +369,7 @@ static int do_big(struct crashwork *w)
 	char key[600];
 
 	if (w->kind->create.value_len || !w->big_values)
-		return do_put(w);
+		return crashwork_put(w);
 	value = need(malloc(source.len));
 	read_big(&big, value, source.len, 0);
 	s.key[i] = timed_entry(w, value, source.len, time);
@@ -388,7 +388,7 @@ static int do_slot(struct crashwork *w)
 	size_t len = draw_value(w, value);
 
 	if (w->kind->create.value_len)
-		return do_put(w);
+		return crashwork_put(w);
 	if (s.slot[i].hash && draw(w, 3) == 0) {
 		memset(&s.slot[i], 0, sizeof(s.slot[i]));
 		note_commit(w, &s);
@@ -449,9 +449,10 @@ static const struct {
 	unsigned weight;
 	int (*run)(struct crashwork *w);
 } operations[] = {
-	{ 34, do_put },   { 10, do_delete }, { 10, do_touch }, { 12, do_batch },
-	{ 2, do_big },    { 4, do_slot },    { 8, do_flush },  { 12, do_sync },
-	{ 3, do_settle }, { 3, do_reindex }, { 2, do_reopen },
+	{ 34, crashwork_put }, { 10, do_delete }, { 10, do_touch },
+	{ 12, do_batch },      { 2, do_big },     { 4, do_slot },
+	{ 8, do_flush },       { 12, do_sync },   { 3, do_settle },
+	{ 3, do_reindex },     { 2, do_reopen },
 };
 
 int crashwork_do(struct crashwork *w, unsigned n)

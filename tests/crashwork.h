@@ -78,6 +78,9 @@ struct crash_totals {
 int crashwork_begin(struct crashwork *w, const struct crash_kind *kind,
 		    uint64_t seed);
 int crashwork_do(struct crashwork *w, unsigned n);
+/* One put, of any of the keys. */
+int crashwork_put(struct crashwork *w);
+
 int crashwork_end(struct crashwork *w);
 void crashwork_release(struct crashwork *w);
 
