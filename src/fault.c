@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <string.h>
 #include <ucontext.h>
 
 static _Thread_local sigjmp_buf *way_back;
@@ -36,6 +37,28 @@ static void install(void)
 
 	sigemptyset(&act.sa_mask);
 	sigaction(SIGBUS, &act, &before);
+}
+
+struct copy {
+	const struct file *file;
+	void *to;
+	size_t len;
+	uint64_t pos;
+};
+
+static int copy_bytes(void *arg)
+{
+	struct copy *c = arg;
+
+	memcpy(c->to, file_ptr(c->file, c->pos), c->len);
+	return 0;
+}
+
+int file_read(const struct file *f, void *to, size_t len, uint64_t pos)
+{
+	struct copy c = { f, to, len, pos };
+
+	return file_try(copy_bytes, &c);
 }
 
 int file_try(int (*fn)(void *arg), void *arg)

@@ -98,6 +98,10 @@ static inline const uint8_t *file_ptr(const struct file *f, uint64_t pos)
 	return f->map + pos;
 }
 
+/* Copies bytes that the mapping reaches; -EIO where the file has them no more.
+ */
+int file_read(const struct file *f, void *to, size_t len, uint64_t pos);
+
 /* Runs fn(arg) and returns what it returns, or -EIO where it touched a part of
  * a mapping that the file no longer backs.  fn is then cut off where it
  * stands: it must hold no lock and own nothing.  Does not nest. */

@@ -285,36 +285,22 @@ static int redo_all(struct log_reader *r, XXH3_state_t *sum, uint64_t end)
 
 /* ---- into the file ---- */
 
-struct piece {
-	struct space *sp;
-	uint64_t pos;
-	size_t len;
-	uint8_t *buf;
-};
-
-static int copy_piece(void *arg)
-{
-	struct piece *p = arg;
-
-	memcpy(p->buf, file_ptr(&p->sp->file, p->pos), p->len);
-	return 0;
-}
-
 /* Writes what stands there again: the header, the log. */
 static int rewrite(struct space *sp, uint64_t from, uint64_t to)
 {
 	const size_t most = (size_t)1 << 20;
-	struct piece p = { .sp = sp, .pos = from, .buf = malloc(most) };
-	int rc = p.buf ? 0 : -ENOMEM;
+	uint8_t *buf = malloc(most);
+	int rc = buf ? 0 : -ENOMEM;
 
-	while (rc == 0 && p.pos < to) {
-		p.len = (size_t)min_u64(most, to - p.pos);
-		rc = file_try(copy_piece, &p);
+	while (rc == 0 && from < to) {
+		size_t n = (size_t)min_u64(most, to - from);
+
+		rc = file_read(&sp->file, buf, n, from);
 		if (rc == 0)
-			rc = file_write(&sp->file, p.buf, p.len, p.pos);
-		p.pos += p.len;
+			rc = file_write(&sp->file, buf, n, from);
+		from += n;
 	}
-	free(p.buf);
+	free(buf);
 	return rc;
 }
 

@@ -15,8 +15,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 3, 4))) static int
-fail(struct blt_error *err, int code, const char *fmt, ...)
+int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 {
 	va_list args;
 
@@ -34,20 +33,23 @@ static int check_new(const struct blt_create_options *c, const char *path,
 		     struct blt_error *err)
 {
 	if (c->value_len && c->value_serializer)
-		return fail(err, -EINVAL,
-			    "%s: a store with values of a fixed length has no "
-			    "value serializer; give one of the two",
-			    path);
+		return store_fail(
+			err, -EINVAL,
+			"%s: a store with values of a fixed length has no "
+			"value serializer; give one of the two",
+			path);
 	if (!serial_name(c->key_serializer) && c->key_serializer)
-		return fail(err, -EINVAL,
-			    "%s: %u is no serializer code; booklet's are 1 to "
-			    "32",
-			    path, c->key_serializer);
+		return store_fail(
+			err, -EINVAL,
+			"%s: %u is no serializer code; booklet's are 1 to "
+			"32",
+			path, c->key_serializer);
 	if (!serial_name(c->value_serializer) && c->value_serializer)
-		return fail(err, -EINVAL,
-			    "%s: %u is no serializer code; booklet's are 1 to "
-			    "32",
-			    path, c->value_serializer);
+		return store_fail(
+			err, -EINVAL,
+			"%s: %u is no serializer code; booklet's are 1 to "
+			"32",
+			path, c->value_serializer);
 	return 0;
 }
 
@@ -119,8 +121,8 @@ static int make_store(struct file *file, const struct blt_create_options *c,
 		new_format(c, &f);
 		rc = write_new(file, &f);
 		if (rc < 0)
-			fail(err, rc, "%s: cannot make the store: %s", path,
-			     strerror(-rc));
+			store_fail(err, rc, "%s: cannot make the store: %s",
+				   path, strerror(-rc));
 	}
 	if (rc == 0 && file->made)
 		rc = file_sync_name(file);
@@ -130,19 +132,6 @@ static int make_store(struct file *file, const struct blt_create_options *c,
 }
 
 /* ---- opening ---- */
-
-struct header_bytes {
-	const struct file *file;
-	uint8_t raw[FORMAT_HEADER_LEN];
-};
-
-static int copy_header(void *arg)
-{
-	struct header_bytes *h = arg;
-
-	memcpy(h->raw, file_ptr(h->file, 0), FORMAT_HEADER_LEN);
-	return 0;
-}
 
 /* The header of a clean file, or of one whose log is to be replayed. */
 struct opening {
@@ -159,16 +148,17 @@ static int load_hot(const uint8_t *raw, uint64_t size, const char *path,
 		recover_header(raw, size, &ret->fmt, &ret->slot, &ret->slot_at);
 
 	if (rc == -EPROTONOSUPPORT)
-		return fail(err, rc,
-			    "%s: was left by a newer version of this program "
-			    "in the middle of its work; open it with that one",
-			    path);
+		return store_fail(
+			err, rc,
+			"%s: was left by a newer version of this program "
+			"in the middle of its work; open it with that one",
+			path);
 	if (rc < 0)
-		return fail(err, rc,
-			    "%s: its last writer died, and its header is "
-			    "damaged too: it does not say where the log "
-			    "begins",
-			    path);
+		return store_fail(err, rc,
+				  "%s: its last writer died, and its header is "
+				  "damaged too: it does not say where the log "
+				  "begins",
+				  path);
 	ret->hot = true;
 	return 0;
 }
@@ -176,34 +166,36 @@ static int load_hot(const uint8_t *raw, uint64_t size, const char *path,
 static int load_header(struct file *file, uint64_t size, const char *path,
 		       struct opening *ret, struct blt_error *err)
 {
-	struct header_bytes header = { .file = file };
+	uint8_t raw[FORMAT_HEADER_LEN];
 	enum format_fault fault;
 	int rc;
 
 	if (size < FORMAT_HEADER_LEN)
-		return fail(err, -EUCLEAN,
-			    "%s: is no booklet file: %llu bytes long, and the "
-			    "header alone has %d; was it cut short?",
-			    path, (unsigned long long)size, FORMAT_HEADER_LEN);
-	rc = file_try(copy_header, &header);
+		return store_fail(
+			err, -EUCLEAN,
+			"%s: is no booklet file: %llu bytes long, and the "
+			"header alone has %d; was it cut short?",
+			path, (unsigned long long)size, FORMAT_HEADER_LEN);
+	rc = file_read(file, raw, sizeof(raw), 0);
 	if (rc < 0)
-		return fail(err, rc, "%s: cannot read the header: %s", path,
-			    strerror(-rc));
-	fault = format_decode(header.raw, size, &ret->fmt);
+		return store_fail(err, rc, "%s: cannot read the header: %s",
+				  path, strerror(-rc));
+	fault = format_decode(raw, size, &ret->fmt);
 	if (fault == FORMAT_TOO_OLD &&
-	    get_le(header.raw + FORMAT_AT_VERSION, 2) == FORMAT_VERSION_HOT)
-		return load_hot(header.raw, size, path, ret, err);
+	    get_le(raw + FORMAT_AT_VERSION, 2) == FORMAT_VERSION_HOT)
+		return load_hot(raw, size, path, ret, err);
 	if (fault == FORMAT_TOO_OLD)
-		return fail(err, -EPROTONOSUPPORT, "%s: %s", path,
-			    format_fault_text(fault));
+		return store_fail(err, -EPROTONOSUPPORT, "%s: %s", path,
+				  format_fault_text(fault));
 	if (fault != FORMAT_OK)
-		return fail(err, -EUCLEAN, "%s: %s", path,
-			    format_fault_text(fault));
+		return store_fail(err, -EUCLEAN, "%s: %s", path,
+				  format_fault_text(fault));
 	if (ret->fmt.version > FORMAT_VERSION && file->writable)
-		return fail(err, -EPROTONOSUPPORT,
-			    "%s: has version %u, and versions above %u are "
-			    "not written; open it read-only (-o ro)",
-			    path, ret->fmt.version, FORMAT_VERSION);
+		return store_fail(
+			err, -EPROTONOSUPPORT,
+			"%s: has version %u, and versions above %u are "
+			"not written; open it read-only (-o ro)",
+			path, ret->fmt.version, FORMAT_VERSION);
 	return 0;
 }
 
@@ -222,11 +214,12 @@ static int recount(struct blt *store, const char *path, struct blt_error *err)
 		store->engine.space.n_keys = store->engine.space.recorded_keys =
 			census.keys;
 	else if (store->engine.space.file.writable)
-		return fail(err, rc,
-			    "%s: was not closed by its last writer, and its "
-			    "data is damaged: %s; open it read-only to read "
-			    "what is there",
-			    path, strerror(-rc));
+		return store_fail(
+			err, rc,
+			"%s: was not closed by its last writer, and its "
+			"data is damaged: %s; open it read-only to read "
+			"what is there",
+			path, strerror(-rc));
 	return 0;
 }
 
@@ -245,10 +238,10 @@ static int replay(struct blt *store, const struct opening *o, const char *path,
 	if (rc == 0 && growth && e->space.file.writable)
 		rc = reindex_resume(e);
 	if (rc < 0)
-		return fail(err, rc,
-			    "%s: its last writer died, and what it left "
-			    "cannot be replayed: %s",
-			    path, strerror(-rc));
+		return store_fail(err, rc,
+				  "%s: its last writer died, and what it left "
+				  "cannot be replayed: %s",
+				  path, strerror(-rc));
 	return 0;
 }
 
@@ -273,7 +266,7 @@ static int open_in_file(struct file *file, const char *path, struct blt **ret,
 
 	rc = store ? file_size(file, &size) : -ENOMEM;
 	if (rc < 0) {
-		fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
+		store_fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
 		goto out_file;
 	}
 	rc = load_header(file, size, path, &o, err);
@@ -281,7 +274,7 @@ static int open_in_file(struct file *file, const char *path, struct blt **ret,
 		goto out_file;
 	rc = space_init(&store->engine.space, file, &o.fmt, size);
 	if (rc < 0) {
-		fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
+		store_fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
 		goto out_file;
 	}
 	rc = start(store, &o, path, err);
@@ -307,7 +300,7 @@ int store_adopt(int fd, bool write, const struct file_ops *ops,
 
 	if (rc < 0) {
 		close(fd);
-		return fail(err, rc, "memory file: %s", strerror(-rc));
+		return store_fail(err, rc, "memory file: %s", strerror(-rc));
 	}
 	return open_in_file(&file, "memory file", ret, err);
 }

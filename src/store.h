@@ -31,6 +31,10 @@ int store_open(const char *path, const struct blt_open_options *opts,
 int store_adopt(int fd, bool write, const struct file_ops *ops,
 		struct blt **ret, struct blt_error *err);
 
+/* Says in *err (which may be NULL) what went wrong; returns code. */
+__attribute__((format(printf, 3, 4))) int
+store_fail(struct blt_error *err, int code, const char *fmt, ...);
+
 /* 0 and a key of the store, or -EINVAL, -ENAMETOOLONG: bytes that would not
  * load as a key, or a hidden entry's. */
 int store_key(struct blt *store, const void *key, size_t len,

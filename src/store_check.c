@@ -44,23 +44,10 @@ int blt_check(struct blt *store, const struct blt_check_options *opts,
 
 /* ---- a file that no store could be made of ---- */
 
-struct reading {
-	const struct file *file;
-	uint8_t raw[FORMAT_HEADER_LEN];
-};
-
-static int read_header(void *arg)
-{
-	struct reading *r = arg;
-
-	memcpy(r->raw, file_ptr(r->file, 0), sizeof(r->raw));
-	return 0;
-}
-
 /* why: what opening it had to say. */
 static int verify_closed(struct verify *c, struct file *file, const char *why)
 {
-	struct reading r = { .file = file };
+	uint8_t raw[FORMAT_HEADER_LEN];
 	uint64_t size;
 	int rc = file_size(file, &size);
 
@@ -71,9 +58,9 @@ static int verify_closed(struct verify *c, struct file *file, const char *why)
 				    "the file ends at %llu, its header at %d",
 				    (unsigned long long)size,
 				    FORMAT_HEADER_LEN);
-	rc = file_try(read_header, &r);
+	rc = file_read(file, raw, sizeof(raw), 0);
 	if (rc == 0)
-		rc = verify_header(c, r.raw, size);
+		rc = verify_header(c, raw, size);
 	/* Every field may be well by itself: the log cannot be replayed. */
 	if (rc == 0 && !c->result.faults)
 		rc = verify_fault(c, BLT_FAULT_HEADER, FORMAT_AT_VERSION, "%s",

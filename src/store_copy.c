@@ -10,26 +10,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define LARGEST_BUCKETS 20736017u /* of booklet's series */
-
-__attribute__((format(printf, 3, 4))) static int
-fail(struct blt_error *err, int code, const char *fmt, ...)
-{
-	va_list args;
-
-	if (err) {
-		va_start(args, fmt);
-		vsnprintf(err->text, sizeof(err->text), fmt, args);
-		va_end(args);
-	}
-	return code;
-}
 
 /* ---- what it is like ---- */
 
@@ -54,20 +40,22 @@ static int choose_format(struct blt *store, const char *path,
 
 	blt_get_info(store, &is);
 	if (is.version > FORMAT_VERSION)
-		return fail(err, -EPROTONOSUPPORT,
-			    "%s: has version %u, of which no copy can be made "
-			    "that keeps all of it; versions up to %u can be "
-			    "copied",
-			    blt_path(store), is.version, FORMAT_VERSION);
+		return store_fail(
+			err, -EPROTONOSUPPORT,
+			"%s: has version %u, of which no copy can be made "
+			"that keeps all of it; versions up to %u can be "
+			"copied",
+			blt_path(store), is.version, FORMAT_VERSION);
 	o.value_len = is.value_len;
 	o.no_timestamps = !is.has_timestamps;
 	if (opts)
 		o = *opts;
 	if ((o.key_serializer && o.key_serializer != is.key_serializer) ||
 	    (o.value_serializer && o.value_serializer != is.value_serializer))
-		return fail(err, -EINVAL,
-			    "%s: a copy has the serializers of its source, %s",
-			    path, blt_path(store));
+		return store_fail(
+			err, -EINVAL,
+			"%s: a copy has the serializers of its source, %s",
+			path, blt_path(store));
 	f = (struct format){
 		.fixed = o.value_len != 0,
 		.value_len = o.value_len,
@@ -107,18 +95,19 @@ static int take_target(struct blt *store, const char *path, bool replace,
 	int rc;
 
 	if (stat(path, &st) == 0 && is_store(store, &st))
-		return fail(err, -EEXIST,
-			    "%s: is the store itself; copy it to another name, "
-			    "and rename that once nobody uses the store",
-			    path);
+		return store_fail(
+			err, -EEXIST,
+			"%s: is the store itself; copy it to another name, "
+			"and rename that once nobody uses the store",
+			path);
 	if (lstat(path, &st) < 0) {
 		if (errno == ENOENT)
 			return 0;
-		return fail(err, -errno, "%s: cannot look: %s", path,
-			    strerror(errno));
+		return store_fail(err, -errno, "%s: cannot look: %s", path,
+				  strerror(errno));
 	}
 	if (!replace)
-		return fail(err, -EEXIST, "%s: exists already", path);
+		return store_fail(err, -EEXIST, "%s: exists already", path);
 	rc = file_open(ret_old, path, &how, &file_system_ops, err);
 	if (rc == 0)
 		*ret_is_old = true;
@@ -134,7 +123,7 @@ static int make_temporary(const char *path, struct file *ret, char **ret_name,
 	int fd, rc;
 
 	if (asprintf(&name, "%.*s.blt-copy-XXXXXX", dir_len, path) < 0)
-		return fail(err, -ENOMEM, "%s: out of memory", path);
+		return store_fail(err, -ENOMEM, "%s: out of memory", path);
 	fd = mkostemp(name, O_CLOEXEC);
 	rc = fd < 0 ? -errno : file_adopt(ret, fd, true, &file_system_ops);
 	if (rc == 0) {
@@ -146,7 +135,8 @@ static int make_temporary(const char *path, struct file *ret, char **ret_name,
 		unlink(name);
 	}
 	free(name);
-	return fail(err, rc, "%s: cannot create: %s", path, strerror(-rc));
+	return store_fail(err, rc, "%s: cannot create: %s", path,
+			  strerror(-rc));
 }
 
 static int give_name(struct file *file, const char *temporary, const char *path,
@@ -157,15 +147,16 @@ static int give_name(struct file *file, const char *temporary, const char *path,
 
 	file->path = strdup(path);
 	if (!file->path)
-		return fail(err, -ENOMEM, "%s: out of memory", path);
+		return store_fail(err, -ENOMEM, "%s: out of memory", path);
 	rc = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, flags);
 	/* Not every filesystem can tell whether the name is free. */
 	if (rc < 0 && errno == EINVAL && access(path, F_OK) < 0)
 		rc = rename(temporary, path);
 	rc = rc < 0 ? -errno : file_sync_name(file);
 	if (rc < 0)
-		return fail(err, rc, "%s: cannot rename the copy to it: %s",
-			    path, strerror(-rc));
+		return store_fail(err, rc,
+				  "%s: cannot rename the copy to it: %s", path,
+				  strerror(-rc));
 	return 0;
 }
 

@@ -5,67 +5,42 @@
 #include "util.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-__attribute__((format(printf, 3, 4))) static int
-fail(struct blt_error *err, int code, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, args);
-	va_end(args);
-	return code;
-}
-
-struct reading {
-	const struct file *file;
-	uint8_t raw[FORMAT_HEADER_LEN];
-};
-
-static int read_header(void *arg)
-{
-	struct reading *r = arg;
-
-	memcpy(r->raw, file_ptr(r->file, 0), sizeof(r->raw));
-	return 0;
-}
 
 /* The header of another store, for its options. */
 static int read_like(const struct blt_rebuild_options *o,
 		     uint8_t ret[FORMAT_HEADER_LEN], struct blt_error *err)
 {
 	struct file_how how = { .lock_timeout_ms = o->lock_timeout_ms };
-	struct reading r;
+	uint8_t raw[FORMAT_HEADER_LEN];
 	struct file file;
 	uint64_t size;
 	int rc = file_open(&file, o->like, &how, &file_system_ops, err);
 
 	if (rc < 0)
 		return rc;
-	r.file = &file;
 	rc = file_size(&file, &size);
 	if (rc == 0 && size < FORMAT_HEADER_LEN)
 		rc = -EUCLEAN;
 	if (rc == 0)
-		rc = file_try(read_header, &r);
-	if (rc == 0 && format_magic(r.raw) < 0)
+		rc = file_read(&file, raw, sizeof(raw), 0);
+	if (rc == 0 && format_magic(raw) < 0)
 		rc = -EUCLEAN;
 	file_close(&file);
 	if (rc == -EUCLEAN)
-		return fail(err, -EINVAL,
-			    "%s: is no booklet store, so it tells nothing "
-			    "about another one; give a sound store that was "
-			    "made with the same options",
-			    o->like);
+		return store_fail(
+			err, -EINVAL,
+			"%s: is no booklet store, so it tells nothing "
+			"about another one; give a sound store that was "
+			"made with the same options",
+			o->like);
 	if (rc < 0)
-		return fail(err, rc, "%s: cannot read the header: %s", o->like,
-			    strerror(-rc));
-	memcpy(ret, r.raw, FORMAT_HEADER_LEN);
+		return store_fail(err, rc, "%s: cannot read the header: %s",
+				  o->like, strerror(-rc));
+	memcpy(ret, raw, FORMAT_HEADER_LEN);
 	return 0;
 }
 
@@ -82,23 +57,25 @@ static int find_blocks(struct salvage *s, struct file *file, const char *path,
 		goto out_file;
 	rc = salvage_header(file, o->like ? like : NULL, &h);
 	if (rc == -EUCLEAN)
-		fail(err, rc,
-		     "%s: its header is unreadable, and the file holds no copy "
-		     "of it; name a sound store that was made with the same "
-		     "options (blt recover --like; blt create makes one)",
-		     path);
+		store_fail(
+			err, rc,
+			"%s: its header is unreadable, and the file holds no copy "
+			"of it; name a sound store that was made with the same "
+			"options (blt recover --like; blt create makes one)",
+			path);
 	else if (rc == 0)
 		rc = salvage_start(s, file, &h, o);
 	if (rc < 0 && rc != -EUCLEAN)
-		fail(err, rc, "%s: cannot read it: %s", path, strerror(-rc));
+		store_fail(err, rc, "%s: cannot read it: %s", path,
+			   strerror(-rc));
 	if (rc < 0)
 		goto out_file;
 	rc = salvage_scan(s);
 	if (rc == 0)
 		return 0;
 	salvage_release(s);
-	return fail(err, rc, "%s: cannot read it to its end: %s", path,
-		    strerror(-rc));
+	return store_fail(err, rc, "%s: cannot read it to its end: %s", path,
+			  strerror(-rc));
 out_file:
 	file_close(file);
 	return rc;
@@ -115,9 +92,9 @@ static int make_file(const char *path, struct file *ret, struct blt_error *err)
 		return rc;
 	if (!file.made) {
 		file_close(&file);
-		return fail(err, -EEXIST,
-			    "%s: exists already; give a name that is free",
-			    path);
+		return store_fail(
+			err, -EEXIST,
+			"%s: exists already; give a name that is free", path);
 	}
 	*ret = file;
 	return 0;
@@ -151,8 +128,8 @@ static int write_new(struct salvage *s, const char *path, const char *at,
 	if (rc == 0)
 		rc = file_sync_name(&to);
 	if (rc < 0) {
-		fail(err, rc, "%s: cannot write the new store: %s", at,
-		     strerror(-rc));
+		store_fail(err, rc, "%s: cannot write the new store: %s", at,
+			   strerror(-rc));
 		unlink(at);
 	}
 	file_close(&to);
@@ -169,7 +146,7 @@ static int write_beside(struct salvage *s, const char *path,
 	if (real && asprintf(&at, "%s.rebuilt-%d", real, (int)getpid()) >= 0)
 		rc = write_new(s, real, at, true, err);
 	else
-		fail(err, rc, "%s: %s", path, strerror(ENOMEM));
+		store_fail(err, rc, "%s: %s", path, strerror(ENOMEM));
 	free(at);
 	free(real);
 	return rc;
