@@ -111,17 +111,6 @@ int tool_spool_add(struct tool_spool *s, const void *bytes, size_t len)
 	return 0;
 }
 
-static int digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int tool_spool_add_hex(struct tool_spool *s, const char *digits, size_t len)
 {
 	uint8_t out[4096];
@@ -129,7 +118,7 @@ int tool_spool_add_hex(struct tool_spool *s, const char *digits, size_t len)
 	int r;
 
 	for (size_t i = 0; i < len; i++) {
-		int v = digit_value(digits[i]);
+		int v = hex_digit(digits[i]);
 
 		if (v < 0 && strchr(" \t\r\n", digits[i]) && digits[i])
 			continue;

@@ -16,7 +16,7 @@ void hex_encode(char *to, const void *from, size_t len)
 }
 
 /* Not isxdigit: the locale has no say here. */
-static int hex_digit(char c)
+int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';

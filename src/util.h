@@ -44,6 +44,9 @@ static inline void put_le(void *to, uint64_t v, size_t n)
 /* Writes 2 * len lower-case hex digits and a NUL. */
 void hex_encode(char *to, const void *from, size_t len);
 
+/* The value of a hex digit of either case, or -1. */
+int hex_digit(char c);
+
 /* Decodes len hex digits (either case) into len / 2 bytes.  Returns 0, or
  * -EINVAL where len is odd or a character is no hex digit. */
 int hex_decode(void *to, const char *from, size_t len);
