@@ -4,6 +4,7 @@ or mounted and used as far as it goes; never a crash, never a hang."""
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,8 @@ import time
 
 BLTFS, VECTORS = os.environ["BLTFS"], os.environ["VECTORS"]
 SLOW = os.environ.get("SANITIZERS", "no") != "no"
-USAGE, DATAERR, NOINPUT, OSFAULT, IOERR = 64, 65, 66, 71, 74
+USAGE, DATAERR, NOINPUT, OSFAULT, IOERR, NOPERM = 64, 65, 66, 71, 74, 77
+NOBODY = 65534
 LIMIT = 60
 USE = """cd "$0" && find . -ls; find . -type f | head -20 |
 tr '\\n' '\\0' | xargs -0 cat; echo x > new; mkdir dir; mv new dir/;
@@ -87,6 +89,30 @@ def check_damage(top, mnt):
         assert code == 0 or path in said, (i, name, code, said)
 
 
+def check_permission(top, mnt):
+    """As a user who may not open the store.  Root may open anything, so it
+    becomes another."""
+    other = []
+    os.chmod(top, 0o755)
+    program = shutil.copy(BLTFS, os.path.join(top, "bltfs"))
+    path = shutil.copy(os.path.join(VECTORS, "small.blt"), top)
+    os.chmod(path, 0)
+    if os.geteuid() == 0:
+        os.chown(mnt, NOBODY, NOBODY)
+        other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+                 "--clear-groups"]
+    for options, hint in (((), "or open it read-only"),
+                          (("-o", "ro"), "must be readable to you")):
+        done = subprocess.run(
+            [*other, program, *options, path, mnt],
+            capture_output=True, text=True, timeout=60)
+        assert done.returncode == NOPERM, (options, done)
+        for text in (path, "Permission denied", hint):
+            assert text in done.stderr, (options, text, done.stderr)
+    if other:
+        os.chown(mnt, 0, 0)
+
+
 def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
@@ -95,6 +121,7 @@ def main():
         mnt = os.path.join(top, "mnt")
         os.mkdir(mnt)
         check_refusals(top, mnt)
+        check_permission(top, mnt)
         check_damage(top, mnt)
     return 0
 
