@@ -280,14 +280,16 @@ BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
 
 /* ---- whole-file operations ---- */
 
-/* A fresh index of n_buckets (0: the next size booklet would take). */
-BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets);
-
 /* How far a whole-file operation has come: bytes done, of how many, and keys.
  * Called every mebibyte or so, with no lock held.  0 to go on; a negative errno
  * stops the operation, which then returns it. */
 typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
 			    uint64_t keys);
+
+/* A fresh index of n_buckets (0: the next size booklet would take; where there
+ * is none, nothing is done).  progress may be NULL. */
+BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets,
+			   blt_progress_fn *progress, void *arg);
 
 /* Writes a compact copy of the store, as it is at the time of the call, to a
  * new file at path; the store may be written meanwhile.  Keys keep their order,

@@ -255,6 +255,13 @@ static int start(struct blt *store, const struct opening *o, const char *path,
 	return 0;
 }
 
+static void free_store(struct blt *store)
+{
+	space_release(&store->engine.space);
+	pthread_mutex_destroy(&store->engine.whole);
+	free(store);
+}
+
 /* Takes the file over: on an error it is closed. */
 static int open_in_file(struct file *file, const char *path, struct blt **ret,
 			struct blt_error *err)
@@ -277,13 +284,13 @@ static int open_in_file(struct file *file, const char *path, struct blt **ret,
 		store_fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
 		goto out_file;
 	}
+	pthread_mutex_init(&store->engine.whole, NULL);
 	rc = start(store, &o, path, err);
 	if (rc == 0) {
 		*ret = store;
 		return 0;
 	}
-	space_release(&store->engine.space);
-	free(store);
+	free_store(store);
 	return rc;
 
 out_file:
@@ -346,10 +353,12 @@ int store_settle(struct blt *store, bool idle)
 	struct space *sp = &store->engine.space;
 	int rc = 0, settled;
 
+	pthread_mutex_lock(&store->engine.whole);
 	if (sp->file.writable && !atomic_load(&sp->failed))
 		rc = reindex_resume(&store->engine);
 	/* Where that fails, what is pending is made durable all the same. */
 	settled = space_settle(sp, idle);
+	pthread_mutex_unlock(&store->engine.whole);
 	return rc < 0 ? rc : settled;
 }
 
@@ -361,8 +370,7 @@ int blt_close(struct blt *store)
 		return 0;
 	store_tree_end(store);
 	rc = store_settle(store, false);
-	space_release(&store->engine.space);
-	free(store);
+	free_store(store);
 	return rc;
 }
 
@@ -475,10 +483,14 @@ static void grow(struct blt *store)
 	if (n_keys <= n_buckets || n_keys < atomic_load(&store->grow_at))
 		return;
 	more = format_next_buckets(n_buckets);
+	/* Long work on the whole file, which goes first. */
+	if (pthread_mutex_trylock(&store->engine.whole) != 0)
+		return;
 	/* Growth makes the store faster, it is not needed for any promise:
 	 * where there is no room for it now, it is tried again later. */
 	if (!more || reindex(&store->engine, more) < 0)
 		atomic_store(&store->grow_at, n_keys + n_keys / 4 + 1);
+	pthread_mutex_unlock(&store->engine.whole);
 }
 
 int store_committed(struct blt *store)
@@ -490,16 +502,26 @@ int store_committed(struct blt *store)
 	return 0;
 }
 
-int blt_reindex(struct blt *store, uint32_t n_buckets)
+int blt_reindex(struct blt *store, uint32_t n_buckets,
+		blt_progress_fn *progress, void *arg)
 {
 	struct space *sp = &store->engine.space;
+	int rc = 0;
 
 	if (!sp->file.writable)
 		return -EROFS;
+	if (progress)
+		rc = progress(arg, 0, 0, 0);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&store->engine.whole);
 	if (!n_buckets) {
 		pthread_rwlock_rdlock(&sp->lock);
 		n_buckets = format_next_buckets(sp->fmt.n_buckets);
 		pthread_rwlock_unlock(&sp->lock);
 	}
-	return n_buckets ? reindex(&store->engine, n_buckets) : 0;
+	if (n_buckets)
+		rc = reindex(&store->engine, n_buckets);
+	pthread_mutex_unlock(&store->engine.whole);
+	return rc;
 }

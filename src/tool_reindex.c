@@ -14,7 +14,7 @@ static int run_reindex(struct tool *t)
 		code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
 	if (code)
 		return code;
-	r = blt_reindex(t->store, (uint32_t)buckets);
+	r = blt_reindex(t->store, (uint32_t)buckets, NULL, NULL);
 	return r < 0 ? tool_fail_store(t, NULL, r) : EX_OK;
 }
 

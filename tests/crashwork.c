@@ -433,9 +433,10 @@ static int do_reindex(struct crashwork *w)
 {
 	static const uint32_t sizes[] = { 1, 2, 3, 5, 7, 11, 23, 101, 509 };
 
-	return outcome(w,
-		       blt_reindex(w->store, sizes[draw(w, ARRAY_SIZE(sizes))]),
-		       "a reindex", false);
+	uint32_t n = sizes[draw(w, ARRAY_SIZE(sizes))];
+
+	return outcome(w, blt_reindex(w->store, n, NULL, NULL), "a reindex",
+		       false);
 }
 
 static int do_reopen(struct crashwork *w)

@@ -296,7 +296,8 @@ static void do_reindex(struct model *m)
 	if (below(m, 10))
 		return;
 	blt_get_info(m->store, &info);
-	ck_assert_int_eq(blt_reindex(m->store, 1 + below(m, 3000)), 0);
+	ck_assert_int_eq(blt_reindex(m->store, 1 + below(m, 3000), NULL, NULL),
+			 0);
 }
 
 static void do_sync(struct model *m)

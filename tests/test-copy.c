@@ -113,7 +113,7 @@ static int change_all(void *arg, uint64_t done, uint64_t total, uint64_t keys)
 	ck_assert_int_eq(blt_slot_put(s, BLT_METADATA, "2", 1), 0);
 	ck_assert_int_eq(blt_slot_delete(s, BLT_RESERVED_1), 0);
 	ck_assert_int_eq(blt_sync(s), 0);
-	ck_assert_int_eq(blt_reindex(s, 0), 0);
+	ck_assert_int_eq(blt_reindex(s, 0, NULL, NULL), 0);
 	return 0;
 }
 

@@ -99,7 +99,7 @@ START_TEST(test_modes)
 	expect(s, "a", "1");
 	ck_assert_int_eq(blt_put(s, "b", 1, "", 0, BLT_NOW), -EROFS);
 	ck_assert_int_eq(blt_delete(s, "a", 1), -EROFS);
-	ck_assert_int_eq(blt_reindex(s, 0), -EROFS);
+	ck_assert_int_eq(blt_reindex(s, 0, NULL, NULL), -EROFS);
 	ck_assert_int_eq(blt_sync(s), 0);
 	ck_assert_int_eq(blt_close(s), 0);
 	s = open_as(BLT_TRUNCATE, NULL);

@@ -173,7 +173,7 @@ static void *write_keys(void *arg)
 		}
 		/* Growth to odd sizes and back, beside all the rest. */
 		if (n % 2000 == 1999) {
-			rc = blt_reindex(s->store, 100 + n % 777);
+			rc = blt_reindex(s->store, 100 + n % 777, NULL, NULL);
 			ck_assert(rc == 0 || rc == -EBUSY);
 		}
 	}

@@ -42,7 +42,7 @@ static void change(struct blt *store)
 	blt_flush(store);
 	if (blt_get(store, "0001", 4, &v) == 0)
 		blt_view_release(&v);
-	blt_reindex(store, 11);
+	blt_reindex(store, 11, NULL, NULL);
 	blt_settle(store, false);
 }
 
