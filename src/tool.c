@@ -13,6 +13,7 @@
 /* clang-format off */
 static const struct tool_command *const commands[] = {
 	&tool_check,
+	&tool_complete,
 	&tool_copy,
 	&tool_create,
 	&tool_del,
@@ -39,6 +40,15 @@ const struct tool_command *tool_find(const char *name)
 		if (!strcmp(commands[i]->name, name))
 			return commands[i];
 	return NULL;
+}
+
+int tool_each(int (*fn)(void *arg, const struct tool_command *cmd), void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands) && !r; i++)
+		r = fn(arg, commands[i]);
+	return r;
 }
 
 void tool_print_overview(FILE *to)

@@ -103,6 +103,7 @@ extern const struct tool_command tool_check, tool_copy, tool_create, tool_del,
 	tool_dump, tool_export, tool_get, tool_help, tool_import, tool_info,
 	tool_load, tool_ls, tool_put, tool_recover, tool_reindex, tool_slot,
 	tool_stat, tool_umount;
+extern const struct tool_command tool_complete;
 
 /* clang-format off */
 #define TOOL_OPT_LOCK \
@@ -124,6 +125,8 @@ extern const struct tool_command tool_check, tool_copy, tool_create, tool_del,
 
 /* The table, for help; NULL where no command has the name. */
 const struct tool_command *tool_find(const char *name);
+/* All of them, until fn returns something else than 0, which it returns. */
+int tool_each(int (*fn)(void *arg, const struct tool_command *cmd), void *arg);
 void tool_print_overview(FILE *to);
 
 /* ---- tool_options.c ---- */
@@ -324,6 +327,8 @@ const char *tool_size(uint64_t bytes, char buf[32]);
 
 /* ---- tool_mount.c ---- */
 
+#define TOOL_FS_TYPE "fuse.bltfs"
+
 /* One mount as /proc/self/mountinfo has it. */
 struct tool_mount {
 	char *point;
@@ -331,6 +336,10 @@ struct tool_mount {
 	char *source;
 	bool read_only;
 };
+/* All mounts in their order, borrowed for the call, until fn returns something
+ * else than 0, which it returns; or a negative errno. */
+int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m),
+		    void *arg);
 /* The uppermost mount at exactly that path.  0, -ENOENT: it is none, or as the
  * system gave it. */
 int tool_mount_find(const char *point, struct tool_mount *ret);

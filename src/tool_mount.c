@@ -74,30 +74,51 @@ static int copy_mount(const struct tool_mount *from, struct tool_mount *to)
 	return -ENOMEM;
 }
 
-int tool_mount_find(const char *point, struct tool_mount *ret)
+int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m), void *arg)
 {
-	struct tool_mount found = { 0 }, m;
 	FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct tool_mount m;
 	char *line = NULL;
 	size_t room = 0;
-	int r = -ENOENT;
+	int r = 0;
 
 	if (!f)
 		return -errno;
-	/* A later mount hides an earlier one of the same place. */
-	while (getline(&line, &room, f) > 0) {
+	while (!r && getline(&line, &room, f) > 0) {
 		line[strcspn(line, "\n")] = '\0';
-		if (!parse_mount(line, &m) || strcmp(m.point, point) != 0)
-			continue;
-		tool_mount_free(&found);
-		r = copy_mount(&m, &found);
-		if (r < 0)
-			break;
+		if (parse_mount(line, &m))
+			r = fn(arg, &m);
 	}
 	free(line);
 	fclose(f);
+	return r;
+}
+
+struct search {
+	const char *point;
+	struct tool_mount found;
+};
+
+/* A later mount hides an earlier one of the same place. */
+static int compare_mount(void *arg, const struct tool_mount *m)
+{
+	struct search *s = arg;
+
+	if (strcmp(m->point, s->point) != 0)
+		return 0;
+	tool_mount_free(&s->found);
+	return copy_mount(m, &s->found);
+}
+
+int tool_mount_find(const char *point, struct tool_mount *ret)
+{
+	struct search s = { .point = point };
+	int r = tool_mount_each(compare_mount, &s);
+
+	if (!r && !s.found.point)
+		r = -ENOENT;
 	if (!r)
-		*ret = found;
+		*ret = s.found;
 	return r;
 }
 

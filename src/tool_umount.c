@@ -22,7 +22,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define FS_TYPE "fuse.bltfs"
 #define DAEMON "bltfs"
 #define MAX_HOLDERS 16
 
@@ -281,7 +280,7 @@ static int run_umount(struct tool *t)
 				 point);
 	if (r < 0)
 		return tool_fail_file(t, "/proc/self/mountinfo", "read", r);
-	if (strcmp(m.type, FS_TYPE) != 0) {
+	if (strcmp(m.type, TOOL_FS_TYPE) != 0) {
 		code = tool_fail(t, EX_DATAERR,
 				 "%s: is a mount of type %s, "
 				 "not of bltfs; umount(8) is for these",

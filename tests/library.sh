@@ -40,14 +40,17 @@ END
 read -ra cc <<<"${CC:-cc}"
 read -ra sanitize <<<"${SANITIZE_CFLAGS:-}"
 read -ra cflags <<<"$(pkg-config --cflags libblt)"
-# of the system's libraries the sysroot holds none
 read -ra shared <<<"$(pkg-config --libs libblt)"
-read -ra private <<<"$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --libs libb2 libmd libxxhash libzstd)"
+# what a static one needs besides itself
+read -ra private <<<"$(pkg-config --static --libs libblt | sed 's/ *-lblt//')"
+# The page of a package that only libblt needs may be missing.
+PKG_CONFIG_LIBDIR=${pc%/*} pkg-config --cflags --libs --static libblt >/dev/null
+readelf -d "$libdir/libblt.so" | grep -F 'Library soname: [libblt.so.1]' >/dev/null
 
 "${cc[@]}" "${sanitize[@]}" "${cflags[@]}" -o "$dir/shared" "$dir/main.c" \
 	"${shared[@]}"
 "${cc[@]}" "${sanitize[@]}" "${cflags[@]}" -o "$dir/static" "$dir/main.c" \
-	"$libdir/libblt.a" "${private[@]}" -pthread
+	"$libdir/libblt.a" "${private[@]}"
 
 [[ $(LD_LIBRARY_PATH=$libdir "$dir/shared" "$dir/a.blt") == value ]]
 [[ $("$dir/static" "$dir/b.blt") == value ]]
