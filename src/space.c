@@ -86,6 +86,7 @@ int space_init(struct space *sp, const struct file *file,
 	sp->file = *file;
 	pthread_mutex_init(&sp->write, NULL);
 	pthread_mutex_init(&sp->sync_lock, NULL);
+	epoch_init(&sp->epoch);
 	/* Readers come without a pause; a writer must not wait for the end of
 	 * them. */
 	pthread_rwlockattr_init(&attr);
@@ -102,6 +103,7 @@ void space_release(struct space *sp)
 	free_memory(sp);
 	pthread_mutex_destroy(&sp->write);
 	pthread_mutex_destroy(&sp->sync_lock);
+	epoch_release(&sp->epoch);
 	pthread_rwlock_destroy(&sp->lock);
 }
 
@@ -124,6 +126,24 @@ struct chunk *space_pin(const struct space *sp, uint64_t pos)
 		return NULL;
 	atomic_fetch_add(&sp->tail->refs, 1);
 	return sp->tail;
+}
+
+void *space_hold(struct space *sp, uint64_t pos)
+{
+	struct chunk *pin = space_pin(sp, pos);
+
+	if (pin)
+		return pin;
+	/* Nothing moves in a store that is only read. */
+	return sp->file.writable ? epoch_enter(&sp->epoch) : NULL;
+}
+
+void space_let_go(void *hold)
+{
+	if (epoch_is_ticket(hold))
+		epoch_leave(hold);
+	else
+		chunk_put(hold);
 }
 
 static void copy_log(struct batch_log *to, const struct batch_log *from)

@@ -43,6 +43,7 @@
 
 #include "changes.h"
 #include "commitlog.h"
+#include "epoch.h"
 #include "file.h"
 #include "format.h"
 
@@ -113,8 +114,10 @@ struct space {
 	uint8_t slots[2 * LOG_SLOT_LEN]; /* both as they are in the header */
 	uint64_t synced;                 /* records made durable */
 
-	atomic_bool full;  /* much waits for a sync; set by commits */
-	atomic_int failed; /* the first error, negative; 0: none */
+	struct epoch epoch; /* who holds bytes of the file without a lock; a
+			     * new one begins with lock held exclusively */
+	atomic_bool full;   /* much waits for a sync; set by commits */
+	atomic_int failed;  /* the first error, negative; 0: none */
 };
 
 /* Takes the file over; *file is not to be closed by the caller any more where
@@ -150,6 +153,11 @@ static inline uint64_t space_limit(const struct space *sp, enum space_who who)
  * NULL. */
 struct chunk *space_pin(const struct space *sp, uint64_t pos);
 void chunk_put(struct chunk *c); /* NULL is fine */
+
+/* Keeps the bytes at pos as they are, wherever they stand and whatever becomes
+ * of their block, until space_let_go. */
+void *space_hold(struct space *sp, uint64_t pos);
+void space_let_go(void *hold); /* NULL is fine */
 
 /* ---- writing ---- */
 

@@ -32,18 +32,18 @@ static int find(struct blt *store, const struct keyhash *hash,
 	return rc > 0 ? 0 : rc < 0 ? rc : -ENOENT;
 }
 
-static void fill_view(const struct space *sp, const struct block *b,
+static void fill_view(struct space *sp, const struct block *b,
 		      struct blt_view *ret)
 {
-	struct chunk *pin = space_pin(sp, b->pos);
+	void *hold = space_hold(sp, b->pos);
 
 	*ret = (struct blt_view){
 		.data = b->value,
 		.len = b->head.value_len,
-		.fd = pin ? -1 : sp->file.fd,
+		.fd = hold && !epoch_is_ticket(hold) ? -1 : sp->file.fd,
 		.offset = block_value_pos(b),
 		.timestamp = b->head.timestamp,
-		.hold = pin,
+		.hold = hold,
 	};
 }
 
@@ -74,7 +74,7 @@ int blt_get(struct blt *store, const void *key, size_t len,
 
 void blt_view_release(struct blt_view *view)
 {
-	chunk_put(view->hold);
+	space_let_go(view->hold);
 	view->hold = NULL;
 }
 
