@@ -354,10 +354,7 @@ static int delete_key(struct bltfs *fs, struct node *dir, const uint8_t *key,
 		blt_batch_abort(batch);
 		return rc;
 	}
-	rc = blt_batch_commit(batch);
-	if (rc == 0)
-		syncer_done(fs->syncer, len);
-	return rc;
+	return blt_batch_commit(batch);
 }
 
 /* The node's lock is not held across the delete: a close that commits just
@@ -382,6 +379,8 @@ static int unlink_file(struct bltfs *fs, struct node *dir,
 		content_gone(fs, node);
 	else if (node)
 		content_set_gone(node, false);
+	if (rc == 0 && !fresh)
+		rc = syncer_done(fs->syncer, found->key_len);
 	return rc;
 }
 
@@ -400,6 +399,8 @@ int dir_unlink(struct bltfs *fs, struct node *dir, const char *name)
 		rc = unlink_file(fs, dir, &found, node);
 	if (rc == 0)
 		dir_changed(dir);
+	else if (rc == -EIO) /* it may be gone all the same */
+		notify_entry(fs->notify, dir, name);
 	free(found.key);
 out:
 	bltfs_leave_names(fs);
@@ -429,8 +430,6 @@ static int remove_dir(struct bltfs *fs, struct node *dir,
 		return rc;
 	}
 	rc = blt_batch_commit(batch);
-	if (rc == 0)
-		syncer_done(fs->syncer, found->key_len);
 	if (rc == 0 && !fs->takes_empty)
 		rc = blt_ns_hold(fs->ns, found->key, found->key_len, false);
 	if (rc < 0)
@@ -439,7 +438,7 @@ static int remove_dir(struct bltfs *fs, struct node *dir,
 		nodes_hold(fs->nodes, node, false);
 		content_gone(fs, node);
 	}
-	return 0;
+	return syncer_done(fs->syncer, found->key_len);
 }
 
 int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name)
@@ -457,10 +456,10 @@ int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name)
 	rc = -ENOTDIR;
 	if (found.kind == BLT_DIR)
 		rc = remove_dir(fs, dir, &found, node);
-	if (rc == 0) {
+	if (rc == 0)
 		dir_changed(dir);
+	if (rc == 0 || rc == -EIO)
 		dir_notify_pair(fs, dir, name);
-	}
 	free(found.key);
 out:
 	bltfs_leave_names(fs);

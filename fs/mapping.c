@@ -3,7 +3,6 @@
 #include "content.h"
 #include "dir.h"
 #include "log.h"
-#include "syncer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -242,9 +241,5 @@ int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
 		blt_batch_abort(batch);
 		return rc;
 	}
-	rc = blt_batch_commit(batch);
-	if (rc < 0)
-		return rc;
-	syncer_done(fs->syncer, m->from_len + m->to_len);
-	return 0;
+	return blt_batch_commit(batch);
 }

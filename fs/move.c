@@ -3,6 +3,8 @@
 #include "content.h"
 #include "dir.h"
 #include "mapping.h"
+#include "notify.h"
+#include "syncer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,6 +89,20 @@ static void done(const struct side *a, const struct side *b)
 		dir_changed(b->dir);
 }
 
+/* The same behind a change of the store.  Where it stays in memory alone the
+ * answer is an error, and the kernel must look at the names again. */
+static int written(struct bltfs *fs, const struct side *a, const struct side *b)
+{
+	int rc = syncer_done(fs->syncer, a->key_len + b->key_len);
+
+	done(a, b);
+	if (rc < 0) {
+		notify_entry(fs->notify, a->dir, a->name);
+		notify_entry(fs->notify, b->dir, b->name);
+	}
+	return rc;
+}
+
 /* ---- files ---- */
 
 /* A file that is not stored yet, and whose content cannot be stored now (a
@@ -152,8 +168,7 @@ static int move_file(struct bltfs *fs, struct side *from, struct side *to,
 		content_gone(fs, to->node);
 	if (from->node && mapping_rekey(fs, from->node, &m) < 0)
 		content_gone(fs, from->node);
-	done(from, to);
-	return 0;
+	return written(fs, from, to);
 }
 
 /* ---- directories ---- */
@@ -194,8 +209,7 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 	atomic_fetch_add(&fs->moves, 1);
 	mapping_rekey_all(fs, &m, 1);
 	dir_notify_pair(fs, from->dir, from->name);
-	done(from, to);
-	return 0;
+	return written(fs, from, to);
 }
 
 /* ---- exchange ---- */
@@ -262,7 +276,7 @@ static int exchange(struct bltfs *fs, struct side *a, struct side *b)
 	if (rc == 0) {
 		atomic_fetch_add(&fs->moves, 1);
 		mapping_rekey_all(fs, m, 2);
-		done(a, b);
+		rc = written(fs, a, b);
 	}
 	free(prefix);
 	return rc;

@@ -151,11 +151,12 @@ int syncer_commit(struct syncer *s, uint64_t bytes)
 	return s->always ? blt_sync(s->store) : blt_flush(s->store);
 }
 
-void syncer_done(struct syncer *s, uint64_t bytes)
+int syncer_done(struct syncer *s, uint64_t bytes)
 {
 	int rc = syncer_commit(s, bytes);
 
 	if (rc < 0)
 		log_error("%s: a change of names could not be written: %s",
 			  blt_path(s->store), strerror(-rc));
+	return rc;
 }

@@ -26,8 +26,9 @@ void syncer_free(struct syncer *s); /* NULL is fine */
  * and sees to the rest. */
 int syncer_commit(struct syncer *s, uint64_t bytes);
 
-/* The same behind a change of names, which is made and stands: what cannot be
- * handed on then is logged, and fails every later write. */
-void syncer_done(struct syncer *s, uint64_t bytes);
+/* The same behind a change of names, which stands for as long as this mount
+ * does: where it cannot be handed on that is logged, -EIO is the answer, and
+ * every later write fails. */
+int syncer_done(struct syncer *s, uint64_t bytes);
 
 #endif
