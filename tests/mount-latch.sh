@@ -6,7 +6,7 @@
 
 # attempt NUMBER COMMAND...: fails with EIO in such a mount.
 attempt() {
-	local store=$1.blt
+	local store=$1.blt status=0
 	shift
 	start "$store" -o create,commit=3600
 	mkdir "$mnt/d" "$mnt/empty"
@@ -18,8 +18,11 @@ attempt() {
 	same "$(cat "$mnt/f" 2>/dev/null || cat "$mnt/moved")" f
 	refuses 1 'Input/output error' touch -c -d @1 "$mnt" "$mnt/f" "$mnt/moved"
 	fusermount3 -u "$mnt"
+	wait "$daemon" || status=$?
+	daemon=
+	same "$status" 74 "exit code of the daemon"
 	expect_log 'Input/output error'
-	end_daemon 74
+	check_log
 
 	start "$store"
 	same "$(cd "$mnt" && find . | sort | tr '\n' ' ')" \
