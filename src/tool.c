@@ -17,6 +17,7 @@ static const struct tool_command *const commands[] = {
 	&tool_copy,
 	&tool_create,
 	&tool_del,
+	&tool_doctor,
 	&tool_dump,
 	&tool_export,
 	&tool_get,

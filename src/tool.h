@@ -103,7 +103,7 @@ extern const struct tool_command tool_check, tool_copy, tool_create, tool_del,
 	tool_dump, tool_export, tool_get, tool_help, tool_import, tool_info,
 	tool_load, tool_ls, tool_put, tool_recover, tool_reindex, tool_slot,
 	tool_stat, tool_umount;
-extern const struct tool_command tool_complete;
+extern const struct tool_command tool_complete, tool_doctor;
 
 /* clang-format off */
 #define TOOL_OPT_LOCK \
@@ -247,6 +247,11 @@ int tool_read_at(int fd, void *buf, size_t n, uint64_t offset);
 int tool_value_open(struct tool *t, const char *path, struct tool_value *ret);
 void tool_value_close(struct tool_value *v);
 
+/* Where values wait that do not fit in memory, and an unlinked file there: its
+ * descriptor or a negative errno. */
+const char *tool_temporary_dir(void);
+int tool_temporary_file(void);
+
 /* Says why a put of a value of that length failed; an exit code. */
 int tool_fail_put(const struct tool *t, const struct tool_key *key,
 		  uint64_t len, int err);
@@ -325,6 +330,13 @@ void progress_end(struct progress *p);
 /* "1.5 MiB" */
 const char *tool_size(uint64_t bytes, char buf[32]);
 
+/* ---- tool_run.c ---- */
+
+/* Runs a program, found by PATH, to its end and keeps the first line of what
+ * it prints, on either stream.  Its exit code, 128 after a signal, or a
+ * negative errno where it could not be run. */
+int tool_run(char *const argv[], char *said, size_t len);
+
 /* ---- tool_mount.c ---- */
 
 #define TOOL_FS_TYPE "fuse.bltfs"
@@ -344,6 +356,8 @@ int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m),
  * system gave it. */
 int tool_mount_find(const char *point, struct tool_mount *ret);
 void tool_mount_free(struct tool_mount *m);
+/* Whether its daemon died and left it behind. */
+bool tool_mount_is_dead(const char *point);
 /* Descriptors (pidfd) of up to max processes that hold a flock on the file and
  * run the named program; their number or a negative errno. */
 int tool_lock_holders(const char *path, const char *comm, int *fds, int max);

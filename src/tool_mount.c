@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -128,6 +129,14 @@ void tool_mount_free(struct tool_mount *m)
 	free(m->type);
 	free(m->source);
 	*m = (struct tool_mount){ 0 };
+}
+
+/* The kernel may know what stat asks for, but not this. */
+bool tool_mount_is_dead(const char *point)
+{
+	struct statfs st;
+
+	return statfs(point, &st) < 0 && errno == ENOTCONN;
 }
 
 /* ---- who holds a lock ---- */

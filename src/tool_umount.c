@@ -11,21 +11,17 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #define DAEMON "bltfs"
 #define MAX_HOLDERS 16
-
-extern char **environ;
 
 /* The path without links, "." and "..".  Only the directory above is looked
  * into: a mount whose daemon died answers nothing itself. */
@@ -56,15 +52,6 @@ static int canonical(const char *path, char ret[PATH_MAX])
 	return 0;
 }
 
-/* Whether nobody answers for the mount any more.  Who has the store's lock then
- * is another. */
-static bool daemon_is_gone(const char *point)
-{
-	struct stat st;
-
-	return stat(point, &st) < 0 && errno == ENOTCONN;
-}
-
 /* Pages that were written through a mapping are the kernel's still. */
 static int write_back(const struct tool *t, const char *point)
 {
@@ -89,40 +76,12 @@ static int write_back(const struct tool *t, const char *point)
 static int run_fusermount(const char *point, char *said, size_t len)
 {
 	char *argv[] = { (char[]){ "fusermount3" }, (char[]){ "-u" },
-			 (char[]){ "--" }, NULL, NULL };
-	posix_spawn_file_actions_t actions;
-	int pipe_fds[2], status = 0, r;
-	ssize_t n = 0;
-	size_t at = 0;
-	pid_t pid;
+			 (char[]){ "--" }, strdup(point), NULL };
+	int r = argv[3] ? tool_run(argv, said, len) : -ENOMEM;
 
-	said[0] = '\0';
-	argv[3] = strdup(point);
-	if (!argv[3])
-		return -ENOMEM;
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
-		r = -errno;
-		free(argv[3]);
-		return r;
-	}
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDERR_FILENO);
-	r = -posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	close(pipe_fds[1]);
-	while (!r && at + 1 < len &&
-	       (n = read(pipe_fds[0], said + at, len - 1 - at)) > 0)
-		at += (size_t)n;
-	said[at] = '\0';
-	said[strcspn(said, "\n")] = '\0';
-	close(pipe_fds[0]);
 	free(argv[3]);
-	if (r)
+	if (r <= 0)
 		return r;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
 	return strstr(said, "busy") ? -EBUSY : -EPERM;
 }
 
@@ -287,7 +246,8 @@ static int run_umount(struct tool *t)
 				 point, m.type);
 		goto out;
 	}
-	gone = daemon_is_gone(point);
+	/* Who has the store's lock then is another. */
+	gone = tool_mount_is_dead(point);
 	if (!gone)
 		n = tool_lock_holders(m.source, DAEMON, fds, MAX_HOLDERS);
 	code = write_back(t, point);

@@ -43,15 +43,19 @@ void tool_spool_reset(struct tool_spool *s)
 	s->half = -1;
 }
 
-/* An unlinked file where TMPDIR says. */
-static int open_temporary(void)
+const char *tool_temporary_dir(void)
 {
 	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/var/tmp";
+}
+
+int tool_temporary_file(void)
+{
+	const char *dir = tool_temporary_dir();
 	char path[4096];
 	int fd;
 
-	if (!dir || !*dir)
-		dir = "/var/tmp";
 	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		return fd;
@@ -72,7 +76,7 @@ static int spill(struct tool_spool *s)
 	int r;
 
 	if (s->fd < 0) {
-		r = open_temporary();
+		r = tool_temporary_file();
 		if (r < 0)
 			return r;
 		s->fd = r;
