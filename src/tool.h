@@ -34,6 +34,7 @@
 /* Every option of every subcommand; one name means one thing everywhere. */
 enum tool_opt {
 	OPT_BUCKETS,
+	OPT_CHART,
 	OPT_CLASSIFY,
 	OPT_COUNT,
 	OPT_FLAT,

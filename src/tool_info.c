@@ -1,10 +1,14 @@
 /* tool_info.c - blt info */
 #include "tool.h"
+#include "tool_survey.h"
 #include "util.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -15,7 +19,8 @@ struct facts {
 	const char *path;
 	struct blt_info info;
 	struct blt_census census;
-	bool counted;
+	struct survey survey;
+	bool counted; /* census and survey are filled in */
 	const char *python, *python_note;
 };
 
@@ -138,6 +143,29 @@ static void print_text(const struct facts *f)
 	print_size("live bytes", f->census.live_bytes);
 	print_size("dead bytes", f->census.dead_bytes);
 	printf("%-18s%" PRIu64 "\n", "dead blocks", f->census.dead_blocks);
+	print_size("largest value", f->survey.largest);
+	if (f->survey.oldest != BLT_NO_TIME) {
+		print_time("oldest value", f->survey.oldest);
+		print_time("newest value", f->survey.newest);
+	}
+	printf("%-18s%u (%.2f blocks a lookup)\n", "longest chain",
+	       f->survey.longest, f->survey.steps);
+}
+
+static void print_json_survey(struct jout *j, const struct survey *s)
+{
+	char text[TIME_BUF];
+	bool timed = s->oldest != BLT_NO_TIME;
+
+	jout_u64(j, "largest_value", s->largest);
+	jout_text(j, "oldest_value", timed ? time_text(s->oldest, text) : NULL);
+	jout_text(j, "newest_value", timed ? time_text(s->newest, text) : NULL);
+	jout_u64(j, "longest_chain", s->longest);
+	jout_fixed(j, "blocks_a_lookup", s->steps);
+	jout_open(j, "chains", '[');
+	for (unsigned i = 0; i < SURVEY_CHAINS && i <= s->longest; i++)
+		jout_u64(j, NULL, s->chain[i]);
+	jout_close(j, ']');
 }
 
 static void print_json(const struct facts *f)
@@ -177,37 +205,108 @@ static void print_json(const struct facts *f)
 		jout_u64(&j, "live_bytes", f->census.live_bytes);
 		jout_u64(&j, "dead_bytes", f->census.dead_bytes);
 		jout_u64(&j, "dead_blocks", f->census.dead_blocks);
+		print_json_survey(&j, &f->survey);
 	}
 	jout_close(&j, '}');
 }
 
+/* ---- --chart ---- */
+
+/* Opens what the chart goes to, which is emptied: not the store. */
+static int open_chart(struct tool *t, const char *path, FILE **ret)
+{
+	struct stat st, own;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	*ret = NULL;
+	if (fd < 0)
+		return tool_fail_file(t, path, "create", -errno);
+	if (fstat(fd, &st) == 0 && fstat(blt_fd(t->store), &own) == 0 &&
+	    st.st_ino == own.st_ino && st.st_dev == own.st_dev) {
+		close(fd);
+		return tool_fail(t, EX_USAGE,
+				 "--chart %s: that is the store itself; give "
+				 "another name",
+				 path);
+	}
+	/* pipes and terminals have no length */
+	if (S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0) {
+		close(fd);
+		return tool_fail_file(t, path, "write", -errno);
+	}
+	*ret = fdopen(fd, "w");
+	return *ret ? 0 : tool_fail(t, EX_OSERR, "out of memory");
+}
+
+static int write_chart(struct tool *t, const struct facts *f, const char *path)
+{
+	FILE *to;
+	int code, err;
+
+	if (!strcmp(path, "-")) {
+		chart_draw(stdout, f->path, &f->info, &f->survey);
+		return 0;
+	}
+	code = open_chart(t, path, &to);
+	if (code)
+		return code;
+	chart_draw(to, f->path, &f->info, &f->survey);
+	err = ferror(to) ? EIO : 0;
+	if (fclose(to) != 0)
+		err = errno;
+	return err ? tool_fail_file(t, path, "write", -err) : 0;
+}
+
+/* ---- the command ---- */
+
+static int count(struct tool *t, struct facts *f)
+{
+	int r = blt_count(t->store, &f->census);
+
+	if (r < 0)
+		return tool_fail_store(t, NULL, r);
+	return survey_run(&f->survey, t, tool_has(t, OPT_QUIET));
+}
+
+static int tell(struct tool *t, struct facts *f)
+{
+	const char *chart = t->opt[OPT_CHART];
+	int code = f->counted ? count(t, f) : 0;
+
+	if (!code && chart)
+		code = write_chart(t, f, chart);
+	if (code || (chart && !strcmp(chart, "-")))
+		return code;
+	if (tool_has(t, OPT_JSON))
+		print_json(f);
+	else
+		print_text(f);
+	return EX_OK;
+}
+
 static int run_info(struct tool *t)
 {
-	struct facts f = { .counted = tool_has(t, OPT_COUNT) };
+	struct facts f = { .counted = tool_has(t, OPT_COUNT) ||
+				      tool_has(t, OPT_CHART) };
 	int code = tool_open(t, t->arg[0], BLT_READ, NULL);
-	int r;
 
 	if (code)
 		return code;
 	f.path = blt_path(t->store);
 	blt_get_info(t->store, &f.info);
 	judge_python(t, &f);
-	if (f.counted) {
-		r = blt_count(t->store, &f.census);
-		if (r < 0)
-			return tool_fail_store(t, NULL, r);
-	}
-	if (tool_has(t, OPT_JSON))
-		print_json(&f);
-	else
-		print_text(&f);
-	return EX_OK;
+	code = tell(t, &f);
+	survey_free(&f.survey);
+	return code;
 }
 
 static const struct tool_option options[] = {
 	{ OPT_COUNT, 'c', "count", NULL,
-	  "walk the whole file: keys, live and dead bytes as they are" },
+	  "walk the whole file: keys, live and dead bytes, chains" },
+	{ OPT_CHART, 'o', "chart", "FILE",
+	  "walk it and draw what is found, as SVG (-: print only that)" },
 	TOOL_OPT_JSON,
+	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };
@@ -218,8 +317,8 @@ const struct tool_command tool_info = {
 	.summary = "print facts about a store",
 	.help = "Prints version, sizes, number of keys, serializers, layout, "
 		"times, and whether Python can open the file as it is. "
-		"Without --count it reads the header only, and the number of "
-		"keys is what the last writer left there.",
+		"Without --count or --chart it reads the header only, and the "
+		"number of keys is what the last writer left there.",
 	.min_args = 1,
 	.max_args = 1,
 	.options = options,
