@@ -315,19 +315,25 @@ int time_parse(const char *text, int64_t *ret);
 
 /* ---- tool_progress.c ---- */
 
-/* A line on stderr that is rewritten a few times a second; nothing at all
- * where stderr is no terminal or off is set. */
+/* A line on stderr that is rewritten a few times a second, once the first has
+ * gone by; nothing at all where stderr is no terminal or off is set. */
 struct progress {
 	bool on;
-	bool shown;
+	size_t shown; /* characters of the line that stands there */
 	const char *what;
 	uint64_t total; /* 0: not known */
+	uint64_t items; /* as of the last call */
 	int64_t started, last;
 };
 void progress_start(struct progress *p, const char *what, uint64_t total,
 		    bool off);
 void progress_show(struct progress *p, uint64_t bytes, uint64_t items);
+/* A blt_progress_fn, arg a struct progress: shows it, and stops the operation
+ * with -EINTR after a signal that tool_catch_signals() caught. */
+int progress_follow(void *arg, uint64_t done, uint64_t total, uint64_t keys);
 void progress_end(struct progress *p);
+/* "12 s", "2 min 5 s", "3 h 20 min" */
+const char *tool_duration(double seconds, char buf[32]);
 /* "1.5 MiB" */
 const char *tool_size(uint64_t bytes, char buf[32]);
 

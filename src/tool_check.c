@@ -43,9 +43,7 @@ static int show_progress(void *arg, uint64_t done, uint64_t total,
 {
 	struct check *c = arg;
 
-	c->progress.total = total;
-	progress_show(&c->progress, done, keys);
-	return 0;
+	return progress_follow(&c->progress, done, total, keys);
 }
 
 static void print_summary(const struct check *c,
@@ -104,6 +102,7 @@ static int run_check(struct tool *t)
 	code = tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS, &timeout);
 	if (code)
 		return code;
+	tool_catch_signals();
 	progress_start(&c.progress, "check", 0, tool_has(t, OPT_QUIET));
 	if (tool_has(t, OPT_JSON))
 		begin_json(&c);
@@ -112,6 +111,8 @@ static int run_check(struct tool *t)
 	progress_end(&c.progress);
 	if (tool_has(t, OPT_JSON))
 		print_json_summary(&c.j, &result);
+	if (r < 0 && tool_signal())
+		return tool_fail(t, TOOL_SIGNALLED, "interrupted");
 	if (r < 0)
 		return tool_fail(t, tool_exit_code(r), "%s", err.text);
 	if (!tool_has(t, OPT_JSON) && !tool_has(t, OPT_QUIET))

@@ -6,21 +6,6 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
-struct copying {
-	struct progress progress;
-	uint64_t keys;
-};
-
-static int follow(void *arg, uint64_t done, uint64_t total, uint64_t keys)
-{
-	struct copying *c = arg;
-
-	c->progress.total = total;
-	c->keys = keys;
-	progress_show(&c->progress, done, keys);
-	return tool_signal() ? -EINTR : 0;
-}
-
 /* What is not asked for stays as it is in the store. */
 static int parse_options(const struct tool *t,
 			 struct blt_create_options *create)
@@ -55,7 +40,7 @@ static int parse_options(const struct tool *t,
 	return 0;
 }
 
-static int report(const struct tool *t, const struct copying *c)
+static int report(const struct tool *t, uint64_t keys)
 {
 	char was[32], is[32], less[32];
 	struct blt_info info;
@@ -68,7 +53,7 @@ static int report(const struct tool *t, const struct copying *c)
 	blt_get_info(t->store, &info);
 	tool_size(info.file_size, was);
 	tool_size((uint64_t)st.st_size, is);
-	printf("%" PRIu64 " keys, %s instead of %s", c->keys, is, was);
+	printf("%" PRIu64 " keys, %s instead of %s", keys, is, was);
 	if ((uint64_t)st.st_size < info.file_size)
 		printf(": %s saved",
 		       tool_size(info.file_size - (uint64_t)st.st_size, less));
@@ -94,7 +79,7 @@ static int fail_copy(const struct tool *t, int err, const char *text)
 static int run_copy(struct tool *t)
 {
 	struct blt_create_options create;
-	struct copying c = { 0 };
+	struct progress progress;
 	struct blt_error err;
 	int code, r;
 
@@ -104,11 +89,11 @@ static int run_copy(struct tool *t)
 	if (code)
 		return code;
 	tool_catch_signals();
-	progress_start(&c.progress, "copy", 0, tool_has(t, OPT_QUIET));
+	progress_start(&progress, "copy", 0, tool_has(t, OPT_QUIET));
 	r = blt_copy(t->store, t->arg[1], &create, tool_has(t, OPT_FORCE),
-		     follow, &c, &err);
-	progress_end(&c.progress);
-	return r < 0 ? fail_copy(t, r, err.text) : report(t, &c);
+		     progress_follow, &progress, &err);
+	progress_end(&progress);
+	return r < 0 ? fail_copy(t, r, err.text) : report(t, progress.items);
 }
 
 static const struct tool_option options[] = {

@@ -1,11 +1,22 @@
-/* tool_progress.c - how far a long command has come. */
+/* tool_progress.c - how far a long command has come.
+ *
+ *   copy: 120000 keys, 1.5 GiB of 6.0 GiB, 25 %, 400.0 MiB/s, 12 s left
+ *
+ * One line that is written over itself, with blanks and no escape sequences, so
+ * that it is right on any terminal.
+ */
 #include "tool.h"
 #include "util.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#define PATIENCE_US 1000000 /* what is done sooner needs no line */
 #define INTERVAL_US 250000
+#define COLUMNS 80 /* where the terminal does not say */
 
 const char *tool_size(uint64_t bytes, char buf[32])
 {
@@ -23,6 +34,21 @@ const char *tool_size(uint64_t bytes, char buf[32])
 	return buf;
 }
 
+const char *tool_duration(double seconds, char buf[32])
+{
+	uint64_t s = seconds < 1 ? 1 : (uint64_t)(seconds + 0.5);
+
+	if (s < 100)
+		snprintf(buf, 32, "%" PRIu64 " s", s);
+	else if (s < 6000)
+		snprintf(buf, 32, "%" PRIu64 " min %" PRIu64 " s", s / 60,
+			 s % 60);
+	else
+		snprintf(buf, 32, "%" PRIu64 " h %" PRIu64 " min", s / 3600,
+			 s / 60 % 60);
+	return buf;
+}
+
 void progress_start(struct progress *p, const char *what, uint64_t total,
 		    bool off)
 {
@@ -32,39 +58,81 @@ void progress_start(struct progress *p, const char *what, uint64_t total,
 		.total = total,
 		.started = now_us(),
 	};
-	p->last = p->started;
+	p->last = p->started + PATIENCE_US - INTERVAL_US;
+}
+
+static size_t columns(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < 2)
+		return COLUMNS;
+	return size.ws_col;
+}
+
+/* Writes text over what stands there; the last column is left alone, where
+ * some terminals begin a line. */
+static void write_over(struct progress *p, const char *text)
+{
+	size_t len = min_u64(strlen(text), columns() - 1);
+
+	fprintf(stderr, "\r%.*s", (int)len, text);
+	if (p->shown > len)
+		fprintf(stderr, "%*s\r%.*s", (int)(p->shown - len), "",
+			(int)len, text);
+	fflush(stderr);
+	p->shown = len;
 }
 
 void progress_show(struct progress *p, uint64_t bytes, uint64_t items)
 {
-	char done[32], rate[32];
-	double seconds;
+	char done[32], all[32], rate[32], left[32], text[256];
+	double seconds, part;
 	int64_t now;
+	int n;
 
+	p->items = items;
 	if (!p->on)
 		return;
 	now = now_us();
 	if (now - p->last < INTERVAL_US)
 		return;
 	p->last = now;
-	p->shown = true;
 	seconds = (double)(now - p->started) / 1e6;
-	fprintf(stderr, "\r%s: %" PRIu64 " keys, %s, %s/s", p->what, items,
-		tool_size(bytes, done),
-		tool_size((uint64_t)((double)bytes / seconds), rate));
-	if (p->total && bytes) {
-		double part =
-			(double)min_u64(bytes, p->total) / (double)p->total;
-
-		fprintf(stderr, ", %.0f %%, %.0f s left", part * 100,
-			seconds / part - seconds);
+	tool_size((uint64_t)((double)bytes / seconds), rate);
+	tool_size(bytes, done);
+	if (!p->total || !bytes) {
+		n = snprintf(text, sizeof(text),
+			     "%s: %" PRIu64 " keys, %s, %s/s", p->what, items,
+			     done, rate);
+	} else {
+		bytes = min_u64(bytes, p->total);
+		part = (double)bytes / (double)p->total;
+		n = snprintf(text, sizeof(text),
+			     "%s: %" PRIu64 " keys, %s of %s, %.0f %%, %s/s, "
+			     "%s left",
+			     p->what, items, tool_size(bytes, done),
+			     tool_size(p->total, all), part * 100, rate,
+			     tool_duration(seconds / part - seconds, left));
 	}
-	fputs("\033[K", stderr);
+	if (n > 0)
+		write_over(p, text);
+}
+
+int progress_follow(void *arg, uint64_t done, uint64_t total, uint64_t keys)
+{
+	struct progress *p = arg;
+
+	p->total = total;
+	progress_show(p, done, keys);
+	return tool_signal() ? -EINTR : 0;
 }
 
 void progress_end(struct progress *p)
 {
-	if (p->shown)
-		fputs("\r\033[K", stderr);
-	p->shown = false;
+	if (p->shown) {
+		write_over(p, "");
+		fputc('\r', stderr);
+	}
+	p->shown = 0;
 }

@@ -85,17 +85,6 @@ static int replay(struct tool *t)
 
 /* ---- --rebuild ---- */
 
-static int show_progress(void *arg, uint64_t done, uint64_t total,
-			 uint64_t keys)
-{
-	struct progress *p = arg;
-
-	p->total = total;
-	progress_show(p, done, keys);
-	/* The new store is still in no place: nothing is lost. */
-	return tool_signal() ? -EINTR : 0;
-}
-
 static const char *header_text(enum blt_header_source source)
 {
 	switch (source) {
@@ -163,7 +152,7 @@ static int rebuild(struct tool *t)
 	struct progress progress;
 	struct blt_rebuild_options how = { .to = t->opt[OPT_TO],
 					   .like = t->opt[OPT_LIKE],
-					   .progress = show_progress,
+					   .progress = progress_follow,
 					   .arg = &progress };
 	struct blt_rebuild_result result;
 	struct blt_error err;
@@ -177,6 +166,9 @@ static int rebuild(struct tool *t)
 	progress_start(&progress, "rebuild", 0, tool_has(t, OPT_QUIET));
 	r = blt_rebuild(path, &how, &result, &err);
 	progress_end(&progress);
+	if (r < 0 && tool_signal())
+		return tool_fail(t, TOOL_SIGNALLED,
+				 "interrupted; %s is as it was", path);
 	if (r < 0)
 		return tool_fail(t, tool_exit_code(r), "%s", err.text);
 	if (tool_has(t, OPT_JSON))
