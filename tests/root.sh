@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# root.sh - a fresh minimal Debian 12, for the tests that want one; sourced.
+#
+#   . "$(dirname "$0")/root.sh"
+#   make_root          debootstrap makes it in $root, below $dir, from the mirror
+#                      that this machine's apt uses; exits 77 where it cannot
+#   inside 'COMMANDS'  runs them there, as root, with nothing of our environment
+#
+# Needs root, /dev/fuse and the mirror.  $dir is removed at the end, with all that
+# is mounted below it.
+set -euo pipefail
+
+dir=$(mktemp -d)
+root=$dir/root
+
+clean_up() {
+	local at
+	cd /
+	# innermost first; a lazy unmount leaves nothing behind for rm to find
+	while read -r at; do
+		umount -l "$at" || true
+	done < <(awk -v p="$dir/" 'index($5, p) == 1 { print $5 }' \
+		/proc/self/mountinfo | sort -r)
+	if grep -q " $dir/" /proc/self/mountinfo; then
+		echo "still mounted below $dir; left as it is" >&2
+	else
+		rm -rf --one-file-system "$dir"
+	fi
+}
+trap clean_up EXIT
+
+# apt_mirror: the first Debian archive in apt's sources, either format.
+apt_mirror() {
+	cat /etc/apt/sources.list.d/*.sources 2>/dev/null |
+		sed -nE 's/^URIs:[[:space:]]*([^[:space:]]+).*/\1/p' |
+		grep -m 1 -E '/debian/?$' && return
+	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+		sed -nE 's/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' |
+		grep -m 1 -E '/debian/?$'
+}
+
+make_root() {
+	local mirror
+	command -v debootstrap >/dev/null || {
+		echo "there is no debootstrap"
+		exit 77
+	}
+	mirror=$(apt_mirror) || { echo "apt has no Debian mirror"; exit 77; }
+	debootstrap --variant=minbase bookworm "$root" "$mirror" \
+		>"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 77; }
+	# how this machine reaches its mirror is for the new root too
+	cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
+	cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+	mount -t proc proc "$root/proc"
+	mount -t sysfs -o ro sysfs "$root/sys"
+	mount --rbind /dev "$root/dev"
+	mount --make-rslave "$root/dev"
+}
+
+inside() {
+	chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
+		DEBIAN_FRONTEND=noninteractive \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+		bash -euc "$1"
+}
