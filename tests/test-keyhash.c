@@ -1,6 +1,8 @@
 #include "keyhash.h"
+#include "keyhash_block.h"
 #include "util.h"
 
+#include <blake2.h>
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,75 @@ START_TEST(test_known)
 	ck_assert_uint_eq(keyhash_bucket(&h, 5), known[_i].mod_5);
 	ck_assert_uint_eq(keyhash_bucket(&h, 12007), known[_i].mod_12007);
 	ck_assert_uint_eq(keyhash_bucket(&h, UINT32_MAX), known[_i].mod_max);
+}
+END_TEST
+
+/* Each length at each of some places in memory, and between bytes that must
+ * not count. */
+START_TEST(test_ways)
+{
+	const struct keyhash_way *way = &keyhash_ways[_i];
+	uint8_t bytes[KEYHASH_BLOCK + 16], expected[KEYHASH_LEN];
+	struct keyhash_digest digest;
+
+	if (!way->works())
+		return;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(37 * i + 200);
+	for (size_t at = 0; at < 16; at++)
+		for (size_t len = 0; len <= KEYHASH_BLOCK; len++) {
+			struct keyhash_key key = { bytes + at, len };
+
+			blake2s(expected, bytes + at, NULL, KEYHASH_LEN, len,
+				0);
+			way->one(&key, &digest);
+			ck_assert_mem_eq(digest.byte, expected, KEYHASH_LEN);
+		}
+}
+END_TEST
+
+START_TEST(test_ways_side_by_side)
+{
+	const struct keyhash_way *way = &keyhash_ways[_i];
+	struct keyhash_digest digest[KEYHASH_MANY];
+	struct keyhash_key key[KEYHASH_MANY];
+	uint8_t bytes[KEYHASH_BLOCK + KEYHASH_MANY], expected[KEYHASH_LEN];
+
+	if (!way->works())
+		return;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(91 * i + 7);
+	for (size_t len = 0; len <= KEYHASH_BLOCK; len++) {
+		for (size_t i = 0; i < KEYHASH_MANY; i++)
+			key[i] = (struct keyhash_key){
+				bytes + i, (len + 5 * i) % (KEYHASH_BLOCK + 1)
+			};
+		way->many(key, digest);
+		for (size_t i = 0; i < KEYHASH_MANY; i++) {
+			blake2s(expected, key[i].bytes, NULL, KEYHASH_LEN,
+				key[i].len, 0);
+			ck_assert_mem_eq(digest[i].byte, expected, KEYHASH_LEN);
+		}
+	}
+}
+END_TEST
+
+/* The remainder of a long division by hand. */
+START_TEST(test_bucket)
+{
+	struct keyhash h;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		uint32_t n = i % 3 ? 1 + i * 2654435761u % UINT32_MAX : i + 1;
+		uint64_t rest = 0;
+
+		h = keyhash_of(&i, sizeof(i));
+		if (i % 7 == 0)
+			memset(h.byte, 255, KEYHASH_LEN);
+		for (int k = KEYHASH_LEN; k-- > 0;)
+			rest = (rest << 8 | h.byte[k]) % n;
+		ck_assert_uint_eq(keyhash_bucket(&h, n), rest);
+	}
 }
 END_TEST
 
@@ -98,6 +169,9 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tc, test_known, 0, ARRAY_SIZE(known));
+	tcase_add_loop_test(tc, test_ways, 0, (int)keyhash_n_ways);
+	tcase_add_loop_test(tc, test_ways_side_by_side, 0, (int)keyhash_n_ways);
+	tcase_add_test(tc, test_bucket);
 	tcase_add_test(tc, test_more_than_one_block);
 	tcase_add_test(tc, test_empty_without_bytes);
 	tcase_add_test(tc, test_vector);
