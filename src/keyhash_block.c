@@ -180,7 +180,7 @@ IN_EACH void many_keys(const struct keyhash_key *key,
 		       struct keyhash_digest *ret)
 {
 	uint32_t word[16][KEYHASH_MANY] = { { 0 } };
-	eight m[16], len, one = { 0 };
+	eight m[16], len = { 0 }, one = { 0 };
 	eight v[16];
 
 	for (int k = 0; k < KEYHASH_MANY; k++) {
