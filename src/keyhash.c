@@ -22,6 +22,39 @@ struct keyhash keyhash_of(const void *key, size_t len)
 	return h;
 }
 
+/* Eight keys of one block each. */
+static void hash_side_by_side(const struct blt_key *keys, struct keyhash *ret)
+{
+	struct keyhash_digest digest[KEYHASH_MANY];
+	struct keyhash_key block[KEYHASH_MANY];
+
+	for (size_t i = 0; i < KEYHASH_MANY; i++)
+		block[i] = (struct keyhash_key){ keys[i].bytes, keys[i].len };
+	keyhash_way->many(block, digest);
+	for (size_t i = 0; i < KEYHASH_MANY; i++)
+		memcpy(ret[i].byte, digest[i].byte, KEYHASH_LEN);
+}
+
+static bool fit_one_block(const struct blt_key *keys)
+{
+	for (size_t i = 0; i < KEYHASH_MANY; i++)
+		if (keys[i].len > KEYHASH_BLOCK)
+			return false;
+	return true;
+}
+
+void keyhash_of_many(const struct blt_key *keys, size_t n, struct keyhash *ret)
+{
+	while (n >= KEYHASH_MANY && fit_one_block(keys)) {
+		hash_side_by_side(keys, ret);
+		keys += KEYHASH_MANY;
+		ret += KEYHASH_MANY;
+		n -= KEYHASH_MANY;
+	}
+	for (size_t i = 0; i < n; i++)
+		ret[i] = keyhash_of(keys[i].bytes, keys[i].len);
+}
+
 /* Of the 104 bits, the first 40 and then 32 at a time: what is left of a
  * division fits, with the next 32 behind it, one word. */
 uint32_t keyhash_bucket(const struct keyhash *h, uint32_t n_buckets)

@@ -72,6 +72,116 @@ int blt_get(struct blt *store, const void *key, size_t len,
 	return get(store, &hash, ret);
 }
 
+/* ---- many at a time ---- */
+
+/* Looked up under one hold of the lock. */
+#define GROUP 32u
+
+/* Bytes of a block that are fetched beforehand: of most, the whole value. */
+#define FETCH_LEN 256
+
+struct group {
+	const struct space *sp;
+	size_t n;
+	struct keyhash hash[GROUP];
+	struct index_place place[GROUP];
+	uint64_t slot[GROUP];
+	int found[GROUP]; /* as index_find has it */
+	bool warm;
+	size_t at; /* the one that is being looked up */
+};
+
+/* A fetch of what may be anything does no harm, but for the time. */
+static void fetch(const struct space *sp, uint64_t pos, size_t len)
+{
+	for (size_t i = 0; i < len; i += 64)
+		__builtin_prefetch(space_ptr(sp, pos + i));
+}
+
+/* The buckets of all, then the heads of the blocks that these lead to: the
+ * processor waits for all of a group as long as for one. */
+static void warm_up(struct group *g)
+{
+	const struct space *sp = g->sp;
+
+	for (size_t i = 0; i < g->n; i++) {
+		g->slot[i] = index_bucket(sp, &g->hash[i]);
+		fetch(sp, g->slot[i], FORMAT_POS_LEN);
+	}
+	for (size_t i = 0; i < g->n; i++) {
+		uint64_t at = space_field(sp, g->slot[i], FORMAT_POS_LEN,
+					  SPACE_READER);
+
+		if (at > FORMAT_LAST && at < sp->end)
+			fetch(sp, at, FETCH_LEN);
+	}
+}
+
+static int look_up_group(void *arg)
+{
+	struct group *g = arg;
+
+	if (!g->warm)
+		warm_up(g);
+	g->warm = true;
+	for (; g->at < g->n; g->at++)
+		g->found[g->at] = index_find(g->sp, &g->hash[g->at],
+					     SPACE_READER, &g->place[g->at]);
+	return 0;
+}
+
+/* Where the file was cut short under one of them, that is its own misfortune,
+ * and the work goes on behind it. */
+static void find_group(struct group *g)
+{
+	int rc;
+
+	while ((rc = file_try(look_up_group, g)) < 0) {
+		if (g->warm)
+			g->found[g->at++] = rc;
+		g->warm = true;
+	}
+}
+
+static size_t get_group(struct blt *store, struct group *g,
+			struct blt_view *ret, int *ret_result)
+{
+	struct space *sp = &store->engine.space;
+	size_t found = 0;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	find_group(g);
+	for (size_t i = 0; i < g->n; i++) {
+		int rc = g->found[i];
+
+		if (rc == 0 || format_hidden(&sp->fmt, &g->hash[i]))
+			rc = -ENOENT;
+		if (rc > 0)
+			fill_view(sp, &g->place[i].block, &ret[i]);
+		found += rc > 0;
+		ret_result[i] = rc > 0 ? 0 : rc;
+	}
+	pthread_rwlock_unlock(&sp->lock);
+	return found;
+}
+
+size_t blt_get_many(struct blt *store, const struct blt_key *keys, size_t n,
+		    struct blt_view *ret, int *ret_result)
+{
+	struct group g;
+	size_t found = 0;
+
+	g.sp = &store->engine.space;
+	for (size_t i = 0; i < n; i += GROUP) {
+		g.n = (size_t)min_u64(n - i, GROUP);
+		g.warm = false;
+		g.at = 0;
+		keyhash_of_many(keys + i, g.n, g.hash);
+		found += get_group(store, &g, ret + i, ret_result + i);
+	}
+	return found;
+}
+
 void blt_view_release(struct blt_view *view)
 {
 	space_let_go(view->hold);

@@ -62,6 +62,47 @@ static void expect(struct blt *s, const char *key, const char *value)
 	blt_view_release(&v);
 }
 
+/* Keys of all sorts of lengths, of which the odd ones are put. */
+static struct blt_key many_key(size_t i, uint8_t room[128])
+{
+	static const char metadata[] = "adb01ebc1ba3433eb043527";
+	size_t len = i % 10 == 9 ? 65 + i % 60 : i % 64 + 4;
+
+	memset(room, 'm', 128);
+	memcpy(room, &i, 4);
+	if (i == 50)
+		return (struct blt_key){ metadata, strlen(metadata) };
+	return (struct blt_key){ room, len };
+}
+
+static void same_as_get(struct blt *s, size_t n)
+{
+	static uint8_t room[128][128];
+	struct blt_key key[128] = { { 0 } };
+	struct blt_view many[128], one;
+	int result[128];
+	size_t found = 0, got;
+
+	for (size_t i = 0; i < n; i++)
+		key[i] = many_key(i, room[i]);
+	got = blt_get_many(s, key, n, many, result);
+	for (size_t i = 0; i < n; i++) {
+		int rc = blt_get(s, key[i].bytes, key[i].len, &one);
+
+		ck_assert_int_eq(result[i], rc);
+		ck_assert_int_eq(rc, i % 2 ? 0 : -ENOENT);
+		if (rc < 0)
+			continue;
+		found++;
+		ck_assert_uint_eq(many[i].len, one.len);
+		ck_assert_int_eq(many[i].timestamp, one.timestamp);
+		ck_assert(memcmp(many[i].data, one.data, one.len) == 0);
+		blt_view_release(&many[i]);
+		blt_view_release(&one);
+	}
+	ck_assert_uint_eq(got, found);
+}
+
 static void fails_to_open(enum blt_mode mode, int rc, const char *says)
 {
 	struct blt_open_options o = { .mode = mode };
@@ -82,6 +123,32 @@ static void write_file(const void *bytes, size_t len)
 	ck_assert_int_eq(write(fd, bytes, len), (ssize_t)len);
 	close(fd);
 }
+
+START_TEST(test_get_many)
+{
+	struct blt_create_options bytes = {
+		.key_serializer = (unsigned)blt_serializer_code("bytes")
+	};
+	struct blt *s = open_as(BLT_CREATE, &bytes);
+	uint8_t room[128];
+
+	for (size_t i = 1; i < 128; i += 2) {
+		struct blt_key k = many_key(i, room);
+
+		ck_assert_int_eq(blt_put(s, k.bytes, k.len, room, i, 1000), 0);
+		if (i == 63)
+			ck_assert_int_eq(blt_sync(s), 0);
+	}
+	ck_assert_int_eq(blt_slot_put(s, BLT_METADATA, "{}", 2), 0);
+	for (size_t n = 0; n <= 128; n += n < 12 ? 1 : 29)
+		same_as_get(s, n);
+	same_as_get(s, 128);
+	ck_assert_int_eq(blt_close(s), 0);
+	s = open_as(BLT_READ, NULL);
+	same_as_get(s, 128);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
 
 START_TEST(test_modes)
 {
@@ -345,6 +412,7 @@ END_TEST
 static void add_tests(TCase *c)
 {
 	tcase_add_checked_fixture(c, make_dir, remove_dir);
+	tcase_add_test(c, test_get_many);
 	tcase_add_test(c, test_modes);
 	tcase_add_test(c, test_no_booklet);
 	tcase_add_test(c, test_versions);
