@@ -57,8 +57,9 @@ static bool head_laid_out(const struct space *sp, uint64_t pos, uint8_t *head)
 	uint32_t len = format_head_len(&sp->fmt);
 	uint64_t v;
 
-	if (sp->file.writable || !changes_get(&sp->frozen, pos, &v))
+	if (!changes_get(&sp->frozen, pos, &v))
 		return false;
+	memset(head, 0, FORMAT_HEAD_MAX);
 	for (uint32_t i = 0; i < len; i += 8)
 		if (changes_get(&sp->frozen, pos + i, &v))
 			put_le(head + i, v, min_u64(8, len - i));
@@ -70,18 +71,19 @@ static int decode(const struct space *sp, uint64_t pos, uint64_t end,
 		  const uint8_t *head, struct block *ret)
 {
 	uint32_t head_len = format_head_len(&sp->fmt);
-	struct block b = { .pos = pos };
+	uint64_t len;
 
 	if (end < head_len || pos > end - head_len)
 		return -EUCLEAN;
-	b.start = space_ptr(sp, pos);
-	format_head_decode(&sp->fmt, head ? head : b.start, &b.head);
-	b.len = format_block_len(&sp->fmt, &b.head);
-	if (b.len > end - pos)
+	ret->pos = pos;
+	ret->start = space_ptr(sp, pos);
+	format_head_decode(&sp->fmt, head ? head : ret->start, &ret->head);
+	len = format_block_len(&sp->fmt, &ret->head);
+	if (len > end - pos)
 		return -EUCLEAN;
-	b.key = b.start + head_len;
-	b.value = b.key + b.head.key_len;
-	*ret = b;
+	ret->len = len;
+	ret->key = ret->start + head_len;
+	ret->value = ret->key + ret->head.key_len;
 	return 0;
 }
 
@@ -94,8 +96,8 @@ int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
 int block_at(const struct space *sp, uint64_t pos, enum space_who who,
 	     struct block *ret)
 {
-	uint8_t head[FORMAT_HEAD_MAX] = { 0 };
-	bool laid_out = head_laid_out(sp, pos, head);
+	uint8_t head[FORMAT_HEAD_MAX];
+	bool laid_out = !sp->file.writable && head_laid_out(sp, pos, head);
 	int rc =
 		decode(sp, pos, block_region_end(sp, pos, space_limit(sp, who)),
 		       laid_out ? head : NULL, ret);

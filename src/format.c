@@ -171,19 +171,6 @@ void format_set_layout(struct format *f, uint32_t n_buckets,
 	format_put_layout(f, n_buckets, index_offset, data_offset);
 }
 
-void format_head_decode(const struct format *f, const uint8_t *from,
-			struct block_head *ret)
-{
-	memcpy(ret->hash.byte, from, KEYHASH_LEN);
-	ret->next = get_le(from + FORMAT_AT_NEXT, FORMAT_POS_LEN);
-	ret->key_len = (uint32_t)get_le(from + 19, 2);
-	ret->value_len =
-		f->fixed ? f->value_len : (uint32_t)get_le(from + 21, 4);
-	ret->timestamp = f->timestamps ? (int64_t)get_le(from + FORMAT_AT_TIME,
-							 FORMAT_TIME_LEN) :
-					 -1;
-}
-
 void format_head_encode(const struct format *f, const struct block_head *head,
 			uint8_t *to)
 {

@@ -8,6 +8,7 @@
 #define BLT_FORMAT_H
 
 #include "keyhash.h"
+#include "util.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -125,8 +126,20 @@ static inline uint32_t format_head_len(const struct format *f)
 /* Offset of the timestamp in a block; only where f->timestamps. */
 #define FORMAT_AT_TIME 25
 
-void format_head_decode(const struct format *f, const uint8_t *from,
-			struct block_head *ret);
+static inline void format_head_decode(const struct format *f,
+				      const uint8_t *from,
+				      struct block_head *ret)
+{
+	memcpy(ret->hash.byte, from, KEYHASH_LEN);
+	ret->next = get_le(from + FORMAT_AT_NEXT, FORMAT_POS_LEN);
+	ret->key_len = (uint32_t)get_le(from + 19, 2);
+	ret->value_len =
+		f->fixed ? f->value_len : (uint32_t)get_le(from + 21, 4);
+	ret->timestamp = f->timestamps ? (int64_t)get_le(from + FORMAT_AT_TIME,
+							 FORMAT_TIME_LEN) :
+					 -1;
+}
+
 void format_head_encode(const struct format *f, const struct block_head *head,
 			uint8_t *to);
 

@@ -107,19 +107,6 @@ void space_release(struct space *sp)
 	pthread_rwlock_destroy(&sp->lock);
 }
 
-uint64_t space_field(const struct space *sp, uint64_t pos, uint32_t len,
-		     enum space_who who)
-{
-	uint64_t v;
-
-	if ((who == SPACE_WRITER && changes_get(&sp->delta, pos, &v)) ||
-	    changes_get(&sp->active, pos, &v) ||
-	    changes_get(&sp->recorded, pos, &v) ||
-	    changes_get(&sp->frozen, pos, &v))
-		return v;
-	return get_le(space_ptr(sp, pos), len);
-}
-
 struct chunk *space_pin(const struct space *sp, uint64_t pos)
 {
 	if (!sp->tail || pos < sp->tail->base)

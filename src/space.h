@@ -140,8 +140,18 @@ static inline const uint8_t *space_ptr(const struct space *sp, uint64_t pos)
 enum space_who { SPACE_READER, SPACE_WRITER };
 
 /* A pointer or timestamp of len bytes. */
-uint64_t space_field(const struct space *sp, uint64_t pos, uint32_t len,
-		     enum space_who who);
+static inline uint64_t space_field(const struct space *sp, uint64_t pos,
+				   uint32_t len, enum space_who who)
+{
+	uint64_t v;
+
+	if ((who == SPACE_WRITER && changes_get(&sp->delta, pos, &v)) ||
+	    changes_get(&sp->active, pos, &v) ||
+	    changes_get(&sp->recorded, pos, &v) ||
+	    changes_get(&sp->frozen, pos, &v))
+		return v;
+	return get_le(space_ptr(sp, pos), len);
+}
 
 /* Where the data ends. */
 static inline uint64_t space_limit(const struct space *sp, enum space_who who)

@@ -5,9 +5,11 @@
 #ifndef BLT_UTIL_H
 #define BLT_UTIL_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -21,15 +23,68 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Reads an unsigned little-endian integer of n bytes, n <= 8. */
+/* Integers of a few bytes in memory, little-endian, as one access each. */
+static inline uint64_t get_le16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le16toh(v);
+}
+
+static inline uint64_t get_le32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le32toh(v);
+}
+
+static inline uint64_t get_le64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le64toh(v);
+}
+
+/* Reads an unsigned little-endian integer of n bytes, n <= 8.  The widths that
+ * files have, 2, 4, 6, 7 and 8, take an access or two. */
 static inline uint64_t get_le(const void *from, size_t n)
 {
 	const uint8_t *p = from;
 	uint64_t v = 0;
 
-	for (size_t i = n; i-- > 0;)
-		v = v << 8 | p[i];
-	return v;
+	switch (n) {
+	case 8:
+		return get_le64(p);
+	case 7:
+		return get_le32(p) | get_le32(p + 3) << 24;
+	case 6:
+		return get_le32(p) | get_le16(p + 4) << 32;
+	case 4:
+		return get_le32(p);
+	case 2:
+		return get_le16(p);
+	default:
+		for (size_t i = n; i-- > 0;)
+			v = v << 8 | p[i];
+		return v;
+	}
+}
+
+static inline void put_le16(uint8_t *p, uint64_t v)
+{
+	uint16_t le = htole16((uint16_t)v);
+
+	memcpy(p, &le, sizeof(le));
+}
+
+static inline void put_le32(uint8_t *p, uint64_t v)
+{
+	uint32_t le = htole32((uint32_t)v);
+
+	memcpy(p, &le, sizeof(le));
 }
 
 /* Writes the low n bytes of v, little-endian, n <= 8. */
@@ -37,8 +92,29 @@ static inline void put_le(void *to, uint64_t v, size_t n)
 {
 	uint8_t *p = to;
 
-	for (size_t i = 0; i < n; i++, v >>= 8)
-		p[i] = (uint8_t)v;
+	switch (n) {
+	case 8:
+		put_le32(p + 4, v >> 32);
+		put_le32(p, v);
+		break;
+	case 7:
+		put_le32(p + 3, v >> 24);
+		put_le32(p, v);
+		break;
+	case 6:
+		put_le16(p + 4, v >> 32);
+		put_le32(p, v);
+		break;
+	case 4:
+		put_le32(p, v);
+		break;
+	case 2:
+		put_le16(p, v);
+		break;
+	default:
+		for (size_t i = 0; i < n; i++, v >>= 8)
+			p[i] = (uint8_t)v;
+	}
 }
 
 /* Writes 2 * len lower-case hex digits and a NUL. */
