@@ -120,6 +120,65 @@ static int by_pos(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* ---- by position ---- */
+
+/* From so many on, counting beats comparing. */
+#define RADIX_LEAST 256u
+#define RADIX_BITS 11u
+#define RADIX (1u << RADIX_BITS)
+
+static size_t digit_of(const struct change *c, unsigned shift)
+{
+	return (size_t)(c->pos >> shift) & (RADIX - 1);
+}
+
+/* One digit of the positions: from has them in order of the lower ones. */
+static void sort_digit(const struct change *from, size_t n, unsigned shift,
+		       struct change *to)
+{
+	size_t at[RADIX] = { 0 }, next = 0;
+
+	for (size_t i = 0; i < n; i++)
+		at[digit_of(&from[i], shift)]++;
+	for (size_t d = 0; d < RADIX; d++) {
+		size_t count = at[d];
+
+		at[d] = next;
+		next += count;
+	}
+	for (size_t i = 0; i < n; i++)
+		to[at[digit_of(&from[i], shift)]++] = from[i];
+}
+
+static unsigned bits_of_positions(const struct change *item, size_t n)
+{
+	uint64_t all = 1;
+
+	for (size_t i = 0; i < n; i++)
+		all |= item[i].pos;
+	return 64 - (unsigned)__builtin_clzll(all);
+}
+
+/* *item is sorted, or its memory is given back for that of the sorted ones. */
+static void sort_by_counting(struct change **item, size_t n)
+{
+	struct change *other = malloc(n * sizeof(*other));
+	unsigned bits = bits_of_positions(*item, n);
+
+	if (!other) {
+		qsort(*item, n, sizeof(**item), by_pos);
+		return;
+	}
+	for (unsigned shift = 0; shift < bits; shift += RADIX_BITS) {
+		struct change *from = *item;
+
+		sort_digit(from, n, shift, other);
+		*item = other;
+		other = from;
+	}
+	free(other);
+}
+
 struct change *changes_sorted(const struct changes *c)
 {
 	struct change *item = c->n ? malloc(c->n * sizeof(*item)) : NULL;
@@ -127,6 +186,9 @@ struct change *changes_sorted(const struct changes *c)
 	if (!item)
 		return NULL;
 	memcpy(item, c->item, c->n * sizeof(*item));
-	qsort(item, c->n, sizeof(*item), by_pos);
+	if (c->n < RADIX_LEAST)
+		qsort(item, c->n, sizeof(*item), by_pos);
+	else
+		sort_by_counting(&item, c->n);
 	return item;
 }

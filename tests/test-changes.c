@@ -49,16 +49,26 @@ START_TEST(test_clear)
 }
 END_TEST
 
+/* Few and many, near each other and all over the file. */
 START_TEST(test_sorted)
 {
+	static const size_t sizes[] = { 1, 2, 255, 256, 1000, 20000 };
+	const uint64_t spread[] = { 1, 7919, (uint64_t)1 << 30 };
+	size_t n = sizes[(size_t)_i / 3];
 	struct changes c = CHANGES_INIT;
 	struct change *item;
+	uint64_t v;
 
-	for (uint64_t i = 0; i < 1000; i++)
-		changes_set(&c, (i * 7919) % 1009, i, 6);
+	for (uint64_t i = 0; i < n; i++)
+		changes_set(&c, i * 7919 % 20011 * spread[_i % 3], i, 6);
+	ck_assert_uint_eq(c.n, n);
 	item = changes_sorted(&c);
-	for (size_t i = 1; i < c.n; i++)
-		ck_assert_uint_lt(item[i - 1].pos, item[i].pos);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			ck_assert_uint_lt(item[i - 1].pos, item[i].pos);
+		ck_assert(changes_get(&c, item[i].pos, &v));
+		ck_assert_uint_eq(v, item[i].value);
+	}
 	free(item);
 	changes_release(&c);
 }
@@ -88,7 +98,7 @@ int main(void)
 
 	tcase_add_test(c, test_set_and_get);
 	tcase_add_test(c, test_clear);
-	tcase_add_test(c, test_sorted);
+	tcase_add_loop_test(c, test_sorted, 0, 18);
 	tcase_add_test(c, test_reserve);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
