@@ -1,5 +1,6 @@
 #include "content.h"
 
+#include "coding.h"
 #include "log.h"
 #include "notify.h"
 #include "syncer.h"
@@ -11,6 +12,11 @@
 #include <string.h>
 
 /* ---- stages; the node's lock is held ---- */
+
+static int fill(struct bltfs *fs, struct stage *s, const struct blt_view *view)
+{
+	return fs->opts->decode ? coding_fill(s, view) : stage_fill(s, view);
+}
 
 static int stage_of(struct bltfs *fs, struct node *node, bool empty)
 {
@@ -24,13 +30,13 @@ static int stage_of(struct bltfs *fs, struct node *node, bool empty)
 	if (rc < 0 || empty)
 		goto out;
 	if (node->has_view) {
-		rc = stage_fill(s, &node->view);
+		rc = fill(fs, s, &node->view);
 	} else if (node->gone) {
 		rc = -ESTALE;
 	} else {
 		rc = blt_get(fs->store, node->key, node->key_len, &view);
 		if (rc == 0) {
-			rc = stage_fill(s, &view);
+			rc = fill(fs, s, &view);
 			blt_view_release(&view);
 		}
 	}
@@ -82,22 +88,43 @@ static bool just_cut(struct bltfs *fs, const struct stage *s)
 	return s->len == 0 && !s->written && !fs->takes_empty;
 }
 
+static int put_bytes(struct bltfs *fs, struct node *node, struct stage *s,
+		     int64_t mtime)
+{
+	struct blt_source source = stage_source(s);
+
+	if (s->mem || s->len == 0)
+		return blt_put(fs->store, node->key, node->key_len,
+			       s->mem ? s->mem : (const uint8_t *)"", s->len,
+			       mtime);
+	return blt_put_from(fs->store, node->key, node->key_len, &source,
+			    mtime);
+}
+
+static int put_coded(struct bltfs *fs, struct node *node)
+{
+	struct stage *coded;
+	int rc = coding_pack(node->stage, &fs->pool, &coded);
+
+	if (rc < 0)
+		return rc;
+	rc = put_bytes(fs, node, coded, node->stage->mtime);
+	stage_free(coded);
+	return rc;
+}
+
 static int put_stage(struct bltfs *fs, struct node *node, bool last)
 {
 	struct stage *s = node->stage;
-	struct blt_source source = stage_source(s);
 	uint64_t bytes = s->len + node->key_len;
 	int rc;
 
 	if (is_marker_key(node) && s->len == 0)
 		rc = -EINVAL;
-	else if (s->mem || s->len == 0)
-		rc = blt_put(fs->store, node->key, node->key_len,
-			     s->mem ? s->mem : (const uint8_t *)"", s->len,
-			     s->mtime);
+	else if (fs->opts->decode)
+		rc = put_coded(fs, node);
 	else
-		rc = blt_put_from(fs->store, node->key, node->key_len, &source,
-				  s->mtime);
+		rc = put_bytes(fs, node, s, s->mtime);
 	if (rc < 0) {
 		if (rc == -EINVAL && (last || !just_cut(fs, s)))
 			say_refused(fs, node);
@@ -194,6 +221,22 @@ int content_create(struct bltfs *fs, struct node *node, const char *name)
 	return rc;
 }
 
+int content_make(struct bltfs *fs, struct node *node)
+{
+	int rc;
+
+	pthread_mutex_lock(&node->lock);
+	rc = stage_of(fs, node, true);
+	if (rc == 0)
+		rc = stage_resize(node->stage, 0);
+	if (rc == 0)
+		rc = put_stage(fs, node, true);
+	stage_free(node->stage);
+	node->stage = NULL;
+	pthread_mutex_unlock(&node->lock);
+	return rc;
+}
+
 int content_release(struct bltfs *fs, struct handle *h)
 {
 	struct node *node = h->node;
@@ -222,6 +265,29 @@ int content_release(struct bltfs *fs, struct handle *h)
 
 /* ---- reading ---- */
 
+/* Of what is shown: of a coded value its head says that. */
+static int stored_stat(struct bltfs *fs, struct node *node,
+		       const struct blt_stat *known, struct blt_stat *ret)
+{
+	struct blt_view view;
+	int rc;
+
+	if (!fs->opts->decode && known) {
+		*ret = *known;
+		return 0;
+	}
+	if (!fs->opts->decode)
+		return blt_stat_key(fs->store, node->key, node->key_len, ret);
+	rc = blt_get(fs->store, node->key, node->key_len, &view);
+	if (rc < 0)
+		return rc;
+	ret->len = view.len;
+	ret->timestamp = view.timestamp;
+	coding_length(&view, &ret->len);
+	blt_view_release(&view);
+	return 0;
+}
+
 int content_stat(struct bltfs *fs, struct node *node,
 		 const struct blt_stat *known, struct blt_stat *ret)
 {
@@ -232,12 +298,10 @@ int content_stat(struct bltfs *fs, struct node *node,
 	if (node->has_view) {
 		st.len = node->view.len;
 		st.timestamp = node->view.timestamp;
+		if (fs->opts->decode)
+			coding_length(&node->view, &st.len);
 	} else if (!node->gone && !(node->stage && node->stage->dirty)) {
-		if (known)
-			st = *known;
-		else
-			rc = blt_stat_key(fs->store, node->key, node->key_len,
-					  &st);
+		rc = stored_stat(fs, node, known, &st);
 	} else if (!node->stage) {
 		rc = -ESTALE;
 	}
@@ -257,7 +321,7 @@ int content_view(struct bltfs *fs, struct node *node, struct blt_view *ret)
 	int rc = -EAGAIN;
 
 	pthread_mutex_lock(&node->lock);
-	if (!node->stage && !node->has_view && !node->gone)
+	if (!node->stage && !node->has_view && !node->gone && !fs->opts->decode)
 		rc = blt_get(fs->store, node->key, node->key_len, ret);
 	pthread_mutex_unlock(&node->lock);
 	return rc;
@@ -267,10 +331,14 @@ int64_t content_read(struct bltfs *fs, struct node *node, void *buf, size_t n,
 		     uint64_t offset)
 {
 	struct blt_view view;
-	int64_t got;
+	int64_t got = 0;
 
 	pthread_mutex_lock(&node->lock);
-	if (node->stage) {
+	if (fs->opts->decode)
+		got = stage_of(fs, node, false);
+	if (got < 0) {
+		/* what could not be decoded */
+	} else if (node->stage) {
 		got = stage_read(node->stage, buf, n, offset);
 	} else if (node->has_view) {
 		got = blt_view_copy(&node->view, buf, n, offset);

@@ -30,6 +30,8 @@ int content_open(struct bltfs *fs, struct node *node, int flags,
 		 struct handle **ret);
 /* A file with no key yet: shown under name until it is put. */
 int content_create(struct bltfs *fs, struct node *node, const char *name);
+/* An empty file that is stored at once; nobody has it open. */
+int content_make(struct bltfs *fs, struct node *node);
 /* Commits what no close did; frees the handle, whatever the result. */
 int content_release(struct bltfs *fs, struct handle *h);
 

@@ -238,7 +238,7 @@ int dir_create(struct bltfs *fs, struct node *dir, const char *name,
 	rc = claim(fs, dir, name, BLT_FILE, &node);
 	if (rc == 0) {
 		node->link = LINK_NO;
-		rc = stored ? store_value(fs, node, "", 0) :
+		rc = stored ? content_make(fs, node) :
 			      content_create(fs, node, name);
 		rc = answer_new(fs, dir, node, rc, ret);
 	}

@@ -1,11 +1,14 @@
 #include "life.h"
 
 #include "bltfs.h"
+#include "coding.h"
 #include "content.h"
 #include "log.h"
+#include "loop.h"
 #include "notify.h"
 #include "ops.h"
 #include "place.h"
+#include "ready.h"
 #include "syncer.h"
 
 #include <errno.h>
@@ -28,6 +31,7 @@ struct life {
 	char *stage_dir;
 	int parent; /* the end of the pipe to it, or -1 */
 	bool mounted;
+	bool handles;     /* signals: libfuse's handlers are set */
 	sigset_t signals; /* as they were before ours were blocked */
 };
 
@@ -53,6 +57,8 @@ static int await_child(pid_t child, int from)
 		log_error(
 			"the daemon died of signal %d before the mount was live",
 			WTERMSIG(status));
+	else if (WEXITSTATUS(status) == 0)
+		log_error("the daemon was stopped before the mount was live");
 	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) :
 							  EX_SOFTWARE;
 }
@@ -87,8 +93,10 @@ static int detach(struct life *life)
  * from now on only wait for that. */
 static void tell_live(struct life *life)
 {
+	ssize_t told;
 	int null;
 
+	ready_tell("READY=1");
 	if (life->parent < 0)
 		return;
 	log_detach();
@@ -103,8 +111,14 @@ static void tell_live(struct life *life)
 		log_warn(
 			"cannot leave the directory the daemon was started in: %s",
 			strerror(errno));
-	while (write(life->parent, "", 1) < 0 && errno == EINTR)
-		;
+	do
+		told = write(life->parent, "", 1);
+	while (told < 0 && errno == EINTR);
+	if (told < 0) {
+		log_warn(
+			"the command that started this mount was interrupted; unmounting");
+		fuse_session_exit(life->fs.session);
+	}
 	close(life->parent);
 	life->parent = -1;
 }
@@ -223,6 +237,13 @@ static int prepare(struct life *life)
 	blt_get_info(fs->store, &fs->info);
 	fs->takes_empty = blt_takes_empty(fs->store);
 	fs->takes_links = takes_links(fs);
+	if (fs->opts->decode && !coding_known(&fs->info)) {
+		log_error(
+			"%s: -o decode is for values that are zstd-coded; those of this store are %s",
+			life->opts->store,
+			blt_serializer_name(fs->info.value_serializer));
+		return EX_USAGE;
+	}
 	life->stage_dir = strdup(life->store_path);
 	if (!life->stage_dir || nodes_new(&fs->nodes) < 0) {
 		log_error("out of memory");
@@ -298,7 +319,7 @@ out:
 }
 
 /* The first threads.  The signals that end a mount are for the main thread
- * alone, so they are blocked here, and threads inherit that. */
+ * alone; they are blocked by now, and threads inherit that. */
 static int start_threads(struct life *life)
 {
 	const struct options *o = life->opts;
@@ -321,20 +342,14 @@ static int start_threads(struct life *life)
 static int loop(struct life *life)
 {
 	struct fuse_session *se = life->fs.session;
-	struct fuse_loop_config *config;
 	int rc;
 
 	if (fuse_set_signal_handlers(se) < 0)
 		return EX_OSERR;
+	life->handles = true;
 	pthread_sigmask(SIG_SETMASK, &life->signals, NULL);
-	if (life->opts->single) {
-		rc = fuse_session_loop(se);
-	} else {
-		config = fuse_loop_cfg_create();
-		fuse_loop_cfg_set_clone_fd(config, life->opts->clone_fd);
-		rc = fuse_session_loop_mt(se, config);
-		fuse_loop_cfg_destroy(config);
-	}
+	rc = loop_run(se, life->opts);
+	ready_tell("STOPPING=1");
 	/* a second signal must not cut short what follows */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
@@ -401,7 +416,8 @@ static int end(struct life *life, int code)
 	if (fs->ns && fs->nodes)
 		rc = close_open(fs);
 	if (fs->session) {
-		fuse_remove_signal_handlers(fs->session);
+		if (life->handles)
+			fuse_remove_signal_handlers(fs->session);
 		fuse_session_destroy(fs->session);
 	}
 	syncer_free(fs->syncer);
@@ -457,9 +473,10 @@ int life_run(const struct options *opts)
 		rc = open_store(&life);
 	if (rc == 0)
 		rc = prepare(&life);
+	/* from here on a signal must not leave a mount without a daemon */
+	block_signals(&life);
 	if (rc == 0)
 		rc = start_session(&life);
-	block_signals(&life);
 	if (rc == 0)
 		rc = start_threads(&life);
 	if (rc == 0)

@@ -33,7 +33,7 @@ static int hold_standard_files(void)
 
 int main(int argc, char **argv)
 {
-	struct options_error err;
+	struct options_error err = { "" };
 	struct options opts;
 	int rc;
 

@@ -22,6 +22,7 @@ enum option_type {
 	TEXT,       /* a char *, owned */
 	PASS,       /* no argument; for libfuse */
 	PASS_VALUE, /* an argument; for libfuse */
+	IGNORE,     /* for mount(8) alone, with or without an argument */
 };
 
 struct option_row {
@@ -67,6 +68,8 @@ static const struct option_row rows[] = {
 	  "refuse chmod and chown instead of dropping them", false },
 	{ "nosymlinks", FLAG, AT(nosymlinks), 0, 0, NULL,
 	  "show symbolic links as the files they are stored in", false },
+	{ "decode", FLAG, AT(decode), 0, 0, NULL,
+	  "show zstd-coded values decoded, and code what is written", false },
 	{ "xattr", FLAG, AT(xattr), 0, 0, NULL,
 	  "show user.blt.key and user.blt.timestamp", false },
 	{ "allow_other", FLAG, AT(allow_other), 0, 0, NULL,
@@ -83,6 +86,8 @@ static const struct option_row rows[] = {
 	  "memory for files being written (default 256M)", false },
 	{ "control", TEXT, AT(control), 0, 0, "NAME",
 	  "the control directory's name, or none (default .bltfs)", false },
+	{ "poll_us", NUMBER, AT(poll_us), 0, 1000000, "N",
+	  "look for the next request so long before sleeping", false },
 	{ "nonempty", FLAG, AT(nonempty), 0, 0, NULL,
 	  "mount over a directory that is not empty", false },
 	{ "clone_fd", FLAG, AT(clone_fd), 0, 0, NULL,
@@ -106,6 +111,19 @@ static const struct option_row rows[] = {
 	{ "noatime", PASS, 0, 0, 0, NULL,
 	  "and dev, suid, exec, atime, each with or without no: as in mount(8)",
 	  false },
+	/* what a line in /etc/fstab may hold */
+	{ "defaults", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "auto", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "noauto", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "user", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "nouser", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "users", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "owner", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "group", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "nofail", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "_netdev", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "comment", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "x-*", IGNORE, 0, 0, 0, NULL, NULL, false },
 };
 
 /* ---- messages ---- */
@@ -192,6 +210,10 @@ static int pass_on(struct options *opts, const char *item)
 
 static const struct option_row *find_row(const char *name, size_t len)
 {
+	if (len > 2 && memcmp(name, "x-", 2) == 0) {
+		name = "x-*";
+		len = 3;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (strlen(rows[i].name) == len &&
 		    memcmp(rows[i].name, name, len) == 0)
@@ -231,7 +253,8 @@ static int set_option(struct options *opts, bool given[], char *item,
 	char *value = strchr(item, '=');
 	size_t len = value ? (size_t)(value - item) : strlen(item);
 	const struct option_row *row = find_row(item, len);
-	bool takes = row && row->type != FLAG && row->type != PASS;
+	bool takes = row && row->type != FLAG && row->type != PASS &&
+		     row->type != IGNORE;
 
 	if (!row)
 		return complain(err, "-o %.*s: no such option (see bltfs -h)",
@@ -239,7 +262,7 @@ static int set_option(struct options *opts, bool given[], char *item,
 	if (takes && (!value || !value[1]))
 		return complain(err, "-o %s: wants a value (-o %s=%s)",
 				row->name, row->name, row->arg);
-	if (!takes && value)
+	if (!takes && value && row->type != IGNORE)
 		return complain(err, "-o %s: takes no value", row->name);
 	given[row - rows] = true;
 
@@ -253,6 +276,8 @@ static int set_option(struct options *opts, bool given[], char *item,
 	case PASS:
 	case PASS_VALUE:
 		return pass_on(opts, item);
+	case IGNORE:
+		return 0;
 	case NUMBER:
 	case MODE:
 	case SIZE:
@@ -327,6 +352,9 @@ static int check_together(struct options *opts, const bool given[],
 				"-o ro and -o create contradict each other");
 	if (opts->ro && opts->sync)
 		return complain(err, "-o ro and -o sync contradict each other");
+	if (opts->poll_us && (opts->clone_fd || opts->single))
+		return complain(err, "-o poll_us and %s contradict each other",
+				opts->clone_fd ? "-o clone_fd" : "-s");
 	if (was_given(given, "value_len") &&
 	    was_given(given, "value_serializer"))
 		return complain(

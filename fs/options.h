@@ -41,6 +41,7 @@ struct options {
 	bool strict_attrs;
 	bool xattr;
 	bool nosymlinks;
+	bool decode;
 	bool clone_fd;
 	bool nonempty;
 	bool no_timestamps;
@@ -50,6 +51,7 @@ struct options {
 	uint64_t fmask;        /* of files; the umask where it is not given */
 	uint64_t dmask;        /* of directories; likewise */
 	uint64_t commit;       /* seconds */
+	uint64_t poll_us;      /* 0: sleep at once */
 	uint64_t lock_timeout; /* seconds */
 	uint64_t max_staging;  /* bytes */
 	uint64_t buckets;

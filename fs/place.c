@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -74,13 +75,23 @@ static int is_empty(const char *path)
 	return n == 0;
 }
 
+/* The kernel may still know the attributes of its root, but it cannot ask
+ * anybody how full it is. */
+static bool is_dead_mount(const char *path)
+{
+	struct statvfs st;
+
+	return statvfs(path, &st) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 static int check_mountpoint(const struct options *opts)
 {
 	const char *path = opts->mountpoint;
 	struct stat st;
 	int rc;
 
-	if (stat(path, &st) < 0 && errno == ENOTCONN) {
+	if (is_dead_mount(path)) {
 		rc = clear_dead_mount(path);
 		if (rc)
 			return rc;

@@ -292,6 +292,14 @@ int64_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset)
 	return (int64_t)n;
 }
 
+int stage_load(struct stage *s, const void *buf, size_t n)
+{
+	int rc = n ? put_bytes(s, buf, n, s->len) : 0;
+
+	s->written = s->len > 0;
+	return rc;
+}
+
 int stage_fill(struct stage *s, const struct blt_view *view)
 {
 	uint8_t *buf = malloc(CHUNK);
@@ -304,11 +312,10 @@ int stage_fill(struct stage *s, const struct blt_view *view)
 		if (n <= 0)
 			rc = n < 0 ? (int)n : -EIO;
 		else
-			rc = put_bytes(s, buf, (size_t)n, at);
+			rc = stage_load(s, buf, (size_t)n);
 		at += n > 0 ? (uint64_t)n : 0;
 	}
 	free(buf);
-	s->written = s->len > 0;
 	return rc;
 }
 

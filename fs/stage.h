@@ -54,7 +54,9 @@ int stage_zero(struct stage *s, uint64_t offset, uint64_t n); /* within len */
 /* Bytes read, 0 at the end, or -errno. */
 int64_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset);
 
-/* Fills an empty stage, which stays clean. */
+/* Adds at the end of a stage, which stays clean. */
+int stage_load(struct stage *s, const void *buf, size_t n);
+/* Fills an empty one with a value. */
 int stage_fill(struct stage *s, const struct blt_view *view);
 
 /* Borrows the stage. */

@@ -62,10 +62,42 @@ echo single >"$mnt/s"
 kill -TERM "$daemon"
 end_daemon
 
+# ---- threads that poll ----
+start kv.blt -o poll_us=50
+for i in 1 2 3 4; do
+	(for ((j = 0; j < 20; j++)); do echo "$j" >"$mnt/p$i"; done) &
+	pids+=($!)
+done
+wait "${pids[@]}"
+same "$(cat "$mnt"/p?)" $'19\n19\n19\n19'
+stop
+start kv.blt -o poll_us=50,ro
+kill -TERM "$daemon"
+end_daemon
+
+# ---- a signal while it starts: no mount without a daemon ----
+for ((i = 0; i < 20; i++)); do
+	"$BLTFS" -f kv.blt "$mnt" 2>/dev/null &
+	daemon=$!
+	for ((j = 0; j < i; j++)); do stat / >/dev/null; done
+	kill -TERM "$daemon"
+	wait "$daemon" || true
+	daemon=
+	! mountpoint -q "$mnt" || fail "mounted, and nobody there"
+done
+check_store kv.blt
+
+# ---- auto_unmount ----
+start kv.blt -o auto_unmount
+same "$(cat "$mnt/f")" hello
+stop
+
 # ---- kill -9 ----
 start kv.blt
 echo closed >"$mnt/closed"
 mkdir "$mnt/dir"
+# the kernel goes on knowing what it was told of the root
+stat "$mnt" >/dev/null
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true
 daemon=

@@ -34,6 +34,12 @@ bad 'no_timestamps.*wants -o create' no_timestamps
 bad 'ro and -o create contradict' ro,create
 bad 'ro and -o rw contradict' ro,rw
 bad 'ro and -o sync contradict' ro,sync
+bad 'poll_us and -o clone_fd contradict' poll_us=5,clone_fd
+bad 'poll_us=x: not a number' poll_us=x
+bad 'lock_timeout=-1: not a number' lock_timeout=-1
+bad 'dmask=: wants a value|dmask: wants a value' dmask=
+bad 'decode: takes no value' decode=yes
+bad 'x-: no such option' x-
 bad 'value_serializer contradict' create,value_len=8,value_serializer=str
 bad 'key_serializer=klingon: no such serializer' create,key_serializer=klingon
 bad 'control=a/b: not a file name' create,control=a/b
