@@ -1,5 +1,5 @@
-/* With -o xattr: user.blt.key, the key's bytes, and user.blt.timestamp, in
- * microseconds; neither can be changed.
+/* With -o xattr: user.blt.key, the key's bytes; user.blt.hash, its hash in hex
+ * digits; user.blt.timestamp, in microseconds.  None can be changed.
  */
 #include "ops.h"
 
@@ -9,7 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char names[] = "user.blt.key\0user.blt.timestamp";
+/* A directory has no time of its own: the last is for files. */
+static const char names[] = "user.blt.key\0user.blt.hash\0user.blt.timestamp";
+static const size_t names_without_time = sizeof("user.blt.key\0user.blt.hash");
+
+static int get_hash(const struct node *node, char **ret, size_t *ret_len)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint8_t hash[BLT_HASH_LEN];
+	char *value = malloc(2 * sizeof(hash));
+
+	if (!value)
+		return -ENOMEM;
+	blt_key_digest(node->key, node->key_len, hash);
+	for (size_t i = 0; i < sizeof(hash); i++) {
+		value[2 * i] = digits[hash[i] >> 4];
+		value[2 * i + 1] = digits[hash[i] & 15];
+	}
+	*ret = value;
+	*ret_len = 2 * sizeof(hash);
+	return 0;
+}
 
 /* The value, malloc'd, or -errno. */
 static int get_value(struct bltfs *fs, struct node *node, const char *name,
@@ -25,6 +45,8 @@ static int get_value(struct bltfs *fs, struct node *node, const char *name,
 			return -ENOMEM;
 		memcpy(value, node->key, node->key_len);
 		*ret_len = node->key_len;
+	} else if (strcmp(name, "user.blt.hash") == 0) {
+		return get_hash(node, ret, ret_len);
 	} else if (strcmp(name, "user.blt.timestamp") == 0) {
 		if (node->kind == BLT_DIR)
 			return -ENODATA;
@@ -79,7 +101,7 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	size_t len = sizeof(names);
 
 	if (node->kind == BLT_DIR || !ops_fs(req)->info.has_timestamps)
-		len = strlen(names) + 1;
+		len = names_without_time;
 	reply_bytes(req, names, len, size);
 }
 

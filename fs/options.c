@@ -71,7 +71,7 @@ static const struct option_row rows[] = {
 	{ "decode", FLAG, AT(decode), 0, 0, NULL,
 	  "show zstd-coded values decoded, and code what is written", false },
 	{ "xattr", FLAG, AT(xattr), 0, 0, NULL,
-	  "show user.blt.key and user.blt.timestamp", false },
+	  "show user.blt.key, user.blt.hash and user.blt.timestamp", false },
 	{ "allow_other", FLAG, AT(allow_other), 0, 0, NULL,
 	  "let other users in; sets default_permissions", false },
 	{ "default_permissions", FLAG, AT(default_permissions), 0, 0, NULL,
@@ -98,8 +98,8 @@ static const struct option_row rows[] = {
 	  "type shown there, behind \"fuse.\" (default bltfs)", false },
 	{ "auto_unmount", PASS, 0, 0, 0, NULL, "unmount when the daemon dies",
 	  false },
-	{ "max_read", PASS_VALUE, 0, 0, 0, "BYTES", "longest read request",
-	  false },
+	{ "max_read", PASS_VALUE, 0, 4096, 1 << 20, "BYTES",
+	  "longest read request", false },
 	{ "rw", PASS, 0, 0, 0, NULL, "read and write (default)", false },
 	{ "dev", PASS, 0, 0, 0, NULL, NULL, false },
 	{ "nodev", PASS, 0, 0, 0, NULL, NULL, false },
@@ -222,8 +222,8 @@ static const struct option_row *find_row(const char *name, size_t len)
 	return NULL;
 }
 
-static int set_number(const struct option_row *row, struct options *opts,
-		      const char *value, struct options_error *err)
+static int read_number(const struct option_row *row, const char *value,
+		       uint64_t *ret, struct options_error *err)
 {
 	uint64_t v;
 	int rc;
@@ -242,7 +242,7 @@ static int set_number(const struct option_row *row, struct options *opts,
 				"-o %s=%s: not a number from %llu to %llu",
 			row->name, value, (unsigned long long)row->min,
 			(unsigned long long)row->max);
-	*(uint64_t *)((char *)opts + row->field) = v;
+	*ret = v;
 	return 0;
 }
 
@@ -255,6 +255,8 @@ static int set_option(struct options *opts, bool given[], char *item,
 	const struct option_row *row = find_row(item, len);
 	bool takes = row && row->type != FLAG && row->type != PASS &&
 		     row->type != IGNORE;
+	uint64_t number;
+	int rc;
 
 	if (!row)
 		return complain(err, "-o %.*s: no such option (see bltfs -h)",
@@ -273,15 +275,19 @@ static int set_option(struct options *opts, bool given[], char *item,
 	case TEXT:
 		return set_text((char **)((char *)opts + row->field),
 				value + 1);
-	case PASS:
 	case PASS_VALUE:
+		rc = read_number(row, value + 1, &number, err);
+		return rc < 0 ? rc : pass_on(opts, item);
+	case PASS:
 		return pass_on(opts, item);
 	case IGNORE:
 		return 0;
 	case NUMBER:
 	case MODE:
 	case SIZE:
-		return set_number(row, opts, value + 1, err);
+		return read_number(row, value + 1,
+				   (uint64_t *)((char *)opts + row->field),
+				   err);
 	}
 	return -EINVAL;
 }

@@ -150,6 +150,11 @@ BLT_PUBLIC const char *blt_serializer_name(unsigned code);
  * key serializer, or one of the reserved keys), -ENAMETOOLONG. */
 BLT_PUBLIC int blt_check_key(struct blt *store, const void *key, size_t len);
 
+/* A key's hash as it stands in its block. */
+#define BLT_HASH_LEN 13
+BLT_PUBLIC void blt_key_digest(const void *key, size_t len,
+			       uint8_t ret[BLT_HASH_LEN]);
+
 /* 64 bits of a key's hash, as struct blt_node has them. */
 BLT_PUBLIC uint64_t blt_key_hash(const void *key, size_t len);
 

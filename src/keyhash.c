@@ -65,6 +65,13 @@ uint32_t keyhash_bucket(const struct keyhash *h, uint32_t n_buckets)
 	return (uint32_t)((rest << 32 | get_le(h->byte, 4)) % n_buckets);
 }
 
+void blt_key_digest(const void *key, size_t len, uint8_t ret[BLT_HASH_LEN])
+{
+	struct keyhash h = keyhash_of(key, len);
+
+	memcpy(ret, h.byte, KEYHASH_LEN);
+}
+
 uint64_t blt_key_hash(const void *key, size_t len)
 {
 	struct keyhash h = keyhash_of(key, len);

@@ -41,6 +41,17 @@ fusermount3 -u "$mnt"
 until_true "the store closed" is_free kv.blt
 check_store kv.blt
 
+# ---- who waits for the lock gets it ----
+start kv.blt
+mkdir later
+"$BLTFS" kv.blt later -o lock_timeout=3600 &
+waiting=$!
+stop
+wait "$waiting" || fail "waited for the lock in vain"
+same "$(cat later/f)" hello
+fusermount3 -u later
+until_true "the store closed" is_free kv.blt
+
 # ---- signals, with a file open ----
 for signal in TERM HUP; do
 	start kv.blt

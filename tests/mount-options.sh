@@ -35,6 +35,9 @@ bad 'ro and -o create contradict' ro,create
 bad 'ro and -o rw contradict' ro,rw
 bad 'ro and -o sync contradict' ro,sync
 bad 'poll_us and -o clone_fd contradict' poll_us=5,clone_fd
+bad 'max_read=abc: not a number' create,max_read=abc
+bad 'max_read=1: not a number from 4096' create,max_read=1
+bad 'auto_unmount: takes no value' create,auto_unmount=1
 bad 'poll_us=x: not a number' poll_us=x
 bad 'lock_timeout=-1: not a number' lock_timeout=-1
 bad 'dmask=: wants a value|dmask: wants a value' dmask=

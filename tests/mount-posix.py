@@ -3,6 +3,7 @@
 
 import ctypes
 import errno
+import hashlib
 import mmap
 import os
 import sys
@@ -447,7 +448,13 @@ def test_refusals(_):
     assert os.getxattr("f", "user.blt.key") == b"f"
     assert int(os.getxattr("f", "user.blt.timestamp")) == \
         os.stat("f").st_mtime_ns // 1000
-    assert os.listxattr("f") == ["user.blt.key", "user.blt.timestamp"]
+    assert os.listxattr("f") == ["user.blt.key", "user.blt.hash",
+                                 "user.blt.timestamp"]
+    assert os.getxattr("f", "user.blt.hash").decode() == \
+        hashlib.blake2s(b"f", digest_size=13).hexdigest()
+    assert os.listxattr(".") == ["user.blt.key", "user.blt.hash"]
+    with fails(errno.ENODATA):
+        os.getxattr("f", "user.other")
     with fails(errno.EPERM):
         os.setxattr("f", "user.blt.key", b"y")
     assert os.stat("f").st_mode & 0o777 == 0o640
