@@ -14,7 +14,7 @@ seconds=${STRESS_SECONDS:-1}
 verified() {
 	local name=$1 out=$tmp/fio.out
 	shift
-	fio --directory="$mnt" --name="$name" --size=3m --numjobs=2 --bs=4k \
+	fio --directory="$mnt" --name="$name" --size=1m --numjobs=2 --bs=4k \
 		--verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting \
 		--fallocate=none "$@" >"$out" 2>&1 ||
 		fail "fio $name: $(cat "$out")"
