@@ -335,7 +335,7 @@ static void tell_followers(struct batch *b)
 static int keep_for_scans(void *arg)
 {
 	struct batch *b = arg;
-	int rc = 0;
+	int rc = b->no_scans && b->engine->scans ? -EBUSY : 0;
 
 	for (size_t i = 0; i < b->n_events && rc == 0; i++) {
 		const struct batch_event *event = &events(b)[i];

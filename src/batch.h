@@ -37,6 +37,7 @@ struct batch {
 		first[4]; /* so that small batches allocate nothing */
 	int64_t more_keys;
 	bool keep_lock;
+	bool no_scans; /* -EBUSY at the end where there are any */
 };
 
 /* A value: in memory (bytes), or read by a function. */

@@ -5,7 +5,8 @@
 #include <errno.h>
 
 /* One of the stretches of the file that hold no data: the index, and while the
- * store grows the index to be. */
+ * store grows the index to be, each with the dead bytes behind it that the
+ * growth needs. */
 struct hole {
 	uint64_t from, to;
 };
@@ -14,14 +15,16 @@ static struct hole index_hole(const struct space *sp)
 {
 	return (struct hole){ sp->fmt.index_offset,
 			      sp->fmt.index_offset +
-				      format_index_len(sp->fmt.n_buckets) };
+				      format_index_len(sp->fmt.n_buckets) +
+				      sp->index_gap };
 }
 
 static struct hole next_hole(const struct space *sp)
 {
 	return (struct hole){ sp->next.offset,
 			      sp->next.offset +
-				      format_index_len(sp->next.n_buckets) };
+				      format_index_len(sp->next.n_buckets) +
+				      sp->next_gap };
 }
 
 uint64_t block_skip_index(const struct space *sp, uint64_t pos)
@@ -131,15 +134,10 @@ static int change_bytes(struct space *sp, uint64_t pos, const uint8_t *bytes,
 int block_cover(struct space *sp, uint64_t pos, uint64_t len)
 {
 	const struct format *f = &sp->fmt;
-	uint64_t min = format_dead_min(f), max = format_dead_max(f);
 	uint8_t head[FORMAT_HEAD_MAX];
 
 	while (len) {
-		uint64_t blocks = (len + max - 1) / max;
-		/* The last one must not be left with too little. */
-		uint64_t n = blocks == 1 ?
-				     len :
-				     min_u64(max, len - (blocks - 1) * min);
+		uint64_t n = format_dead_piece(f, len);
 		int rc;
 
 		format_dead_head(f, n, head);

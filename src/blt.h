@@ -85,6 +85,8 @@ struct blt_open_options {
 	enum blt_mode mode;
 	int lock_timeout_ms; /* how long to wait for the lock on the file:
 			      * 0 not at all, -1 for ever */
+	bool no_threads;     /* the library starts none for the index's growth:
+			      * those who commit do a step of it each */
 	struct blt_create_options create;
 };
 
@@ -304,7 +306,14 @@ typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
 			    uint64_t keys);
 
 /* A fresh index of n_buckets (0: the next size booklet would take; where there
- * is none, nothing is done).  progress may be NULL. */
+ * is none, nothing is done).  Reads and writes go on meanwhile.  By itself this
+ * happens where there are more keys than buckets.
+ *
+ * Keys are counted from 0 on as they move.  progress may be NULL; where it
+ * stops the move before the first of them, the file has only become longer;
+ * later, the rest of the move is made when there is time for it, by blt_close
+ * at the latest.  -EBUSY: in a fixed-length store, where blocks have to make
+ * way, an iterator or the walk of a namespace is under way. */
 BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets,
 			   blt_progress_fn *progress, void *arg);
 

@@ -11,15 +11,33 @@
 
 struct scan;
 
+/* An index move under way; under engine.whole. */
+struct growth {
+	enum { GROWTH_NONE, GROWTH_FILL, GROWTH_MOVE } stage;
+	uint32_t n_buckets;
+	uint64_t pos;       /* where the new index will be */
+	uint64_t place;     /* bytes there: the index, and what must be dead
+			     * behind it */
+	uint64_t dead;      /* the dead block that is being filled, */
+	uint64_t dead_len;  /* its length, */
+	uint64_t filled;    /* and up to where its bytes are entries */
+	uint64_t fill_step; /* bytes, and buckets, in one step; 0: the usual */
+	uint32_t move_step;
+	uint64_t keys; /* moved, hidden ones counted */
+};
+
 struct engine {
 	struct space space;
 	pthread_mutex_t whole; /* held through work on the whole file (growth,
 				* prune, trim): one of them at a time; taken
 				* before all locks of the space */
-	struct scan *scans;    /* under space.lock */
-	bool walking;          /* the tree is being filled; under space.write */
-	atomic_uint waiting;   /* writers in front of space.write: whoever
-				* holds it for work that can wait gives way */
+	struct growth growth;
+	atomic_bool growing; /* growth.stage, or space.next, says so */
+	struct scan *scans;  /* under space.lock */
+	bool walking;        /* the tree is being filled: under space.write, */
+	uint64_t walk_pos;   /* up to here */
+	atomic_uint waiting; /* writers in front of space.write: whoever
+			      * holds it for work that can wait gives way */
 	uint8_t key[FORMAT_KEY_MAX]; /* scratch, under space.write */
 	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
 				      * with space.write held */

@@ -231,6 +231,15 @@ bool format_dead_fits(const struct format *f, uint64_t len)
 	return blocks * min <= len;
 }
 
+uint64_t format_dead_piece(const struct format *f, uint64_t len)
+{
+	uint64_t min = format_dead_min(f), max = format_dead_max(f);
+	uint64_t blocks = (len + max - 1) / max;
+
+	/* The last one must not be left with too little. */
+	return blocks == 1 ? len : min_u64(max, len - (blocks - 1) * min);
+}
+
 const char *const format_slot_key[FORMAT_SLOTS] = {
 	[FORMAT_METADATA] = "adb01ebc1ba3433eb043527",
 	[FORMAT_RESERVED_1] = "7c40d2ea915b4f3a8e6d201",

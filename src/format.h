@@ -160,6 +160,10 @@ void format_dead_head(const struct format *f, uint64_t len, uint8_t *to);
 /* Whether len bytes can be covered by dead blocks that stand back to back. */
 bool format_dead_fits(const struct format *f, uint64_t len);
 
+/* The length of the first of the dead blocks that cover len bytes, which must
+ * be a sum of legal ones; what is left is one too. */
+uint64_t format_dead_piece(const struct format *f, uint64_t len);
+
 /* The entries that are neither listed nor counted (doc/format.md, section 7).
  */
 enum format_slot {

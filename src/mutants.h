@@ -22,7 +22,7 @@ enum mutant {
 	MUTANT_LOG_NOT_REWRITTEN,   /* pointers go in without write and sync */
 	MUTANT_RECOVERED_UNSYNCED,  /* a new log before the old one is done */
 	MUTANT_CLEAN_UNSYNCED,      /* a plain header before the rest */
-	MUTANT_INDEX_UNSYNCED,      /* a growth begins before its index */
+	MUTANT_PLACE_IN_LOG,        /* an index over what the log covers */
 	MUTANTS,
 };
 

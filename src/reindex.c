@@ -1,120 +1,32 @@
 #include "reindex.h"
 
-#include "batch.h"
 #include "block.h"
+#include "index.h"
+#include "reindex_place.h"
 #include "util.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-/* Buckets moved as one commit. */
-#define STEP_BUCKETS 4096u
+/* Buckets moved as one commit: what the write lock is held for. */
+#define MOVE_STEP 1024u
 
 /* Changes on their way at which they are brought into the file. */
-#define STEP_CHANGES ((size_t)1 << 16)
+#define MANY_CHANGES ((size_t)1 << 16)
 
-/* What becomes of the place of the old index: len bytes from pos are to be
- * covered with dead blocks at the end. */
-struct vacated {
-	uint64_t pos;
-	uint64_t len;
-};
+/* ---- moving ---- */
 
-static int append_dead_pad(struct space *sp)
-{
-	struct block_head head = { .next = FORMAT_DEAD,
-				   .key_len = 1,
-				   .value_len = sp->fmt.value_len };
-	size_t len = 1 + (size_t)head.value_len;
-	uint8_t *zeros = calloc(1, len);
-	uint64_t pos;
-	int rc = zeros ? space_block(sp, &head, &pos) : -ENOMEM;
-
-	if (rc == 0)
-		rc = space_append(sp, zeros, len);
-	if (rc == 0)
-		rc = space_block_end(sp, &head);
-	free(zeros);
-	return rc;
-}
-
-struct neighbour {
+struct step {
 	struct space *sp;
-	uint64_t pos;
-	struct block block;
-	uint8_t *key;
+	uint32_t at, to;
+	uint64_t keys;
 };
-
-static int load_neighbour(void *arg)
-{
-	struct neighbour *n = arg;
-	int rc = block_at(n->sp, n->pos, SPACE_WRITER, &n->block);
-
-	if (rc == 0)
-		memcpy(n->key, n->block.key, n->block.head.key_len);
-	return rc;
-}
-
-/* Takes the dead blocks behind the hole in, until it is a sum of legal ones. */
-static int widen(struct space *sp, struct vacated *v)
-{
-	struct block b;
-
-	while (v->len && !format_dead_fits(&sp->fmt, v->len)) {
-		int rc = block_at(sp, v->pos + v->len, SPACE_WRITER, &b);
-
-		if (rc < 0)
-			return rc;
-		if (b.head.next != FORMAT_DEAD)
-			return -EUCLEAN;
-		v->len += b.len;
-	}
-	return 0;
-}
-
-/* Moves one live block to the end of the data. */
-static int move_away(struct batch *b, const struct neighbour *n)
-{
-	struct batch_key key = { .bytes = n->key,
-				 .len = n->block.head.key_len,
-				 .hash = n->block.head.hash };
-
-	return batch_copy(b, &key, &n->block);
-}
-
-/* Where the old index alone is no sum of legal dead blocks, the blocks behind
- * it make way until it is. */
-static int vacate(struct engine *e, struct vacated *v)
-{
-	struct space *sp = &e->space;
-	struct neighbour n = { .sp = sp, .key = e->key };
-	struct batch b;
-	int rc = 0;
-
-	if (v->len == 0 || format_dead_fits(&sp->fmt, v->len))
-		return 0;
-	batch_begin_locked(&b, e);
-	if (e->scans || e->walking)
-		rc = -EBUSY;
-	while (rc == 0 && !format_dead_fits(&sp->fmt, v->len)) {
-		n.pos = v->pos + v->len;
-		if (n.pos >= sp->append)
-			rc = append_dead_pad(sp);
-		if (rc == 0)
-			rc = file_try(load_neighbour, &n);
-		if (rc == 0 && n.block.head.next != FORMAT_DEAD)
-			rc = move_away(&b, &n);
-		if (rc == 0)
-			v->len += n.block.len;
-	}
-	return batch_end(&b, rc);
-}
 
 /* Puts the blocks of one old bucket at the heads of their new chains. */
-static int move_bucket(struct space *sp, uint32_t bucket)
+static int move_bucket(struct step *st)
 {
+	struct space *sp = st->sp;
 	uint64_t at =
-		space_field(sp, sp->fmt.index_offset + format_index_len(bucket),
+		space_field(sp, sp->fmt.index_offset + format_index_len(st->at),
 			    FORMAT_POS_LEN, SPACE_WRITER);
 	/* No chain is longer than the file has room for blocks: one that seems
 	 * to be comes back to itself. */
@@ -140,22 +52,18 @@ static int move_bucket(struct space *sp, uint32_t bucket)
 		if (rc < 0)
 			return rc;
 		at = b.head.next;
+		st->keys++;
 	}
 	return 0;
 }
-
-struct step {
-	struct space *sp;
-	uint32_t to;
-};
 
 static int move_buckets(void *arg)
 {
 	struct step *st = arg;
 	int rc = 0;
 
-	for (uint32_t i = st->sp->next.moved; i < st->to && rc == 0; i++)
-		rc = move_bucket(st->sp, i);
+	for (; st->at < st->to && rc == 0; st->at++)
+		rc = move_bucket(st);
 	return rc;
 }
 
@@ -167,172 +75,272 @@ static int count_moved(void *arg)
 	return 0;
 }
 
-/* Under both locks.  Now and then what has been moved goes into its place, so
- * that the changes on their way stay few. */
-static int move_all(struct space *sp)
+/* Blocks of a chain that are looked at before it is moved. */
+#define LOOK_AHEAD 16
+
+static int touch_bucket(void *arg)
 {
-	int rc = 0;
+	const struct step *st = arg;
+	const struct space *sp = st->sp;
+	uint64_t at =
+		space_field(sp, sp->fmt.index_offset + format_index_len(st->at),
+			    FORMAT_POS_LEN, SPACE_READER);
+	struct block b;
 
-	while (rc == 0 && sp->next.moved < sp->fmt.n_buckets) {
-		uint64_t to = (uint64_t)sp->next.moved + STEP_BUCKETS;
-		struct step st = { sp,
-				   (uint32_t)min_u64(sp->fmt.n_buckets, to) };
-
-		space_mark(sp);
-		rc = file_try(move_buckets, &st);
-		if (rc == 0)
-			rc = space_publish(sp, 0, count_moved, &st);
-		if (rc < 0)
-			space_rollback(sp);
-		if (rc == 0 && sp->active.n > STEP_CHANGES)
-			rc = space_checkpoint(sp);
+	for (int i = 0; i < LOOK_AHEAD && at > FORMAT_LAST; i++) {
+		if (block_at(sp, at, SPACE_READER, &b) < 0)
+			break;
+		(void)space_field(
+			sp,
+			sp->next.offset +
+				format_index_len(keyhash_bucket(
+					&b.head.hash, sp->next.n_buckets)),
+			FORMAT_POS_LEN, SPACE_READER);
+		at = b.head.next;
 	}
+	return 0;
+}
+
+/* What will be read with the write lock held is read from the disk before. */
+static void touch_buckets(struct step st)
+{
+	for (; st.at < st.to; st.at++) {
+		pthread_rwlock_rdlock(&st.sp->lock);
+		(void)file_try(touch_bucket, &st);
+		pthread_rwlock_unlock(&st.sp->lock);
+	}
+}
+
+static int move(struct engine *e)
+{
+	struct space *sp = &e->space;
+	uint32_t n = e->growth.move_step ? e->growth.move_step : MOVE_STEP;
+	uint64_t to = (uint64_t)sp->next.moved + n;
+	struct step st = { sp, sp->next.moved,
+			   (uint32_t)min_u64(sp->fmt.n_buckets, to), 0 };
+	bool many;
+	int rc;
+
+	touch_buckets(st);
+	rc = space_begin(sp);
+	if (rc < 0)
+		return rc;
+	rc = file_try(move_buckets, &st);
+	if (rc == 0)
+		rc = space_publish(sp, 0, count_moved, &st);
+	if (rc < 0)
+		space_rollback(sp);
+	else
+		e->growth.keys += st.keys;
+	many = sp->active.n + sp->recorded.n > MANY_CHANGES;
+	space_end(sp);
+	if (rc == 0 && (many || atomic_load(&sp->full)))
+		rc = space_sync(sp);
 	return rc;
 }
+
+/* ---- landing ---- */
 
 static int set_field(struct space *sp, uint64_t at, uint32_t len)
 {
 	return changes_set(&sp->delta, at, get_le(sp->fmt.raw + at, len), len);
 }
 
-/* The old index's place becomes dead blocks, and the header names the new one.
- * Readers learn of it when the file says so: until then the old place is no
- * data. */
-static int land(struct space *sp, const struct vacated *v)
+static int set_layout(struct space *sp, const struct vacated *v)
 {
-	struct format before = sp->fmt;
-	int rc = space_checkpoint(sp);
+	int rc = set_field(sp, FORMAT_AT_N_BUCKETS, 4);
 
-	if (rc < 0)
-		return rc;
-	space_mark(sp);
-	format_put_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
-			  sp->fmt.data_offset);
-	rc = set_field(sp, FORMAT_AT_N_BUCKETS, 4);
 	if (rc == 0)
 		rc = set_field(sp, FORMAT_AT_INDEX, FORMAT_POS_LEN);
 	if (rc == 0)
 		rc = set_field(sp, FORMAT_AT_DATA, FORMAT_POS_LEN);
 	if (rc == 0)
 		rc = block_cover(sp, v->pos, v->len);
+	return rc;
+}
+
+/* With sync_lock and write held: the old index's place becomes dead blocks, and
+ * the header names the new one.  From this record on no growth is under way. */
+static int commit_landing(struct engine *e)
+{
+	struct space *sp = &e->space;
+	struct vacated v;
+	int rc = reindex_old_place(e, &v);
+
+	if (rc < 0)
+		return rc;
+	format_put_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
+			  sp->fmt.data_offset);
+	rc = set_layout(sp, &v);
 	if (rc == 0)
 		rc = space_publish(sp, 0, NULL, NULL);
 	if (rc < 0) {
 		space_rollback(sp);
-		sp->fmt = before;
+		format_put_layout(&sp->fmt, sp->fmt.n_buckets,
+				  sp->fmt.index_offset, sp->fmt.data_offset);
 		return rc;
 	}
 	sp->landing = true;
-	rc = space_checkpoint(sp);
-	sp->landing = false;
-	if (rc < 0) {
-		sp->fmt = before;
-		return space_fail(sp, rc);
-	}
+	rc = space_flush(sp);
+	return rc < 0 ? space_fail(sp, rc) : 0;
+}
+
+/* Readers learn of it when the file says so: until then the old place is no
+ * data. */
+static void switch_layout(struct space *sp)
+{
+	pthread_mutex_lock(&sp->write);
 	pthread_rwlock_wrlock(&sp->lock);
 	format_set_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
 			  sp->fmt.data_offset);
 	sp->next = (struct log_growth){ 0 };
+	sp->index_gap = sp->next_gap = 0;
 	pthread_rwlock_unlock(&sp->lock);
-	return 0;
+	sp->landing = false;
+	pthread_mutex_unlock(&sp->write);
 }
 
-/* Empty entries, laid out where nobody looks yet. */
-static int fill_index(struct space *sp, uint64_t pos, uint64_t len)
+/* No change to the old index may be on its way, nor in the log: it would
+ * overlap what covers it. */
+static int land_with_lock(struct engine *e)
 {
-	const size_t piece = 8192 * FORMAT_POS_LEN;
-	uint8_t *entries = malloc(piece);
-	int rc = entries ? 0 : -ENOMEM;
+	struct space *sp = &e->space;
+	int rc = atomic_load(&sp->failed) ? -EIO : space_checkpoint_beside(sp);
 
-	for (size_t i = 0; entries && i < piece; i += FORMAT_POS_LEN)
-		put_le(entries + i, FORMAT_LAST, FORMAT_POS_LEN);
-	while (rc == 0 && len) {
-		size_t n = (size_t)min_u64(len, piece);
-
-		rc = file_write(&sp->file, entries, n, pos);
-		pos += n;
-		len -= n;
-	}
-	free(entries);
+	if (rc == 0)
+		rc = space_begin(sp);
+	if (rc < 0)
+		return rc;
+	rc = commit_landing(e);
+	space_end(sp);
+	if (rc == 0)
+		rc = space_checkpoint_beside(sp);
+	if (rc == 0)
+		switch_layout(sp);
 	return rc;
 }
 
-static struct vacated place_of_index(const struct space *sp)
+static int land(struct engine *e)
 {
-	struct vacated v = { 0 };
+	struct space *sp = &e->space;
+	int rc;
 
-	if (sp->fmt.index_offset != FORMAT_HEADER_LEN) {
-		v.pos = sp->fmt.index_offset;
-		v.len = format_index_len(sp->fmt.n_buckets);
-	}
-	return v;
+	pthread_mutex_lock(&sp->sync_lock);
+	rc = land_with_lock(e);
+	pthread_mutex_unlock(&sp->sync_lock);
+	return rc;
+}
+
+/* ---- the whole ---- */
+
+static void end(struct engine *e)
+{
+	e->growth.stage = GROWTH_NONE;
+	atomic_store(&e->growing, false);
+}
+
+/* Nothing has been moved: what is there are dead blocks. */
+static void give_up(struct engine *e)
+{
+	struct space *sp = &e->space;
+
+	pthread_rwlock_wrlock(&sp->lock);
+	sp->index_gap = 0;
+	pthread_rwlock_unlock(&sp->lock);
+	end(e);
+}
+
+int reindex_begin(struct engine *e, uint32_t n_buckets)
+{
+	int rc = reindex_vacate(e);
+
+	if (rc < 0)
+		return rc;
+	atomic_store(&e->growing, true);
+	e->growth.stage = GROWTH_FILL;
+	e->growth.keys = 0;
+	rc = reindex_reserve(e, n_buckets);
+	if (rc < 0)
+		give_up(e);
+	return rc;
+}
+
+static int fill_step(struct engine *e)
+{
+	int rc = reindex_fill(e);
+
+	if (rc == 0)
+		rc = reindex_declare(e);
+	else if (rc > 0)
+		return 0;
+	if (rc == 0)
+		e->growth.stage = GROWTH_MOVE;
+	else
+		give_up(e);
+	return rc;
 }
 
 /* From the first bucket moved on there is no way back, but forward.  A full
  * disk stops the work between two buckets: every key is found, and the next
  * call goes on. */
-static int finish(struct space *sp, const struct vacated *v)
+static int move_step(struct engine *e)
 {
-	int rc = move_all(sp);
+	struct space *sp = &e->space;
+	bool moved = sp->next.moved == sp->fmt.n_buckets;
+	int rc = moved ? land(e) : move(e);
 
-	if (rc == 0)
-		rc = land(sp, v);
-	return rc < 0 && rc != -ENOSPC ? space_fail(sp, rc) : rc;
+	if (rc < 0 && rc != -ENOSPC)
+		return space_fail(sp, rc);
+	if (rc == 0 && moved)
+		end(e);
+	return rc;
 }
 
-/* Blocks that had to make way have made way before the growth began; which
- * ones follows from their being dead. */
-static int resume(struct space *sp)
+int reindex_step(struct engine *e)
 {
-	struct vacated v = place_of_index(sp);
+	struct growth *g = &e->growth;
+	int rc = 0;
+
+	if (g->stage == GROWTH_NONE && e->space.next.offset) {
+		g->stage = GROWTH_MOVE;
+		atomic_store(&e->growing, true);
+	}
+	if (g->stage == GROWTH_FILL)
+		rc = fill_step(e);
+	else if (g->stage == GROWTH_MOVE)
+		rc = move_step(e);
+	return rc < 0 ? rc : g->stage != GROWTH_NONE;
+}
+
+uint64_t reindex_done(const struct engine *e, uint64_t *ret_total)
+{
+	const struct space *sp = &e->space;
+	const struct growth *g = &e->growth;
+	uint64_t old = format_index_len(sp->fmt.n_buckets);
+
+	*ret_total = old + format_index_len(g->stage == GROWTH_MOVE ?
+						    sp->next.n_buckets :
+						    g->n_buckets);
+	if (g->stage == GROWTH_FILL)
+		return g->filled - g->pos;
+	return *ret_total - old + format_index_len(sp->next.moved);
+}
+
+int reindex_resume(struct engine *e)
+{
 	int rc;
 
-	if (!sp->next.offset)
-		return 0;
-	rc = widen(sp, &v);
-	return rc < 0 ? rc : finish(sp, &v);
+	do
+		rc = reindex_step(e);
+	while (rc > 0);
+	return rc;
 }
 
-/* Under both locks. */
-static int replace_index(struct engine *engine, uint32_t n_buckets)
+int reindex(struct engine *e, uint32_t n_buckets)
 {
-	struct log_growth growth = { .n_buckets = n_buckets };
-	struct space *sp = &engine->space;
-	struct vacated v;
-	int rc = resume(sp);
+	int rc = reindex_resume(e);
 
-	if (rc < 0)
-		return rc;
-	v = place_of_index(sp);
-	rc = vacate(engine, &v);
 	if (rc == 0)
-		rc = space_checkpoint(sp);
-	if (rc < 0)
-		return rc;
-	growth.offset = sp->append;
-	rc = space_graft(sp, format_index_len(n_buckets), fill_index, &growth);
-	return rc < 0 ? rc : finish(sp, &v);
-}
-
-int reindex(struct engine *engine, uint32_t n_buckets)
-{
-	int rc = space_begin_whole(&engine->space);
-
-	if (rc < 0)
-		return rc;
-	rc = replace_index(engine, n_buckets);
-	space_end_whole(&engine->space);
-	return rc;
-}
-
-int reindex_resume(struct engine *engine)
-{
-	struct space *sp = &engine->space;
-	int rc = space_begin_whole(sp);
-
-	if (rc < 0)
-		return rc;
-	rc = resume(sp);
-	space_end_whole(sp);
-	return rc;
+		rc = reindex_begin(e, n_buckets);
+	return rc < 0 ? rc : reindex_resume(e);
 }

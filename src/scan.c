@@ -34,6 +34,19 @@ void scan_end(struct scan *s)
 	changes_release(&s->kept);
 }
 
+static void pass_over(uint64_t *at, uint64_t pos, uint64_t end)
+{
+	if (*at >= pos && *at < end)
+		*at = end;
+}
+
+void scan_pass_over(struct engine *engine, uint64_t pos, uint64_t end)
+{
+	for (struct scan *s = engine->scans; s; s = s->next)
+		pass_over(&s->pos, pos, end);
+	pass_over(&engine->walk_pos, pos, end);
+}
+
 int scan_keep(struct engine *engine, uint64_t pos)
 {
 	int rc = 0;

@@ -50,6 +50,10 @@ int scan_skip_region(struct scan *s);
 
 void scan_end(struct scan *s);
 
+/* With space.write held, and space.lock exclusively: dead blocks from pos on
+ * are no blocks any more, up to end; what stands there goes on at end. */
+void scan_pass_over(struct engine *engine, uint64_t pos, uint64_t end);
+
 /* Told by the writer, under space.lock: the block at pos dies now. */
 int scan_keep(struct engine *engine, uint64_t pos);
 

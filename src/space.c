@@ -205,24 +205,32 @@ int space_reserve(struct space *sp, uint64_t len)
 	return reserve(sp, len, RESERVE_KEEP);
 }
 
+/* Whoever ignores the lock and changes the file, or takes its last name away,
+ * ends our writing: what went on would be lost without a word. */
+int space_check_file(struct space *sp)
+{
+	struct stat st;
+	int rc = file_stat(&sp->file, &st);
+
+	if (rc == 0 && ((uint64_t)st.st_size != sp->tail->base ||
+			(sp->file.path && st.st_nlink == 0)))
+		return space_fail(sp, -EIO);
+	return rc;
+}
+
 /* The tail's bytes, all or none: a part of a block at the end of the file would
  * mislead a walk.  A full disk is the caller's affair and may pass; any other
  * failure is the end of writing. */
 static int write_tail(struct space *sp)
 {
 	const struct chunk *c = sp->tail;
-	struct stat st;
 	int rc = space_go_hot(sp);
 
-	/* Whoever ignores the lock and changes the file, or takes its last name
-	 * away, ends our writing: what went on would be lost without a word. */
 	if (rc == 0)
-		rc = file_stat(&sp->file, &st);
-	if (rc == 0 && ((uint64_t)st.st_size != c->base ||
-			(sp->file.path && st.st_nlink == 0)))
-		return space_fail(sp, -EIO);
-	if (rc == 0)
-		rc = file_write(&sp->file, c->data, c->len, c->base);
+		rc = space_check_file(sp);
+	if (rc < 0)
+		return rc;
+	rc = file_write(&sp->file, c->data, c->len, c->base);
 	if (rc == 0)
 		return 0;
 	if (file_resize(&sp->file, c->base) < 0 || rc != -ENOSPC)
@@ -252,6 +260,16 @@ static int renew_tail(struct space *sp, uint64_t base)
 	return 0;
 }
 
+int space_move_tail(struct space *sp, uint64_t base)
+{
+	int rc;
+
+	pthread_rwlock_wrlock(&sp->lock);
+	rc = renew_tail(sp, base);
+	pthread_rwlock_unlock(&sp->lock);
+	return rc;
+}
+
 int space_flush_tail(struct space *sp)
 {
 	uint64_t behind = sp->tail->base + sp->tail->len;
@@ -262,9 +280,7 @@ int space_flush_tail(struct space *sp)
 	rc = write_tail(sp);
 	if (rc < 0)
 		return rc;
-	pthread_rwlock_wrlock(&sp->lock);
-	rc = renew_tail(sp, behind);
-	pthread_rwlock_unlock(&sp->lock);
+	rc = space_move_tail(sp, behind);
 	/* The bytes are in the file and the tail still shows them: to go on
 	 * writing behind would put them there twice. */
 	return rc < 0 ? space_fail(sp, rc) : 0;
@@ -333,7 +349,7 @@ int space_finish_block(struct space *sp, uint64_t len)
 }
 
 /* What the checksum of the batch leaves out, for the record. */
-static int note_own(struct space *sp, const struct block_head *head)
+int space_note_own(struct space *sp, const struct block_head *head)
 {
 	size_t n = log_own_len(&sp->fmt);
 
@@ -365,7 +381,7 @@ int space_block(struct space *sp, const struct block_head *head,
 	if (rc == 0)
 		rc = space_start_block(sp, len);
 	if (rc == 0)
-		rc = note_own(sp, head);
+		rc = space_note_own(sp, head);
 	if (rc < 0)
 		return rc;
 	*ret_pos = sp->append;

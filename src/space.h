@@ -82,6 +82,9 @@ struct space {
 	struct log_growth next; /* the index that is being built: what stood
 				 * in buckets of the old one below moved is
 				 * there */
+	uint64_t index_gap;     /* dead bytes behind the index that will be
+				 * covered together with it when it is left */
+	uint64_t next_gap;      /* dead bytes behind the next one */
 	struct changes active, recorded, frozen;
 	struct chunk *tail;
 	uint64_t end; /* of committed data */
@@ -188,6 +191,10 @@ int space_block(struct space *sp, const struct block_head *head,
 int space_append(struct space *sp, const void *bytes, size_t len);
 int space_block_end(struct space *sp, const struct block_head *head);
 
+/* Dead blocks over the next len bytes, which must be a sum of legal ones; the
+ * file has a hole where their keys and values are (space_hole.c). */
+int space_append_dead(struct space *sp, uint64_t len, uint64_t *ret_pos);
+
 /* Room for at most len bytes, to be filled by the caller, who then says so:
  * returns how many, at least 1. */
 int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret);
@@ -224,12 +231,10 @@ void space_end_whole(struct space *sp);
 /* With both held: everything into its place and durable, the log empty. */
 int space_checkpoint(struct space *sp);
 
-/* With both held, right behind a checkpoint: len bytes at the end of the data
- * that no record covers, written by fill; the log begins behind them, and
- * *growth is its state from then on. */
-int space_graft(struct space *sp, uint64_t len,
-		int (*fill)(struct space *sp, uint64_t pos, uint64_t len),
-		const struct log_growth *growth);
+/* With sync_lock held, and not write, which commits may take meanwhile: all
+ * that has been committed so far goes into its place and is durable; the log
+ * begins behind it. */
+int space_checkpoint_beside(struct space *sp);
 
 /* A new slot, in the place of the older one, durable. */
 int space_write_slot(struct space *sp, const struct log_slot *slot);
@@ -241,6 +246,13 @@ int space_apply(struct space *sp, const struct changes *changes);
  * batch that begins at sp->append. */
 int space_flush_tail(struct space *sp);
 void space_log_reset(struct space *sp);
+
+/* For space_hole.c: the file ends where the tail begins, or -EIO: somebody who
+ * ignores the lock changed it.  The tail, which is empty, goes on at base.  The
+ * bytes of a block's head that the checksum leaves out, for the record. */
+int space_check_file(struct space *sp);
+int space_move_tail(struct space *sp, uint64_t base);
+int space_note_own(struct space *sp, const struct block_head *head);
 
 /* For space_log.c: bytes that no checksum of a batch covers, as blocks of
  * their own; what was appended behind sp->end is dropped again. */

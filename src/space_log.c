@@ -222,7 +222,7 @@ int space_flush(struct space *sp)
 {
 	int rc;
 
-	if (sp->active.n == 0 && sp->append == sp->log.start && !sp->landing)
+	if (sp->active.n == 0 && sp->append == sp->log.start)
 		return 0;
 	rc = grow_recorded(sp);
 	if (rc == 0)
@@ -304,8 +304,9 @@ static int begin_log_anew(struct space *sp, const struct log_slot *slot)
 }
 
 /* Under sync_lock: whatever was flushed while this caller waited for the one
- * before is made durable by the same call. */
-static int sync_all(struct space *sp)
+ * before is made durable by the same call.  checkpoint: however short the log
+ * is. */
+static int sync_all(struct space *sp, bool checkpoint)
 {
 	struct log_slot slot;
 	uint64_t covers;
@@ -322,7 +323,7 @@ static int sync_all(struct space *sp)
 	drop_frozen(sp);
 	pthread_mutex_unlock(&sp->write);
 	sp->synced = covers;
-	if (slot.start - sp->slot.start <= CHECKPOINT_BYTES)
+	if (!checkpoint && slot.start - sp->slot.start <= CHECKPOINT_BYTES)
 		return 0;
 	return begin_log_anew(sp, &slot);
 }
@@ -343,7 +344,7 @@ int space_sync(struct space *sp)
 	if (atomic_load(&sp->failed))
 		rc = -EIO;
 	else if (sp->synced < want)
-		rc = sync_all(sp);
+		rc = sync_all(sp, false);
 	pthread_mutex_unlock(&sp->sync_lock);
 	return rc;
 }
@@ -395,42 +396,17 @@ int space_checkpoint(struct space *sp)
 	return rc;
 }
 
-int space_graft(struct space *sp, uint64_t len,
-		int (*fill)(struct space *sp, uint64_t pos, uint64_t len),
-		const struct log_growth *growth)
+int space_checkpoint_beside(struct space *sp)
 {
-	uint64_t pos = sp->append;
-	struct log_slot slot = sp->slot;
-	int rc = space_reserve(sp, len);
+	int rc = space_begin(sp);
 
-	if (rc == 0)
-		rc = fill(sp, pos, len);
-	if (rc == 0 && !MUTANT(INDEX_UNSYNCED)) {
-		rc = file_sync(&sp->file);
-		/* Whatever a failed fsync says, its pages may be lost. */
-		if (rc < 0)
-			space_fail(sp, rc);
-	}
-	if (rc < 0) {
-		if (file_resize(&sp->file, pos) < 0 || rc != -ENOSPC)
-			space_fail(sp, rc);
-		return rc;
-	}
-	pthread_rwlock_wrlock(&sp->lock);
-	rc = file_map_to(&sp->file, pos + len);
-	if (rc == 0) {
-		sp->append = sp->end = pos + len;
-		sp->tail->base = sp->append;
-		sp->next = *growth;
-	}
-	pthread_rwlock_unlock(&sp->lock);
 	if (rc < 0)
-		return space_fail(sp, rc);
-	space_log_reset(sp);
-	slot.seq++;
-	slot.start = sp->append;
-	slot.growth = *growth;
-	return space_write_slot(sp, &slot);
+		return rc;
+	rc = space_go_hot(sp);
+	if (rc == 0)
+		rc = space_flush(sp);
+	space_end(sp);
+	return rc < 0 ? rc : sync_all(sp, true);
 }
 
 /* ---- clean ---- */

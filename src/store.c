@@ -236,7 +236,7 @@ static int replay(struct blt *store, const struct opening *o, const char *path,
 	if (rc == 0)
 		store->replayed = e->space.record_seq - o->slot.record_seq;
 	if (rc == 0 && growth && e->space.file.writable)
-		rc = reindex_resume(e);
+		rc = store_grow_on(store);
 	if (rc < 0)
 		return store_fail(err, rc,
 				  "%s: its last writer died, and what it left "
@@ -263,8 +263,8 @@ static void free_store(struct blt *store)
 }
 
 /* Takes the file over: on an error it is closed. */
-static int open_in_file(struct file *file, const char *path, struct blt **ret,
-			struct blt_error *err)
+static int open_in_file(struct file *file, const char *path, bool alone,
+			struct blt **ret, struct blt_error *err)
 {
 	struct blt *store = calloc(1, sizeof(*store));
 	struct opening o = { .hot = false };
@@ -285,6 +285,7 @@ static int open_in_file(struct file *file, const char *path, struct blt **ret,
 		goto out_file;
 	}
 	pthread_mutex_init(&store->engine.whole, NULL);
+	store->alone = alone;
 	rc = start(store, &o, path, err);
 	if (rc == 0) {
 		*ret = store;
@@ -309,7 +310,7 @@ int store_adopt(int fd, bool write, const struct file_ops *ops,
 		close(fd);
 		return store_fail(err, rc, "memory file: %s", strerror(-rc));
 	}
-	return open_in_file(&file, "memory file", ret, err);
+	return open_in_file(&file, "memory file", true, ret, err);
 }
 
 int store_open(const char *path, const struct blt_open_options *opts,
@@ -339,7 +340,7 @@ int store_open(const char *path, const struct blt_open_options *opts,
 		file_close(&file);
 		return rc;
 	}
-	return open_in_file(&file, path, ret, err);
+	return open_in_file(&file, path, opts->no_threads, ret, err);
 }
 
 int blt_open(const char *path, const struct blt_open_options *opts,
@@ -353,7 +354,11 @@ int store_settle(struct blt *store, bool idle)
 	struct space *sp = &store->engine.space;
 	int rc = 0, settled;
 
-	pthread_mutex_lock(&store->engine.whole);
+	/* Whoever has long work under way is not at rest. */
+	if (!idle)
+		pthread_mutex_lock(&store->engine.whole);
+	else if (pthread_mutex_trylock(&store->engine.whole) != 0)
+		return 0;
 	if (sp->file.writable && !atomic_load(&sp->failed))
 		rc = reindex_resume(&store->engine);
 	/* Where that fails, what is pending is made durable all the same. */
@@ -368,6 +373,7 @@ int blt_close(struct blt *store)
 
 	if (!store)
 		return 0;
+	store_grow_end(store);
 	store_tree_end(store);
 	rc = store_settle(store, false);
 	free_store(store);
@@ -466,62 +472,4 @@ bool blt_takes_empty(const struct blt *store)
 	const struct format *f = &store->engine.space.fmt;
 
 	return !f->fixed && serial_takes_empty(f->value_serializer);
-}
-
-/* ---- growth ---- */
-
-static void grow(struct blt *store)
-{
-	struct space *sp = &store->engine.space;
-	uint64_t n_keys;
-	uint32_t n_buckets, more;
-
-	pthread_rwlock_rdlock(&sp->lock);
-	n_keys = sp->n_keys;
-	n_buckets = sp->fmt.n_buckets;
-	pthread_rwlock_unlock(&sp->lock);
-	if (n_keys <= n_buckets || n_keys < atomic_load(&store->grow_at))
-		return;
-	more = format_next_buckets(n_buckets);
-	/* Long work on the whole file, which goes first. */
-	if (pthread_mutex_trylock(&store->engine.whole) != 0)
-		return;
-	/* Growth makes the store faster, it is not needed for any promise:
-	 * where there is no room for it now, it is tried again later. */
-	if (!more || reindex(&store->engine, more) < 0)
-		atomic_store(&store->grow_at, n_keys + n_keys / 4 + 1);
-	pthread_mutex_unlock(&store->engine.whole);
-}
-
-int store_committed(struct blt *store)
-{
-	grow(store);
-	/* What it reports belongs to commits before: this one is made. */
-	if (atomic_load(&store->engine.space.full))
-		return space_sync(&store->engine.space);
-	return 0;
-}
-
-int blt_reindex(struct blt *store, uint32_t n_buckets,
-		blt_progress_fn *progress, void *arg)
-{
-	struct space *sp = &store->engine.space;
-	int rc = 0;
-
-	if (!sp->file.writable)
-		return -EROFS;
-	if (progress)
-		rc = progress(arg, 0, 0, 0);
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&store->engine.whole);
-	if (!n_buckets) {
-		pthread_rwlock_rdlock(&sp->lock);
-		n_buckets = format_next_buckets(sp->fmt.n_buckets);
-		pthread_rwlock_unlock(&sp->lock);
-	}
-	if (n_buckets)
-		rc = reindex(&store->engine, n_buckets);
-	pthread_mutex_unlock(&store->engine.whole);
-	return rc;
 }

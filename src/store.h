@@ -1,8 +1,8 @@
 /* store.h - an open store, and what the library's upper modules may ask of it
  * beyond blt.h.
  *
- * store.c opens, closes and states facts; store_read.c, store_write.c and
- * store_walk.c are the rest of the public face.
+ * store.c opens, closes and states facts; store_read.c, store_write.c,
+ * store_walk.c and store_grow.c are the rest of the public face.
  */
 #ifndef BLT_STORE_H
 #define BLT_STORE_H
@@ -15,8 +15,13 @@ struct blt {
 	struct engine engine;
 	bool was_open;
 	uint64_t replayed;        /* records, by opening it */
+	bool alone;               /* no threads of its own */
 	_Atomic uint64_t grow_at; /* n_keys at which to try growth again */
-	pthread_t walker;         /* fills the tree; under space.write */
+	atomic_bool growing;      /* a thread of its own is about it, */
+	atomic_bool helping;      /* and syncs whatever it comes to */
+	bool grower_made;
+	pthread_t grower; /* set by who set growing */
+	pthread_t walker; /* fills the tree; under space.write */
 	bool walking;
 	atomic_bool stop_walk;
 };
@@ -44,8 +49,22 @@ int store_key(struct blt *store, const void *key, size_t len,
 int store_time(const struct blt *store, int64_t timestamp, int64_t *ret);
 
 /* What a commit may bring about, with no lock held: the index grows where
- * n_keys has passed n_buckets; much that waits for a sync is synced. */
+ * n_keys has passed n_buckets, in a thread of its own or, where the store has
+ * none, by a step; much that waits for a sync is synced. */
 int store_committed(struct blt *store);
+
+/* Goes on with a growth that a dead writer left: beside this, or to its end. */
+int store_grow_on(struct blt *store);
+
+/* One step of a growth to n_buckets, or of the one under way; for tests. */
+int store_grow_step(struct blt *store, uint32_t n_buckets);
+
+/* Waits for the thread; for blt_close. */
+void store_grow_end(struct blt *store);
+
+/* A thread that no signal comes to: one that interrupts a read of the program's
+ * own threads must not land there instead. */
+int store_thread(pthread_t *ret, void *(*run)(void *arg), void *arg);
 
 /* space_settle, with an index move that a full disk had stopped finished first.
  */

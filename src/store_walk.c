@@ -116,7 +116,7 @@ int store_stat_at(struct blt *store, uint64_t pos, struct blt_stat *ret)
 struct walk {
 	struct engine *engine;
 	struct tree *tree;
-	uint64_t pos, end;
+	uint64_t end;
 	struct block block;
 };
 
@@ -124,11 +124,11 @@ static int walk_block(void *arg)
 {
 	struct walk *w = arg;
 	struct space *sp = &w->engine->space;
-	int rc = block_at(sp, w->pos, SPACE_READER, &w->block);
+	int rc = block_at(sp, w->engine->walk_pos, SPACE_READER, &w->block);
 
 	if (rc < 0)
 		return rc;
-	w->pos = block_behind(sp, &w->block);
+	w->engine->walk_pos = block_behind(sp, &w->block);
 	if (w->block.head.next == FORMAT_DEAD ||
 	    format_hidden(&sp->fmt, &w->block.head.hash))
 		return 0;
@@ -142,7 +142,8 @@ static int walk_stride(struct walk *w)
 {
 	int rc = 0;
 
-	for (int i = 0; i < WALK_STRIDE && rc >= 0 && w->pos < w->end; i++) {
+	for (int i = 0;
+	     i < WALK_STRIDE && rc >= 0 && w->engine->walk_pos < w->end; i++) {
 		rc = file_try(walk_block, w);
 		if (rc > 0)
 			rc = tree_add(w->tree, w->engine->key,
@@ -162,9 +163,10 @@ static void *walk_blocks(void *arg)
 
 	pthread_mutex_lock(&sp->write);
 	store->engine.walking = true;
-	w.pos = block_first(sp);
+	w.engine->walk_pos = block_first(sp);
 	w.end = sp->end;
-	while (rc == 0 && w.pos < w.end && !atomic_load(&store->stop_walk)) {
+	while (rc == 0 && w.engine->walk_pos < w.end &&
+	       !atomic_load(&store->stop_walk)) {
 		rc = walk_stride(&w);
 		pthread_mutex_unlock(&sp->write);
 		while (atomic_load(&store->engine.waiting))
@@ -177,16 +179,14 @@ static void *walk_blocks(void *arg)
 	return NULL;
 }
 
-/* Signals are for the program's own threads: one that interrupts a read of
- * theirs must not land here instead. */
-static int start_walker(struct blt *store)
+int store_thread(pthread_t *ret, void *(*run)(void *arg), void *arg)
 {
 	sigset_t all, before;
 	int rc;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&store->walker, NULL, walk_blocks, store);
+	rc = -pthread_create(ret, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
 }
@@ -204,7 +204,7 @@ int store_tree(struct blt *store, bool flat, struct tree **ret)
 		rc = tree_new(&source, flat, &tree);
 	if (rc == 0 && !store->walking) {
 		atomic_store(&store->engine.tree, tree);
-		rc = start_walker(store);
+		rc = store_thread(&store->walker, walk_blocks, store);
 		store->walking = rc == 0;
 		if (rc < 0) {
 			atomic_store(&store->engine.tree, NULL);

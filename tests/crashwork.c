@@ -435,6 +435,10 @@ static int do_reindex(struct crashwork *w)
 
 	uint32_t n = sizes[draw(w, ARRAY_SIZE(sizes))];
 
+	/* Beside what follows, a step with each commit. */
+	if (draw(w, 2))
+		return outcome(w, store_grow_step(w->store, n),
+			       "a reindex's beginning", false);
 	return outcome(w, blt_reindex(w->store, n, NULL, NULL), "a reindex",
 		       false);
 }
@@ -453,7 +457,7 @@ static const struct {
 	{ 34, crashwork_put }, { 10, do_delete }, { 10, do_touch },
 	{ 12, do_batch },      { 2, do_big },     { 4, do_slot },
 	{ 8, do_flush },       { 12, do_sync },   { 3, do_settle },
-	{ 3, do_reindex },     { 2, do_reopen },
+	{ 4, do_reindex },     { 2, do_reopen },
 };
 
 int crashwork_do(struct crashwork *w, unsigned n)
@@ -504,8 +508,11 @@ int crashwork_open(struct crashwork *w)
 	int rc = store_adopt(crashdisk_fd(&w->disk), true, &w->disk.table,
 			     &w->store, &err);
 
-	if (rc == 0)
+	if (rc == 0) {
+		w->store->engine.growth.move_step = 1 + (uint32_t)(w->seed % 7);
+		w->store->engine.growth.fill_step = 64 + w->seed % 30000;
 		return 0;
+	}
 	w->store = NULL;
 	if (!w->faulty)
 		return say(w, "does not open: %s", err.text);

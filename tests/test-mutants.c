@@ -25,7 +25,7 @@ static const char *const names[MUTANTS] = {
 	[MUTANT_LOG_NOT_REWRITTEN] = "a replay of a log that is not durable",
 	[MUTANT_RECOVERED_UNSYNCED] = "a new log before the replay is durable",
 	[MUTANT_CLEAN_UNSYNCED] = "a plain header before the rest is durable",
-	[MUTANT_INDEX_UNSYNCED] = "a growth before its index is durable",
+	[MUTANT_PLACE_IN_LOG] = "an index in a place that the log covers",
 };
 
 START_TEST(mutant_is_caught)

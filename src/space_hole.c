@@ -1,0 +1,82 @@
+/* Dead blocks whose bytes are not written: the place of an index to be.
+ *
+ * They are part of a commit like any other blocks, but their keys and values
+ * are a hole in the file, zeros as far as the checksum goes.  Whoever wants to
+ * put something else there waits until the log begins behind them.
+ */
+#include "space.h"
+
+#include "util.h"
+
+#include <errno.h>
+
+/* The zeros of a hole, for the checksum. */
+static void sum_zeros(struct space *sp, uint64_t len)
+{
+	static const uint8_t zeros[32768];
+
+	while (len) {
+		size_t n = (size_t)min_u64(len, sizeof(zeros));
+
+		space_filled(sp, zeros, n);
+		len -= n;
+	}
+}
+
+static int write_head(struct space *sp, uint64_t pos, uint64_t len)
+{
+	static const struct block_head dead = { .next = FORMAT_DEAD };
+	uint32_t head_len = format_head_len(&sp->fmt);
+	uint8_t head[FORMAT_HEAD_MAX];
+	int rc = space_note_own(sp, &dead);
+
+	if (rc < 0)
+		return rc;
+	format_dead_head(&sp->fmt, len, head);
+	rc = file_write(&sp->file, head, head_len, pos);
+	log_mask_head(&sp->fmt, head);
+	space_filled(sp, head, head_len);
+	sum_zeros(sp, len - head_len);
+	return rc;
+}
+
+static int lay_out(struct space *sp, uint64_t pos, uint64_t len)
+{
+	int rc = file_resize(&sp->file, pos + len);
+
+	while (rc == 0 && len) {
+		uint64_t n = format_dead_piece(&sp->fmt, len);
+
+		rc = write_head(sp, pos, n);
+		pos += n;
+		len -= n;
+	}
+	return rc;
+}
+
+int space_append_dead(struct space *sp, uint64_t len, uint64_t *ret_pos)
+{
+	uint64_t pos = sp->append;
+	int rc = space_reserve(sp, len);
+
+	if (rc == 0)
+		rc = space_flush_tail(sp);
+	if (rc == 0)
+		rc = space_go_hot(sp);
+	if (rc == 0)
+		rc = space_check_file(sp);
+	if (rc < 0)
+		return rc;
+	rc = lay_out(sp, pos, len);
+	if (rc == 0)
+		rc = space_move_tail(sp, pos + len);
+	if (rc < 0) {
+		if (file_resize(&sp->file, pos) < 0 ||
+		    (rc != -ENOSPC && rc != -ENOMEM))
+			space_fail(sp, rc);
+		return rc;
+	}
+	sp->append = pos + len;
+	*ret_pos = pos;
+	return 0;
+}
