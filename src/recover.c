@@ -398,6 +398,7 @@ int recover(struct space *sp, const struct log_slot *slot, int slot_at,
 	set_end(sp, r.pos);
 	sp->recorded_keys = sp->n_keys;
 	sp->hot = sp->file.writable;
+	memcpy(sp->salt, sp->slot.salt, sizeof(sp->salt));
 	sp->record_seq = r.seq;
 	sp->first_record = true;
 	*ret_growth = sp->next.offset != 0;

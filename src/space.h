@@ -95,16 +95,17 @@ struct space {
 
 	/* Under write. */
 	struct changes delta;
-	uint64_t append;         /* where the next byte goes */
-	uint64_t reserved;       /* disk space is had up to here */
-	bool reserve_fails;      /* the filesystem cannot reserve */
-	bool hot;                /* the file has a log: slot says where */
-	uint64_t record_seq;     /* of the next record */
-	bool landing;            /* the next record ends the growth */
-	bool first_record;       /* of this log: it carries the header */
-	struct batch_log log;    /* what the next record will cover */
-	struct batch_log before; /* the same as it was at space_begin */
-	uint8_t *own;            /* of log.own_len bytes */
+	uint64_t append;            /* where the next byte goes */
+	uint64_t reserved;          /* disk space is had up to here */
+	bool reserve_fails;         /* the filesystem cannot reserve */
+	bool hot;                   /* the file has a log: slot says where */
+	uint64_t record_seq;        /* of the next record */
+	bool landing;               /* the next record ends the growth */
+	uint8_t salt[LOG_SALT_LEN]; /* of this log */
+	bool first_record;          /* of this log: it carries the header */
+	struct batch_log log;       /* what the next record will cover */
+	struct batch_log before;    /* the same as it was at space_begin */
+	uint8_t *own;               /* of log.own_len bytes */
 	size_t own_room;
 	uint64_t flushes;          /* records written */
 	uint64_t frozen_end;       /* what lies below has been frozen */

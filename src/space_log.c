@@ -137,6 +137,7 @@ int space_go_hot(struct space *sp)
 	if (rc < 0)
 		return rc;
 	sp->hot = true;
+	memcpy(sp->salt, slot.salt, sizeof(sp->salt));
 	sp->record_seq = 1;
 	sp->first_record = true;
 	return 0;
@@ -169,7 +170,7 @@ static int append_record(struct space *sp)
 	uint64_t len;
 	int rc;
 
-	memcpy(r.salt, sp->slot.salt, sizeof(r.salt));
+	memcpy(r.salt, sp->salt, sizeof(r.salt));
 	if (!sp->landing)
 		r.growth = sp->next;
 	payload =
