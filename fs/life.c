@@ -9,13 +9,13 @@
 #include "ops.h"
 #include "place.h"
 #include "ready.h"
+#include "signals.h"
 #include "syncer.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <libgen.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -31,8 +31,6 @@ struct life {
 	char *stage_dir;
 	int parent; /* the end of the pipe to it, or -1 */
 	bool mounted;
-	bool handles;     /* signals: libfuse's handlers are set */
-	sigset_t signals; /* as they were before ours were blocked */
 };
 
 /* ---- the parent and the terminal ---- */
@@ -342,18 +340,13 @@ static int start_threads(struct life *life)
 static int loop(struct life *life)
 {
 	struct fuse_session *se = life->fs.session;
-	int rc;
+	struct signals *signals = NULL;
+	int rc = signals_start(se, &signals);
 
-	if (fuse_set_signal_handlers(se) < 0)
-		return EX_OSERR;
-	life->handles = true;
-	pthread_sigmask(SIG_SETMASK, &life->signals, NULL);
-	rc = loop_run(se, life->opts);
+	if (rc == 0)
+		rc = loop_run(se, life->opts);
+	signals_stop(signals);
 	ready_tell("STOPPING=1");
-	/* a second signal must not cut short what follows */
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	if (rc < 0) {
 		log_error("%s: the mount ended: %s", life->mountpoint,
 			  strerror(-rc));
@@ -415,11 +408,8 @@ static int end(struct life *life, int code)
 	fs->notify = NULL;
 	if (fs->ns && fs->nodes)
 		rc = close_open(fs);
-	if (fs->session) {
-		if (life->handles)
-			fuse_remove_signal_handlers(fs->session);
+	if (fs->session)
 		fuse_session_destroy(fs->session);
-	}
 	syncer_free(fs->syncer);
 	nodes_free(fs->nodes);
 	blt_ns_free(fs->ns);
@@ -433,17 +423,6 @@ static int end(struct life *life, int code)
 	}
 	pthread_rwlock_destroy(&fs->names);
 	return code;
-}
-
-static void block_signals(struct life *life)
-{
-	sigset_t ours;
-
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGTERM);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &ours, &life->signals);
 }
 
 /* Writers first: a rename must not starve behind readers who never pause. */
@@ -474,7 +453,7 @@ int life_run(const struct options *opts)
 	if (rc == 0)
 		rc = prepare(&life);
 	/* from here on a signal must not leave a mount without a daemon */
-	block_signals(&life);
+	signals_block();
 	if (rc == 0)
 		rc = start_session(&life);
 	if (rc == 0)

@@ -93,17 +93,6 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* A signal's handler makes the session exit and interrupts this; but it may
- * come just before, hence the time. */
-static void wait_a_while(struct loop *l)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec++;
-	sem_timedwait(&l->ended, &until);
-}
-
 static int run_threads(struct loop *l)
 {
 	pthread_t thread[THREADS];
@@ -116,8 +105,9 @@ static int run_threads(struct loop *l)
 	}
 	if (n == 0)
 		return rc;
+	/* signals.h makes the session exit and interrupts this */
 	while (!fuse_session_exited(l->se))
-		wait_a_while(l);
+		sem_wait(&l->ended);
 	for (unsigned i = 0; i < n; i++)
 		pthread_cancel(thread[i]);
 	for (unsigned i = 0; i < n; i++)
