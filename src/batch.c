@@ -280,6 +280,45 @@ int batch_exchange(struct batch *b, const struct batch_key *one,
 	return rc < 0 ? rc : batch_copy(b, one, &z.block);
 }
 
+/* ---- comparing ---- */
+
+struct compare_args {
+	struct space *sp;
+	const struct block *now;
+	uint64_t value_pos;
+};
+
+/* A block that was moved since has another position, and the same bytes. */
+static int same_value(void *arg)
+{
+	const struct compare_args *c = arg;
+	const struct block *now = c->now;
+	uint64_t head = block_value_pos(now) - now->pos;
+	struct block then;
+	int rc;
+
+	if (c->value_pos < head)
+		return 0;
+	rc = block_at(c->sp, c->value_pos - head, SPACE_WRITER, &then);
+	if (rc < 0)
+		return rc == -EUCLEAN ? 0 : rc;
+	return then.head.value_len == now->head.value_len &&
+	       keyhash_equal(&then.head.hash, &now->head.hash) &&
+	       memcmp(then.value, now->value, now->head.value_len) == 0;
+}
+
+int batch_holds(struct batch *b, const struct batch_key *key,
+		uint64_t value_pos)
+{
+	struct index_place place;
+	struct compare_args c = { &b->engine->space, &place.block, value_pos };
+	int found = find(b, key, &place);
+
+	if (found <= 0 || block_value_pos(&place.block) == value_pos)
+		return found;
+	return file_try(same_value, &c);
+}
+
 /* ---- telling those who follow the changes ---- */
 
 struct load_args {

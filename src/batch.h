@@ -69,6 +69,11 @@ int batch_rename(struct batch *b, const struct batch_key *from,
 int batch_exchange(struct batch *b, const struct batch_key *one,
 		   const struct batch_key *two);
 
+/* Whether key has still the value that stood at value_pos: 1, 0, or negative.
+ * The bytes there must be as they were. */
+int batch_holds(struct batch *b, const struct batch_key *key,
+		uint64_t value_pos);
+
 /* Writes the block's value, with its timestamp, as that of key: its own key to
  * move it to the end, another to copy it. */
 int batch_copy(struct batch *b, const struct batch_key *key,

@@ -157,6 +157,11 @@ BLT_PUBLIC int blt_check_key(struct blt *store, const void *key, size_t len);
 BLT_PUBLIC void blt_key_digest(const void *key, size_t len,
 			       uint8_t ret[BLT_HASH_LEN]);
 
+/* Whether these bytes may be a value; 0, -EINVAL (would not load under the
+ * value serializer, or another length than all values have), -EFBIG. */
+BLT_PUBLIC int blt_check_value(struct blt *store, const void *value,
+			       size_t len);
+
 /* 64 bits of a key's hash, as struct blt_node has them. */
 BLT_PUBLIC uint64_t blt_key_hash(const void *key, size_t len);
 
@@ -252,6 +257,14 @@ BLT_PUBLIC int blt_batch_rename(struct blt_batch *b, const void *from,
 BLT_PUBLIC int blt_batch_exchange(struct blt_batch *b, const void *one,
 				  size_t one_len, const void *two,
 				  size_t two_len);
+/* From here on operations count only if key has, at the commit, still the value
+ * that stood at value_offset (of a struct blt_item or blt_view whose iterator
+ * or view is still there): up to the next call, or one with key NULL, which
+ * ends the condition.  *ret_held, unless ret_held is NULL, is set by a commit
+ * that succeeds. */
+BLT_PUBLIC int blt_batch_only_if(struct blt_batch *b, const void *key,
+				 size_t len, uint64_t value_offset,
+				 bool *ret_held);
 /* Commits and frees, whatever the result. */
 BLT_PUBLIC int blt_batch_commit(struct blt_batch *b);
 BLT_PUBLIC void blt_batch_abort(struct blt_batch *b); /* NULL is fine */
@@ -281,6 +294,7 @@ struct blt_item {
 	size_t value_len;
 	int64_t timestamp;
 	uint64_t value_offset; /* in the file */
+	bool in_file;          /* it can be read from there already */
 };
 BLT_PUBLIC int blt_iter_new(struct blt *store, struct blt_iter **ret);
 /* 1: an item; 0: the end. */

@@ -104,8 +104,7 @@ void map_cancel(struct map_cancel *c);
  * thread of map_run. */
 struct map_hooks {
 	void *arg;
-	/* A few times a second, and at the end.  Negative: the map stops with
-	 * that result. */
+	/* Often, and at the end.  Negative: the map stops with that result. */
 	int (*progress)(void *arg, const struct map_progress *p);
 	/* One item failed: its key and why, one line. */
 	void (*error)(void *arg, const void *key, size_t len, const char *why);

@@ -42,6 +42,7 @@ int blt_iter_next(struct blt_iter *it, struct blt_item *ret)
 		.value_len = b.head.value_len,
 		.timestamp = b.head.timestamp,
 		.value_offset = block_value_pos(&b),
+		.in_file = !it->scan.pin,
 	};
 	return 1;
 }

@@ -68,6 +68,11 @@ static int check_value(const struct blt *store, const void *value, size_t len)
 	return serial_valid(f->value_serializer, value, len);
 }
 
+int blt_check_value(struct blt *store, const void *value, size_t len)
+{
+	return check_value(store, value, len);
+}
+
 /* ---- single changes ---- */
 
 static int put_one(struct blt *store, const struct batch_key *key,
@@ -176,7 +181,14 @@ int blt_touch(struct blt *store, const void *key, size_t len, int64_t timestamp)
 
 /* ---- batches ---- */
 
-enum op_kind { OP_PUT, OP_DELETE, OP_TOUCH, OP_RENAME, OP_EXCHANGE };
+enum op_kind {
+	OP_PUT,
+	OP_DELETE,
+	OP_TOUCH,
+	OP_RENAME,
+	OP_EXCHANGE,
+	OP_ONLY_IF,
+};
 
 struct op {
 	enum op_kind kind;
@@ -184,6 +196,10 @@ struct op {
 	struct batch_key to;      /* rename, exchange */
 	struct batch_value value; /* put */
 	int64_t timestamp;
+	uint64_t value_offset; /* only if, as these */
+	bool always;
+	bool held;
+	bool *ret_held;
 	struct op *next;
 	uint8_t bytes[];
 };
@@ -310,6 +326,35 @@ int blt_batch_exchange(struct blt_batch *b, const void *one, size_t one_len,
 	return add_pair(b, OP_EXCHANGE, one, one_len, two, two_len);
 }
 
+int blt_batch_only_if(struct blt_batch *b, const void *key, size_t len,
+		      uint64_t value_offset, bool *ret_held)
+{
+	struct batch_key k = { .bytes = "" };
+	struct op *op;
+	int rc = key ? store_key(b->store, key, len, &k) : 0;
+
+	if (rc < 0)
+		return rc;
+	op = add(b, OP_ONLY_IF, &k, NULL, 0);
+	if (!op)
+		return -ENOMEM;
+	op->always = !key;
+	op->value_offset = value_offset;
+	op->ret_held = ret_held;
+	return 0;
+}
+
+/* Whether the operations behind this one count: 1, 0, or negative. */
+static int run_condition(struct batch *b, struct op *op)
+{
+	int rc = 1;
+
+	if (!op->always)
+		rc = batch_holds(b, &op->key, op->value_offset);
+	op->held = rc > 0;
+	return rc;
+}
+
 static int run_op(struct batch *b, const struct op *op)
 {
 	switch (op->kind) {
@@ -323,8 +368,32 @@ static int run_op(struct batch *b, const struct op *op)
 		return batch_rename(b, &op->key, &op->to);
 	case OP_EXCHANGE:
 		return batch_exchange(b, &op->key, &op->to);
+	case OP_ONLY_IF:
+		break;
 	}
 	return -EINVAL;
+}
+
+static int run_ops(struct batch *b, struct op *first)
+{
+	int rc = 0, held = 1;
+
+	for (struct op *op = first; op && rc == 0; op = op->next) {
+		if (op->kind == OP_ONLY_IF) {
+			held = run_condition(b, op);
+			rc = held < 0 ? held : 0;
+		} else if (held) {
+			rc = run_op(b, op);
+		}
+	}
+	return rc;
+}
+
+static void tell_held(const struct op *first)
+{
+	for (const struct op *op = first; op; op = op->next)
+		if (op->kind == OP_ONLY_IF && op->ret_held)
+			*op->ret_held = op->held;
 }
 
 int blt_batch_commit(struct blt_batch *pending)
@@ -333,12 +402,10 @@ int blt_batch_commit(struct blt_batch *pending)
 	struct batch b;
 	int rc = batch_begin(&b, &store->engine);
 
-	if (rc == 0) {
-		for (const struct op *op = pending->first; op && rc == 0;
-		     op = op->next)
-			rc = run_op(&b, op);
-		rc = batch_end(&b, rc);
-	}
+	if (rc == 0)
+		rc = batch_end(&b, run_ops(&b, pending->first));
+	if (rc == 0)
+		tell_held(pending->first);
 	if (rc == 0)
 		rc = store_committed(store);
 	blt_batch_abort(pending);

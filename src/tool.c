@@ -26,6 +26,7 @@ static const struct tool_command *const commands[] = {
 	&tool_info,
 	&tool_load,
 	&tool_ls,
+	&tool_map,
 	&tool_put,
 	&tool_recover,
 	&tool_reindex,

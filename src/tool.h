@@ -34,29 +34,42 @@
 /* Every option of every subcommand; one name means one thing everywhere. */
 enum tool_opt {
 	OPT_BUCKETS,
+	OPT_BUILTIN,
 	OPT_CHART,
 	OPT_CLASSIFY,
 	OPT_COUNT,
+	OPT_CREATE,
 	OPT_FLAT,
 	OPT_FORCE,
 	OPT_FORMAT,
+	OPT_FRAMED,
 	OPT_HELP,
 	OPT_HEX,
 	OPT_HIDDEN,
+	OPT_IF_UNCHANGED,
 	OPT_IN_PLACE,
+	OPT_JOBS,
 	OPT_JSON,
+	OPT_KEY,
+	OPT_KEYS,
+	OPT_KEYS_FROM,
 	OPT_KEY_SERIALIZER,
 	OPT_LIKE,
 	OPT_LOCK_TIMEOUT,
 	OPT_LONG,
+	OPT_MAX_ERRORS,
 	OPT_NEWER,
+	OPT_NEWER_THAN,
 	OPT_NO_TIMESTAMPS,
 	OPT_NUL,
+	OPT_OLDER_THAN,
 	OPT_OUTPUT,
+	OPT_PREFIX,
 	OPT_QUIET,
 	OPT_RAW,
 	OPT_REBUILD,
 	OPT_RECURSIVE,
+	OPT_SHARED,
 	OPT_SKIP_EXISTING,
 	OPT_TIME,
 	OPT_TIMEOUT,
@@ -102,8 +115,8 @@ struct tool {
 /* The rows, and those of their options that several have. */
 extern const struct tool_command tool_check, tool_copy, tool_create, tool_del,
 	tool_dump, tool_export, tool_get, tool_help, tool_import, tool_info,
-	tool_load, tool_ls, tool_put, tool_recover, tool_reindex, tool_slot,
-	tool_stat, tool_umount;
+	tool_load, tool_ls, tool_map, tool_put, tool_recover, tool_reindex,
+	tool_slot, tool_stat, tool_umount;
 extern const struct tool_command tool_complete, tool_doctor;
 
 /* clang-format off */
@@ -343,6 +356,14 @@ const char *tool_size(uint64_t bytes, char buf[32]);
  * it prints, on either stream.  Its exit code, 128 after a signal, or a
  * negative errno where it could not be run. */
 int tool_run(char *const argv[], char *said, size_t len);
+
+/* ---- tool_create.c ---- */
+
+/* What --buckets, --value-len, --key-serializer, --value-serializer and
+ * --no-timestamps say of a new store; what they leave out stays as *create has
+ * it.  0, or an exit code after a message. */
+int tool_create_options(const struct tool *t,
+			struct blt_create_options *create);
 
 /* ---- tool_mount.c ---- */
 

@@ -43,16 +43,16 @@ static int opt_serializer(const struct tool *t, enum tool_opt opt,
 	return 0;
 }
 
-static int parse_options(const struct tool *t,
-			 struct blt_create_options *create)
+int tool_create_options(const struct tool *t, struct blt_create_options *create)
 {
 	uint64_t buckets, value_len;
 	int code;
 
-	code = tool_opt_u64(t, OPT_BUCKETS, 1, UINT32_MAX, 0, &buckets);
+	code = tool_opt_u64(t, OPT_BUCKETS, 1, UINT32_MAX, create->n_buckets,
+			    &buckets);
 	if (!code)
-		code = tool_opt_u64(t, OPT_VALUE_LEN, 1, UINT32_MAX, 0,
-				    &value_len);
+		code = tool_opt_u64(t, OPT_VALUE_LEN, 1, UINT32_MAX,
+				    create->value_len, &value_len);
 	if (!code)
 		code = opt_serializer(t, OPT_KEY_SERIALIZER,
 				      &create->key_serializer);
@@ -61,14 +61,15 @@ static int parse_options(const struct tool *t,
 				      &create->value_serializer);
 	if (code)
 		return code;
-	if (value_len && create->value_serializer)
+	if (value_len && tool_has(t, OPT_VALUE_SERIALIZER))
 		return tool_fail(t, EX_USAGE,
 				 "--value-serializer and "
 				 "--value-len: a store whose values all have "
 				 "one length holds plain bytes; leave one out");
 	create->n_buckets = (uint32_t)buckets;
 	create->value_len = (uint32_t)value_len;
-	create->no_timestamps = tool_has(t, OPT_NO_TIMESTAMPS);
+	if (tool_has(t, OPT_NO_TIMESTAMPS))
+		create->no_timestamps = true;
 	return 0;
 }
 
@@ -79,7 +80,7 @@ static int run_create(struct tool *t)
 	bool ours = false;
 	int code, fd;
 
-	code = parse_options(t, &create);
+	code = tool_create_options(t, &create);
 	if (code)
 		return code;
 	if (!tool_has(t, OPT_FORCE)) {

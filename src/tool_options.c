@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define MAX_OPTIONS 16
+#define MAX_OPTIONS 32
 #define HELP_WIDTH 78
 #define OPTION_WIDTH 31 /* columns left of what an option does */
 #define LONG_BASE 256   /* getopt's values for rows: above all letters */

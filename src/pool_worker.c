@@ -1,0 +1,190 @@
+#include "pool_worker.h"
+
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHILD_FDS 4
+#define ABOVE_CHILD 10
+
+static void shut(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* In a process without standard streams a new descriptor may have a number
+ * that the child's own are to have. */
+static int move_up(int *fd)
+{
+	int up;
+
+	if (*fd >= ABOVE_CHILD)
+		return 0;
+	up = fcntl(*fd, F_DUPFD_CLOEXEC, ABOVE_CHILD);
+	if (up < 0)
+		return -errno;
+	close(*fd);
+	*fd = up;
+	return 0;
+}
+
+/* The two pairs; its[0] is the child's socket, its[1] its standard error. */
+static int make_channels(struct pool_worker *w, int its[2])
+{
+	int fd[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
+		return -errno;
+	w->fd = fd[0];
+	its[0] = fd[1];
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return -errno;
+	w->err = fd[0];
+	its[1] = fd[1];
+	if (fcntl(w->fd, F_SETFL, O_NONBLOCK) < 0 ||
+	    fcntl(w->err, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	rc = move_up(&its[0]);
+	return rc < 0 ? rc : move_up(&its[1]);
+}
+
+static int spawn(struct pool_worker *w, const struct pool_how *how,
+		 const int fds[CHILD_FDS])
+{
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
+						POSIX_SPAWN_SETSIGMASK |
+						POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setpgroup(&attr, 0);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawn_file_actions_init(&files);
+	for (int i = 0; i < CHILD_FDS; i++)
+		if (fds[i] >= 0)
+			posix_spawn_file_actions_adddup2(&files, fds[i], i);
+	rc = posix_spawn(&w->pid, how->program, &files, &attr, how->argv,
+			 how->env);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	return -rc;
+}
+
+int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
+{
+	int its[2] = { -1, -1 };
+	int rc;
+
+	w->fd = w->err = -1;
+	rc = make_channels(w, its);
+	if (rc == 0) {
+		const int fds[CHILD_FDS] = { its[0], its[0], its[1],
+					     how->store_fd };
+
+		rc = spawn(w, how, fds);
+	}
+	shut(&its[0]);
+	shut(&its[1]);
+	if (rc < 0) {
+		shut(&w->fd);
+		shut(&w->err);
+		return rc;
+	}
+	wire_in_init(&w->in);
+	wire_out_init(&w->out);
+	w->state = POOL_STARTING;
+	w->places = false;
+	w->average = 0;
+	w->tail_len = 0;
+	return 0;
+}
+
+static void keep_tail(struct pool_worker *w, const char *said, size_t n)
+{
+	size_t keep;
+
+	if (n > POOL_TAIL) {
+		said += n - POOL_TAIL;
+		n = POOL_TAIL;
+	}
+	keep = (size_t)min_u64(w->tail_len, POOL_TAIL - n);
+	memmove(w->tail, w->tail + w->tail_len - keep, keep);
+	memcpy(w->tail + keep, said, n);
+	w->tail_len = keep + n;
+}
+
+void pool_worker_listen(struct pool_worker *w)
+{
+	char said[4096];
+
+	/* A flood must not keep us from the others. */
+	for (int i = 0; i < 16 && w->err >= 0; i++) {
+		ssize_t n = read(w->err, said, sizeof(said));
+
+		if (n > 0)
+			keep_tail(w, said, (size_t)n);
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			shut(&w->err);
+		else
+			return;
+	}
+}
+
+bool pool_worker_ended(const struct pool_worker *w)
+{
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return errno == ECHILD;
+	return info.si_pid == w->pid;
+}
+
+int pool_worker_kill(struct pool_worker *w)
+{
+	int status = -1;
+	pid_t got;
+
+	if (w->state == POOL_NONE)
+		return -1;
+	pool_worker_listen(w);
+	/* Not reaped yet, so the group is still this one's. */
+	kill(-w->pid, SIGKILL);
+	do
+		got = waitpid(w->pid, &status, 0);
+	while (got < 0 && errno == EINTR);
+	shut(&w->fd);
+	shut(&w->err);
+	wire_in_free(&w->in);
+	wire_out_free(&w->out);
+	w->state = POOL_NONE;
+	return got < 0 ? -1 : status;
+}
+
+void pool_worker_tail(const struct pool_worker *w, char *to, size_t room)
+{
+	size_t len = w->tail_len, n = 0;
+
+	while (len && strchr("\n\r\t ", w->tail[len - 1]))
+		len--;
+	if (len)
+		n = (size_t)snprintf(to, room, ": ");
+	for (size_t i = 0; i < len && n + 1 < room; i++)
+		to[n++] = (unsigned char)w->tail[i] < ' ' ? ' ' : w->tail[i];
+	to[n] = '\0';
+}

@@ -1,0 +1,21 @@
+/* worker_exec.c - a command that speaks the protocol itself takes this
+ * process's place. */
+#include "worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static int init(struct worker *w)
+{
+	/* A handler would not outlive the exec, this does. */
+	signal(SIGTERM, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	execvp(w->argv[0], w->argv);
+	return worker_fail(w, "%s: cannot be run: %s", w->argv[0],
+			   strerror(errno));
+}
+
+const struct worker_kind worker_framed = { .name = "framed", .init = init };

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""blt map on a store file: what is mapped, by what, to where, and what it
+counts."""
+
+import hashlib
+import json
+import os
+
+import toollib as t
+
+SOFTWARE = 70
+work = t.directory()
+STORE = os.path.join(work, "store.blt")
+OTHER = os.path.join(work, "other.blt")
+ITEMS = {b"a/%d.txt" % i: b"value %d\n" % i for i in range(20)}
+ITEMS.update({b"top": b"", b"a/b/deep.tar.gz": b"deep" * 5000})
+
+
+def fresh(path=STORE, items=None, *options):
+    if os.path.exists(path):
+        os.unlink(path)
+    t.ok("create", path, *options)
+    t.ok("load", "-q", path, stdin=b"".join(
+        b"%s %s -\n" % (k.hex().encode() or b"-", v.hex().encode() or b"-")
+        for k, v in (ITEMS if items is None else items).items()))
+
+
+def items(path):
+    found = {}
+    for line in t.ok("dump", path).splitlines():
+        key, value, _ = line.split()
+        found[bytes.fromhex(key.decode().strip("-"))] = (
+            bytes.fromhex(value.decode().strip("-")))
+    return found
+
+
+def counts(*args, exit_code=0, **options):
+    """Runs a map with --json; (processed, written, skipped, errors) and what
+    failed."""
+    done = t.run("map", "--json", *args, **options)
+    t.equal(done.returncode, exit_code, f"map {args}: {done.stderr}")
+    said = json.loads(done.stdout)
+    t.equal(said["seconds"] >= 0, True, "seconds")
+    return (tuple(said[name] for name in ("processed", "written", "skipped",
+                                          "errors")),
+            {f["key"]: f["error"] for f in said["failed"]})
+
+
+def upper(found):
+    return {k: v.upper() for k, v in found.items()}
+
+
+UPPER = ("--", "tr", "a-z", "A-Z")
+n = len(ITEMS)
+
+
+def all_keys():
+    for jobs in "1", "3":
+        fresh()
+        t.equal(counts(STORE, "-j", jobs, *UPPER), ((n, n, 0, 0), {}), "all")
+        t.equal(items(STORE), upper(ITEMS), "all in upper case")
+    said = t.ok("map", STORE, "--builtin", "identity").decode()
+    t.equal(said.startswith(f"{n} processed, {n} written, 0 skipped, 0 errors,"
+                            " "), True, said)
+    t.equal(t.ok("map", "-q", STORE, "--builtin", "identity"), b"", "quiet")
+    t.equal(items(STORE), upper(ITEMS), "as it was")
+    fresh(STORE, {})
+    t.equal(counts(STORE, *UPPER), ((0, 0, 0, 0), {}), "an empty store")
+
+
+def given_keys():
+    fresh()
+    t.equal(counts(STORE, "--keys", "a/1*", *UPPER)[0], (11, 11, 0, 0), "glob")
+    t.equal(counts(STORE, "--prefix", "a/b", *UPPER)[0], (1, 1, 0, 0),
+            "prefix")
+    want = dict(ITEMS)
+    want.update(upper({k: v for k, v in ITEMS.items()
+                       if k.startswith((b"a/1", b"a/b"))}))
+    t.equal(items(STORE), want, "keys by pattern")
+    fresh()
+    got = counts(STORE, "--keys-from", "-", *UPPER, exit_code=SOFTWARE,
+                 stdin=b"a/3.txt\ntop\nnone\na/3.txt\n")
+    t.equal(got, ((3, 2, 0, 1), {"none": "no such key"}), "keys of a list")
+    got = counts(STORE, "-0xi", "-", *UPPER,
+                 stdin=b"a/4.txt".hex().encode() + b"\0")
+    t.equal(got, ((1, 1, 0, 0), {}), "keys as hex")
+    want = dict(ITEMS)
+    want.update(upper({k: ITEMS[k] for k in (b"a/3.txt", b"a/4.txt")}))
+    t.equal(items(STORE), want, "the listed keys")
+    t.equal(counts(STORE, "-i", "/dev/null", *UPPER)[0], (0, 0, 0, 0),
+            "an empty list is no list of all")
+
+
+def times():
+    fresh(STORE, {})
+    t.ok("load", STORE, stdin=b"".join(
+        b"%s 61 %d\n" % (b"%d" % i + b"0", i * 1000000) for i in range(1, 5)))
+    t.equal(counts(STORE, "--older-than", "@3", "-b", "upper")[0],
+            (2, 2, 0, 0), "older")
+    t.equal(counts(STORE, "--older-than", "@5", "-b", "upper")[0],
+            (2, 2, 0, 0), "the rest")
+    t.equal(counts(STORE, "--newer-than", "@5", "-b", "upper")[0],
+            (4, 4, 0, 0), "newer")
+    t.refused(t.USAGE, "no time", args=["map", "-n", "soon", STORE, "cat"])
+
+
+def other_keys():
+    fresh()
+    t.equal(counts(STORE, "-k", "a/*", "--key", "new/{dir}/{stem}{ext}.sum",
+                   "--builtin", "sha256sum")[0], (21, 21, 0, 0), "new keys")
+    want = dict(ITEMS)
+    want.update({b"new/" + k + b".sum":
+                 hashlib.sha256(v).hexdigest().encode() + b"\n"
+                 for k, v in ITEMS.items() if k.startswith(b"a/")})
+    t.equal(items(STORE), want, "new keys beside the old ones")
+    t.refused(t.USAGE, "{dir}", args=["map", STORE, "-K", "{nix}", "cat"])
+
+
+def skipping():
+    fresh()
+    script = ('case $BLT_KEY in *1.txt) exit 100;; *2.txt) echo no >&2; '
+              'exit 3;; *3.txt) kill -9 $$;; esac; tr a-z A-Z')
+    got, failed = counts(STORE, "--", "sh", "-c", script, exit_code=SOFTWARE)
+    t.equal(got, (n, n - 6, 2, 4), "skipped and failed")
+    t.equal(failed, {
+        "a/2.txt": "exit 3: no", "a/12.txt": "exit 3: no",
+        "a/3.txt": "died of signal 9 (Killed)",
+        "a/13.txt": "died of signal 9 (Killed)"}, "errors")
+    want = upper(ITEMS)
+    for key in b"1", b"2", b"3", b"11", b"12", b"13":
+        want[b"a/%s.txt" % key] = ITEMS[b"a/%s.txt" % key]
+    t.equal(items(STORE), want, "the rest")
+    done = t.run("map", STORE, "-e", "2", "-j", "1", "false")
+    t.equal((done.returncode, b"after 3 errors" in done.stderr),
+            (SOFTWARE, True), done.stderr)
+
+
+def elsewhere():
+    fresh()
+    with open(STORE, "rb") as f:
+        before = f.read()
+    t.refused(t.NOINPUT, OTHER, args=["map", STORE, "--to", OTHER, "cat"])
+    os.chmod(STORE, 0o400)
+    t.equal(counts(STORE, "--to", OTHER, "--create", "-u", *UPPER)[0],
+            (n, n, 0, 0), "to another store")
+    os.chmod(STORE, 0o600)
+    with open(STORE, "rb") as f:
+        t.equal(f.read() == before, True, "the input is as it was")
+    t.equal(items(OTHER), upper(ITEMS), "the other store")
+    t.refused(t.DATAERR, "is the store that is read",
+              args=["map", STORE, "--to", work + "/./store.blt", "cat"])
+    t.refused(t.USAGE, "--to", args=["map", STORE, "--create", "cat"])
+    t.refused(t.DATAERR, __file__, args=["map", STORE, "--to", __file__,
+                                         "cat"])
+
+
+def fixed():
+    fresh(STORE, {b"x": b"abcd", b"y": b"efgh"}, "--value-len", "4")
+    t.equal(counts(STORE, *UPPER)[0], (2, 2, 0, 0), "fixed length")
+    got, failed = counts(STORE, "-b", "wc", exit_code=SOFTWARE)
+    t.equal((got, sorted(failed)), ((2, 0, 0, 2), ["x", "y"]),
+            "another length")
+    t.equal("another length" in failed["x"], True, failed)
+    os.unlink(OTHER)
+    t.equal(counts(STORE, "-t", OTHER, "-c", "-v", "str", "-b", "wc")[0],
+            (2, 2, 0, 0), "to a store of any length")
+    t.equal(items(OTHER), {b"x": b"0 1 4\n", b"y": b"0 1 4\n"}, "wc")
+
+
+def numbers():
+    fresh(STORE, {b"\x05\0\0\0": b"x", b"\0\x01\0\0": b"y"}, "-k", "uint4")
+    if os.path.exists(OTHER):
+        os.unlink(OTHER)
+    t.equal(counts(STORE, "-t", OTHER, "-c", "--key-serializer", "str", "-K",
+                   "n{key}", "--", "sh", "-c", 'printf %s "$BLT_KEY"')[0],
+            (2, 2, 0, 0), "numbers")
+    t.equal(items(OTHER), {b"n5": b"5", b"n256": b"256"}, "keys as text")
+
+
+def builtins():
+    fresh()
+    t.ok("map", "-q", STORE, "-b", "zstd", "-K", "{key}.zst", "-k", "a/*")
+    t.ok("del", STORE, *[k.decode() for k in ITEMS if k.startswith(b"a/")])
+    t.ok("map", "-q", STORE, "-b", "unzstd", "-K", "{dir}/{stem}", "-k",
+         "*.zst")
+    found = items(STORE)
+    t.equal({k: v for k, v in found.items() if not k.endswith(b".zst")}, ITEMS,
+            "there and back")
+    got, failed = counts(STORE, "-b", "unzstd", "-k", "top",
+                         exit_code=SOFTWARE)
+    t.equal((got, "unzstd" in failed["top"]), ((1, 0, 0, 1), True), failed)
+
+
+def environment():
+    fresh(STORE, {b"k": b"v"})
+    os.environ["SECRET"] = "x"
+    t.ok("map", "-q", STORE, "env")
+    seen = dict(line.split("=", 1)
+                for line in items(STORE)[b"k"].decode().splitlines())
+    t.equal((seen["BLT_KEY"], seen["BLT_STORE"], seen["PATH"]),
+            ("k", os.path.realpath(STORE), os.environ["PATH"]), "environment")
+    t.equal("SECRET" in seen, False, "what is ours alone")
+    with open("/dev/null") as held:
+        os.set_inheritable(held.fileno(), True)
+        t.ok("map", "-q", STORE, "--", "sh", "-c", "ls /proc/$$/fd", close_fds=False)
+    t.equal(items(STORE)[b"k"].split(), [b"0", b"1", b"2"], "descriptors")
+
+
+def no_function():
+    fresh()
+    before = items(STORE)
+    plain = os.path.join(work, "plain")
+    with open(plain, "w", encoding="ascii") as f:
+        f.write("no program")
+    for code, text, *args in (
+            (t.UNAVAILABLE, "No such file", "nosuch-command"),
+            (t.UNAVAILABLE, "No such file", work + "/nosuch"),
+            (t.UNAVAILABLE, "Permission denied", plain),
+            (t.UNAVAILABLE, "Permission denied", "--framed", plain),
+            (t.UNAVAILABLE, "nosuch", "--shared", "nosuch.so"),
+            (t.UNAVAILABLE, "plain", "--shared", plain),
+            (t.UNAVAILABLE, "no such function", "--builtin", "nosuch"),
+            (t.USAGE, "no command"),
+            (t.USAGE, "one of the three", "-f", "-s", plain),
+            (t.USAGE, "takes no command", "-b", "wc", "cat")):
+        done = t.run("map", STORE, *args)
+        t.equal((done.returncode, text in done.stderr.decode()), (code, True),
+                f"{args}: {done.stderr}")
+    t.equal(items(STORE), before, "nothing was changed")
+
+
+all_keys()
+given_keys()
+times()
+other_keys()
+skipping()
+elsewhere()
+fixed()
+numbers()
+builtins()
+environment()
+no_function()
