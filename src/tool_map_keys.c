@@ -13,10 +13,12 @@ static int add_key(struct map_options *o, const struct tool_key *key)
 	struct map_key *keys = (struct map_key *)(uintptr_t)o->keys;
 
 	if ((n & (n - 1)) == 0) {
-		keys = realloc(keys, (n ? 2 * n : 1) * sizeof(*keys));
-		if (!keys)
+		struct map_key *more =
+			realloc(keys, (n ? 2 * n : 1) * sizeof(*keys));
+
+		if (!more)
 			return -ENOMEM;
-		o->keys = keys;
+		o->keys = keys = more;
 	}
 	keys[n] = (struct map_key){ key->bytes, key->len };
 	o->n_keys++;
