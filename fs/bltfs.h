@@ -10,12 +10,14 @@
 #include "node.h"
 #include "options.h"
 #include "stage.h"
+#include "stats.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct control;
 struct fuse_session;
 struct notify;
 struct syncer;
@@ -29,8 +31,10 @@ struct bltfs {
 	bool takes_links;     /* and symbolic links */
 	struct nodes *nodes;
 	struct notify *notify;
-	struct syncer *syncer; /* NULL: read only */
+	struct syncer *syncer;   /* NULL: read only */
+	struct control *control; /* NULL: none */
 	struct stage_pool pool;
+	struct stats stats;
 	struct fuse_session *session;
 	pthread_rwlock_t names;
 	_Atomic uint64_t moves; /* renames of directories so far */

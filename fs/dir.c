@@ -6,6 +6,7 @@
 #include "dir.h"
 
 #include "attr.h"
+#include "clock.h"
 #include "content.h"
 #include "notify.h"
 #include "syncer.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static bool is_complete(struct bltfs *fs)
 {
@@ -28,12 +28,6 @@ static bool is_complete(struct bltfs *fs)
 	return complete;
 }
 
-static bool is_control(struct bltfs *fs, struct node *dir, const char *name)
-{
-	return dir->key_len == 0 && fs->opts->control &&
-	       strcmp(name, fs->opts->control) == 0;
-}
-
 static uint64_t hash_of(enum blt_kind kind, const uint8_t *key, size_t len)
 {
 	return blt_key_hash(key, kind == BLT_DIR ? len - 1 : len);
@@ -41,11 +35,8 @@ static uint64_t hash_of(enum blt_kind kind, const uint8_t *key, size_t len)
 
 void dir_changed(struct node *dir)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
 	pthread_mutex_lock(&dir->lock);
-	dir->changed = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	dir->changed = clock_now_us();
 	pthread_mutex_unlock(&dir->lock);
 }
 
@@ -183,8 +174,6 @@ static int claim(struct bltfs *fs, struct node *dir, const char *name,
 	size_t len;
 	int rc;
 
-	if (is_control(fs, dir, name))
-		return -EPERM;
 	fresh = nodes_find_fresh(fs->nodes, dir->key, dir->key_len, name);
 	nodes_put(fs->nodes, fresh, 1);
 	if (fresh)

@@ -3,6 +3,7 @@
 #include "bltfs.h"
 #include "coding.h"
 #include "content.h"
+#include "control.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -132,8 +133,8 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 
 	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
 			   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
-			   FUSE_CAP_SPLICE_WRITE |
+			   FUSE_CAP_IOCTL_DIR | FUSE_CAP_PARALLEL_DIROPS |
+			   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE |
 			   FUSE_CAP_EXPLICIT_INVAL_DATA);
 	/* its pages would go whenever a write moves the time */
 	conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
@@ -330,6 +331,8 @@ static int start_threads(struct life *life)
 	if (rc == 0 && !o->ro)
 		rc = syncer_new(fs->store, (unsigned)o->commit, o->sync,
 				&fs->syncer);
+	if (rc == 0)
+		rc = control_new(fs, &fs->control);
 	if (rc < 0) {
 		log_error("%s: cannot start: %s", o->store, strerror(-rc));
 		return EX_OSERR;
@@ -401,9 +404,12 @@ static int end(struct life *life, int code)
 	struct bltfs *fs = &life->fs;
 	int rc = 0;
 
+	control_stop(fs->control);
 	notify_stop(fs->notify);
 	if (life->mounted)
 		fuse_session_unmount(fs->session);
+	/* what hung in the mount does no more */
+	control_free(fs->control);
 	notify_free(fs->notify);
 	fs->notify = NULL;
 	if (fs->ns && fs->nodes)

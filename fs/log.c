@@ -2,16 +2,62 @@
 
 #include <errno.h>
 #include <fuse_log.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
+
+#define KEPT_LINES 200
 
 static struct {
 	bool debug;
 	atomic_bool detached;
-} state;
+	pthread_mutex_t lock;
+	char *kept[KEPT_LINES]; /* lock; a ring */
+	size_t n;               /* lock; lines so far */
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* A message for which there is no memory is not kept. */
+static void keep(const char *prefix, const char *line)
+{
+	struct tm tm;
+	time_t now = time(NULL);
+	char stamp[40], *text;
+
+	gmtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (asprintf(&text, "%s %s%s\n", stamp, prefix, line) < 0)
+		return;
+	pthread_mutex_lock(&state.lock);
+	free(state.kept[state.n % KEPT_LINES]);
+	state.kept[state.n++ % KEPT_LINES] = text;
+	pthread_mutex_unlock(&state.lock);
+}
+
+void log_print(FILE *to)
+{
+	pthread_mutex_lock(&state.lock);
+	for (size_t i = 0; i < KEPT_LINES; i++) {
+		const char *line = state.kept[(state.n + i) % KEPT_LINES];
+
+		if (line)
+			fputs(line, to);
+	}
+	pthread_mutex_unlock(&state.lock);
+}
+
+void log_end(void)
+{
+	pthread_mutex_lock(&state.lock);
+	for (size_t i = 0; i < KEPT_LINES; i++) {
+		free(state.kept[i]);
+		state.kept[i] = NULL;
+	}
+	pthread_mutex_unlock(&state.lock);
+}
 
 __attribute__((format(printf, 2, 0))) static void
 log_line(int level, const char *fmt, va_list ap)
@@ -30,6 +76,8 @@ log_line(int level, const char *fmt, va_list ap)
 	len = strlen(line);
 	while (len > 0 && line[len - 1] == '\n')
 		line[--len] = '\0';
+	if (level != LOG_DEBUG)
+		keep(prefix[level], line);
 	if (atomic_load(&state.detached))
 		syslog(level, "%s", line);
 	else

@@ -8,6 +8,7 @@
 #define FS_LOG_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 void log_start(bool debug);
 
@@ -17,5 +18,9 @@ void log_detach(void);
 __attribute__((format(printf, 1, 2))) void log_error(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void log_warn(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void log_info(const char *fmt, ...);
+
+/* The last messages, each with its time; and their memory back, at the end. */
+void log_print(FILE *to);
+void log_end(void);
 
 #endif

@@ -56,5 +56,6 @@ int main(int argc, char **argv)
 		rc = life_run(&opts);
 	}
 	options_release(&opts);
+	log_end();
 	return rc;
 }

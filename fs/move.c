@@ -51,9 +51,6 @@ static int side_claim_file(struct bltfs *fs, struct side *s)
 	struct blt_stat st;
 	int rc;
 
-	if (s->dir->key_len == 0 && fs->opts->control &&
-	    strcmp(s->name, fs->opts->control) == 0)
-		return -EPERM;
 	rc = blt_ns_key(fs->ns, s->dir->key, s->dir->key_len, s->name,
 			strlen(s->name), BLT_FILE, &s->key, &s->key_len);
 	if (rc < 0)

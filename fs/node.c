@@ -476,6 +476,16 @@ void node_remove_open(struct node *node, struct node_open *open)
 	pthread_mutex_unlock(&node->lock);
 }
 
+size_t nodes_count(struct nodes *t)
+{
+	size_t n;
+
+	pthread_mutex_lock(&t->lock);
+	n = t->count;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
 int nodes_all(struct nodes *t, struct node ***ret, size_t *ret_n)
 {
 	struct node **list;

@@ -139,6 +139,9 @@ int nodes_rekey(struct nodes *t, struct node *node, const void *key, size_t len,
 void node_add_open(struct node *node, struct node_open *open);
 void node_remove_open(struct node *node, struct node_open *open);
 
+/* How many the kernel, or we, know. */
+size_t nodes_count(struct nodes *t);
+
 /* All nodes at the time of the call, with a reference each: malloc'd, n in
  * *ret_n.  The caller puts the references and frees the list. */
 int nodes_all(struct nodes *t, struct node ***ret, size_t *ret_n);

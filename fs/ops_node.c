@@ -1,24 +1,29 @@
 #include "ops.h"
 
 #include "attr.h"
+#include "clock.h"
+#include "control.h"
 #include "move.h"
 
 #include <errno.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	nodes_put(ops_fs(req)->nodes, ops_node(req, ino), nlookup);
+	if (!control_owns(ino))
+		nodes_put(ops_fs(req)->nodes, ops_node(req, ino), nlookup);
 	fuse_reply_none(req);
 }
 
 void ops_forget_multi(fuse_req_t req, size_t count,
 		      struct fuse_forget_data *forgets)
 {
-	for (size_t i = 0; i < count; i++)
-		nodes_put(ops_fs(req)->nodes, ops_node(req, forgets[i].ino),
-			  forgets[i].nlookup);
+	for (size_t i = 0; i < count; i++) {
+		if (!control_owns(forgets[i].ino))
+			nodes_put(ops_fs(req)->nodes,
+				  ops_node(req, forgets[i].ino),
+				  forgets[i].nlookup);
+	}
 	fuse_reply_none(req);
 }
 
@@ -60,16 +65,17 @@ static int set_size(struct bltfs *fs, struct node *node, off_t size, bool open)
 static int set_mtime(struct bltfs *fs, struct node *node,
 		     const struct stat *attr, int to_set)
 {
-	struct timespec ts = attr->st_mtim;
-	int64_t us;
+	const struct timespec *ts = &attr->st_mtim;
+	int64_t us = clock_now_us();
 	int rc;
 
-	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
-		clock_gettime(CLOCK_REALTIME, &ts);
-	/* seven bytes hold the time in a block */
-	if (ts.tv_sec < 0 || ts.tv_sec >= (INT64_C(1) << 56) / 1000000)
-		return -EINVAL;
-	us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	if (!(to_set & FUSE_SET_ATTR_MTIME_NOW)) {
+		/* seven bytes hold the time in a block */
+		if (ts->tv_sec < 0 ||
+		    ts->tv_sec >= (INT64_C(1) << 56) / 1000000)
+			return -EINVAL;
+		us = (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000;
+	}
 	if (node->kind == BLT_DIR)
 		return dir_touch(fs, node, us);
 	bltfs_share_names(fs);

@@ -56,6 +56,8 @@ struct options {
 	uint64_t max_staging;  /* bytes */
 	uint64_t buckets;
 	uint64_t value_len;
+	bool control_write;
+	bool control_exec;
 	char *control; /* NULL: none */
 	char *fsname;  /* NULL: the store's path */
 	char *subtype;

@@ -135,7 +135,7 @@ void syncer_free(struct syncer *s)
 	free(s);
 }
 
-static void note(struct syncer *s, uint64_t bytes)
+void syncer_note(struct syncer *s, uint64_t bytes)
 {
 	pthread_mutex_lock(&s->lock);
 	s->bytes += bytes;
@@ -147,7 +147,7 @@ static void note(struct syncer *s, uint64_t bytes)
 
 int syncer_commit(struct syncer *s, uint64_t bytes)
 {
-	note(s, bytes);
+	syncer_note(s, bytes);
 	return s->always ? blt_sync(s->store) : blt_flush(s->store);
 }
 

@@ -123,6 +123,8 @@ struct blt_info {
 	uint8_t uuid[16];
 	uint64_t replayed; /* records of a dead writer's log that opening it
 			    * replayed */
+	int failed;        /* the negative errno for which the store takes no
+			    * more writes until it is opened again, or 0 */
 };
 
 BLT_PUBLIC void blt_get_info(struct blt *store, struct blt_info *ret);

@@ -423,6 +423,7 @@ void blt_get_info(struct blt *store, struct blt_info *ret)
 		.created = f->created,
 		.modified = sp->changed,
 		.replayed = store->replayed,
+		.failed = atomic_load(&sp->failed),
 	};
 	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
 	pthread_rwlock_unlock(&sp->lock);

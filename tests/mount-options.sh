@@ -100,7 +100,7 @@ stop
 
 # ---- control: the name is taken, unless there is none ----
 start kv.blt -o control=ctl
-refuses 1 'not permitted' mkdir "$mnt/ctl"
+refuses 1 'exists' mkdir "$mnt/ctl"
 mkdir "$mnt/.bltfs"
 stop
 start kv.blt -o control=none

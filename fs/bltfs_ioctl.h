@@ -1,0 +1,112 @@
+/* bltfs_ioctl.h - asking a mounted store's daemon to do things.
+ *
+ *   int fd = open("/mnt/kv", O_RDONLY | O_DIRECTORY);
+ *   struct bltfs_reindex r = { .buckets = 0 };
+ *   struct bltfs_job_info info;
+ *
+ *   ioctl(fd, BLTFS_IOC_REINDEX, &r);            returns at once
+ *   info.job = r.job;
+ *   ioctl(fd, BLTFS_IOC_JOB, &info);             how far it is
+ *
+ * On the root directory of a mount, or on the file "control" in its control
+ * directory; bltfs-control(7) describes each.  Only the user that the daemon
+ * runs as may: EACCES.  ENOTTY: no such mount, or one with -o control=none.
+ *
+ * All structs have the same layout for 32 and 64 bits.  Fields named reserved
+ * must be zeros (EINVAL).  Times are microseconds since the Unix epoch.
+ */
+#ifndef BLTFS_IOCTL_H
+#define BLTFS_IOCTL_H
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BLTFS_PATH_MAX 4096
+#define BLTFS_TEXT_MAX 512
+#define BLTFS_PIECE_MAX 8192
+
+/* Every request that starts a job gives back its number. */
+struct bltfs_job {
+	uint64_t job; /* out; in for CANCEL */
+};
+
+struct bltfs_reindex {
+	uint64_t job;     /* out */
+	uint32_t buckets; /* 0: the next size */
+	uint32_t reserved;
+};
+
+#define BLTFS_COPY_REPLACE 1u /* what stands at path */
+#define BLTFS_COPY_OTHER 2u   /* not of the store's kind: as the fields say */
+#define BLTFS_COPY_NO_TIMESTAMPS 4u
+
+struct bltfs_copy {
+	uint64_t job;       /* out */
+	uint32_t flags;     /* BLTFS_COPY_... */
+	uint32_t buckets;   /* with OTHER; 0: what fits */
+	uint32_t value_len; /* with OTHER; 0: any */
+	uint32_t reserved;
+	char path[BLTFS_PATH_MAX]; /* absolute; ends in a NUL */
+};
+
+enum bltfs_job_state {
+	BLTFS_JOB_QUEUED,
+	BLTFS_JOB_RUNNING,
+	BLTFS_JOB_DONE,
+	BLTFS_JOB_FAILED,
+	BLTFS_JOB_CANCELLED,
+};
+
+struct bltfs_job_info {
+	uint64_t job;    /* in and out */
+	uint32_t state;  /* enum bltfs_job_state */
+	int32_t error;   /* an errno, where it failed */
+	uint64_t items;  /* keys so far */
+	uint64_t done;   /* bytes */
+	uint64_t total;  /* of how many; 0: not known */
+	uint64_t errors; /* items that failed */
+	uint64_t rate;   /* bytes a second; items where bytes are not counted */
+	int64_t left;    /* microseconds, estimated; -1: not known */
+	int64_t queued, started, ended; /* times; 0: not yet */
+	char kind[16];
+	char text[BLTFS_TEXT_MAX]; /* what came of it, or why it failed */
+};
+
+/* One line on an item that failed. */
+struct bltfs_job_error {
+	uint64_t job;               /* in */
+	uint64_t index;             /* in; from 0.  ENODATA: behind the last */
+	char text[BLTFS_PIECE_MAX]; /* out */
+};
+
+/* The control directory's name. */
+struct bltfs_name {
+	char name[256];
+};
+
+#define BLTFS_IOC_MAGIC 0xb7
+
+#define BLTFS_IOC_NAME _IOR(BLTFS_IOC_MAGIC, 0, struct bltfs_name)
+/* What was closed is durable when it returns. */
+#define BLTFS_IOC_SYNC _IO(BLTFS_IOC_MAGIC, 1)
+/* Start a job. */
+#define BLTFS_IOC_REINDEX _IOWR(BLTFS_IOC_MAGIC, 2, struct bltfs_reindex)
+#define BLTFS_IOC_COPY _IOWR(BLTFS_IOC_MAGIC, 3, struct bltfs_copy)
+#define BLTFS_IOC_CLEAR _IOWR(BLTFS_IOC_MAGIC, 4, struct bltfs_job)
+#define BLTFS_IOC_COUNT _IOWR(BLTFS_IOC_MAGIC, 5, struct bltfs_job)
+/* About jobs: that one; the first with a higher number (ESRCH: none is left);
+ * a line on a failed item; stop it. */
+#define BLTFS_IOC_JOB _IOWR(BLTFS_IOC_MAGIC, 16, struct bltfs_job_info)
+#define BLTFS_IOC_NEXT_JOB _IOWR(BLTFS_IOC_MAGIC, 17, struct bltfs_job_info)
+#define BLTFS_IOC_JOB_ERROR _IOWR(BLTFS_IOC_MAGIC, 18, struct bltfs_job_error)
+#define BLTFS_IOC_CANCEL _IOWR(BLTFS_IOC_MAGIC, 19, struct bltfs_job)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

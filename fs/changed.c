@@ -1,0 +1,94 @@
+#include "changed.h"
+
+#include "clock.h"
+#include "dir.h"
+#include "notify.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A name came or went: it, what it conflicts with, and the listing. */
+static void name_changed(struct bltfs *fs, struct node *dir, const char *name)
+{
+	dir_notify_pair(fs, dir, name);
+	notify_inode(fs->notify, dir);
+	dir_changed(dir);
+}
+
+static bool is_there(struct bltfs *fs, const uint8_t *key, size_t len)
+{
+	struct blt_stat st;
+
+	return blt_stat_key(fs->store, key, len, &st) != -ENOENT;
+}
+
+static bool dir_is_there(struct bltfs *fs, const uint8_t *prefix, size_t len)
+{
+	struct blt_dir_facts facts;
+
+	return blt_ns_dir(fs->ns, prefix, len, &facts) != -ENOENT;
+}
+
+/* The file of that key in a directory that the kernel knows. */
+static void file_changed(struct bltfs *fs, struct node *dir, const uint8_t *key,
+			 size_t len)
+{
+	struct node *node = nodes_find(fs->nodes, BLT_FILE, key, len,
+				       blt_key_hash(key, len));
+	bool link = false, known = node != NULL;
+	char name[256];
+
+	if (node) {
+		notify_inode(fs->notify, node);
+		pthread_mutex_lock(&node->lock);
+		link = node->link == LINK_YES;
+		pthread_mutex_unlock(&node->lock);
+		/* what is no link any more wants another inode */
+		if (link)
+			nodes_unindex(fs->nodes, node);
+		nodes_put(fs->nodes, node, 1);
+	}
+	if (known && !link && is_there(fs, key, len))
+		return;
+	if (blt_ns_name(fs->ns, key, len, BLT_FILE, name) == 0)
+		name_changed(fs, dir, name);
+}
+
+/* Goes down from the root as far as the kernel knows directories that are
+ * still there; where that ends, a name came or went. */
+static void walk(struct bltfs *fs, const uint8_t *key, size_t len)
+{
+	struct node *dir = nodes_root(fs->nodes), *child;
+	size_t at = 0;
+	char name[256];
+
+	for (;;) {
+		const uint8_t *slash = memchr(key + at, '/', len - at);
+		size_t next = slash ? (size_t)(slash - key) + 1 : 0;
+
+		if (!slash || blt_ns_name(fs->ns, key, next, BLT_DIR, name)) {
+			if (at < len)
+				file_changed(fs, dir, key, len);
+			break;
+		}
+		child = nodes_find_dir(fs->nodes, key, next);
+		if (!child || !dir_is_there(fs, key, next)) {
+			name_changed(fs, dir, name);
+			nodes_put(fs->nodes, child, 1);
+			break;
+		}
+		nodes_put(fs->nodes, dir, 1);
+		dir = child;
+		at = next;
+	}
+	nodes_put(fs->nodes, dir, 1);
+}
+
+void changed_key(struct bltfs *fs, const void *key, size_t len)
+{
+	if (blt_ns_wait(fs->ns) < 0)
+		return;
+	bltfs_share_names(fs);
+	walk(fs, key, len);
+	bltfs_leave_names(fs);
+}

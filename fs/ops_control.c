@@ -1,0 +1,287 @@
+/* The control directory's requests.  Each is for the daemon's own user alone;
+ * nothing is kept by the kernel, so that each comes here.
+ */
+#include "ops_control.h"
+
+#include "control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct listing {
+	struct control_name *names;
+	size_t n;
+};
+
+static bool refused(fuse_req_t req)
+{
+	if (control_allows(fuse_req_ctx(req)->uid))
+		return false;
+	ops_reply(req, -EACCES);
+	return true;
+}
+
+static struct control_handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct control_handle *)(uintptr_t)fi->fh;
+}
+
+void control_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param e = { 0 };
+	int rc;
+
+	if (refused(req))
+		return;
+	rc = control_lookup(ops_fs(req), parent, name, &e.attr);
+	e.ino = e.attr.st_ino;
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_entry(req, &e);
+}
+
+void control_ops_getattr(fuse_req_t req, fuse_ino_t ino,
+			 struct fuse_file_info *fi)
+{
+	struct stat st;
+	int rc;
+
+	(void)fi;
+	if (refused(req))
+		return;
+	rc = control_stat(ops_fs(req), ino, &st);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_attr(req, &st, 0);
+}
+
+/* An open file can be cut; there is nothing else to set. */
+void control_ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
+			 int to_set, struct fuse_file_info *fi)
+{
+	int rc = -EPERM;
+
+	if (refused(req))
+		return;
+	if (fi && to_set & FUSE_SET_ATTR_SIZE &&
+	    !(to_set &
+	      (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
+		rc = control_cut(handle_of(fi), (uint64_t)attr->st_size);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		control_ops_getattr(req, ino, fi);
+}
+
+void control_ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct control_handle *h;
+	int rc;
+
+	if (refused(req))
+		return;
+	rc = control_open(ops_fs(req), ino, fi->flags, &h);
+	if (rc < 0) {
+		ops_reply(req, rc);
+		return;
+	}
+	fi->fh = (uintptr_t)h;
+	fi->direct_io = 1;
+	if (fuse_reply_open(req, fi) < 0)
+		control_close(h);
+}
+
+void control_ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		      struct fuse_file_info *fi)
+{
+	char *buf;
+	int64_t n;
+
+	(void)ino;
+	if (refused(req))
+		return;
+	buf = malloc(size + 1);
+	n = buf ? control_read(handle_of(fi), buf, size, (uint64_t)off) :
+		  -ENOMEM;
+	if (n < 0)
+		ops_reply(req, (int)n);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+	free(buf);
+}
+
+/* Checked again: the file may have been opened by us, and handed to a program
+ * of more rights as its standard error. */
+void control_ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
+		       size_t size, off_t off, struct fuse_file_info *fi)
+{
+	int64_t n;
+
+	(void)ino;
+	if (refused(req))
+		return;
+	n = control_write(ops_fs(req), handle_of(fi), buf, size, (uint64_t)off);
+	if (n < 0)
+		ops_reply(req, (int)n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+void control_ops_flush(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	(void)ino;
+	ops_reply(req, control_flush(ops_fs(req), handle_of(fi)));
+}
+
+void control_ops_release(fuse_req_t req, fuse_ino_t ino,
+			 struct fuse_file_info *fi)
+{
+	(void)ino;
+	control_close(handle_of(fi));
+	ops_reply(req, 0);
+}
+
+void control_ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+		       struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs(req);
+	int rc;
+
+	(void)ino;
+	(void)datasync;
+	rc = control_flush(fs, handle_of(fi));
+	if (rc == 0 && fs->syncer)
+		rc = blt_sync(fs->store);
+	ops_reply(req, rc);
+}
+
+/* ---- directories ---- */
+
+static struct listing *listing_of(const struct fuse_file_info *fi)
+{
+	return (struct listing *)(uintptr_t)fi->fh;
+}
+
+static void free_listing(struct listing *l)
+{
+	if (l)
+		free(l->names);
+	free(l);
+}
+
+void control_ops_opendir(fuse_req_t req, fuse_ino_t ino,
+			 struct fuse_file_info *fi)
+{
+	struct listing *l;
+	int rc = -ENOMEM;
+
+	if (refused(req))
+		return;
+	l = calloc(1, sizeof(*l));
+	if (l)
+		rc = control_list(ops_fs(req), ino, &l->names, &l->n);
+	if (rc < 0) {
+		ops_reply(req, rc);
+		free_listing(l);
+		return;
+	}
+	fi->fh = (uintptr_t)l;
+	if (fuse_reply_open(req, fi) < 0)
+		free_listing(l);
+}
+
+static void list(fuse_req_t req, size_t size, off_t off,
+		 const struct listing *l, bool plus)
+{
+	char *buf = malloc(size);
+	size_t used = 0;
+
+	if (!buf) {
+		ops_reply(req, -ENOMEM);
+		return;
+	}
+	for (size_t i = (size_t)off; i < l->n; i++) {
+		const struct control_name *name = &l->names[i];
+		/* no node is handed over: the kernel looks it up */
+		struct fuse_entry_param e = {
+			.attr = { .st_ino = name->ino, .st_mode = name->type }
+		};
+		size_t n;
+
+		if (plus)
+			n = fuse_add_direntry_plus(req, buf + used, size - used,
+						   name->name, &e,
+						   (off_t)i + 1);
+		else
+			n = fuse_add_direntry(req, buf + used, size - used,
+					      name->name, &e.attr,
+					      (off_t)i + 1);
+		if (n > size - used)
+			break;
+		used += n;
+	}
+	fuse_reply_buf(req, buf, used);
+	free(buf);
+}
+
+void control_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+			 struct fuse_file_info *fi)
+{
+	(void)ino;
+	list(req, size, off, listing_of(fi), false);
+}
+
+void control_ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+			     off_t off, struct fuse_file_info *fi)
+{
+	(void)ino;
+	list(req, size, off, listing_of(fi), true);
+}
+
+void control_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
+			    struct fuse_file_info *fi)
+{
+	(void)ino;
+	free_listing(listing_of(fi));
+	ops_reply(req, 0);
+}
+
+/* ---- ioctls: on the root and on the file "control" ---- */
+
+void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		       struct fuse_file_info *fi, unsigned flags,
+		       const void *in, size_t in_len, size_t out_len)
+{
+	struct bltfs *fs = ops_fs(req);
+	size_t len = in_len > out_len ? in_len : out_len, ret_len = 0;
+	uint8_t *buf;
+	int rc;
+
+	(void)arg;
+	(void)fi;
+	if (flags & FUSE_IOCTL_UNRESTRICTED || !fs->opts->control ||
+	    (ino != NODE_ROOT && !control_owns(ino)) ||
+	    !control_knows_ioctl(cmd)) {
+		ops_reply(req, -ENOTTY);
+		return;
+	}
+	if (refused(req))
+		return;
+	buf = calloc(1, len + 1);
+	if (!buf) {
+		ops_reply(req, -ENOMEM);
+		return;
+	}
+	if (in_len)
+		memcpy(buf, in, in_len);
+	rc = control_ioctl(fs, cmd, buf, len, &ret_len);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_ioctl(req, 0, buf, ret_len);
+	free(buf);
+}
