@@ -40,15 +40,16 @@ struct bltfs_reindex {
 	uint32_t reserved;
 };
 
-#define BLTFS_COPY_REPLACE 1u /* what stands at path */
-#define BLTFS_COPY_OTHER 2u   /* not of the store's kind: as the fields say */
-#define BLTFS_COPY_NO_TIMESTAMPS 4u
+#define BLTFS_COPY_REPLACE 1u       /* what stands at path */
+#define BLTFS_COPY_VALUE_LEN 2u     /* value_len counts; else as in the store */
+#define BLTFS_COPY_TIMESTAMPS 4u    /* keep times from now on */
+#define BLTFS_COPY_NO_TIMESTAMPS 8u /* leave them out */
 
 struct bltfs_copy {
 	uint64_t job;       /* out */
 	uint32_t flags;     /* BLTFS_COPY_... */
-	uint32_t buckets;   /* with OTHER; 0: what fits */
-	uint32_t value_len; /* with OTHER; 0: any */
+	uint32_t buckets;   /* 0: what fits */
+	uint32_t value_len; /* 0: any */
 	uint32_t reserved;
 	char path[BLTFS_PATH_MAX]; /* absolute; ends in a NUL */
 };

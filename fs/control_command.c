@@ -107,21 +107,33 @@ static int run_reindex(struct bltfs *fs, void *arg)
 	return jobs_start(fs->control->jobs, &req, &r->job);
 }
 
+/* What is not asked for stays as it is in the store. */
+static struct blt_create_options copy_options(struct bltfs *fs,
+					      const struct bltfs_copy *c)
+{
+	struct blt_info info;
+
+	blt_get_info(fs->store, &info);
+	return (struct blt_create_options){
+		.n_buckets = c->buckets,
+		.value_len = c->flags & BLTFS_COPY_VALUE_LEN ? c->value_len :
+							       info.value_len,
+		.no_timestamps = !(c->flags & BLTFS_COPY_TIMESTAMPS) &&
+				 (c->flags & BLTFS_COPY_NO_TIMESTAMPS ||
+				  !info.has_timestamps),
+	};
+}
+
 static int run_copy(struct bltfs *fs, void *arg)
 {
-	const uint32_t known = BLTFS_COPY_REPLACE | BLTFS_COPY_OTHER |
-			       BLTFS_COPY_NO_TIMESTAMPS;
+	const uint32_t known = BLTFS_COPY_REPLACE | BLTFS_COPY_VALUE_LEN |
+			       BLTFS_COPY_TIMESTAMPS | BLTFS_COPY_NO_TIMESTAMPS;
 	struct bltfs_copy *c = arg;
 	const struct job_request req = {
 		.kind = JOB_COPY,
 		.path = c->path,
 		.replace = c->flags & BLTFS_COPY_REPLACE,
-		.other = c->flags & BLTFS_COPY_OTHER,
-		.create = {
-			.n_buckets = c->buckets,
-			.value_len = c->value_len,
-			.no_timestamps = c->flags & BLTFS_COPY_NO_TIMESTAMPS,
-		},
+		.create = copy_options(fs, c),
 	};
 
 	if (c->flags & ~known || c->reserved || c->path[0] != '/' ||

@@ -97,9 +97,8 @@ static int run_copy(struct job *job)
 {
 	const struct job_request *req = &job->req;
 	struct blt_error err = { "" };
-	int rc = blt_copy(job->jobs->store, req->path,
-			  req->other ? &req->create : NULL, req->replace,
-			  follow, job, &err);
+	int rc = blt_copy(job->jobs->store, req->path, &req->create,
+			  req->replace, follow, job, &err);
 
 	if (rc < 0)
 		result(job, "%s", err.text);

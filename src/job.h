@@ -59,7 +59,6 @@ struct job_request {
 	/* copy: */
 	const char *path;
 	bool replace;
-	bool other; /* create says what the copy is like */
 	struct blt_create_options create;
 };
 

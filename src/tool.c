@@ -12,7 +12,9 @@
 
 /* clang-format off */
 static const struct tool_command *const commands[] = {
+	&tool_cancel,
 	&tool_check,
+	&tool_clear,
 	&tool_complete,
 	&tool_copy,
 	&tool_create,
@@ -24,6 +26,7 @@ static const struct tool_command *const commands[] = {
 	&tool_help,
 	&tool_import,
 	&tool_info,
+	&tool_jobs,
 	&tool_load,
 	&tool_ls,
 	&tool_map,
@@ -32,7 +35,9 @@ static const struct tool_command *const commands[] = {
 	&tool_reindex,
 	&tool_slot,
 	&tool_stat,
+	&tool_sync,
 	&tool_umount,
+	&tool_wait,
 };
 /* clang-format on */
 

@@ -1,44 +1,115 @@
 /* tool_copy.c - blt copy */
-#include "tool.h"
+#include "tool_ask.h"
+
+#include "bltfs_ioctl.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
-/* What is not asked for stays as it is in the store. */
-static int parse_options(const struct tool *t,
-			 struct blt_create_options *create)
-{
+struct wish {
 	uint64_t buckets, value_len;
-	struct blt_info info;
+	bool has_len, times, no_times;
+};
+
+static int parse_options(const struct tool *t, struct wish *w)
+{
 	int code;
 
-	blt_get_info(t->store, &info);
-	code = tool_opt_u64(t, OPT_BUCKETS, 1, UINT32_MAX, 0, &buckets);
+	*w = (struct wish){
+		.has_len = tool_has(t, OPT_VALUE_LEN),
+		.times = tool_has(t, OPT_TIMESTAMPS),
+		.no_times = tool_has(t, OPT_NO_TIMESTAMPS),
+	};
+	code = tool_opt_u64(t, OPT_BUCKETS, 1, UINT32_MAX, 0, &w->buckets);
 	if (!code)
-		code = tool_opt_u64(t, OPT_VALUE_LEN, 0, UINT32_MAX,
-				    info.value_len, &value_len);
-	if (code)
-		return code;
-	if (tool_has(t, OPT_TIMESTAMPS) && tool_has(t, OPT_NO_TIMESTAMPS))
-		return tool_fail(t, EX_USAGE,
+		code = tool_opt_u64(t, OPT_VALUE_LEN, 0, UINT32_MAX, 0,
+				    &w->value_len);
+	if (!code && w->times && w->no_times)
+		code = tool_fail(t, EX_USAGE,
 				 "--timestamps and --no-timestamps: give one "
 				 "of the two");
-	if (tool_has(t, OPT_TIMESTAMPS) && value_len)
+	return code;
+}
+
+/* What is not asked for stays as it is in the store. */
+static int complete(const struct tool *t, const struct wish *w,
+		    struct blt_create_options *create)
+{
+	struct blt_info info;
+
+	blt_get_info(t->store, &info);
+	*create = (struct blt_create_options){
+		.n_buckets = (uint32_t)w->buckets,
+		.value_len =
+			w->has_len ? (uint32_t)w->value_len : info.value_len,
+		.no_timestamps =
+			!w->times && (w->no_times || !info.has_timestamps),
+	};
+	if (w->times && create->value_len)
 		return tool_fail(t, EX_USAGE,
 				 "--timestamps: a store whose values all have "
 				 "one length keeps none; with --value-len 0 "
 				 "they may have any");
-	*create = (struct blt_create_options){
-		.n_buckets = (uint32_t)buckets,
-		.value_len = (uint32_t)value_len,
-		.no_timestamps = !tool_has(t, OPT_TIMESTAMPS) &&
-				 (tool_has(t, OPT_NO_TIMESTAMPS) ||
-				  !info.has_timestamps),
-	};
 	return 0;
 }
+
+/* ---- of a mounted store, by its daemon ---- */
+
+/* The path without a directory that the daemon does not stand in.  Not in the
+ * mount itself: a copy of the copy would follow, and so on. */
+static int absolute(const struct tool *t, int mount, const char *path,
+		    char ret[BLTFS_PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	char above[PATH_MAX], dir[PATH_MAX];
+	struct stat in, out;
+	int n;
+
+	n = snprintf(above, sizeof(above), "%.*s",
+		     slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+	if (n < 0 || (size_t)n >= sizeof(above))
+		return tool_fail_file(t, path, "copy to it", -ENAMETOOLONG);
+	if (!realpath(above, dir) || stat(dir, &out) < 0 ||
+	    fstat(mount, &in) < 0)
+		return tool_fail(t, EX_CANTCREAT, "%s: %s", path,
+				 strerror(errno));
+	if (in.st_dev == out.st_dev)
+		return tool_fail(t, EX_CANTCREAT,
+				 "%s: is in the mount itself; a copy goes "
+				 "elsewhere",
+				 path);
+	n = snprintf(ret, BLTFS_PATH_MAX, "%s/%s", strcmp(dir, "/") ? dir : "",
+		     slash ? slash + 1 : path);
+	if (n < 0 || n >= BLTFS_PATH_MAX)
+		return tool_fail_file(t, path, "copy to it", -ENAMETOOLONG);
+	return 0;
+}
+
+static int copy_mounted(const struct tool *t, int fd, const struct wish *w)
+{
+	struct bltfs_copy ask = {
+		.flags = (tool_has(t, OPT_FORCE) ? BLTFS_COPY_REPLACE : 0) |
+			 (w->has_len ? BLTFS_COPY_VALUE_LEN : 0) |
+			 (w->times ? BLTFS_COPY_TIMESTAMPS : 0) |
+			 (w->no_times ? BLTFS_COPY_NO_TIMESTAMPS : 0),
+		.buckets = (uint32_t)w->buckets,
+		.value_len = (uint32_t)w->value_len,
+	};
+	int code = absolute(t, fd, t->arg[1], ask.path);
+
+	if (!code)
+		return tool_ask_start(t, fd, BLTFS_IOC_COPY, &ask);
+	close(fd);
+	return code;
+}
+
+/* ---- of a store file ---- */
 
 static int report(const struct tool *t, uint64_t keys)
 {
@@ -46,11 +117,22 @@ static int report(const struct tool *t, uint64_t keys)
 	struct blt_info info;
 	struct stat st;
 
-	if (tool_has(t, OPT_QUIET))
+	struct jout j = { .to = stdout };
+
+	if (tool_has(t, OPT_QUIET) && !tool_has(t, OPT_JSON))
 		return 0;
 	if (stat(t->arg[1], &st) < 0)
 		return tool_fail_file(t, t->arg[1], "look", -errno);
 	blt_get_info(t->store, &info);
+	if (tool_has(t, OPT_JSON)) {
+		jout_open(&j, NULL, '{');
+		jout_text(&j, "kind", "copy");
+		jout_text(&j, "state", "done");
+		jout_u64(&j, "items", keys);
+		jout_u64(&j, "bytes", (uint64_t)st.st_size);
+		jout_close(&j, '}');
+		return tool_flush(t);
+	}
 	tool_size(info.file_size, was);
 	tool_size((uint64_t)st.st_size, is);
 	printf("%" PRIu64 " keys, %s instead of %s", keys, is, was);
@@ -81,11 +163,18 @@ static int run_copy(struct tool *t)
 	struct blt_create_options create;
 	struct progress progress;
 	struct blt_error err;
-	int code, r;
+	struct wish wish;
+	int code, fd, r;
 
-	code = tool_open(t, t->arg[0], BLT_READ, NULL);
+	code = parse_options(t, &wish);
 	if (!code)
-		code = parse_options(t, &create);
+		code = tool_ask_open(t, t->arg[0], &fd);
+	if (!code && fd >= 0)
+		return copy_mounted(t, fd, &wish);
+	if (!code)
+		code = tool_open(t, t->arg[0], BLT_READ, NULL);
+	if (!code)
+		code = complete(t, &wish, &create);
 	if (code)
 		return code;
 	tool_catch_signals();
@@ -106,21 +195,23 @@ static const struct tool_option options[] = {
 	{ OPT_TIMESTAMPS, 't', "timestamps", NULL,
 	  "keep times from now on; keys without one get the present" },
 	{ OPT_FORCE, 'f', "force", NULL, "replace NEW if it exists" },
-	{ OPT_QUIET, 'q', "quiet", NULL, "no progress and no report" },
+	TOOL_OPT_JOB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };
 
 const struct tool_command tool_copy = {
 	.name = "copy",
-	.args = "STORE NEW",
+	.args = "STORE|MOUNTPOINT NEW",
 	.summary = "make a compact copy of a store",
 	.help = "Copies what STORE holds to the new file NEW, without the "
 		"space of what was overwritten and deleted, and says how much "
 		"that saves. NEW is of the same kind unless the options ask "
 		"for another; its name appears when all of it is on the disk. "
 		"To compact a store, copy it and rename the copy to its name "
-		"while nobody uses it.",
+		"while nobody uses it. A mounted store is copied while it is "
+		"written: the copy shows it as it was when the copying "
+		"began.",
 	.min_args = 2,
 	.max_args = 2,
 	.options = options,

@@ -5,7 +5,7 @@
  * note: the command stops at its next whole step and the store is closed
  * properly.  SIGPIPE is ignored for the same reason.
  */
-#include "tool.h"
+#include "tool_ask.h"
 #include "util.h"
 
 #include <errno.h>
@@ -61,6 +61,13 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	r = blt_open(path, &how, &t->store, &err);
 	if (r < 0) {
 		t->store = NULL;
+		if (r == -EISDIR && tool_is_mount(path))
+			return tool_fail(t, EX_USAGE,
+					 "%s: is a mount point, and this is "
+					 "for store files: read and write the "
+					 "files there, or unmount it, or make "
+					 "a copy (blt copy %s copy.blt)",
+					 path, path);
 		return tool_fail(t, tool_exit_code(r), "%s", err.text);
 	}
 	if (mode != BLT_READ)

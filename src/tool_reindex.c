@@ -1,33 +1,33 @@
 /* tool_reindex.c - blt reindex */
-#include "tool.h"
+#include "tool_ask.h"
 
-#include <errno.h>
-#include <sysexits.h>
+#include "bltfs_ioctl.h"
 
 static int run_reindex(struct tool *t)
 {
+	struct job_request req = { .kind = JOB_REINDEX };
+	struct bltfs_reindex ask = { 0 };
 	uint64_t buckets;
-	int code, r;
+	int code;
 
 	code = tool_opt_u64(t, OPT_BUCKETS, 1, UINT32_MAX, 0, &buckets);
-	if (!code)
-		code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
 	if (code)
 		return code;
-	r = blt_reindex(t->store, (uint32_t)buckets, NULL, NULL);
-	return r < 0 ? tool_fail_store(t, NULL, r) : EX_OK;
+	ask.buckets = req.n_buckets = (uint32_t)buckets;
+	return tool_work(t, BLTFS_IOC_REINDEX, &ask, &req);
 }
 
 static const struct tool_option options[] = {
 	{ OPT_BUCKETS, 'b', "buckets", "N",
 	  "size of the new index (the next of 12007, 144013, ...)" },
+	TOOL_OPT_JOB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };
 
 const struct tool_command tool_reindex = {
 	.name = "reindex",
-	.args = "STORE",
+	.args = "STORE|MOUNTPOINT",
 	.summary = "give a store a new index",
 	.help = "Gives the store a fresh index at the end of the file. That "
 		"happens by itself when there are more keys than buckets, up "

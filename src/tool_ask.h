@@ -1,0 +1,59 @@
+/* tool_ask.h - a mounted store: its daemon is asked.
+ *
+ *   code = tool_work(t, BLTFS_IOC_CLEAR, &args, &request);
+ *
+ * does what takes long, wherever the store is; or, piece by piece:
+ *
+ *   int fd;
+ *   code = tool_ask_open(t, path, &fd);         -1: no mount, a store file
+ *   code = tool_ask_start(t, fd, BLTFS_IOC_..., &args);
+ *
+ * Both show how far a job is: a line that is rewritten where standard error is
+ * a terminal, else one for each tenth.  A signal cancels the job; --detach
+ * prints its number and leaves it.
+ *
+ * Errors: exit codes, after a message.
+ */
+#ifndef BLT_TOOL_ASK_H
+#define BLT_TOOL_ASK_H
+
+#include "job.h"
+#include "tool.h"
+
+/* Whether the path is a mount point of a store, or a store file.  Anything else
+ * is an error.  *ret_fd is -1 for a file, else the caller's to close. */
+int tool_ask_open(const struct tool *t, const char *path, int *ret_fd);
+bool tool_is_mount(const char *path);
+/* The same for a command that is for mounts alone. */
+int tool_ask_mount(const struct tool *t, const char *path, int *ret_fd);
+
+/* An ioctl on it failed: what that means.  errno is looked at. */
+int tool_ask_fail(const struct tool *t, const char *path);
+
+/* Starts a job of the daemon's and waits for its end, or not (--detach). Closes
+ * fd. */
+int tool_ask_start(const struct tool *t, int fd, unsigned cmd, void *args);
+
+/* The job of that number (or, next, the first of a higher one): 0 or -errno. */
+int tool_ask_job(int fd, uint64_t id, bool next, struct job_info *ret);
+
+/* Work on t->arg[0], for writing: the daemon of a mount is asked by that ioctl,
+ * whose args begin with the job's number; on a store file the request is a job
+ * of this process. */
+int tool_work(struct tool *t, unsigned cmd, void *args,
+	      const struct job_request *req);
+
+/* clang-format off */
+#define TOOL_OPT_DETACH \
+	{ OPT_DETACH, 'd', "detach", NULL, \
+	  "on a mount: print the job's number and return" }
+#define TOOL_OPT_JOB \
+	TOOL_OPT_DETACH, \
+	{ OPT_QUIET, 'q', "quiet", NULL, "no progress and no report" }, \
+	{ OPT_JSON, 'j', "json", NULL, "print what came of it as JSON" }
+/* clang-format on */
+
+/* One job as an object; name NULL inside an array. */
+void tool_print_job_json(struct jout *j, const struct job_info *info);
+
+#endif

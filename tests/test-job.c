@@ -1,0 +1,301 @@
+/* Jobs: what they come to, which run beside which, and how they end early. */
+#include "job.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct blt *store;
+static struct jobs *jobs;
+static char dir[] = "/tmp/test-job.XXXXXX";
+static char path[64];
+
+/* What the hooks were told. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	unsigned changed;
+	unsigned ended;
+	bool hold; /* changed waits until this is false */
+	bool held;
+	enum job_kind order[256];
+} told = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	   .moved = PTHREAD_COND_INITIALIZER };
+
+static void on_changed(void *arg, const void *key, size_t len)
+{
+	(void)arg;
+	(void)key;
+	ck_assert_uint_gt(len, 0);
+	pthread_mutex_lock(&told.lock);
+	told.changed++;
+	told.held = true;
+	pthread_cond_broadcast(&told.moved);
+	while (told.hold)
+		pthread_cond_wait(&told.moved, &told.lock);
+	pthread_mutex_unlock(&told.lock);
+}
+
+static void on_ended(void *arg, const struct job_info *info)
+{
+	(void)arg;
+	pthread_mutex_lock(&told.lock);
+	told.order[told.ended++ % 256] = info->kind;
+	pthread_cond_broadcast(&told.moved);
+	pthread_mutex_unlock(&told.lock);
+}
+
+static void hold(bool on)
+{
+	pthread_mutex_lock(&told.lock);
+	told.hold = on;
+	pthread_cond_broadcast(&told.moved);
+	pthread_mutex_unlock(&told.lock);
+}
+
+static void wait_held(void)
+{
+	pthread_mutex_lock(&told.lock);
+	while (!told.held)
+		pthread_cond_wait(&told.moved, &told.lock);
+	pthread_mutex_unlock(&told.lock);
+}
+
+static void setup(void)
+{
+	const struct jobs_hooks hooks = { NULL, on_changed, on_ended };
+	const struct blt_open_options how = { .mode = BLT_CREATE };
+	struct blt_error err;
+	char key[32];
+
+	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/kv.blt", dir);
+	ck_assert_int_eq(blt_open(path, &how, &store, &err), 0);
+	for (int i = 0; i < 1500; i++) {
+		int n = snprintf(key, sizeof(key), "key %d", i);
+
+		ck_assert_int_eq(
+			blt_put(store, key, (size_t)n, "value", 5, BLT_NOW), 0);
+	}
+	told.changed = told.ended = 0;
+	told.hold = told.held = false;
+	ck_assert_int_eq(jobs_new(store, &hooks, &jobs), 0);
+}
+
+static void teardown(void)
+{
+	jobs_free(jobs);
+	ck_assert_int_eq(blt_close(store), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static uint64_t start(enum job_kind kind)
+{
+	const struct job_request req = { .kind = kind };
+	uint64_t id;
+
+	ck_assert_int_eq(jobs_start(jobs, &req, &id), 0);
+	return id;
+}
+
+/* Waits for its end, told by the hook. */
+static struct job_info end_of(uint64_t id)
+{
+	struct job_info info;
+
+	for (;;) {
+		ck_assert_int_eq(jobs_get(jobs, id, &info), 0);
+		if (job_has_ended(&info))
+			return info;
+		usleep(1000);
+	}
+}
+
+START_TEST(test_kinds)
+{
+	struct job_info info;
+	char copy[80];
+	struct job_request req = { .kind = JOB_COPY, .path = copy };
+	uint64_t id;
+
+	info = end_of(start(JOB_COUNT));
+	ck_assert_int_eq(info.state, JOB_DONE);
+	ck_assert_uint_eq(info.items, 1500);
+	ck_assert_uint_eq(info.census.keys, 1500);
+
+	info = end_of(start(JOB_REINDEX));
+	ck_assert_int_eq(info.state, JOB_DONE);
+	ck_assert_str_eq(info.text, "144013 buckets");
+
+	snprintf(copy, sizeof(copy), "%s/copy.blt", dir);
+	ck_assert_int_eq(jobs_start(jobs, &req, &id), 0);
+	info = end_of(id);
+	ck_assert_int_eq(info.state, JOB_DONE);
+	ck_assert_uint_eq(info.items, 1500);
+	ck_assert_int_ge(info.ended, info.started);
+	ck_assert_int_ge(info.started, info.queued);
+
+	ck_assert_int_eq(jobs_start(jobs, &req, &id), 0);
+	info = end_of(id);
+	ck_assert_int_eq(info.state, JOB_FAILED);
+	ck_assert_int_eq(info.err, -EEXIST);
+	ck_assert_ptr_nonnull(strstr(info.text, "exists"));
+	ck_assert_int_eq(unlink(copy), 0);
+
+	info = end_of(start(JOB_CLEAR));
+	ck_assert_int_eq(info.state, JOB_DONE);
+	ck_assert_uint_eq(told.changed, 1500);
+	ck_assert_uint_eq(told.ended, 5);
+}
+END_TEST
+
+/* Jobs that run alone wait for those in front, and the others for them. */
+START_TEST(test_order)
+{
+	static const enum job_kind want[] = { JOB_CLEAR, JOB_COUNT, JOB_REINDEX,
+					      JOB_COUNT };
+	struct job_info info;
+	uint64_t clear, last = 0;
+
+	hold(true);
+	clear = start(JOB_CLEAR);
+	wait_held();
+	for (int i = 1; i < 4; i++)
+		last = start(want[i]);
+	for (uint64_t id = clear + 1; id <= last; id++) {
+		ck_assert_int_eq(jobs_get(jobs, id, &info), 0);
+		ck_assert_int_eq(info.state, JOB_QUEUED);
+	}
+	hold(false);
+	info = end_of(last);
+	ck_assert_uint_eq(info.items, 0); /* it has waited for clear */
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(told.order[i], want[i]);
+}
+END_TEST
+
+START_TEST(test_cancel)
+{
+	struct job_info info;
+	uint64_t clear, waiting;
+
+	hold(true);
+	clear = start(JOB_CLEAR);
+	wait_held();
+	waiting = start(JOB_REINDEX);
+	ck_assert_int_eq(jobs_cancel(jobs, waiting), 0);
+	info = end_of(waiting);
+	ck_assert_int_eq(info.state, JOB_CANCELLED);
+	ck_assert_int_eq(info.started, 0);
+	ck_assert_int_eq(jobs_cancel(jobs, clear), 0);
+	hold(false);
+	info = end_of(clear);
+	ck_assert_int_eq(info.state, JOB_CANCELLED);
+	/* what was begun was finished, and no more was begun */
+	ck_assert_uint_eq(told.changed, 1000);
+	ck_assert_int_eq(jobs_cancel(jobs, clear), 0);
+	ck_assert_int_eq(jobs_cancel(jobs, 77), -ESRCH);
+}
+END_TEST
+
+/* The end of the program: what runs is cancelled, what waits never runs. */
+START_TEST(test_stop)
+{
+	hold(true);
+	start(JOB_CLEAR);
+	wait_held();
+	for (int i = 0; i < 10; i++)
+		start(JOB_COUNT);
+	jobs_stop(jobs);
+	hold(false);
+}
+END_TEST
+
+START_TEST(test_history)
+{
+	const struct job_request bad = { .kind = JOB__COUNT };
+	const struct job_request no_path = { .kind = JOB_COPY };
+	struct job_info info = { 0 };
+	uint64_t id = 0, n = 0;
+	char *line;
+
+	for (int i = 0; i < JOBS_KEPT + 20; i++)
+		end_of(id = start(JOB_COUNT));
+	ck_assert_uint_eq(id, JOBS_KEPT + 20);
+	while (jobs_next(jobs, info.id, &info) == 0)
+		n++;
+	ck_assert_uint_eq(n, JOBS_KEPT + 1);
+	ck_assert_int_eq(jobs_get(jobs, 1, &info), -ESRCH);
+	ck_assert_int_eq(jobs_get(jobs, id + 1, &info), -ESRCH);
+	ck_assert_int_eq(jobs_error(jobs, id, 0, &line), -ENODATA);
+	ck_assert_int_eq(jobs_error(jobs, 1, 0, &line), -ESRCH);
+	ck_assert_int_eq(jobs_start(jobs, &bad, &id), -EINVAL);
+	ck_assert_int_eq(jobs_start(jobs, &no_path, &id), -EINVAL);
+}
+END_TEST
+
+START_TEST(test_many)
+{
+	const struct job_request req = { .kind = JOB_COUNT };
+	uint64_t id;
+
+	hold(true);
+	start(JOB_CLEAR);
+	wait_held();
+	for (int i = 1; i < JOBS_WAITING; i++)
+		start(JOB_COUNT);
+	ck_assert_int_eq(jobs_start(jobs, &req, &id), -EAGAIN);
+	hold(false);
+	end_of(JOBS_WAITING);
+	id = start(JOB_COUNT);
+	end_of(id);
+}
+END_TEST
+
+START_TEST(test_read_only)
+{
+	const struct job_request clear = { .kind = JOB_CLEAR };
+	const struct blt_open_options how = { .mode = BLT_READ };
+	struct blt_error err;
+	uint64_t id;
+
+	jobs_free(jobs);
+	ck_assert_int_eq(blt_close(store), 0);
+	ck_assert_int_eq(blt_open(path, &how, &store, &err), 0);
+	ck_assert_int_eq(jobs_new(store, NULL, &jobs), 0);
+	ck_assert_int_eq(jobs_start(jobs, &clear, &id), -EROFS);
+	ck_assert_int_eq(end_of(start(JOB_COUNT)).state, JOB_DONE);
+	jobs_free(NULL);
+	jobs_stop(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("job");
+	TCase *tc = tcase_create("job");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test_kinds);
+	tcase_add_test(tc, test_order);
+	tcase_add_test(tc, test_cancel);
+	tcase_add_test(tc, test_stop);
+	tcase_add_test(tc, test_history);
+	tcase_add_test(tc, test_many);
+	tcase_add_test(tc, test_read_only);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
