@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "control.h"
 #include "log.h"
+#include "notify.h"
 #include "stats.h"
 #include "syncer.h"
 
@@ -39,6 +40,8 @@ static void on_ended(void *arg, const struct job_info *info)
 
 	if (info->kind == JOB_COUNT && info->state == JOB_DONE)
 		keep_census(c, &info->census);
+	/* who learns of the end sees all of it */
+	notify_wait(c->fs->notify);
 	if (c->fs->syncer)
 		syncer_note(c->fs->syncer, 0);
 	if (info->state == JOB_FAILED)

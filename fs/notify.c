@@ -7,6 +7,7 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,7 +25,9 @@ struct notify {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
+	pthread_cond_t sent;
 	struct message *head, **tail; /* lock */
+	uint64_t queued, done;        /* lock; messages so far */
 	bool stop;                    /* lock */
 };
 
@@ -69,6 +72,8 @@ static void *run(void *arg)
 		send_message(n->se, m);
 		drop(n, m);
 		pthread_mutex_lock(&n->lock);
+		n->done++;
+		pthread_cond_broadcast(&n->sent);
 	}
 	pthread_mutex_unlock(&n->lock);
 	return NULL;
@@ -93,6 +98,7 @@ static void enqueue(struct notify *n, struct node *node, const char *name)
 	pthread_mutex_lock(&n->lock);
 	*n->tail = m;
 	n->tail = &m->next;
+	n->queued++;
 	pthread_cond_signal(&n->wake);
 	pthread_mutex_unlock(&n->lock);
 }
@@ -105,6 +111,19 @@ void notify_entry(struct notify *n, struct node *dir, const char *name)
 void notify_inode(struct notify *n, struct node *node)
 {
 	enqueue(n, node, NULL);
+}
+
+void notify_wait(struct notify *n)
+{
+	uint64_t until;
+
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->lock);
+	until = n->queued;
+	while (n->done < until && !n->stop)
+		pthread_cond_wait(&n->sent, &n->lock);
+	pthread_mutex_unlock(&n->lock);
 }
 
 int notify_new(struct fuse_session *se, struct nodes *nodes,
@@ -120,6 +139,7 @@ int notify_new(struct fuse_session *se, struct nodes *nodes,
 	n->tail = &n->head;
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->wake, NULL);
+	pthread_cond_init(&n->sent, NULL);
 	rc = -pthread_create(&n->thread, NULL, run, n);
 	if (rc < 0) {
 		free(n);
@@ -136,6 +156,7 @@ void notify_stop(struct notify *n)
 	pthread_mutex_lock(&n->lock);
 	n->stop = true;
 	pthread_cond_signal(&n->wake);
+	pthread_cond_broadcast(&n->sent);
 	pthread_mutex_unlock(&n->lock);
 }
 
@@ -152,6 +173,7 @@ void notify_free(struct notify *n)
 		drop(n, m);
 	}
 	pthread_cond_destroy(&n->wake);
+	pthread_cond_destroy(&n->sent);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
 }

@@ -31,6 +31,9 @@ void notify_free(struct notify *n);
  *
  * The name in that directory: look it up again. */
 void notify_entry(struct notify *n, struct node *dir, const char *name);
+/* Waits until the kernel has what is queued by now.  Not for who answers a
+ * request, or holds a lock. */
+void notify_wait(struct notify *n);
 /* Attributes and content of a node: fetch them again. */
 void notify_inode(struct notify *n, struct node *node);
 

@@ -193,7 +193,7 @@ static int follow(const struct tool *t, const struct source *s,
 		p.total = ret->total;
 		if (p.on)
 			progress_show(&p, ret->done, ret->items);
-		else if (!quiet)
+		else if (!quiet && !tool_has(t, OPT_JSON))
 			print_tenth(t, ret, &tenth);
 		if (tool_signal() && !cancelled) {
 			cancel(s);

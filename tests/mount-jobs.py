@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""blt on a mount point: the daemon does the work while the mount is used, and
+a copy shows a state that existed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import controllib
+import toollib as t
+from controllib import Mount, check, until
+
+work = controllib.directory()
+store = os.path.join(work, "kv.blt")
+ROUNDS = int(os.environ.get("COPY_ROUNDS", "4"))
+
+# One writer: two keys, one after the other, always in this order.
+WRITER = """
+import sys
+path, n = sys.argv[1], 0
+while True:
+    n += 1
+    for name in ("first", "second"):
+        with open(f"{path}-{name}", "w", encoding="ascii") as f:
+            f.write(f"{n} " + "x" * (n % 5000))
+"""
+
+
+def put(m, name, data):
+    path = os.path.join(m.path, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(data)
+
+
+def number(text):
+    return int(text.split()[0])
+
+
+def check_pairs(copy):
+    """Of each writer, the second key is as new as the first, or one behind."""
+    for who in "ab":
+        first = number(t.ok("get", copy, f"pairs/{who}-first"))
+        second = number(t.ok("get", copy, f"pairs/{who}-second"))
+        assert first - second in (0, 1), (copy, who, first, second)
+
+
+def check_copies(m):
+    os.mkdir(os.path.join(m.path, "pairs"))
+    for i in range(500):
+        put(m, f"bulk/{i}", f"{i}\n" * 200)
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER,
+                                 os.path.join(m.path, "pairs", who)])
+               for who in "ab"]
+    try:
+        for who in "ab":
+            path = os.path.join(m.path, "pairs", f"{who}-second")
+            until("the first pair", lambda p=path: os.path.exists(p))
+        for i in range(ROUNDS):
+            copy = os.path.join(work, f"copy-{i}.blt")
+            t.ok("copy", "-q", m.path, copy)
+            check(copy)
+            check_pairs(copy)
+            if i == 1:
+                t.ok("reindex", "-q", m.path)
+        assert all(w.poll() is None for w in writers), "a writer ended"
+    finally:
+        for w in writers:
+            w.kill()
+            w.wait()
+
+
+def check_options(m):
+    new = os.path.join(work, "new.blt")
+    said = json.loads(t.ok("copy", "--json", "-b", "77", "-T", m.path, new))
+    assert (said["kind"], said["state"]) == ("copy", "done"), said
+    info = json.loads(t.ok("info", "--json", new))
+    assert (info["buckets"], info["timestamps"]) == (77, False), info
+    t.refused(t.CANTCREAT, "exists", args=["copy", m.path, new])
+    t.ok("copy", "-q", "--force", m.path, new)
+    t.refused(t.CANTCREAT, "in the mount itself",
+              args=["copy", m.path, os.path.join(m.path, "copy")])
+    t.refused(t.DATAERR, "bytes", args=["copy", "-f", "-l", "4", m.path, new])
+    # relative, and as a person gives it
+    t.ok("copy", "-q", os.path.basename(m.path), "near.blt", cwd=work)
+    check(os.path.join(work, "near.blt"))
+
+
+def check_jobs(m):
+    before = json.loads(t.ok("jobs", "--json", m.path))
+    job = t.ok("reindex", "--detach", m.path).decode().strip()
+    assert int(job) == before[-1]["job"] + 1, (job, before[-1])
+    t.ok("wait", m.path, job)
+    t.ok("wait", m.path)
+    now = {j["job"]: j for j in json.loads(t.ok("jobs", "-j", m.path))}
+    assert now[int(job)]["state"] == "done", now
+    assert str(now[int(job)]["job"]) in os.listdir(m.control("jobs"))
+    assert m.lines("jobs", job, "status")["text"].endswith(" buckets")
+    lines = t.ok("jobs", m.path).decode().splitlines()
+    assert lines[0].split()[:3] == ["JOB", "KIND", "STATE"], lines
+    assert len(lines) == len(now) + 1
+    t.ok("cancel", m.path, job)  # has ended: nothing happens
+    assert m.lines("jobs", job, "status")["state"] == "done"
+    t.refused(t.NOT_FOUND, "12345", args=["cancel", m.path, "12345"])
+    t.refused(t.NOT_FOUND, "12345", args=["wait", m.path, "12345"])
+    t.refused(t.USAGE, "number", args=["cancel", m.path, "x"])
+    with open(m.control("jobs", job, "cancel"), "w", encoding="ascii") as f:
+        f.write("1\n")
+    # one that failed
+    job = t.ok("copy", "--detach", m.path,
+               os.path.join(work, "new.blt")).decode().strip()
+    t.refused(t.CANTCREAT, "exists", args=["wait", m.path, job])
+
+
+def check_refusals(m):
+    for args in (["get", m.path, "x"], ["ls", m.path], ["dump", m.path],
+                 ["put", m.path, "x"]):
+        t.refused(t.USAGE, "mount point", args=args)
+    t.refused(t.NOINPUT, "no mount", args=["reindex", work])
+    t.refused(t.NOINPUT, "not a mount", args=["jobs", store])
+    t.refused(t.NOINPUT, "none", args=["jobs", os.path.join(work, "none")])
+    plain = os.path.join(work, "near.blt")
+    t.refused(t.USAGE, "--detach", args=["clear", "--detach", plain])
+    done = t.run("clear", plain)
+    assert (done.returncode, done.stdout[-14:]) == (0, b" keys deleted\n")
+    assert t.ok("ls", plain) == b""
+    t.ok("sync", plain)
+    check(plain)
+
+
+def check_clear(m):
+    """What the kernel kept is gone when the job has ended."""
+    for i in range(50):
+        put(m, f"deep/er/{i}", "x")
+    path = os.path.join(m.path, "deep", "er", "7")
+    with open(path, encoding="utf-8") as f:
+        assert f.read() == "x"
+    assert len(os.listdir(os.path.dirname(path))) == 50
+    t.ok("sync", m.path)
+    t.ok("clear", "-q", m.path)
+    assert not os.path.exists(path)
+    assert os.listdir(m.path) == []
+    put(m, "deep/er/7", "new")
+    with open(path, encoding="utf-8") as f:
+        assert f.read() == "new"
+
+
+def check_interrupted(m):
+    """Ctrl-C: the job is cancelled, or was faster."""
+    for i in range(300):
+        put(m, f"many/{i}", "x" * 1000)
+    for how in ("clear", "copy"):
+        args = [m.path] if how == "clear" else [m.path, "interrupted.blt"]
+        blt = subprocess.Popen([t.BLT, how, *args], cwd=work,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        blt.send_signal(signal.SIGINT)
+        blt.communicate()
+        # before it looked for signals at all, while it waited, or too late
+        assert blt.returncode in (-signal.SIGINT, 130, 0), blt.returncode
+    t.run("wait", m.path)
+
+
+def main():
+    with Mount(store, "create", expect="job .* failed: ") as m:
+        check_copies(m)
+        check_options(m)
+        check_jobs(m)
+        check_refusals(m)
+        check_clear(m)
+        check_interrupted(m)
+        job = t.ok("clear", "--detach", m.path)
+        assert int(job) > 0
+        # the mount may go at once: what runs is cancelled
+    check(store)
+
+
+main()
