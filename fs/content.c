@@ -130,9 +130,11 @@ static int put_stage(struct bltfs *fs, struct node *node, bool last)
 			say_refused(fs, node);
 		return rc;
 	}
-	s->dirty = false;
 	nodes_clear_fresh(fs->nodes, node);
-	return syncer_commit(fs->syncer, bytes);
+	rc = syncer_commit(fs->syncer, bytes);
+	/* each descriptor's close is to say that it may be lost */
+	s->dirty = rc < 0;
+	return rc;
 }
 
 static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)

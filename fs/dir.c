@@ -49,6 +49,17 @@ void dir_notify_pair(struct bltfs *fs, struct node *dir, const char *name)
 	notify_entry(fs->notify, dir, pair);
 }
 
+/* Only then: an invalidation wants the lock of the directory, whose holder may
+ * wait for us, and should we be killed in that moment, nobody can end it. */
+void dir_notify_left(struct bltfs *fs, struct node *dir, const char *name,
+		     const void *prefix, size_t len)
+{
+	struct blt_stat st;
+
+	if (blt_stat_key(fs->store, prefix, len - 1, &st) == 0)
+		dir_notify_pair(fs, dir, name);
+}
+
 /* ---- lookup ---- */
 
 static int fill_fresh(const struct node *node, struct blt_node *ret)
@@ -445,10 +456,12 @@ int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name)
 	rc = -ENOTDIR;
 	if (found.kind == BLT_DIR)
 		rc = remove_dir(fs, dir, &found, node);
-	if (rc == 0)
+	if (rc == 0) {
 		dir_changed(dir);
-	if (rc == 0 || rc == -EIO)
+		dir_notify_left(fs, dir, name, found.key, found.key_len);
+	} else if (rc == -EIO) { /* it may be gone all the same */
 		dir_notify_pair(fs, dir, name);
+	}
 	free(found.key);
 out:
 	bltfs_leave_names(fs);

@@ -49,6 +49,9 @@ int dir_is_empty(struct bltfs *fs, const void *prefix, size_t len);
 void dir_changed(struct node *dir);
 /* With the directory of that name the key beside it has another name. */
 void dir_notify_pair(struct bltfs *fs, struct node *dir, const char *name);
+/* The same behind the going of a directory, where there is such a key. */
+void dir_notify_left(struct bltfs *fs, struct node *dir, const char *name,
+		     const void *prefix, size_t len);
 /* names is held: the node that a name stands for, fresh or stored; *ret_node
  * NULL where none is known.  The caller frees ret->key. */
 int dir_resolve(struct bltfs *fs, struct node *dir, const char *name,

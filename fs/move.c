@@ -205,7 +205,7 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 	}
 	atomic_fetch_add(&fs->moves, 1);
 	mapping_rekey_all(fs, &m, 1);
-	dir_notify_pair(fs, from->dir, from->name);
+	dir_notify_left(fs, from->dir, from->name, from->key, from->key_len);
 	return written(fs, from, to);
 }
 

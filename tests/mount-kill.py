@@ -1,135 +1,230 @@
 #!/usr/bin/env python3
-"""The daemon is killed under load, again and again: every file whose close had
-returned is there, whole, after the next mount.  KILL_ROUNDS sets how often."""
+"""The daemon is killed under load, again and again: what a call that returned
+had done is there, whole, after the next mount, and the calls that the kill cut
+short have done all of their work or none.  KILL_ROUNDS sets how often."""
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+
+import checker
 
 BLT, BLTFS = os.environ["BLT"], os.environ["BLTFS"]
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
+SEED = int(os.environ.get("KILL_SEED", "7"))
+ROUNDS_A_STORE = 20  # nothing prunes it
 WRITERS = 3
+OPTIONS = ("commit=1", "commit=3600", "sync")
+SIZES = (0, 1, 30, 500, 5000, 70000, 600000)
 
 if not os.path.exists("/dev/fuse"):
+    print("no /dev/fuse")
     sys.exit(77)
 
 
-def content(name, version):
-    rng = random.Random(f"{name} {version}")
-    size = rng.choice((0, 1, 30, 500, 5000, 70000, 1500000))
-    return f"{name} {version}\n".encode() + rng.randbytes(size)
-
-
 class Writer(threading.Thread):
-    """Writes, renames and deletes its own files until the daemon is gone.
-    files says what must be there; doubt, what the last call may have done."""
+    """Works in a directory of its own until the daemon is gone.  now is what
+    must be there, a directory as a name with '/' and None; then, what is there
+    if the running call has done its work."""
 
-    def __init__(self, mount, number, files, round_number):
+    def __init__(self, mount, number, now, calls, seed):
         super().__init__()
-        self.mount, self.number, self.files = mount, number, files
-        self.rng = random.Random(round_number * 100 + number)
-        self.version = round_number * 100000
-        self.doubt = {}
-        self.calls = 0
+        self.top = f"w{number}/"
+        self.mount, self.now, self.calls = mount, dict(now), calls
+        self.then = self.now
+        self.rng = random.Random(seed)
+        self.count = 0
+
+    def path(self, name):
+        return os.path.join(self.mount, name)
+
+    def dirs(self):
+        return [k for k in self.now if k.endswith("/")]
+
+    def some_file(self):
+        names = [k for k in self.now if not k.endswith("/")]
+        return self.rng.choice(names) if names else None
+
+    def some_name(self):
+        return f"{self.rng.choice(self.dirs())}f{self.rng.randrange(20)}"
+
+    def some_dir(self):
+        return f"{self.top}d{self.rng.randrange(4)}/"
+
+    # Each sets then, and makes the call.
+
+    def write(self):
+        name = self.some_name()
+        data = self.rng.randbytes(self.rng.choice(SIZES))
+        self.then = {**self.now, name: data}
+        with open(self.path(name), "wb") as f:
+            f.write(data)
+            if self.rng.random() < 0.3:
+                f.flush()
+                os.fsync(f.fileno())
+
+    def append(self):
+        name = self.some_file()
+        self.then = {**self.now, name: self.now[name] + b"more"}
+        with open(self.path(name), "ab") as f:
+            f.write(b"more")
+
+    def cut(self):
+        name = self.some_file()
+        size = self.rng.randrange(100)
+        self.then = {**self.now, name: self.now[name][:size].ljust(size, b"\0")}
+        os.truncate(self.path(name), size)
+
+    def unlink(self):
+        name = self.some_file()
+        self.then = {k: v for k, v in self.now.items() if k != name}
+        os.unlink(self.path(name))
+
+    def rename(self):
+        name, to = self.some_file(), self.some_name()
+        self.then = {k: v for k, v in self.now.items() if k != name}
+        self.then[to] = self.now[name]
+        os.rename(self.path(name), self.path(to))
+
+    def mkdir(self):
+        name = self.some_dir()
+        if name in self.now:
+            return self.move_dir(name)
+        self.then = {**self.now, name: None}
+        os.mkdir(self.path(name))
+
+    def move_dir(self, name):
+        to = self.some_dir()
+        if to in self.now:
+            return self.rmdir(to)
+        self.then = {to + k[len(name):] if k.startswith(name) else k: v
+                     for k, v in self.now.items()}
+        os.rename(self.path(name), self.path(to))
+
+    def rmdir(self, name):
+        if sum(k.startswith(name) for k in self.now) > 1:
+            return
+        self.then = {k: v for k, v in self.now.items() if k != name}
+        os.rmdir(self.path(name))
+
+    def touch(self):
+        os.utime(self.path(self.some_file()), (1, 1))
 
     def step(self):
-        name = f"w{self.number}/d{self.rng.randrange(3)}/f{self.rng.randrange(20)}"
-        path = os.path.join(self.mount, name)
-        what = self.rng.randrange(10)
-        self.version += 1
-        if what < 7 or name not in self.files:
-            data = content(name, self.version)
-            self.doubt = {name: data}
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as f:
-                f.write(data)
-            self.files[name] = data
-        elif what < 9:
-            self.doubt = {name: None}
-            os.unlink(path)
-            del self.files[name]
+        if self.top not in self.now:
+            self.then = {self.top: None}
+            os.mkdir(self.path(self.top))
+        elif self.some_file() is None:
+            self.write()
         else:
-            to = name + "x"
-            self.doubt = {name: None, to: self.files[name]}
-            os.rename(path, os.path.join(self.mount, to))
-            self.files[to] = self.files.pop(name)
-        self.doubt = {}
-        self.calls += 1
+            self.rng.choice((self.write,) * 6 + (
+                self.append, self.cut, self.unlink, self.rename, self.rename,
+                self.mkdir, self.touch))()
+        self.now = self.then
+        self.count += 1
+        self.calls.release()
 
     def run(self):
         try:
             while True:
                 self.step()
         except OSError:
-            pass
+            # nobody shall wait for calls that will not come
+            self.calls.release(1000)
 
 
-def mounted(store, mount):
-    daemon = subprocess.Popen([BLTFS, "-f", "-o", "create,commit=1", store,
+def mounted(store, mount, options):
+    daemon = subprocess.Popen([BLTFS, "-f", "-o", "create," + options, store,
                                mount], stderr=subprocess.PIPE)
     while not os.path.ismount(mount):
         if daemon.poll() is not None:
             sys.exit(f"no mount: {daemon.stderr.read()}")
+        time.sleep(0.01)
     return daemon
 
 
-def check(mount, files, doubts):
+def tree(mount, top):
+    """What is below, as the writers have it."""
     found = {}
-    for top, _, names in os.walk(mount):
-        for n in names:
-            path = os.path.join(top, n)
+    for where, _, names in os.walk(os.path.join(mount, top)):
+        found[os.path.relpath(where, mount) + "/"] = None
+        for name in names:
+            path = os.path.join(where, name)
             with open(path, "rb") as f:
                 found[os.path.relpath(path, mount)] = f.read()
-    for name in set(found) | set(files):
-        now, was = found.get(name), files.get(name)
-        if now == was or (name in doubts and now == doubts[name]):
-            continue
-        sys.exit(f"{name}: {now and (len(now), now[:40])!r}, expected "
-                 f"{was and (len(was), was[:40])!r}")
-    files.clear()
-    files.update(found)
+    return found
+
+
+def difference(found, want):
+    for name in sorted(set(found) | set(want)):
+        a, b = found.get(name, "none"), want.get(name, "none")
+        if a != b:
+            return f"{name}: {a and (len(a), a[:40])}, not {b and (len(b), b[:40])}"
+    return None
+
+
+def kill_under_load(store, mount, states, number, rng):
+    """Returns the writers, whose threads have ended."""
+    daemon = mounted(store, mount, rng.choice(OPTIONS))
+    calls = threading.Semaphore(0)
+    writers = [Writer(mount, i, states[i], calls,
+                      f"{SEED} {number} {i}") for i in range(WRITERS)]
+    for w in writers:
+        w.start()
+    for _ in range(rng.randrange(1, 200)):
+        calls.acquire()
+    alive = all(w.is_alive() for w in writers)
+    daemon.kill()
+    daemon.wait()
+    for w in writers:
+        w.join()
+    subprocess.run(["umount", "-l", mount], check=True)
+    if not alive:
+        sys.exit(f"round {number}: the writers gave up")
+    return writers
+
+
+def check(store, mount, writers, number):
+    """Returns the states that the next round begins with."""
+    daemon = mounted(store, mount, "commit=5")
+    states = []
+    for w in writers:
+        found = tree(mount, w.top)
+        if found not in (w.now, w.then):
+            sys.exit(f"round {number}: {difference(found, w.now)}; "
+                     f"or {difference(found, w.then)}")
+        states.append(found)
+    subprocess.run([BLT, "umount", mount], check=True)
+    said = daemon.stderr.read()
+    if daemon.wait() != 0 or said:
+        sys.exit(f"the daemon ended with {daemon.returncode}: {said}")
+    with open(store, "rb") as f:
+        faults = checker.Store(f.read()).faults
+    if faults:
+        sys.exit(f"round {number}: {faults[:5]}")
+    return states
 
 
 def main():
     top = tempfile.mkdtemp(prefix="mount-kill.")
     store, mount = os.path.join(top, "s.blt"), os.path.join(top, "m")
     os.mkdir(mount)
-    files, rng, calls = {}, random.Random(7), 0
+    rng, calls = random.Random(SEED), 0
+    states = [{}] * WRITERS
     for number in range(ROUNDS):
-        daemon = mounted(store, mount)
-        writers = [Writer(mount, i, {n: v for n, v in files.items()
-                                     if n.startswith(f"w{i}/")}, number)
-                   for i in range(WRITERS)]
-        for w in writers:
-            w.start()
-        enough = rng.randrange(1, 200)
-        while sum(w.calls for w in writers) < enough:
-            if not any(w.is_alive() for w in writers):
-                sys.exit("the writers gave up")
-        daemon.kill()
-        daemon.wait()
-        for w in writers:
-            w.join()
-            calls += w.calls
-        subprocess.run(["umount", "-l", mount], check=True)
-        files, doubts = {}, {}
-        for w in writers:
-            files.update(w.files)
-            doubts.update(w.doubt)
-        daemon = mounted(store, mount)
-        check(mount, files, doubts)
-        subprocess.run([BLT, "umount", mount], check=True)
-        if daemon.wait() != 0:
-            sys.exit(f"the daemon ended with {daemon.returncode}: "
-                     f"{daemon.stderr.read()}")
-        checker = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                               "checker.py")
-        subprocess.run([sys.executable, checker, store], check=True)
+        if number % ROUNDS_A_STORE == 0 and number:
+            os.unlink(store)
+            states = [{}] * WRITERS
+        writers = kill_under_load(store, mount, states, number, rng)
+        calls += sum(w.count for w in writers)
+        states = check(store, mount, writers, number)
     print(f"{ROUNDS} kills, {calls} calls before them, nothing lost")
-    subprocess.run(["rm", "-rf", top], check=True)
+    shutil.rmtree(top)
 
 
 main()

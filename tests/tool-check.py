@@ -231,6 +231,37 @@ def forms(c):
     t.equal(checker.read(PATH), bad, "check changes nothing")
 
 
+def every_kind(c):
+    """One fault of each kind that the library knows, with its place."""
+    first, second = c.chain[:2]
+    key_at = first.end - len(first.value) - len(first.key)
+    other = next(chain for chain in c.chains if chain[0].pos != first.pos)
+    values = checker.read(t.vector("json-values.blt"))
+    item = next(iter(checker.Store(values).items().values()))
+    planted = {
+        "header": (c.data, 18, b"\5", 18),
+        "block": (c.data, first.pos + 21, b"\xff\xff", first.pos),
+        "hash": (c.data, key_at, b"\xfe", first.pos),
+        "lost": (c.data, c.entry_of(first),
+                 second.pos.to_bytes(6, "little"), first.pos),
+        "chain": (c.data, c.entry_of(first),
+                  c.dead[0].pos.to_bytes(6, "little"), c.entry_of(first)),
+        "bucket": (c.data, other[-1].pos + 13,
+                   first.pos.to_bytes(6, "little"), first.pos),
+        "count": (c.data, 33, b"\7\0\0\0", 33),
+        "load": (values, item.end - len(item.value), b"}", item.pos),
+    }
+    with open(os.path.join(t.HERE, "..", "src", "blt.h"), encoding="utf-8") as f:
+        known = re.findall(r"\bBLT_FAULT_(\w+),", f.read())
+    t.equal(sorted(planted), sorted(k.lower() for k in known), "kinds")
+    for kind, (data, at, new, pos) in planted.items():
+        done = t.run("check", "--json", "--values",
+                     written(with_bytes(data, at, new)))
+        found = [(f["kind"], f["position"])
+                 for f in json.loads(done.stdout)["found"]]
+        t.equal((kind, pos) in found, True, (kind, pos, found))
+
+
 chains = Chains()
 vectors_are_clean()
 header_faults(chains)
@@ -240,4 +271,5 @@ block_in_a_value()
 every_byte(chains)
 next_region()
 values()
+every_kind(chains)
 forms(chains)
