@@ -111,6 +111,9 @@ static int record_flush(void *handle, uint32_t flags)
 	return note(FLUSH, 0, NULL);
 }
 
+/* what the macro below defines */
+struct nbdkit_plugin *plugin_init(void);
+
 static struct nbdkit_plugin plugin = {
 	.name = "record",
 	.longname = "records writes and flushes",
