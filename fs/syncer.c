@@ -23,25 +23,49 @@ struct syncer {
 	bool changed;   /* lock */
 	bool resting;   /* lock; the file is plain, unless changed */
 	bool stop;      /* lock */
+	bool late;      /* the thread's own: a full disk, say, delays a sync */
 };
 
-/* Lets others go on while the store works. */
-static void call_store(struct syncer *s, int (*call)(struct blt *store),
-		       const char *what)
+static void say(struct syncer *s, const char *what, int err)
+{
+	log_error("%s: %s: %s", blt_path(s->store), what, strerror(-err));
+}
+
+/* Both let others go on while the store works. */
+
+static void sync_store(struct syncer *s)
 {
 	int rc;
 
 	pthread_mutex_unlock(&s->lock);
-	rc = call(s->store);
-	if (rc < 0)
-		log_error("%s: %s: %s", blt_path(s->store), what,
-			  strerror(-rc));
+	rc = blt_sync(s->store);
+	if (rc == -EIO)
+		say(s,
+		    "changes could not be made durable; it takes no more "
+		    "writes until it is mounted again",
+		    rc);
+	else if (rc < 0 && !s->late)
+		say(s,
+		    "changes could not be made durable yet; that is tried "
+		    "again",
+		    rc);
 	pthread_mutex_lock(&s->lock);
+	s->late = rc < 0 && rc != -EIO;
+	s->changed = s->changed || s->late;
 }
 
-static int settle(struct blt *store)
+static void settle_store(struct syncer *s)
 {
-	return blt_settle(store, false);
+	int rc;
+
+	pthread_mutex_unlock(&s->lock);
+	rc = blt_settle(s->store, false);
+	if (rc < 0)
+		say(s,
+		    "could not be made a plain booklet file; it will be "
+		    "recovered when it is opened next",
+		    rc);
+	pthread_mutex_lock(&s->lock);
 }
 
 /* Waits for the time between two syncs to pass, or for something to do before
@@ -66,14 +90,10 @@ static void take_turn(struct syncer *s)
 		s->changed = false;
 		s->bytes = 0;
 		s->resting = false;
-		call_store(s, blt_sync,
-			   "changes could not be made durable; it takes no "
-			   "more writes until it is mounted again");
+		sync_store(s);
 	} else {
 		s->resting = true;
-		call_store(s, settle,
-			   "could not be made a plain booklet file; it will "
-			   "be recovered when it is opened next");
+		settle_store(s);
 	}
 }
 

@@ -76,7 +76,10 @@ start() {
 	local store=$1
 	shift
 	: >"$log"
-	"$BLTFS" -f "$store" "$mnt" "$@" 2>>"$log" &
+	# whoever runs this may have told us to ignore them, as nohup does, and
+	# a shell its background jobs
+	env --default-signal=HUP,INT,TERM \
+		"$BLTFS" -f "$store" "$mnt" "$@" 2>>"$log" &
 	daemon=$!
 	until_true "mount" is_live
 }

@@ -1,0 +1,54 @@
+#!/bin/bash
+# A store at rest is a plain file on the disk, whatever becomes of the daemon;
+# and a mount that ends in any way closes its store, with what was open.
+. "$(dirname "$0")/lib.sh"
+
+# is_plain STORE: its header says that it was closed, as Python wants it.
+is_plain() {
+	[[ $(od -An -tu2 -j16 -N2 "$1") -ne 0 ]]
+}
+
+# ---- at rest ----
+start kv.blt -o create,commit=1
+echo one >"$mnt/one"
+until_true "the store at rest" is_plain kv.blt
+check_store kv.blt
+echo two >"$mnt/two"
+until_true "the store at rest again" is_plain kv.blt
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null || true
+daemon=
+umount -l "$mnt" 2>/dev/null || fusermount3 -u -z "$mnt"
+check_store kv.blt
+start kv.blt -o ro
+same "$(cat "$mnt/one" "$mnt/two")" $'one\ntwo'
+stop
+
+# ---- every end of a mount, with a file open that no close has stored ----
+for how in TERM INT HUP; do
+	start kv.blt
+	exec 5>"$mnt/open-$how"
+	echo "before $how" >&5
+	kill -"$how" "$daemon"
+	end_daemon
+	exec 5>&- || true
+	check_store kv.blt
+done
+
+# lazily: the mount ends when the last file is closed
+start kv.blt
+exec 5>"$mnt/open-lazy"
+echo "before lazy" >&5
+umount -l "$mnt" 2>/dev/null || fusermount3 -u -z "$mnt"
+! mountpoint -q "$mnt" || fail "still mounted"
+echo "after lazy" >&5
+exec 5>&-
+end_daemon
+check_store kv.blt
+
+start kv.blt -o ro
+for how in TERM INT HUP lazy; do
+	grep -q "^before $how$" "$mnt/open-$how" || fail "lost at the end by $how"
+done
+grep -q "^after lazy$" "$mnt/open-lazy" || fail "lost behind a lazy unmount"
+stop
