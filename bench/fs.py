@@ -39,7 +39,8 @@ class Contender:
         command = self.command()
         if not command:
             return
-        self.daemon = subprocess.Popen(command)
+        # passthrough_ll prints a remark on its threads at each start
+        self.daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         while not os.path.ismount(self.point):
             if self.daemon.poll() is not None:
                 raise SystemExit(f"{self.name} ended at its start")
@@ -195,6 +196,7 @@ def first_cat(args, place):
     point = os.path.join(place, "first")
     os.mkdir(point)
     keys = args.keys
+    subprocess.run([f"{args.build}/blt", "create", store], check=True)
     with subprocess.Popen([f"{args.build}/blt", "load", store],
                           stdin=subprocess.PIPE, text=True,
                           stdout=subprocess.DEVNULL) as load:

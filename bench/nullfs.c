@@ -27,13 +27,16 @@ static struct stat attr_of(fuse_ino_t ino)
 	return st;
 }
 
-/* f0 is inode 2; 0: there is no such file. */
+/* f0 is inode 2, and nf0, its name when it has been renamed; 0: there is no
+ * such file. */
 static fuse_ino_t ino_of(const char *name)
 {
-	char *end;
-	unsigned long n = name[0] == 'f' ? strtoul(name + 1, &end, 10) : files;
+	unsigned long n = files;
 
-	return n < files && *end == '\0' ? n + 2 : 0;
+	name += name[0] == 'n';
+	if (name[0] == 'f')
+		n = strtoul(name + 1, NULL, 10);
+	return n < files ? n + 2 : 0;
 }
 
 static struct fuse_entry_param entry_of(fuse_ino_t ino)
@@ -133,7 +136,7 @@ static void null_done(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 			mode_t mode, struct fuse_file_info *fi)
 {
-	fuse_ino_t ino = ino_of(name[0] == 'n' ? name + 1 : name);
+	fuse_ino_t ino = ino_of(name);
 	struct fuse_entry_param e = entry_of(ino ? ino : files + 2);
 
 	(void)parent;

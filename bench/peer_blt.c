@@ -51,12 +51,12 @@ static size_t get_many(void *db, const struct peer_bytes *key,
 		       char (*value)[PEER_VALUE_MAX])
 {
 	struct blt_view view[PEER_GROUP];
-	struct blt_key k[PEER_GROUP];
+	struct blt_bytes k[PEER_GROUP];
 	int result[PEER_GROUP];
 	size_t found;
 
 	for (size_t i = 0; i < PEER_GROUP; i++)
-		k[i] = (struct blt_key){ key[i].at, key[i].len };
+		k[i] = (struct blt_bytes){ key[i].at, key[i].len };
 	found = blt_get_many(db, k, PEER_GROUP, view, result);
 	for (size_t i = 0; i < PEER_GROUP; i++) {
 		if (result[i] < 0)

@@ -195,11 +195,11 @@ BLT_PUBLIC void blt_view_release(struct blt_view *view);
  * a time.  ret_result[i] is what blt_get would have returned for keys[i];
  * ret[i] is set where that is 0.  Returns how many were found.  Not as of one
  * moment. */
-struct blt_key {
+struct blt_bytes {
 	const void *bytes;
 	size_t len;
 };
-BLT_PUBLIC size_t blt_get_many(struct blt *store, const struct blt_key *keys,
+BLT_PUBLIC size_t blt_get_many(struct blt *store, const struct blt_bytes *keys,
 			       size_t n, struct blt_view *ret, int *ret_result);
 
 /* Copies up to len bytes from offset; returns how many, or -EIO where the file

@@ -23,7 +23,7 @@ struct keyhash keyhash_of(const void *key, size_t len)
 }
 
 /* Eight keys of one block each. */
-static void hash_side_by_side(const struct blt_key *keys, struct keyhash *ret)
+static void hash_side_by_side(const struct blt_bytes *keys, struct keyhash *ret)
 {
 	struct keyhash_digest digest[KEYHASH_MANY];
 	struct keyhash_key block[KEYHASH_MANY];
@@ -35,7 +35,7 @@ static void hash_side_by_side(const struct blt_key *keys, struct keyhash *ret)
 		memcpy(ret[i].byte, digest[i].byte, KEYHASH_LEN);
 }
 
-static bool fit_one_block(const struct blt_key *keys)
+static bool fit_one_block(const struct blt_bytes *keys)
 {
 	for (size_t i = 0; i < KEYHASH_MANY; i++)
 		if (keys[i].len > KEYHASH_BLOCK)
@@ -43,7 +43,8 @@ static bool fit_one_block(const struct blt_key *keys)
 	return true;
 }
 
-void keyhash_of_many(const struct blt_key *keys, size_t n, struct keyhash *ret)
+void keyhash_of_many(const struct blt_bytes *keys, size_t n,
+		     struct keyhash *ret)
 {
 	while (n >= KEYHASH_MANY && fit_one_block(keys)) {
 		hash_side_by_side(keys, ret);

@@ -20,8 +20,9 @@ struct keyhash {
 struct keyhash keyhash_of(const void *key, size_t len);
 
 /* The same of n keys. */
-struct blt_key;
-void keyhash_of_many(const struct blt_key *keys, size_t n, struct keyhash *ret);
+struct blt_bytes;
+void keyhash_of_many(const struct blt_bytes *keys, size_t n,
+		     struct keyhash *ret);
 
 static inline bool keyhash_equal(const struct keyhash *a,
 				 const struct keyhash *b)

@@ -165,7 +165,7 @@ static size_t get_group(struct blt *store, struct group *g,
 	return found;
 }
 
-size_t blt_get_many(struct blt *store, const struct blt_key *keys, size_t n,
+size_t blt_get_many(struct blt *store, const struct blt_bytes *keys, size_t n,
 		    struct blt_view *ret, int *ret_result)
 {
 	struct group g;

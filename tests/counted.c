@@ -101,13 +101,13 @@ COUNTED count_get_many(void)
 {
 	for (unsigned i = 0; i < TIMES; i += GROUP) {
 		struct name n[GROUP];
-		struct blt_key key[GROUP];
+		struct blt_bytes key[GROUP];
 		struct blt_view v[GROUP];
 		int result[GROUP];
 
 		for (unsigned j = 0; j < GROUP; j++) {
 			n[j] = name_of("key", i + j);
-			key[j] = (struct blt_key){ n[j].text, n[j].len };
+			key[j] = (struct blt_bytes){ n[j].text, n[j].len };
 		}
 		if (blt_get_many(store, key, GROUP, v, result) != GROUP)
 			exit(1);

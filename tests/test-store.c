@@ -63,7 +63,7 @@ static void expect(struct blt *s, const char *key, const char *value)
 }
 
 /* Keys of all sorts of lengths, of which the odd ones are put. */
-static struct blt_key many_key(size_t i, uint8_t room[128])
+static struct blt_bytes many_key(size_t i, uint8_t room[128])
 {
 	static const char metadata[] = "adb01ebc1ba3433eb043527";
 	size_t len = i % 10 == 9 ? 65 + i % 60 : i % 64 + 4;
@@ -71,14 +71,14 @@ static struct blt_key many_key(size_t i, uint8_t room[128])
 	memset(room, 'm', 128);
 	memcpy(room, &i, 4);
 	if (i == 50)
-		return (struct blt_key){ metadata, strlen(metadata) };
-	return (struct blt_key){ room, len };
+		return (struct blt_bytes){ metadata, strlen(metadata) };
+	return (struct blt_bytes){ room, len };
 }
 
 static void same_as_get(struct blt *s, size_t n)
 {
 	static uint8_t room[128][128];
-	struct blt_key key[128] = { { 0 } };
+	struct blt_bytes key[128] = { { 0 } };
 	struct blt_view many[128], one;
 	int result[128];
 	size_t found = 0, got;
@@ -133,7 +133,7 @@ START_TEST(test_get_many)
 	uint8_t room[128];
 
 	for (size_t i = 1; i < 128; i += 2) {
-		struct blt_key k = many_key(i, room);
+		struct blt_bytes k = many_key(i, room);
 
 		ck_assert_int_eq(blt_put(s, k.bytes, k.len, room, i, 1000), 0);
 		if (i == 63)
