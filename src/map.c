@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define STEP_MS 250
+#define ABOVE_WORKERS 10
 #define FEED_MAX 1000 /* keys looked at between two looks at the workers */
 
 struct map {
@@ -117,9 +118,14 @@ static void take_back(void *arg, struct pool_task *task, const char *why)
 static int open_again(struct map *m)
 {
 	char path[64];
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", blt_fd(m->store));
-	m->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Not where a worker's own descriptors go. */
+	m->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_WORKERS);
+	if (fd >= 0)
+		close(fd);
 	if (m->fd >= 0)
 		return 0;
 	return store_fail(m->err, -errno, "%s: cannot be opened again: %s",

@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,12 +60,15 @@ static uint8_t piece[PIECE]; /* of the value, not yet written */
 
 static int try_path(const char *dir, size_t dir_len, const char *name)
 {
+	struct stat st;
 	int n = snprintf(cmd.path, sizeof(cmd.path), "%.*s%s%s", (int)dir_len,
 			 dir, dir_len ? "/" : "", name);
 
 	if (n < 0 || (size_t)n >= sizeof(cmd.path))
 		return -ENAMETOOLONG;
-	return access(cmd.path, X_OK) < 0 ? -errno : 0;
+	if (access(cmd.path, X_OK) < 0)
+		return -errno;
+	return stat(cmd.path, &st) == 0 && S_ISDIR(st.st_mode) ? -EACCES : 0;
 }
 
 /* As execvp looks for it, but before there is an item to fail. */

@@ -26,7 +26,8 @@ for header in "$top"/src/*.h "$top"/fs/*.h; do
 	}
 done
 ((count > 0)) || { echo "no headers under $top" >&2; exit 1; }
-for header in "$top/src/blt.h" "$top/fs/bltfs_ioctl.h"; do
+for header in "$top/src/blt.h" "$top/src/blt_map.h" \
+	"$top/fs/bltfs_ioctl.h"; do
 	[[ -e $header ]] || continue
 	printf 'int main() { return 0; }\n' |
 		"${cc[@]}" -x c++ -fsyntax-only - 2>/dev/null || break

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""blt map with functions that stay up: the examples in doc/examples, a
+framed Python worker and a shared object, and ones that go wrong."""
+
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import time
+
+import toollib as t
+
+SOFTWARE = 70
+EXAMPLES = os.path.join(t.HERE, "..", "doc", "examples")
+work = t.directory()
+STORE = os.path.join(work, "store.blt")
+OTHER = os.path.join(work, "other.blt")
+
+
+def fresh(found, *options):
+    for path in STORE, OTHER:
+        if os.path.exists(path):
+            os.unlink(path)
+    t.ok("create", STORE, *options)
+    t.ok("load", "-q", STORE, stdin=b"".join(
+        b"%s %s -\n" % (k.hex().encode() or b"-", v.hex().encode() or b"-")
+        for k, v in found.items()))
+
+
+def items(path):
+    found = {}
+    for line in t.ok("dump", path).splitlines():
+        key, value, _ = line.split()
+        found[bytes.fromhex(key.decode().strip("-"))] = (
+            bytes.fromhex(value.decode().strip("-")))
+    return found
+
+
+def counts(*args, exit_code=0):
+    done = t.run("map", "--json", STORE, *args)
+    t.equal(done.returncode, exit_code, f"map {args}: {done.stderr}")
+    said = json.loads(done.stdout)
+    return (tuple(said[name] for name in ("processed", "written", "skipped",
+                                          "errors")),
+            {f["key"]: f["error"] for f in said["failed"]})
+
+
+def python(name, text):
+    """A worker in a file of its own, beside the module it needs."""
+    path = os.path.join(work, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"import sys\nsys.path.insert(0, {EXAMPLES!r})\n"
+                f"import os, time\n"
+                f"from blt_worker import serve, Skip\n{text}")
+    return "--", sys.executable, "-B", path
+
+
+def totals():
+    found = {b"2024/%d.json" % i: json.dumps(
+        {"customer": "ann" if i % 2 else "bob",
+         "lines": [{"price": i, "number": 2}] * (i % 3)}).encode()
+        for i in range(30)}
+    found[b"2024/bad.json"] = b'{"lines": 1}'
+    fresh(found, "-v", "json")
+    before = items(STORE)
+    got, failed = counts("--framed", "--to", OTHER, "--create", "--",
+                         sys.executable, "-B",
+                         os.path.join(EXAMPLES, "totals.py"),
+                         exit_code=SOFTWARE)
+    t.equal(got, (31, 20, 10, 1), "totals")
+    t.equal("TypeError" in failed["2024/bad.json"], True, failed)
+    t.equal(items(OTHER),
+            {b"%s/2024/%d" % (b"ann" if i % 2 else b"bob", i):
+             b'{"total": %d}' % (2 * i * (i % 3))
+             for i in range(30) if i % 3}, "what was written")
+    t.equal(items(STORE), before, "the input")
+
+
+def results():
+    fresh({b"one": b"1", b"none": b"2", b"many": b"3", b"same": b"4",
+           b"bad": b"5"})
+    worker = python("results.py", """
+@serve
+def work(key, value):
+    print("on standard error")
+    if key == b"one":
+        return b"x/" + key, b"one"
+    if key == b"many":
+        return [(b"m/%d" % i, value) for i in range(100)]
+    if key == b"same":
+        return value * 2
+    if key == b"bad":
+        return [(b"fine", b"lost"), (b"not utf-8: \\xff", b"x")]
+""")
+    got, failed = counts("-f", "-K", "{key}.s", *worker, exit_code=SOFTWARE)
+    t.equal(got, (5, 102, 1, 1), "one, none, many")
+    t.equal(list(failed), ["bad"], failed)
+    t.equal("would not load" in failed["bad"], True, failed)
+    found = items(STORE)
+    t.equal((found[b"x/one"], found[b"same.s"], found[b"m/99"]),
+            (b"one", b"44", b"3"), "values")
+    t.equal(b"fine" in found, False, "half of an item")
+
+
+def hostile():
+    fresh({b"k%d" % i: b"v" for i in range(50)} |
+          {b"die": b"v", b"exit": b"v", b"raise": b"v"})
+    worker = python("hostile.py", """
+@serve
+def work(key, value):
+    if key == b"die":
+        print("last words")
+        os.kill(os.getpid(), 9)
+    if key == b"exit":
+        os._exit(7)
+    if key == b"raise":
+        raise ValueError("not this one")
+    return value.upper()
+""")
+    got, failed = counts("-f", *worker, exit_code=SOFTWARE)
+    t.equal(got, (53, 50, 0, 3), "dying workers")
+    t.equal(failed, {
+        "die": "its process died of signal 9 (Killed): last words",
+        "exit": "its process ended with status 7",
+        "raise": "ValueError: not this one"}, "why")
+    done = t.run("map", STORE, "-f", "--", "echo", "no frame")
+    t.equal((done.returncode, b"no frame of the protocol" in done.stderr),
+            (t.UNAVAILABLE, True), done.stderr)
+
+
+def runs(pid):
+    """Whether a sleep of ours is there; what init has not reaped is not."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return b"100000" in f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def left_behind():
+    """What a command leaves running is gone when the map is."""
+    fresh({b"k%d" % i: b"v" for i in range(4)})
+    script = ("sleep 100000 & setsid sleep 100000 & "
+              f"printf '%s ' $! >> {work}/pids; cat")
+    t.equal(counts("--", "sh", "-c", script)[0], (4, 4, 0, 0), "with children")
+    with open(os.path.join(work, "pids"), encoding="ascii") as f:
+        pids = f.read().split()
+    t.equal(len(pids), 4, "children")
+    for pid in pids:
+        t.equal(runs(pid), False, "still running")
+
+
+def interrupted():
+    fresh({b"k%d" % i: b"v" for i in range(4)})
+    fifo = os.path.join(work, "fifo")
+    os.mkfifo(fifo)
+    child = subprocess.Popen(
+        [t.BLT, "map", STORE, "-j", "1", "--", "sh", "-c",
+         f"echo $$ > {shlex.quote(fifo)}; exec sleep 100000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with open(fifo, encoding="ascii") as f:
+        pid = int(f.readline())
+    child.terminate()
+    _, said = child.communicate(timeout=t.LIMIT)
+    t.equal((child.returncode, b"interrupted" in said), (143, True), said)
+    # killed it is at once, gone when its turn comes
+    until = time.monotonic() + t.LIMIT
+    while runs(pid) and time.monotonic() < until:
+        time.sleep(0.01)
+    t.equal(runs(pid), False, "the command is gone")
+    t.equal(items(STORE), {b"k%d" % i: b"v" for i in range(4)}, "whole")
+
+
+def full():
+    """No room for the results: the map says so, and the store is whole."""
+    found = {b"k%d" % i: b"v" for i in range(50)}
+    fresh(found)
+    room = os.path.getsize(STORE) + (2 << 20)
+    # Python ignores SIGXFSZ, and so does what it starts here
+    done = subprocess.run(
+        [t.BLT, "map", STORE, "--", "head", "-c", "100000", "/dev/zero"],
+        capture_output=True, timeout=t.LIMIT, restore_signals=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                              (room, room)))
+    t.equal(done.returncode in (t.DATAERR, t.IOERR), True, done.returncode)
+    t.equal(b"cannot be written" in done.stderr, True, done.stderr)
+    t.ok("check", "-q", STORE)
+    for key, value in items(STORE).items():
+        t.equal(value in (b"v", bytes(100000)), True, key)
+        found.pop(key)
+    t.equal(found, {}, "keys that are lost")
+
+
+def shared():
+    built = os.path.join(work, "map_words.so")
+    # built as the sanitizers have it, it would need their libraries
+    subprocess.run([*shlex.split(os.environ.get("CC", "cc")), "-shared",
+                    "-fPIC", "-Wall", "-Wextra", "-Werror",
+                    "-I" + os.path.join(t.HERE, "..", "src"), "-o", built,
+                    os.path.join(EXAMPLES, "map_words.c")], check=True)
+    fresh({b"a": b"some words are short", b"b": b"", b"c": b"nul\0"})
+    got, failed = counts("-t", OTHER, "-c", "-s", built, "--", "4",
+                         exit_code=SOFTWARE)
+    t.equal((got, failed), ((3, 3, 1, 1),
+                            {"c": "a NUL at 3: this is no text"}), "shared")
+    t.equal(items(OTHER), {b"a/some": b"some", b"a/words": b"words",
+                           b"a/short": b"short"}, "words")
+    done = t.run("map", STORE, "-s", built, "--", "4", "5")
+    t.equal((done.returncode, b"blt_map_init" in done.stderr),
+            (t.UNAVAILABLE, True), done.stderr)
+
+
+totals()
+results()
+hostile()
+left_behind()
+interrupted()
+full()
+shared()
