@@ -40,6 +40,44 @@ struct bltfs_reindex {
 	uint32_t reserved;
 };
 
+/* What would be too long for one struct, piece by piece, for the request that
+ * follows. */
+struct bltfs_piece {
+	uint64_t args; /* 0 in the first; out: the number for the others */
+	uint32_t len;
+	uint32_t reserved;
+	uint8_t bytes[BLTFS_PIECE_MAX];
+};
+
+struct bltfs_map {
+	uint64_t job;  /* out */
+	uint64_t args; /* what is to be done, as blt(1) of the same version
+			* writes it */
+};
+
+/* The store, as the daemon has it. */
+struct bltfs_store {
+	uint64_t keys;
+	uint64_t file_size;
+	uint32_t version;
+	uint32_t buckets;
+	uint32_t value_len; /* 0: any */
+	uint32_t key_serializer, value_serializer;
+	uint32_t timestamps; /* 1: they are kept */
+	char path[BLTFS_PATH_MAX];
+};
+
+/* The key of an open file in the mount, in pieces; on the file itself. */
+struct bltfs_key {
+	uint64_t offset;   /* in: from there on */
+	uint64_t key_len;  /* out: of all of it */
+	uint64_t size;     /* of the value */
+	int64_t timestamp; /* -1: the store keeps none */
+	uint32_t len;      /* of bytes */
+	uint32_t reserved;
+	uint8_t bytes[BLTFS_PIECE_MAX];
+};
+
 #define BLTFS_COPY_REPLACE 1u       /* what stands at path */
 #define BLTFS_COPY_VALUE_LEN 2u     /* value_len counts; else as in the store */
 #define BLTFS_COPY_TIMESTAMPS 4u    /* keep times from now on */
@@ -99,6 +137,10 @@ struct bltfs_name {
 #define BLTFS_IOC_COPY _IOWR(BLTFS_IOC_MAGIC, 3, struct bltfs_copy)
 #define BLTFS_IOC_CLEAR _IOWR(BLTFS_IOC_MAGIC, 4, struct bltfs_job)
 #define BLTFS_IOC_COUNT _IOWR(BLTFS_IOC_MAGIC, 5, struct bltfs_job)
+#define BLTFS_IOC_MAP _IOWR(BLTFS_IOC_MAGIC, 8, struct bltfs_map)
+#define BLTFS_IOC_PIECE _IOWR(BLTFS_IOC_MAGIC, 9, struct bltfs_piece)
+#define BLTFS_IOC_STORE _IOR(BLTFS_IOC_MAGIC, 10, struct bltfs_store)
+#define BLTFS_IOC_KEY _IOWR(BLTFS_IOC_MAGIC, 11, struct bltfs_key)
 /* About jobs: that one; the first with a higher number (ESRCH: none is left);
  * a line on a failed item; stop it. */
 #define BLTFS_IOC_JOB _IOWR(BLTFS_IOC_MAGIC, 16, struct bltfs_job_info)

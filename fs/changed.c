@@ -5,6 +5,7 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A name came or went: it, what it conflicts with, and the listing. */
@@ -82,6 +83,28 @@ static void walk(struct bltfs *fs, const uint8_t *key, size_t len)
 		at = next;
 	}
 	nodes_put(fs->nodes, dir, 1);
+}
+
+/* What the kernel does not know it need not forget. */
+void changed_any(struct bltfs *fs)
+{
+	struct node **list;
+	size_t n;
+
+	if (blt_ns_wait(fs->ns) < 0 || nodes_all(fs->nodes, &list, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct node *node = list[i];
+
+		bltfs_share_names(fs);
+		if (node->kind == BLT_DIR)
+			notify_inode(fs->notify, node);
+		if (!node->gone && node->key_len)
+			walk(fs, node->key, node->key_len);
+		bltfs_leave_names(fs);
+		nodes_put(fs->nodes, node, 1);
+	}
+	free(list);
 }
 
 void changed_key(struct bltfs *fs, const void *key, size_t len)

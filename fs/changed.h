@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 
+void changed_any(struct bltfs *fs);
 void changed_key(struct bltfs *fs, const void *key, size_t len);
 
 #endif

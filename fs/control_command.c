@@ -3,6 +3,7 @@
 
 #include "bltfs_ioctl.h"
 #include "control_jobs.h"
+#include "map.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +18,7 @@
 union args {
 	struct bltfs_job job;
 	struct bltfs_reindex reindex;
+	struct bltfs_map map;
 };
 
 /* A written line, cut at its blanks. */
@@ -37,7 +39,7 @@ struct command {
 	unsigned ioctl;
 	/* The words behind the first as the ioctl's struct, which is zeros;
 	 * NULL: takes none.  -EINVAL. */
-	int (*parse)(const struct words *w, void *arg);
+	int (*parse)(struct bltfs *fs, const struct words *w, void *arg);
 	int (*run)(struct bltfs *fs, void *arg);
 };
 
@@ -54,12 +56,13 @@ static int parse_u64(const char *text, uint64_t max, uint64_t *ret)
 	return 0;
 }
 
-static int parse_reindex(const struct words *w, void *arg)
+static int parse_reindex(struct bltfs *fs, const struct words *w, void *arg)
 {
 	struct bltfs_reindex *r = arg;
 	uint64_t buckets = 0;
 	int rc = 0;
 
+	(void)fs;
 	if (w->n > 2)
 		return -EINVAL;
 	if (w->n == 2)
@@ -68,11 +71,71 @@ static int parse_reindex(const struct words *w, void *arg)
 	return rc;
 }
 
-static int parse_job(const struct words *w, void *arg)
+static int parse_job(struct bltfs *fs, const struct words *w, void *arg)
 {
 	struct bltfs_job *j = arg;
 
+	(void)fs;
 	return w->n == 2 ? parse_u64(w->word[1], UINT64_MAX, &j->job) : -EINVAL;
+}
+
+/* The command of -o map=NAME=COMMAND, cut at its blanks; argv has room for
+ * MAX_WORDS + 1.  -ENOENT. */
+static int named_function(struct bltfs *fs, const char *name, char **argv,
+			  char **ret_copy)
+{
+	size_t len = strlen(name), n = 0;
+	char *save = NULL;
+
+	for (size_t i = 0; i < fs->opts->n_map; i++) {
+		const char *item = fs->opts->map[i];
+
+		if (strncmp(item, name, len) != 0 || item[len] != '=')
+			continue;
+		*ret_copy = strdup(item + len + 1);
+		if (!*ret_copy)
+			return -ENOMEM;
+		for (char *word = strtok_r(*ret_copy, " \t", &save);
+		     word && n < MAX_WORDS; word = strtok_r(NULL, " \t", &save))
+			argv[n++] = word;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* map NAME [keys GLOB] [prefix PREFIX]: only a function that the mounter
+ * named. */
+static int parse_map(struct bltfs *fs, const struct words *w, void *arg)
+{
+	struct map_options how = { .kind = MAP_COMMAND,
+				   .max_errors = MAP_ERRORS_ANY };
+	char *argv[MAX_WORDS + 1] = { NULL }, *copy = NULL;
+	struct bltfs_map *m = arg;
+	uint8_t *packed = NULL;
+	size_t i = 2, len = 0;
+	int rc;
+
+	if (w->n < 2)
+		return -EINVAL;
+	rc = named_function(fs, w->word[1], argv, &copy);
+	for (; rc == 0 && i + 1 < w->n; i += 2) {
+		if (strcmp(w->word[i], "keys") == 0)
+			how.glob = w->word[i + 1];
+		else if (strcmp(w->word[i], "prefix") == 0)
+			how.prefix = w->word[i + 1];
+		else
+			rc = -EINVAL;
+	}
+	if (rc == 0 && i != w->n)
+		rc = -EINVAL;
+	how.argv = argv;
+	if (rc == 0)
+		rc = map_pack(&how, &packed, &len);
+	if (rc == 0)
+		rc = control_args_add(fs->control, &m->args, packed, len);
+	free(packed);
+	free(copy);
+	return rc;
 }
 
 static bool ends(const char *text, size_t room)
@@ -160,6 +223,58 @@ static int run_count(struct bltfs *fs, void *arg)
 	return start_plain(fs, JOB_COUNT, arg);
 }
 
+static int start_with_args(struct bltfs *fs, struct job_request *req,
+			   uint64_t args, uint64_t *ret_job)
+{
+	struct control_args a;
+	int rc = control_args_take(fs->control, args, &a);
+
+	if (rc < 0)
+		return rc;
+	req->bytes = a.bytes;
+	req->bytes_len = a.len;
+	rc = jobs_start(fs->control->jobs, req, ret_job);
+	free(a.bytes);
+	return rc;
+}
+
+static int run_map(struct bltfs *fs, void *arg)
+{
+	struct job_request req = { .kind = JOB_MAP };
+	struct bltfs_map *m = arg;
+
+	return start_with_args(fs, &req, m->args, &m->job);
+}
+
+static int run_piece(struct bltfs *fs, void *arg)
+{
+	struct bltfs_piece *p = arg;
+
+	if (p->len > sizeof(p->bytes) || p->reserved)
+		return -EINVAL;
+	return control_args_add(fs->control, &p->args, p->bytes, p->len);
+}
+
+static int run_store(struct bltfs *fs, void *arg)
+{
+	struct bltfs_store *s = arg;
+	struct blt_info i;
+
+	blt_get_info(fs->store, &i);
+	*s = (struct bltfs_store){
+		.keys = i.n_keys,
+		.file_size = i.file_size,
+		.version = i.version,
+		.buckets = i.n_buckets,
+		.value_len = i.value_len,
+		.key_serializer = i.key_serializer,
+		.value_serializer = i.value_serializer,
+		.timestamps = i.has_timestamps,
+	};
+	snprintf(s->path, sizeof(s->path), "%s", blt_path(fs->store));
+	return 0;
+}
+
 static int run_cancel(struct bltfs *fs, void *arg)
 {
 	struct bltfs_job *j = arg;
@@ -231,6 +346,9 @@ static const struct command commands[] = {
 	{ NULL, HARMFUL, BLTFS_IOC_COPY, NULL, run_copy },
 	{ "clear", HARMFUL, BLTFS_IOC_CLEAR, NULL, run_clear },
 	{ "count", HARMLESS, BLTFS_IOC_COUNT, NULL, run_count },
+	{ "map", HARMLESS, BLTFS_IOC_MAP, parse_map, run_map },
+	{ NULL, HARMLESS, BLTFS_IOC_PIECE, NULL, run_piece },
+	{ NULL, HARMLESS, BLTFS_IOC_STORE, NULL, run_store },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB, NULL, run_job },
 	{ NULL, HARMLESS, BLTFS_IOC_NEXT_JOB, NULL, run_next_job },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB_ERROR, NULL, run_job_error },
@@ -285,13 +403,13 @@ static int run_words(struct bltfs *fs, const struct words *w, char **reply)
 
 	if (!cmd)
 		return say(reply, -EINVAL, "error: no such command\n");
-	if (cmd->harm == HARMFUL && !fs->opts->control_exec)
+	if (!fs->opts->control_exec && cmd->harm == HARMFUL)
 		return say(reply, -EPERM,
 			   "error: %s destroys data or runs a program: that "
 			   "wants an ioctl (blt %s), or -o control_exec\n",
 			   cmd->word, cmd->word);
 	if (cmd->parse)
-		rc = cmd->parse(w, &args);
+		rc = cmd->parse(fs, w, &args);
 	else if (w->n > 1)
 		rc = -EINVAL;
 	if (rc < 0)

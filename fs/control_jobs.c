@@ -22,7 +22,10 @@ static void on_changed(void *arg, const void *key, size_t len)
 {
 	struct control *c = arg;
 
-	changed_key(c->fs, key, len);
+	if (key)
+		changed_key(c->fs, key, len);
+	else
+		changed_any(c->fs);
 	syncer_note(c->fs->syncer, len);
 }
 
@@ -79,6 +82,7 @@ void control_free(struct control *c)
 	if (!c)
 		return;
 	jobs_free(c->jobs);
+	control_args_drop_all(c);
 	pthread_mutex_destroy(&c->lock);
 	free(c->reply);
 	free(c);

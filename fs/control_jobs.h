@@ -11,6 +11,15 @@
 
 #include <stdio.h>
 
+#define CONTROL_ARGS 8
+
+/* Long arguments on their way in; id 0: a free place. */
+struct control_args {
+	uint64_t id;
+	uint8_t *bytes; /* malloc'd */
+	size_t len;
+};
+
 struct control {
 	struct bltfs *fs;
 	struct jobs *jobs;
@@ -19,7 +28,17 @@ struct control {
 	/* lock; what the last count found, and when: 0: none yet */
 	struct blt_census census;
 	int64_t counted;
+	struct control_args args[CONTROL_ARGS]; /* lock */
+	uint64_t last_args;                     /* lock */
 };
+
+/* Adds to those of that number; 0: new ones, whose number is then in *id.
+ * -ENOENT: they are not there any more. */
+int control_args_add(struct control *c, uint64_t *id, const void *bytes,
+		     size_t len);
+/* Takes them out; the bytes are the caller's.  id 0: none. */
+int control_args_take(struct control *c, uint64_t id, struct control_args *ret);
+void control_args_drop_all(struct control *c);
 
 /* "key value" lines, for jobs/N/status. */
 void control_print_job(const struct job_info *info, FILE *to);

@@ -3,6 +3,7 @@
  */
 #include "ops_control.h"
 
+#include "bltfs_ioctl.h"
 #include "control.h"
 
 #include <errno.h>
@@ -250,22 +251,65 @@ void control_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
 	ops_reply(req, 0);
 }
 
-/* ---- ioctls: on the root and on the file "control" ---- */
+/* ---- ioctls ---- */
+
+static bool takes(struct bltfs *fs, fuse_ino_t ino, unsigned cmd)
+{
+	if (!fs->opts->control)
+		return false;
+	if (cmd == BLTFS_IOC_KEY)
+		return !control_owns(ino);
+	return (ino == NODE_ROOT || control_owns(ino)) &&
+	       control_knows_ioctl(cmd);
+}
+
+/* What is stored: bytes on their way into a file do not count. */
+static int tell_key(struct bltfs *fs, struct node *node, struct bltfs_key *k)
+{
+	struct blt_stat st = { .timestamp = BLT_NO_TIME };
+	int rc = 0;
+
+	bltfs_share_names(fs);
+	if (node->kind == BLT_FILE)
+		rc = content_stat(fs, node, NULL, &st);
+	k->key_len = node->key_len;
+	k->size = st.len;
+	k->timestamp = st.timestamp;
+	k->len = 0;
+	if (k->offset < k->key_len)
+		k->len = (uint32_t)(k->key_len - k->offset < sizeof(k->bytes) ?
+					    k->key_len - k->offset :
+					    sizeof(k->bytes));
+	if (k->len)
+		memcpy(k->bytes, node->key + k->offset, k->len);
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+static int run_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *buf,
+		     size_t len, size_t *ret_len)
+{
+	struct bltfs *fs = ops_fs(req);
+
+	if (cmd != BLTFS_IOC_KEY)
+		return control_ioctl(fs, cmd, buf, len, ret_len);
+	if (len < sizeof(struct bltfs_key))
+		return -EINVAL;
+	*ret_len = sizeof(struct bltfs_key);
+	return tell_key(fs, ops_node(req, ino), buf);
+}
 
 void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 		       struct fuse_file_info *fi, unsigned flags,
 		       const void *in, size_t in_len, size_t out_len)
 {
-	struct bltfs *fs = ops_fs(req);
 	size_t len = in_len > out_len ? in_len : out_len, ret_len = 0;
 	uint8_t *buf;
 	int rc;
 
 	(void)arg;
 	(void)fi;
-	if (flags & FUSE_IOCTL_UNRESTRICTED || !fs->opts->control ||
-	    (ino != NODE_ROOT && !control_owns(ino)) ||
-	    !control_knows_ioctl(cmd)) {
+	if (flags & FUSE_IOCTL_UNRESTRICTED || !takes(ops_fs(req), ino, cmd)) {
 		ops_reply(req, -ENOTTY);
 		return;
 	}
@@ -278,7 +322,7 @@ void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 	}
 	if (in_len)
 		memcpy(buf, in, in_len);
-	rc = control_ioctl(fs, cmd, buf, len, &ret_len);
+	rc = run_ioctl(req, ino, cmd, buf, len, &ret_len);
 	if (rc < 0)
 		ops_reply(req, rc);
 	else

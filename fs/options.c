@@ -20,6 +20,7 @@ enum option_type {
 	MODE,       /* octal */
 	SIZE,       /* decimal with K, M, G */
 	TEXT,       /* a char *, owned */
+	NAMED,      /* NAME=TEXT, any number of them; to map */
 	PASS,       /* no argument; for libfuse */
 	PASS_VALUE, /* an argument; for libfuse */
 	IGNORE,     /* for mount(8) alone, with or without an argument */
@@ -92,6 +93,8 @@ static const struct option_row rows[] = {
 	  "metadata and reserved slots can be written there", false },
 	{ "control_exec", FLAG, AT(control_exec), 0, 0, NULL,
 	  "its file control takes every command", false },
+	{ "map", NAMED, 0, 0, 0, "NAME=COMMAND",
+	  "a function that its file control may map; any number", false },
 	{ "nonempty", FLAG, AT(nonempty), 0, 0, NULL,
 	  "mount over a directory that is not empty", false },
 	{ "clone_fd", FLAG, AT(clone_fd), 0, 0, NULL,
@@ -196,6 +199,23 @@ static int set_text(char **field, const char *value)
 	return 0;
 }
 
+static int add_named(struct options *opts, const char *item,
+		     struct options_error *err)
+{
+	const char *equals = strchr(item, '=');
+	char **more;
+
+	if (!equals || equals == item || !equals[1] ||
+	    strcspn(item, " \t\n") < (size_t)(equals - item))
+		return complain(err, "-o map=%s: not NAME=COMMAND", item);
+	more = realloc(opts->map, (opts->n_map + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	opts->map = more;
+	more[opts->n_map] = strdup(item);
+	return more[opts->n_map] ? (opts->n_map++, 0) : -ENOMEM;
+}
+
 static int pass_on(struct options *opts, const char *item)
 {
 	size_t old = opts->pass ? strlen(opts->pass) + 1 : 0;
@@ -279,6 +299,8 @@ static int set_option(struct options *opts, bool given[], char *item,
 	case TEXT:
 		return set_text((char **)((char *)opts + row->field),
 				value + 1);
+	case NAMED:
+		return add_named(opts, value + 1, err);
 	case PASS_VALUE:
 		rc = read_number(row, value + 1, &number, err);
 		return rc < 0 ? rc : pass_on(opts, item);
@@ -483,6 +505,9 @@ void options_release(struct options *opts)
 	free(opts->store);
 	free(opts->mountpoint);
 	free(opts->control);
+	for (size_t i = 0; i < opts->n_map; i++)
+		free(opts->map[i]);
+	free(opts->map);
 	free(opts->fsname);
 	free(opts->subtype);
 	free(opts->key_serializer);

@@ -15,6 +15,7 @@
 #define FS_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -59,7 +60,9 @@ struct options {
 	bool control_write;
 	bool control_exec;
 	char *control; /* NULL: none */
-	char *fsname;  /* NULL: the store's path */
+	char **map;    /* n_map of them: "NAME=COMMAND" */
+	size_t n_map;
+	char *fsname; /* NULL: the store's path */
 	char *subtype;
 	char *key_serializer;
 	char *value_serializer;

@@ -2,233 +2,16 @@
  * thread alone moves it on, but for the cancelling of one that still waits.
  * The list holds all jobs in the order of their ids; what a job may run beside
  * is decided by the unfinished ones in front of it.
- *
- * jobs->lock protects everything but what the struct says.  It is a leaf: no
- * call of the store and no hook is made with it held.
  */
-#include "job.h"
+#include "job_inner.h"
 
 #include "util.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct job {
-	struct jobs *jobs;      /* fixed */
-	struct job_request req; /* fixed; its strings are owned */
-	struct job *next;
-	struct job_info info;
-	char **errors;
-	size_t n_errors;
-	atomic_bool cancel;
-	bool joinable;
-	pthread_t thread;
-};
-
-struct jobs {
-	struct blt *store;
-	struct jobs_hooks hooks;
-	pthread_mutex_t lock;
-	pthread_cond_t moved; /* a job has ended, or is to */
-	struct job *first;
-	uint64_t last_id;
-	unsigned unfinished;
-	bool stop;
-};
-
-/* ---- what the work tells, while it runs ---- */
-
-static int follow(void *arg, uint64_t done, uint64_t total, uint64_t keys)
-{
-	struct job *job = arg;
-
-	pthread_mutex_lock(&job->jobs->lock);
-	job->info.done = done;
-	job->info.total = total;
-	job->info.items = keys;
-	pthread_mutex_unlock(&job->jobs->lock);
-	return atomic_load(&job->cancel) ? -ECANCELED : 0;
-}
-
-static void changed(struct job *job, const void *key, size_t len)
-{
-	const struct jobs_hooks *h = &job->jobs->hooks;
-
-	if (h->changed)
-		h->changed(h->arg, key, len);
-}
-
-__attribute__((format(printf, 2, 3))) static void result(struct job *job,
-							 const char *fmt, ...)
-{
-	char text[sizeof(job->info.text)];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	pthread_mutex_lock(&job->jobs->lock);
-	memcpy(job->info.text, text, sizeof(text));
-	pthread_mutex_unlock(&job->jobs->lock);
-}
-
-/* ---- the kinds ---- */
-
-static int run_reindex(struct job *job)
-{
-	int rc = blt_reindex(job->jobs->store, job->req.n_buckets, follow, job);
-	struct blt_info info;
-
-	if (rc < 0)
-		return rc;
-	blt_get_info(job->jobs->store, &info);
-	result(job, "%" PRIu32 " buckets", info.n_buckets);
-	return 0;
-}
-
-static int run_copy(struct job *job)
-{
-	const struct job_request *req = &job->req;
-	struct blt_error err = { "" };
-	int rc = blt_copy(job->jobs->store, req->path, &req->create,
-			  req->replace, follow, job, &err);
-
-	if (rc < 0)
-		result(job, "%s", err.text);
-	else
-		result(job, "%" PRIu64 " keys to %s", job->info.items,
-		       req->path);
-	return rc;
-}
-
-static int run_count(struct job *job)
-{
-	struct blt_census census;
-	int rc = blt_count(job->jobs->store, &census);
-
-	if (rc < 0)
-		return rc;
-	follow(job, census.live_bytes, census.live_bytes, census.keys);
-	pthread_mutex_lock(&job->jobs->lock);
-	job->info.census = census;
-	pthread_mutex_unlock(&job->jobs->lock);
-	result(job,
-	       "%" PRIu64 " keys, %" PRIu64 " live bytes, %" PRIu64
-	       " dead bytes",
-	       census.keys, census.live_bytes, census.dead_bytes);
-	return 0;
-}
-
-/* ---- clear: what is there at the start goes, some keys at a time ---- */
-
-#define CLEAR_KEYS 1000
-
-struct key {
-	uint8_t *bytes;
-	size_t len;
-};
-
-struct clearing {
-	struct job *job;
-	struct key keys[CLEAR_KEYS];
-	size_t n;
-	uint64_t deleted, bytes, total;
-};
-
-static int delete_one(struct blt *store, const struct key *key)
-{
-	int rc = blt_delete(store, key->bytes, key->len);
-
-	return rc == -ENOENT ? 0 : rc; /* gone meanwhile */
-}
-
-static int delete_gathered(struct clearing *c)
-{
-	struct blt *store = c->job->jobs->store;
-	int rc = 0;
-
-	for (size_t i = 0; i < c->n; i++) {
-		if (rc == 0)
-			rc = delete_one(store, &c->keys[i]);
-		if (rc == 0) {
-			changed(c->job, c->keys[i].bytes, c->keys[i].len);
-			c->deleted++;
-		}
-		free(c->keys[i].bytes);
-	}
-	c->n = 0;
-	if (rc == 0)
-		rc = blt_flush(store);
-	if (rc == 0)
-		rc = follow(c->job, c->bytes, c->total, c->deleted);
-	return rc;
-}
-
-static int gather(struct clearing *c, const struct blt_item *item)
-{
-	struct key *key = &c->keys[c->n];
-
-	key->bytes = malloc(item->key_len + 1);
-	if (!key->bytes)
-		return -ENOMEM;
-	memcpy(key->bytes, item->key, item->key_len);
-	key->len = item->key_len;
-	c->bytes = item->value_offset + item->value_len;
-	c->n++;
-	return 0;
-}
-
-static int run_clear(struct job *job)
-{
-	struct clearing *c = calloc(1, sizeof(*c));
-	struct blt *store = job->jobs->store;
-	struct blt_iter *it = NULL;
-	struct blt_item item;
-	struct blt_info info;
-	int rc = -ENOMEM, rc2;
-
-	if (!c)
-		return rc;
-	c->job = job;
-	blt_get_info(store, &info);
-	c->total = info.file_size;
-	rc = blt_iter_new(store, &it);
-	while (rc == 0 && (rc = blt_iter_next(it, &item)) > 0) {
-		rc = gather(c, &item);
-		if (rc == 0 && c->n == CLEAR_KEYS)
-			rc = delete_gathered(c);
-	}
-	if (rc == 0) {
-		rc = delete_gathered(c);
-	} else {
-		while (c->n > 0)
-			free(c->keys[--c->n].bytes);
-	}
-	blt_iter_free(it);
-	result(job, "%" PRIu64 " keys deleted", c->deleted);
-	rc2 = blt_sync(store);
-	free(c);
-	return rc < 0 ? rc : rc2;
-}
-
-static const struct kind {
-	const char *name;
-	bool alone;  /* runs beside no other job */
-	bool writes; /* the store */
-	int (*run)(struct job *job);
-} kinds[JOB__COUNT] = {
-	[JOB_CLEAR] = { "clear", true, true, run_clear },
-	[JOB_COPY] = { "copy", false, false, run_copy },
-	[JOB_COUNT] = { "count", false, false, run_count },
-	[JOB_REINDEX] = { "reindex", true, true, run_reindex },
-};
 
 static const char *const states[JOB__STATES] = {
 	[JOB_QUEUED] = "queued",       [JOB_RUNNING] = "running",
@@ -238,7 +21,7 @@ static const char *const states[JOB__STATES] = {
 
 const char *job_kind_name(enum job_kind kind)
 {
-	return (unsigned)kind < JOB__COUNT ? kinds[kind].name : "?";
+	return (unsigned)kind < JOB__COUNT ? job_kinds[kind].name : "?";
 }
 
 const char *job_state_name(enum job_state state)
@@ -253,7 +36,8 @@ static bool must_wait(const struct job *job)
 {
 	for (const struct job *j = job->jobs->first; j != job; j = j->next) {
 		if (!job_has_ended(&j->info) &&
-		    (kinds[j->req.kind].alone || kinds[job->req.kind].alone))
+		    (job_kinds[j->req.kind].alone ||
+		     job_kinds[job->req.kind].alone))
 			return true;
 	}
 	return false;
@@ -271,7 +55,7 @@ static void work(struct job *job)
 		job->info.state = JOB_RUNNING;
 		job->info.started = now_us();
 		pthread_mutex_unlock(&jobs->lock);
-		rc = kinds[job->req.kind].run(job);
+		rc = job_kinds[job->req.kind].run(job);
 		pthread_mutex_lock(&jobs->lock);
 	}
 	job->info.err = rc;
@@ -325,7 +109,10 @@ static void job_free(struct job *job)
 	for (size_t i = 0; i < job->n_errors; i++)
 		free(job->errors[i]);
 	free(job->errors);
-	free((char *)(uintptr_t)job->req.path);
+	if (job->can_wake)
+		map_cancel_release(&job->wake);
+	free((void *)(uintptr_t)job->req.path);
+	free((void *)(uintptr_t)job->req.bytes);
 	free(job);
 }
 
@@ -348,6 +135,12 @@ static void forget_old(struct jobs *jobs)
 			p = &job->next;
 		}
 	}
+}
+
+static void ask_to_stop(struct job *job)
+{
+	atomic_store(&job->cancel, true);
+	map_cancel(&job->wake);
 }
 
 /* ---- the interface ---- */
@@ -375,7 +168,7 @@ void jobs_stop(struct jobs *jobs)
 	pthread_mutex_lock(&jobs->lock);
 	jobs->stop = true;
 	for (struct job *j = jobs->first; j; j = j->next)
-		atomic_store(&j->cancel, true);
+		ask_to_stop(j);
 	pthread_cond_broadcast(&jobs->moved);
 	pthread_mutex_unlock(&jobs->lock);
 }
@@ -400,11 +193,19 @@ void jobs_free(struct jobs *jobs)
 
 static int copy_request(const struct job_request *from, struct job_request *to)
 {
+	void *bytes = NULL;
+
 	*to = *from;
-	if (!from->path)
-		return 0;
-	to->path = strdup(from->path);
-	return to->path ? 0 : -ENOMEM;
+	to->path = from->path ? strdup(from->path) : NULL;
+	if (from->bytes_len) {
+		bytes = malloc(from->bytes_len);
+		if (bytes)
+			memcpy(bytes, from->bytes, from->bytes_len);
+	}
+	to->bytes = bytes;
+	return (from->path && !to->path) || (from->bytes_len && !bytes) ?
+		       -ENOMEM :
+		       0;
 }
 
 static int check_request(struct jobs *jobs, const struct job_request *req)
@@ -415,7 +216,7 @@ static int check_request(struct jobs *jobs, const struct job_request *req)
 	    (req->kind == JOB_COPY && (!req->path || !*req->path)))
 		return -EINVAL;
 	blt_get_info(jobs->store, &info);
-	return kinds[req->kind].writes && !info.writable ? -EROFS : 0;
+	return job_kinds[req->kind].writes && !info.writable ? -EROFS : 0;
 }
 
 /* Signals are for the threads that wait for them. */
@@ -472,6 +273,9 @@ int jobs_start(struct jobs *jobs, const struct job_request *req,
 	job->info.kind = req->kind;
 	job->info.queued = now_us();
 	rc = copy_request(req, &job->req);
+	if (rc == 0)
+		rc = map_cancel_init(&job->wake);
+	job->can_wake = rc == 0;
 	pthread_mutex_lock(&jobs->lock);
 	if (rc == 0)
 		rc = add(jobs, job);
@@ -536,7 +340,7 @@ int jobs_cancel(struct jobs *jobs, uint64_t id)
 	pthread_mutex_lock(&jobs->lock);
 	job = find(jobs, id);
 	if (job && job->info.id == id) {
-		atomic_store(&job->cancel, true);
+		ask_to_stop(job);
 		pthread_cond_broadcast(&jobs->moved);
 	} else {
 		job = NULL;

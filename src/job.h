@@ -13,7 +13,7 @@
  *
  * What a kind does is a row of a table in job.c.  Each unfinished job has a
  * thread, which waits until the jobs before it that it cannot run beside have
- * ended: reindex, prune, trim and clear run alone; the others beside each
+ * ended: reindex and clear run alone; the others beside each
  * other.  Jobs start in the order in which they were asked for.
  *
  * Ownership: requests are copied.  Finished jobs are kept until there are
@@ -39,6 +39,7 @@ enum job_kind {
 	JOB_CLEAR,
 	JOB_COPY,
 	JOB_COUNT,
+	JOB_MAP,
 	JOB_REINDEX,
 	JOB__COUNT,
 };
@@ -60,6 +61,9 @@ struct job_request {
 	const char *path;
 	bool replace;
 	struct blt_create_options create;
+	/* map: the options, as map_pack makes them */
+	const void *bytes;
+	size_t bytes_len;
 };
 
 struct job_info {
@@ -78,8 +82,8 @@ struct job_info {
 	char text[512];           /* what came of it, or what it failed for */
 };
 
-/* The keys that a job changes, and its end; called from its thread with no
- * lock held.  Either may be NULL. */
+/* The keys that a job changes (NULL: any of them), and its end; called from its
+ * thread with no lock held.  Either may be NULL. */
 struct jobs_hooks {
 	void *arg;
 	void (*changed)(void *arg, const void *key, size_t len);

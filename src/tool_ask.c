@@ -237,6 +237,10 @@ static int report(const struct tool *t, const struct source *s,
 		tool_print_job_json(&j, i);
 	else if (i->state == JOB_DONE && !tool_has(t, OPT_QUIET) && i->text[0])
 		printf("%s\n", i->text);
+	if (i->state == JOB_DONE && i->errors)
+		return EX_SOFTWARE;
+	if (i->state == JOB_FAILED && i->errors)
+		return tool_fail(t, EX_SOFTWARE, "%s", i->text);
 	if (i->state == JOB_FAILED)
 		return tool_fail(t, tool_exit_code(i->err), "%s", i->text);
 	if (i->state == JOB_CANCELLED && !tool_signal())
@@ -282,7 +286,7 @@ int tool_ask_start(const struct tool *t, int fd, unsigned cmd, void *args)
 	return code;
 }
 
-static int run_here(const struct tool *t, const struct job_request *req)
+int tool_job_run(const struct tool *t, const struct job_request *req)
 {
 	struct source s = { .fd = -1 };
 	int code, r = jobs_new(t->store, NULL, &s.jobs);
@@ -313,5 +317,92 @@ int tool_work(struct tool *t, unsigned cmd, void *args,
 				 "would go on with it",
 				 t->arg[0]);
 	code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
-	return code ? code : run_here(t, req);
+	return code ? code : tool_job_run(t, req);
+}
+
+int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
+		    uint64_t *ret_args)
+{
+	const uint8_t *from = bytes;
+	struct bltfs_piece piece = { 0 };
+
+	do {
+		piece.len = (uint32_t)min_u64(len, sizeof(piece.bytes));
+		memcpy(piece.bytes, from, piece.len);
+		if (ioctl(fd, BLTFS_IOC_PIECE, &piece) < 0)
+			return tool_ask_fail(t, t->arg[0]);
+		from += piece.len;
+		len -= piece.len;
+	} while (len);
+	*ret_args = piece.args;
+	return 0;
+}
+
+/* The key's bytes and facts, asked of an open file in a mount. */
+static int read_key(int fd, struct tool_key *ret, struct blt_stat *stat)
+{
+	struct bltfs_key k = { 0 };
+
+	do {
+		if (ioctl(fd, BLTFS_IOC_KEY, &k) < 0)
+			return -errno;
+		if (!ret->bytes)
+			ret->bytes = malloc(k.key_len + 1);
+		if (!ret->bytes)
+			return -ENOMEM;
+		if (k.len == 0 || k.len > k.key_len - k.offset)
+			return k.key_len ? -EAGAIN : 0;
+		memcpy(ret->bytes + k.offset, k.bytes, k.len);
+		k.offset += k.len;
+	} while (k.offset < k.key_len);
+	ret->len = k.key_len;
+	if (stat)
+		*stat = (struct blt_stat){ k.size, k.timestamp };
+	return 0;
+}
+
+/* The bytes themselves. */
+static int literal_key(const struct tool *t, const char *arg,
+		       struct tool_key *ret)
+{
+	size_t len = strlen(arg);
+
+	ret->bytes = malloc(len + 1);
+	if (!ret->bytes)
+		return tool_fail(t, EX_OSERR, "out of memory");
+	ret->len = len;
+	memcpy(ret->bytes, arg, len);
+	if (!tool_has(t, OPT_HEX))
+		return 0;
+	ret->len = len / 2;
+	if (hex_decode(ret->bytes, arg, len) < 0)
+		return tool_fail(t, EX_USAGE,
+				 "%s: not an even number of hex "
+				 "digits",
+				 arg);
+	return 0;
+}
+
+int tool_ask_key(const struct tool *t, int fd, const char *arg,
+		 struct tool_key *ret, struct blt_stat *stat)
+{
+	int file, r;
+
+	*ret = (struct tool_key){ .name = arg };
+	if (!stat && (tool_has(t, OPT_HEX) || tool_has(t, OPT_RAW)))
+		return literal_key(t, arg, ret);
+	while (fd != AT_FDCWD && *arg == '/')
+		arg++;
+	file = openat(fd, arg, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	r = file < 0 ? -errno : read_key(file, ret, stat);
+	if (file >= 0)
+		close(file);
+	if (r == -ENOENT)
+		return tool_fail(t, TOOL_NOT_FOUND, "%s: no such key", arg);
+	if (r == -ENOTTY || r == -ENOSYS || r == -EACCES) {
+		errno = -r;
+		return tool_fail(t, EX_NOINPUT,
+				 "%s: is no file of a mounted store", arg);
+	}
+	return r < 0 ? tool_fail_file(t, arg, "look", r) : 0;
 }

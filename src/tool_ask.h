@@ -37,6 +37,19 @@ int tool_ask_start(const struct tool *t, int fd, unsigned cmd, void *args);
 /* The job of that number (or, next, the first of a higher one): 0 or -errno. */
 int tool_ask_job(int fd, uint64_t id, bool next, struct job_info *ret);
 
+/* Hands over what is too long for one struct; *ret_args goes into the request.
+ */
+int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
+		    uint64_t *ret_args);
+
+/* The key of a path in the mount (fd its root, or AT_FDCWD), or by --hex and
+ * --raw.  stat may be NULL. */
+int tool_ask_key(const struct tool *t, int fd, const char *arg,
+		 struct tool_key *ret, struct blt_stat *stat);
+
+/* A job of this process, on the open store. */
+int tool_job_run(const struct tool *t, const struct job_request *req);
+
 /* Work on t->arg[0], for writing: the daemon of a mount is asked by that ioctl,
  * whose args begin with the job's number; on a store file the request is a job
  * of this process. */

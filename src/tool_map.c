@@ -1,11 +1,15 @@
 /* tool_map.c - blt map */
+#include "tool_ask.h"
 #include "tool_map.h"
+
+#include "bltfs_ioctl.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define LOCK_TIMEOUT_MS 3000
 
@@ -85,17 +89,15 @@ static int parse_numbers(const struct tool *t, struct map_options *o)
 }
 
 /* A store that is made for the results is like the one they come from. */
-static int parse_create(const struct tool *t, struct map_options *o)
+static int parse_create(const struct tool *t, const struct blt_info *info,
+			struct map_options *o)
 {
-	struct blt_info info;
-
-	blt_get_info(t->store, &info);
 	o->to_create = tool_has(t, OPT_CREATE);
 	o->create = (struct blt_create_options){
-		.value_len = info.value_len,
-		.key_serializer = info.key_serializer,
-		.value_serializer = info.value_serializer,
-		.no_timestamps = !info.has_timestamps && !info.value_len,
+		.value_len = info->value_len,
+		.key_serializer = info->key_serializer,
+		.value_serializer = info->value_serializer,
+		.no_timestamps = !info->has_timestamps && !info->value_len,
 	};
 	if (tool_has(t, OPT_VALUE_SERIALIZER) && !tool_has(t, OPT_VALUE_LEN))
 		o->create.value_len = 0;
@@ -125,20 +127,20 @@ static int check_create(const struct tool *t)
 
 static int open_input(struct tool *t, struct map_options *o)
 {
-	int code = check_create(t);
+	struct blt_info info;
+	int code;
 
-	if (!code)
-		code = tool_open(t, t->arg[0],
-				 tool_has(t, OPT_TO) ? BLT_READ : BLT_WRITE,
-				 NULL);
+	code = tool_open(t, t->arg[0],
+			 tool_has(t, OPT_TO) ? BLT_READ : BLT_WRITE, NULL);
 	if (code)
 		return code;
 	tool_catch_signals();
 	/* Where it is ignored, workers that end are not waited for. */
 	signal(SIGCHLD, SIG_DFL);
-	code = parse_create(t, o);
+	blt_get_info(t->store, &info);
+	code = parse_create(t, &info, o);
 	if (!code && tool_has(t, OPT_KEYS_FROM))
-		code = map_keys_read(t, t->opt[OPT_KEYS_FROM], o);
+		code = map_keys_read(t, -1, t->opt[OPT_KEYS_FROM], o);
 	return code;
 }
 
@@ -157,6 +159,35 @@ static int map_store(struct tool *t, const struct map_options *o)
 	return map_report_end(&report, &result, rc, err.text);
 }
 
+/* The daemon does it. */
+static int map_mounted(struct tool *t, int fd, struct map_options *o)
+{
+	struct map_paths paths = { .to = NULL };
+	struct bltfs_map ask = { 0 };
+	uint8_t *packed = NULL;
+	struct blt_info info;
+	size_t len;
+	int code;
+
+	code = map_mount_info(t, fd, &info);
+	if (!code)
+		code = parse_create(t, &info, o);
+	if (!code && tool_has(t, OPT_KEYS_FROM))
+		code = map_keys_read(t, fd, t->opt[OPT_KEYS_FROM], o);
+	if (!code)
+		code = map_mount_paths(t, o, &paths);
+	if (!code && map_pack(o, &packed, &len) < 0)
+		code = tool_fail(t, EX_OSERR, "out of memory");
+	if (!code)
+		code = tool_ask_pieces(t, fd, packed, len, &ask.args);
+	free(packed);
+	map_mount_paths_free(&paths);
+	if (!code)
+		return tool_ask_start(t, fd, BLTFS_IOC_MAP, &ask);
+	close(fd);
+	return code;
+}
+
 static int run_map(struct tool *t)
 {
 	struct map_options o = { .glob = t->opt[OPT_KEYS],
@@ -167,7 +198,7 @@ static int run_map(struct tool *t)
 					 tool_has(t, OPT_IF_UNCHANGED) };
 	char **argv = calloc((size_t)t->n_args + 2, sizeof(*argv));
 	struct blt_error err;
-	int code;
+	int code, fd = -1;
 
 	if (!argv)
 		return tool_fail(t, EX_OSERR, "out of memory");
@@ -177,9 +208,19 @@ static int run_map(struct tool *t)
 	if (!code && map_check(&o, &err) < 0)
 		code = tool_fail(t, EX_USAGE, "%s", err.text);
 	if (!code)
-		code = open_input(t, &o);
+		code = check_create(t);
 	if (!code)
-		code = map_store(t, &o);
+		code = tool_ask_open(t, t->arg[0], &fd);
+	if (!code && fd >= 0) {
+		code = map_mounted(t, fd, &o);
+	} else if (!code && tool_has(t, OPT_DETACH)) {
+		code = tool_fail(t, EX_USAGE, "--detach: %s is no mount",
+				 t->arg[0]);
+	} else if (!code) {
+		code = open_input(t, &o);
+		if (!code)
+			code = map_store(t, &o);
+	}
 	map_keys_free(&o);
 	free(argv);
 	return code;
@@ -224,6 +265,7 @@ static const struct tool_option options[] = {
 	  "an item that takes longer is an error" },
 	{ OPT_MAX_ERRORS, 'e', "max-errors", "N",
 	  "stop after more errors than that" },
+	TOOL_OPT_DETACH,
 	{ OPT_JSON, 0, "json", NULL, "print JSON" },
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress and no report" },
 	TOOL_OPT_LOCK,
@@ -232,7 +274,7 @@ static const struct tool_option options[] = {
 
 const struct tool_command tool_map = {
 	.name = "map",
-	.args = "STORE [CMD [ARG]...]",
+	.args = "STORE|MOUNTPOINT [CMD [ARG]...]",
 	.summary = "run a function over keys, in parallel",
 	.help = "Runs CMD for each key of STORE, some at a time, and stores "
 		"what it prints as the key's new value. The value is on its "

@@ -12,10 +12,26 @@
 /* ---- tool_map_keys.c ---- */
 
 /* The keys in a file ("-": standard input), one a line, or ended by NULs with
- * --null.  0, or an exit code after a message. */
-int map_keys_read(struct tool *t, const char *path,
+ * --null; of the open store, or of a mount (else -1).  0, or an exit code after
+ * a message. */
+int map_keys_read(struct tool *t, int mount, const char *path,
 		  struct map_options *options);
 void map_keys_free(struct map_options *options);
+
+/* ---- tool_map_mount.c: for a daemon that does it ---- */
+
+/* What a store made for the results is like unless told otherwise. */
+int map_mount_info(const struct tool *t, int fd, struct blt_info *ret);
+
+/* Programs and files by paths that mean the same to the daemon. */
+struct map_paths {
+	char *to;
+	char *function;
+	char **argv;
+};
+int map_mount_paths(const struct tool *t, struct map_options *o,
+		    struct map_paths *ret);
+void map_mount_paths_free(struct map_paths *paths);
 
 /* ---- tool_map_report.c ---- */
 

@@ -1,4 +1,5 @@
 /* tool_map_keys.c - the keys that a file lists. */
+#include "tool_ask.h"
 #include "tool_map.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@ static int add_key(struct map_options *o, const struct tool_key *key)
 	return 0;
 }
 
-static int read_lines(struct tool *t, FILE *f, struct map_options *o)
+static int read_lines(struct tool *t, int mount, FILE *f, struct map_options *o)
 {
 	int end = tool_has(t, OPT_NUL) ? '\0' : '\n', code = 0;
 	char *line = NULL;
@@ -38,17 +39,21 @@ static int read_lines(struct tool *t, FILE *f, struct map_options *o)
 		if (line[n - 1] == end)
 			line[n - 1] = '\0';
 		/* One that is not there is the map's to tell. */
-		code = tool_key(t, line, true, &key);
+		if (mount >= 0)
+			code = tool_ask_key(t, mount, line, &key, NULL);
+		else
+			code = tool_key(t, line, true, &key);
 		if (!code && add_key(o, &key) < 0) {
 			tool_key_free(&key);
-			code = tool_fail_store(t, NULL, -ENOMEM);
+			code = tool_fail(t, EX_OSERR, "out of memory");
 		}
 	}
 	free(line);
 	return code;
 }
 
-int map_keys_read(struct tool *t, const char *path, struct map_options *options)
+int map_keys_read(struct tool *t, int mount, const char *path,
+		  struct map_options *options)
 {
 	bool standard = !strcmp(path, "-");
 	FILE *f = standard ? stdin : fopen(path, "re");
@@ -57,7 +62,7 @@ int map_keys_read(struct tool *t, const char *path, struct map_options *options)
 	if (!f)
 		return tool_fail_file(t, path, "open", -errno);
 	options->keys_only = true;
-	code = read_lines(t, f, options);
+	code = read_lines(t, mount, f, options);
 	if (!code && ferror(f))
 		code = tool_fail_file(t, path, "read", -EIO);
 	if (!standard)

@@ -1,9 +1,10 @@
 /* tool_stat.c - blt stat */
 #include "keyhash.h"
-#include "tool.h"
+#include "tool_ask.h"
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,12 +99,37 @@ static int stat_one(struct tool *t, const struct tool_key *key, struct jout *j,
 	return 0;
 }
 
+/* One path of a mount: its daemon says which key that is. */
+static int stat_mounted(struct tool *t)
+{
+	struct jout j = { .to = stdout };
+	struct key_facts f = { .path = t->arg[0] };
+	struct tool_key key;
+	int code = tool_ask_key(t, AT_FDCWD, t->arg[0], &key, &f.stat);
+
+	if (!code) {
+		f.key = &key;
+		f.hash = keyhash_of(key.bytes, key.len);
+		if (tool_has(t, OPT_JSON)) {
+			jout_open(&j, NULL, '[');
+			print_json(&j, &f);
+			jout_close(&j, ']');
+		} else {
+			print_text(&f);
+		}
+	}
+	tool_key_free(&key);
+	return code;
+}
+
 static int run_stat(struct tool *t)
 {
 	struct jout j = { .to = stdout };
 	bool json = tool_has(t, OPT_JSON), first = true;
 	int code, result = EX_OK;
 
+	if (t->n_args == 1)
+		return stat_mounted(t);
 	code = tool_open(t, t->arg[0], BLT_READ, NULL);
 	if (code)
 		return code;
@@ -138,13 +164,14 @@ static const struct tool_option options[] = {
 
 const struct tool_command tool_stat = {
 	.name = "stat",
-	.args = "STORE KEY...",
+	.args = "STORE|PATH [KEY]...",
 	.summary = "print size, time and other facts of keys",
 	.help = "Prints for each key its path on a mount, the key as text (if "
 		"it is any) and as hex digits, its hash, the size of its "
 		"value and its time. The path is known only after a walk over "
-		"the store's block headers. Exit code 1: a key was not there.",
-	.min_args = 2,
+		"the store's block headers. PATH alone is a file of a mounted "
+		"store. Exit code 1: a key was not there.",
+	.min_args = 1,
 	.max_args = -1,
 	.options = options,
 	.run = run_stat,
