@@ -13,6 +13,7 @@ must be in a state that it was in, no older than the last promise.
     DISK_OPS=N      operations before them (60; 900 where there are many disks)
     DISK_FS=LIST    ext4, xfs, btrfs; names with commas (ext4)
     DISK_SEED=N
+    DISK_KEEP=DIR   where the store goes that is found wrong
 """
 
 import collections
@@ -431,24 +432,39 @@ def bounds(done, position):
     return low, high
 
 
+def why_wrong(store, allowed):
+    for command in "check", "recover":
+        done = subprocess.run([BLT, command, store], capture_output=True,
+                              text=True, errors="replace")
+        if done.returncode:
+            return (f"blt {command}: exit {done.returncode}: {done.stdout}"
+                    f"{done.stderr}")
+    with open(store, "rb") as f:
+        found = checker.Store(f.read())
+    if found.faults:
+        return f"the checker: {found.faults[:5]}"
+    items = {b.key: hash_of(b.value) for b in found.items().values()}
+    if digest(items) not in allowed:
+        return f"not in a state it may be in: {len(items)} keys"
+    return None
+
+
 def judge(top, kind, disk, allowed, what):
     """Whether there was a loop device to look at it."""
     fs = os.path.join(top, "fs")
     store = os.path.join(fs, "kv.blt")
     if not mount_loop(disk, fs, KINDS[kind][2]):
         return False
+    copy = os.path.join(top, "left.blt")
+    shutil.copy(store, copy)
     try:
-        run(BLT, "check", "-q", store)
-        run(BLT, "recover", "-q", store)
-        with open(store, "rb") as f:
-            found = checker.Store(f.read())
-        if found.faults:
-            fail(f"{what}: {found.faults[:5]}")
-        items = {b.key: hash_of(b.value) for b in found.items().values()}
-        if digest(items) not in allowed:
-            fail(f"{what}: not in a state it may be in: {len(items)} keys")
+        why = why_wrong(store, allowed)
     finally:
         run("umount", fs)
+    if why and "DISK_KEEP" in os.environ:
+        shutil.copy(copy, os.environ["DISK_KEEP"])
+    if why:
+        fail(f"{what}: {why}")
     return True
 
 
