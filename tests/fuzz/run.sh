@@ -16,23 +16,39 @@ command -v clang >/dev/null || { echo "needs clang" >&2; exit 77; }
 mkdir -p "$out"
 cd "$out"
 
-libs=$(pkg-config --cflags --libs libb2 libmd libxxhash libzstd)
-engine=()
-for file in "$top"/src/*.c; do
-	[[ $file == */tool*.c ]] || engine+=("$file")
+packages=(libb2 libmd libxxhash libzstd)
+libs=$(pkg-config --libs "${packages[@]}")
+options=(-g -O1 -std=gnu11 -pthread -D_GNU_SOURCE -I"$top/src"
+	"-fsanitize=fuzzer-no-link,address,undefined" -fno-sanitize-recover=all)
+for flag in $(pkg-config --cflags "${packages[@]}"); do
+	options+=("$flag")
 done
+
+# The engine, and what blt load needs: once for all fuzzers.
+rm -rf objects libengine.a
+mkdir objects
+files=()
+for file in "$top"/src/*.c; do
+	case $(basename "$file") in
+	tool_load.c | tool_time.c | tool_value.c) ;;
+	tool*) continue ;;
+	esac
+	files+=("$file")
+done
+(cd objects && clang "${options[@]}" -c "${files[@]}")
+ar cr libengine.a objects/*.o
 
 mkdir -p seeds
 cp "$top"/tests/fuzz/seeds/* seeds/
-find "$top/tests/vectors" -name '*.blt' -size -4k -exec cp {} seeds/ \;
+find "$top/tests/vectors" \( -name '*.blt' -o -name '*.expect' \) -size -4k \
+	-exec cp {} seeds/ \;
 
 for source in "$top"/tests/fuzz/fuzz-*.c; do
 	name=$(basename "$source" .c)
 	[[ -z $only || $only == "$name" ]] || continue
 	# shellcheck disable=SC2086 # several words
-	clang -g -O1 -std=gnu11 -pthread -D_GNU_SOURCE -I"$top/src" \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-o "$name" "$source" "${engine[@]}" $libs
+	clang "${options[@]}" -fsanitize=fuzzer -o "$name" "$source" \
+		libengine.a $libs
 	mkdir -p "corpus-$name"
 	"./$name" -max_total_time="$seconds" -timeout=20 -max_len=8192 \
 		-close_fd_mask=1 -verbosity="${FUZZ_VERBOSITY:-0}" \
