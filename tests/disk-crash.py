@@ -391,7 +391,7 @@ class Disks:
 
     def __init__(self, top, base, log):
         self.durable = os.path.join(top, "durable")
-        self.cut = os.path.join(top, "cut")
+        self.top, self.cut = top, None
         self.log = open(log, "rb")
         self.entries, self.ends = read_log(log)
         self.at = 0  # all entries before this are in durable
@@ -418,6 +418,11 @@ class Disks:
         """How many writes were not flushed, and what became of them."""
         self.put(self.durable, [w for w in self.entries[self.at:flush] if w])
         self.at = flush
+        # A new file each time: of one that it has been used for a moment ago a
+        # loop device that somebody still looks at would show what it was.
+        if self.cut:
+            os.unlink(self.cut)
+        self.cut = os.path.join(self.top, f"cut-{flush}-{cut}-{rng.random()}")
         run("cp", "--sparse=always", self.durable, self.cut)
         pending = self.entries[flush + 1:cut]
         kept = choose(pending, rng)
