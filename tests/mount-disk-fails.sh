@@ -13,9 +13,12 @@ done
 mkdir disk fs
 truncate -s 64M image
 mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 image
-nbdfuse disk/nbd [ nbdkit --filter=error file image error=EIO \
-	error-pwrite-rate=100% error-pwrite-file="$tmp/broken" ] &
-server=$!
+serve_disk() {
+	nbdfuse disk/nbd [ nbdkit --filter=error file image error=EIO \
+		error-pwrite-rate=100% error-pwrite-file="$tmp/broken" ] &
+	server=$!
+	until_true "the disk" is_there
+}
 end() {
 	local status=$?
 	rm -f "$tmp/broken"
@@ -39,7 +42,7 @@ mount_disk() {
 	mount -o loop,noatime disk/nbd fs
 }
 
-until_true "the disk" is_there
+serve_disk
 mount_disk 2>err || { echo "no loop device: $(cat err)"; exit 77; }
 
 start fs/kv.blt -o create,commit=3600
@@ -47,6 +50,8 @@ mkdir "$mnt/d" "$mnt/empty"
 echo first >"$mnt/first"
 echo in >"$mnt/d/in"
 sync "$mnt/first"
+# or the journal's timer might be the first to meet the failure
+sync -f fs/kv.blt
 
 touch broken
 refuses 1 'Input/output error' \
@@ -91,7 +96,11 @@ expect_log 'Input/output error'
 check_log
 umount fs
 
+# another disk with the same bytes: a loop device may be let go late
+until_true "the loop device let go" fusermount3 -u -q disk
+wait "$server" || true
 rm broken
+serve_disk
 mount_disk
 start fs/kv.blt
 same "$(cat "$mnt/first" "$mnt/d/in")" $'first\nin'
