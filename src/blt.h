@@ -202,6 +202,22 @@ struct blt_bytes {
 BLT_PUBLIC size_t blt_get_many(struct blt *store, const struct blt_bytes *keys,
 			       size_t n, struct blt_view *ret, int *ret_result);
 
+/* Where a value stands in the file, for readers with a descriptor of their own.
+ * A value that is still in memory is handed to the kernel first.  The bytes
+ * stay there, even of a key that is deleted or overwritten, until
+ * blt_compactions gives another number: what was read counts if the number is
+ * the same before and after. */
+struct blt_location {
+	uint64_t offset;
+	uint64_t len;
+	int64_t timestamp; /* or BLT_NO_TIME */
+};
+BLT_PUBLIC int blt_locate(struct blt *store, const void *key, size_t len,
+			  struct blt_location *ret);
+
+/* How many times, since it was opened, blocks of the store have moved. */
+BLT_PUBLIC uint64_t blt_compactions(struct blt *store);
+
 /* Copies up to len bytes from offset; returns how many, or -EIO where the file
  * has been cut short. */
 BLT_PUBLIC int64_t blt_view_copy(const struct blt_view *view, void *to,
@@ -290,8 +306,8 @@ BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
  * the blocks, with the value and timestamp it had; no other is. */
 struct blt_iter;
 struct blt_item {
-	const uint8_t *key; /* these two: until the next call on the iter */
-	const uint8_t *value;
+	const uint8_t *key;   /* these two: until the next call on the iter */
+	const uint8_t *value; /* NULL where values are not wanted */
 	size_t key_len;
 	size_t value_len;
 	int64_t timestamp;
@@ -299,6 +315,18 @@ struct blt_item {
 	bool in_file;          /* it can be read from there already */
 };
 BLT_PUBLIC int blt_iter_new(struct blt *store, struct blt_iter **ret);
+
+/* The same for some of the keys, or without their values, whose bytes are then
+ * never touched.  opts NULL: all.  -EIO where a key that has to be compared was
+ * cut off the file. */
+struct blt_iter_options {
+	const void *prefix; /* only keys that begin with it; copied */
+	size_t prefix_len;
+	bool no_values;
+};
+BLT_PUBLIC int blt_iter_open(struct blt *store,
+			     const struct blt_iter_options *opts,
+			     struct blt_iter **ret);
 /* 1: an item; 0: the end. */
 BLT_PUBLIC int blt_iter_next(struct blt_iter *it, struct blt_item *ret);
 BLT_PUBLIC void blt_iter_free(struct blt_iter *it); /* NULL is fine */

@@ -32,8 +32,11 @@ struct engine {
 				* prune, trim): one of them at a time; taken
 				* before all locks of the space */
 	struct growth growth;
-	atomic_bool growing; /* growth.stage, or space.next, says so */
-	struct scan *scans;  /* under space.lock */
+	atomic_bool growing;          /* growth.stage, or space.next, says so */
+	_Atomic uint64_t compactions; /* times that live blocks have moved:
+				       * counted before the first byte of what
+				       * they leave is used again */
+	struct scan *scans;           /* under space.lock */
 	bool walking;        /* the tree is being filled: under space.write, */
 	uint64_t walk_pos;   /* up to here */
 	atomic_uint waiting; /* writers in front of space.write: whoever

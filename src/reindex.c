@@ -146,6 +146,15 @@ static int set_field(struct space *sp, uint64_t at, uint32_t len)
 	return changes_set(&sp->delta, at, get_le(sp->fmt.raw + at, len), len);
 }
 
+/* Where the first block is then.  Only an index at the front, where prune
+ * brings one, pushes it on. */
+static uint64_t data_behind(const struct space *sp)
+{
+	if (sp->next.offset != FORMAT_HEADER_LEN)
+		return sp->fmt.data_offset;
+	return sp->next.offset + format_index_len(sp->next.n_buckets);
+}
+
 static int set_layout(struct space *sp, const struct vacated *v)
 {
 	int rc = set_field(sp, FORMAT_AT_N_BUCKETS, 4);
@@ -170,7 +179,7 @@ static int commit_landing(struct engine *e)
 	if (rc < 0)
 		return rc;
 	format_put_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
-			  sp->fmt.data_offset);
+			  data_behind(sp));
 	rc = set_layout(sp, &v);
 	if (rc == 0)
 		rc = space_publish(sp, 0, NULL, NULL);
@@ -192,7 +201,7 @@ static void switch_layout(struct space *sp)
 	pthread_mutex_lock(&sp->write);
 	pthread_rwlock_wrlock(&sp->lock);
 	format_set_layout(&sp->fmt, sp->next.n_buckets, sp->next.offset,
-			  sp->fmt.data_offset);
+			  data_behind(sp));
 	sp->next = (struct log_growth){ 0 };
 	sp->index_gap = sp->next_gap = 0;
 	pthread_rwlock_unlock(&sp->lock);

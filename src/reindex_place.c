@@ -63,7 +63,12 @@ static struct vacated place_of_index(const struct space *sp)
 {
 	struct vacated v = { 0 };
 
-	if (sp->fmt.index_offset != FORMAT_HEADER_LEN) {
+	/* Prune brought it down: all from the new one to its end. */
+	if (sp->next.offset && sp->next.offset < sp->fmt.index_offset) {
+		v.pos = sp->next.offset + format_index_len(sp->next.n_buckets);
+		v.len = sp->fmt.index_offset +
+			format_index_len(sp->fmt.n_buckets) - v.pos;
+	} else if (sp->fmt.index_offset != FORMAT_HEADER_LEN) {
 		v.pos = sp->fmt.index_offset;
 		v.len = format_index_len(sp->fmt.n_buckets);
 	}
@@ -97,9 +102,11 @@ static int move_neighbours(struct batch *b, struct vacated *v)
 static void pass_over(struct engine *e, const struct vacated *v)
 {
 	struct space *sp = &e->space;
+	uint64_t index_end =
+		sp->fmt.index_offset + format_index_len(sp->fmt.n_buckets);
 
 	pthread_rwlock_wrlock(&sp->lock);
-	sp->index_gap = v->len - format_index_len(sp->fmt.n_buckets);
+	sp->index_gap = v->pos + v->len - index_end;
 	scan_pass_over(e, v->pos, v->pos + v->len);
 	pthread_rwlock_unlock(&sp->lock);
 }
@@ -123,6 +130,7 @@ int reindex_vacate(struct engine *e)
 	if (rc == 0)
 		pass_over(e, &v);
 	space_end(sp);
+	atomic_fetch_add(&e->compactions, 1);
 	return rc;
 }
 

@@ -182,6 +182,54 @@ size_t blt_get_many(struct blt *store, const struct blt_bytes *keys, size_t n,
 	return found;
 }
 
+/* ---- where values stand ---- */
+
+/* -EAGAIN: not in the file yet. */
+static int locate(struct blt *store, const struct keyhash *hash,
+		  struct blt_location *ret)
+{
+	struct space *sp = &store->engine.space;
+	struct lookup l;
+	int rc;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	rc = find(store, hash, &l);
+	if (rc == 0 && sp->tail && l.place.block.pos >= sp->tail->base)
+		rc = -EAGAIN;
+	if (rc == 0)
+		*ret = (struct blt_location){
+			.offset = block_value_pos(&l.place.block),
+			.len = l.place.block.head.value_len,
+			.timestamp = l.place.block.head.timestamp,
+		};
+	pthread_rwlock_unlock(&sp->lock);
+	return rc;
+}
+
+int blt_locate(struct blt *store, const void *key, size_t len,
+	       struct blt_location *ret)
+{
+	struct keyhash hash = keyhash_of(key, len);
+	int rc;
+
+	if (format_hidden(&store->engine.space.fmt, &hash))
+		return -ENOENT;
+	/* Written once more behind the flush, it stands in memory again. */
+	while ((rc = locate(store, &hash, ret)) == -EAGAIN) {
+		rc = blt_flush(store);
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
+uint64_t blt_compactions(struct blt *store)
+{
+	return atomic_load(&store->engine.compactions);
+}
+
+/* ---- views ---- */
+
 void blt_view_release(struct blt_view *view)
 {
 	space_let_go(view->hold);

@@ -11,22 +11,61 @@
 
 struct blt_iter {
 	struct scan scan;
+	bool no_values;
+	size_t prefix_len;
+	uint8_t prefix[];
 };
 
-int blt_iter_new(struct blt *store, struct blt_iter **ret)
+int blt_iter_open(struct blt *store, const struct blt_iter_options *opts,
+		  struct blt_iter **ret)
 {
-	struct blt_iter *it = malloc(sizeof(*it));
+	size_t len = opts ? opts->prefix_len : 0;
+	struct blt_iter *it = malloc(sizeof(*it) + len);
 
 	if (!it)
 		return -ENOMEM;
+	it->no_values = opts && opts->no_values;
+	it->prefix_len = len;
+	if (len)
+		memcpy(it->prefix, opts->prefix, len);
 	scan_start(&it->scan, &store->engine, false);
 	*ret = it;
 	return 0;
 }
 
+int blt_iter_new(struct blt *store, struct blt_iter **ret)
+{
+	return blt_iter_open(store, NULL, ret);
+}
+
+struct matching {
+	const struct blt_iter *it;
+	const struct block *block;
+};
+
+static int match_prefix(void *arg)
+{
+	const struct matching *m = arg;
+
+	return memcmp(m->block->key, m->it->prefix, m->it->prefix_len) == 0;
+}
+
+/* 1: the block's key is one of those asked for. */
+static int is_wanted(const struct blt_iter *it, const struct block *b)
+{
+	struct matching m = { it, b };
+
+	if (format_hidden(&it->scan.engine->space.fmt, &b->head.hash))
+		return 0;
+	if (it->prefix_len == 0)
+		return 1;
+	if (b->head.key_len < it->prefix_len)
+		return 0;
+	return file_try(match_prefix, &m);
+}
+
 int blt_iter_next(struct blt_iter *it, struct blt_item *ret)
 {
-	const struct format *f = &it->scan.engine->space.fmt;
 	struct block b;
 	int rc;
 
@@ -34,10 +73,13 @@ int blt_iter_next(struct blt_iter *it, struct blt_item *ret)
 		rc = scan_next(&it->scan, &b);
 		if (rc <= 0)
 			return rc;
-	} while (format_hidden(f, &b.head.hash));
+		rc = is_wanted(it, &b);
+	} while (rc == 0);
+	if (rc < 0)
+		return rc;
 	*ret = (struct blt_item){
 		.key = b.key,
-		.value = b.value,
+		.value = it->no_values ? NULL : b.value,
 		.key_len = b.head.key_len,
 		.value_len = b.head.value_len,
 		.timestamp = b.head.timestamp,

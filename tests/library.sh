@@ -1,6 +1,6 @@
 #!/bin/bash
 # An installed libblt serves a program that knows only blt.h and pkg-config,
-# shared and static.
+# shared and static: the example.
 set -euo pipefail
 
 dir=$(mktemp -d)
@@ -11,31 +11,7 @@ pc=$(find "$dir" -name libblt.pc)
 export PKG_CONFIG_PATH=${pc%/*} PKG_CONFIG_SYSROOT_DIR=$dir
 libdir=$(dirname "$(dirname "$pc")")
 
-cat >"$dir/main.c" <<'END'
-#include <blt.h>
-
-#include <stdio.h>
-#include <string.h>
-
-int main(int argc, char **argv)
-{
-	struct blt_open_options how = { .mode = BLT_CREATE };
-	struct blt_error err;
-	struct blt_view v;
-	struct blt *store;
-
-	if (argc != 2 || blt_open(argv[1], &how, &store, &err) < 0) {
-		fprintf(stderr, "%s\n", argc == 2 ? err.text : "usage");
-		return 1;
-	}
-	if (blt_put(store, "key", 3, "value", 5, BLT_NOW) < 0 ||
-	    blt_sync(store) < 0 || blt_get(store, "key", 3, &v) < 0)
-		return 1;
-	printf("%.*s\n", (int)v.len, (const char *)v.data);
-	blt_view_release(&v);
-	return blt_close(store) < 0;
-}
-END
+example=$(dirname "$0")/../doc/examples/inventory.c
 
 read -ra cc <<<"${CC:-cc}"
 read -ra sanitize <<<"${SANITIZE_CFLAGS:-}"
@@ -47,14 +23,18 @@ read -ra private <<<"$(pkg-config --static --libs libblt | sed 's/ *-lblt//')"
 PKG_CONFIG_LIBDIR=${pc%/*} pkg-config --cflags --libs --static libblt >/dev/null
 readelf -d "$libdir/libblt.so" | grep -F 'Library soname: [libblt.so.1]' >/dev/null
 
-"${cc[@]}" "${sanitize[@]}" "${cflags[@]}" -o "$dir/shared" "$dir/main.c" \
+"${cc[@]}" "${sanitize[@]}" "${cflags[@]}" -o "$dir/shared" "$example" \
 	"${shared[@]}"
-"${cc[@]}" "${sanitize[@]}" "${cflags[@]}" -o "$dir/static" "$dir/main.c" \
+"${cc[@]}" "${sanitize[@]}" "${cflags[@]}" -o "$dir/static" "$example" \
 	"$libdir/libblt.a" "${private[@]}"
 
-[[ $(LD_LIBRARY_PATH=$libdir "$dir/shared" "$dir/a.blt") == value ]]
-[[ $("$dir/static" "$dir/b.blt") == value ]]
-"${PYTHON:-python3}" -B "$(dirname "$0")/checker.py" "$dir/a.blt" "$dir/b.blt"
+said='stock/apples: 31
+sold/pears: 7
+last: pears'
+[[ $(LD_LIBRARY_PATH=$libdir "$dir/shared" "$dir/a.blt") == "$said" ]]
+[[ $("$dir/static" "$dir/b.blt") == "$said" ]]
+[[ $(doc/examples/inventory "$dir/c.blt") == "$said" ]]
+"${PYTHON:-python3}" -B "$(dirname "$0")/checker.py" "$dir"/[abc].blt
 for program in shared static; do
 	if "$dir/$program" "$dir" 2>"$dir/err"; then
 		echo "opened a directory" >&2

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Both libraries show all that blt.h offers, and no name but blt_*.
+# Both libraries show all that blt.h offers, and no name but blt_*; the manual
+# page has each function.
 set -euo pipefail
 
 # check LIBRARY NAMES
@@ -28,3 +29,11 @@ for lib in "$(nm --defined-only --extern-only libblt.a)" \
 			{ echo "$name is in blt.h and not in the library" >&2; exit 1; }
 	done
 done
+
+page=$(dirname "$0")/../doc/libblt.3
+prototypes=$(tr -s '\n\t ' ' ' <"$header" | grep -oE 'BLT_PUBLIC [^;]*;' |
+	sed 's/^BLT_PUBLIC //')
+while read -r prototype; do
+	grep -qF "$prototype" "$page" ||
+		{ echo "not in libblt.3, or otherwise: $prototype" >&2; exit 1; }
+done <<<"$prototypes"
