@@ -31,7 +31,7 @@ for lib in "$(nm --defined-only --extern-only libblt.a)" \
 done
 
 page=$(dirname "$0")/../doc/libblt.3
-prototypes=$(tr -s '\n\t ' ' ' <"$header" | grep -oE 'BLT_PUBLIC [^;]*;' |
+prototypes=$(tr -s '\n\t ' ' ' <"$header" | grep -oE 'BLT_PUBLIC [^;#]*;' |
 	sed 's/^BLT_PUBLIC //')
 while read -r prototype; do
 	grep -qF "$prototype" "$page" ||
