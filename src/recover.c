@@ -397,6 +397,7 @@ int recover(struct space *sp, const struct log_slot *slot, int slot_at,
 		return rc;
 	set_end(sp, r.pos);
 	sp->recorded_keys = sp->n_keys;
+	sp->recorded_next = sp->next;
 	sp->hot = sp->file.writable;
 	memcpy(sp->salt, sp->slot.salt, sizeof(sp->salt));
 	sp->record_seq = r.seq;

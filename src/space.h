@@ -89,9 +89,11 @@ struct space {
 	struct chunk *tail;
 	uint64_t end; /* of committed data */
 	uint64_t n_keys;
-	uint64_t recorded_keys; /* the same as of the last record: a slot must
-				 * not count what never reached the log */
-	int64_t changed;        /* time of the last commit, microseconds */
+	/* The same as of the last record: a slot must not tell of what never
+	 * reached the log. */
+	uint64_t recorded_keys;
+	struct log_growth recorded_next;
+	int64_t changed; /* time of the last commit, microseconds */
 
 	/* Under write. */
 	struct changes delta;

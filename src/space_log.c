@@ -219,12 +219,23 @@ static int grow_recorded(struct space *sp)
 	return rc;
 }
 
+/* With write held: nothing waits for a record any more. */
+static void all_recorded(struct space *sp)
+{
+	sp->recorded_keys = sp->n_keys;
+	sp->recorded_next = sp->next;
+	if (sp->landing)
+		sp->recorded_next = (struct log_growth){ 0 };
+}
+
 int space_flush(struct space *sp)
 {
 	int rc;
 
-	if (sp->active.n == 0 && sp->append == sp->log.start)
+	if (sp->active.n == 0 && sp->append == sp->log.start) {
+		all_recorded(sp);
 		return 0;
+	}
 	rc = grow_recorded(sp);
 	if (rc == 0)
 		rc = space_go_hot(sp);
@@ -238,7 +249,7 @@ int space_flush(struct space *sp)
 	}
 	pthread_rwlock_wrlock(&sp->lock);
 	sp->end = sp->append;
-	sp->recorded_keys = sp->n_keys;
+	all_recorded(sp);
 	pass_on(sp);
 	pthread_rwlock_unlock(&sp->lock);
 	space_log_reset(sp);
@@ -263,9 +274,7 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	ret->n_keys = (uint32_t)sp->recorded_keys;
 	sp->frozen_end = sp->append;
 	atomic_store(&sp->full, false);
-	ret->growth = sp->next;
-	if (sp->landing)
-		ret->growth = (struct log_growth){ 0 };
+	ret->growth = sp->recorded_next;
 	pthread_rwlock_wrlock(&sp->lock);
 	empty = sp->frozen;
 	sp->frozen = sp->recorded;
