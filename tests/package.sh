@@ -1,11 +1,14 @@
 #!/bin/bash
 # The Debian packages: made of the tarball of "make dist" as a maintainer would,
-# clean for lintian, installed in a fresh root, used there, and removed without
-# a trace.
+# and shown to lintian.
 #
-# Needs configure (./bootstrap build makes it), dpkg-buildpackage, debhelper,
-# lintian, and what tests/root.sh needs; takes minutes, so it is no part of "make
-# check".
+#   tests/package.sh         that
+#   tests/package.sh root    and installed in a fresh root, used there, and removed
+#                            without a trace
+#
+# Needs configure (./bootstrap build makes it), dpkg-buildpackage, debhelper and
+# lintian, for the root what tests/root.sh needs; takes minutes, so it is no part
+# of "make check".
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,8 +33,8 @@ name=${tarball%.tar.gz}
 version=${name#bltfs-}
 # all that is documented goes along
 missing=$(comm -23 \
-	<(git -C "$top" -c safe.directory="$top" ls-files 'doc/*' '*.md' NEWS |
-		grep -v '^doc/packaging/' | sort) \
+	<(git -C "$top" -c safe.directory="$top" ls-files doc README.md NEWS |
+		sort) \
 	<(tar -tf "$tarball" | sed "s|^$name/||" | sort))
 [[ -z $missing ]] || { echo "not in $tarball: $missing" >&2; exit 1; }
 
@@ -48,8 +51,10 @@ cd ..
 
 echo "== lintian"
 # no request for a package stands behind the first upload
-lintian --allow-root --fail-on error,warning \
+lintian --allow-root --fail-on error \
 	--suppress-tags initial-upload-closes-no-bugs ./*.changes
+
+[[ ${1:-} == root ]] || exit 0
 
 echo "== a fresh root"
 make_root
