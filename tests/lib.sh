@@ -93,8 +93,18 @@ end_daemon() {
 	check_log
 }
 
+# unmount DIRECTORY: who looks at all mounts, as df does, holds it for a moment.
+unmount() {
+	local i
+	for ((i = 0; i < 3000; i++)); do
+		fusermount3 -u "$1" 2>"$tmp/unmount" && return
+		read -rt 0.02 <> <(:) || true
+	done
+	{ cat "$tmp/unmount"; fuser -vm "$1" || true; fail "unmount"; } >&2
+}
+
 stop() {
-	fusermount3 -u "$mnt" || { fuser -vm "$mnt" || true; fail "unmount"; } >&2
+	unmount "$mnt"
 	end_daemon 0
 }
 

@@ -17,7 +17,7 @@ attempt() {
 	refuses 1 'Input/output error' "$@"
 	same "$(cat "$mnt/f" 2>/dev/null || cat "$mnt/moved")" f
 	refuses 1 'Input/output error' touch -c -d @1 "$mnt" "$mnt/f" "$mnt/moved"
-	fusermount3 -u "$mnt"
+	unmount "$mnt"
 	wait "$daemon" || status=$?
 	daemon=
 	same "$status" 74 "exit code of the daemon"

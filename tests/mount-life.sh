@@ -21,7 +21,7 @@ holder() {
 echo hello >"$mnt/f"
 same "$(cat "$mnt/f")" hello
 mountpoint -q "$mnt" || fail "not mounted"
-fusermount3 -u "$mnt"
+unmount "$mnt"
 until_true "the store closed" is_free kv.blt
 check_store kv.blt
 
@@ -37,7 +37,7 @@ check_store kv.blt
 # ---- with the standard descriptors closed ----
 timeout 60 "$BLTFS" kv.blt "$mnt" <&- >&- 2>&- || fail "closed descriptors"
 same "$(cat "$mnt/f")" hello
-fusermount3 -u "$mnt"
+unmount "$mnt"
 until_true "the store closed" is_free kv.blt
 check_store kv.blt
 
@@ -49,7 +49,7 @@ waiting=$!
 stop
 wait "$waiting" || fail "waited for the lock in vain"
 same "$(cat later/f)" hello
-fusermount3 -u later
+unmount later
 until_true "the store closed" is_free kv.blt
 
 # ---- signals, with a file open ----
@@ -121,6 +121,6 @@ refuses 2 'not connected' ls "$mnt"
 grep -q 'was gone; unmounted it' said || fail "no word of the dead mount"
 same "$(cat "$mnt/closed")" closed
 same "$(stat -c %F "$mnt/dir")" directory
-fusermount3 -u "$mnt"
+unmount "$mnt"
 until_true "the store closed" is_free kv.blt
 check_store kv.blt

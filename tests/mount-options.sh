@@ -95,7 +95,7 @@ same "$(cat "$mnt/f" other/f)" $'x\nx'
 same "$(stat -c '%u %g' "$mnt/f")" "1 2"
 refuses 1 'Read-only' touch "$mnt/new"
 refuses 1 'Read-only' rm "$mnt/f"
-fusermount3 -u other
+unmount other
 stop
 
 # ---- control: the name is taken, unless there is none ----

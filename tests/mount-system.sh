@@ -9,8 +9,8 @@ is_free() {
 	flock -n "$1" true
 }
 
-unmount() {
-	umount "${2:-$mnt}"
+leave() {
+	until_true "unmount" umount "${2:-$mnt}"
 	until_true "the store closed" is_free "$1"
 }
 
@@ -37,13 +37,13 @@ refuses $failure 'namespace' "$helper" kv.blt "$mnt" -N 1
 "$helper" kv.blt "$mnt" -snv -o rw,noauto,nofail,user=a -o x-a.b=c,_netdev \
 	-t bltfs
 echo x >"$mnt/f"
-unmount kv.blt
+leave kv.blt
 mkdir -- -m
 cp kv.blt ./-kv.blt
 refuses $usage 'come first' "$helper" -kv.blt -m
 "$helper" ./-kv.blt -m
 same "$(cat ./-m/f)" x
-unmount ./-kv.blt ./-m
+leave ./-kv.blt ./-m
 
 # ---- systemd: told when the mount is live, and when it ends ----
 cat >listen.py <<'END'
@@ -77,12 +77,12 @@ kill -TERM "$daemon"
 until_true "the end" grep -q STOPPING "$log"
 expect_log 'systemd could not be told STOPPING=1'
 end_daemon
-unit=$(dirname "$BLTFS")/bltfs@.service
+unit=$tests/../doc/systemd/bltfs@.service
 grep -q '^Type=notify$' "$unit" || fail "the unit"
 grep -q '^ExecStart=/.*/bltfs -f ' "$unit" || fail "the unit"
 if command -v systemd-analyze >/dev/null; then
-	sed "s,^ExecStart=[^ ]*,ExecStart=$BLTFS,; /^Documentation=/d" "$unit" \
-		>bltfs@a.service
+	sed "s,=/usr/bin/bltfs ,=$BLTFS ,; s,=/usr/bin/blt ,=$BLT ,
+		/^Documentation=/d" "$unit" >bltfs@a.service
 	systemd-analyze --man=no verify ./bltfs@a.service 2>why || true
 	! grep 'bltfs@a' why || fail "systemd does not like the unit"
 fi
@@ -119,7 +119,7 @@ cat >>inside.sh <<'END'
 mount -t bltfs kv.blt "$mnt" -o umask=077,nofail
 same "$(cat "$mnt/f")" x
 same "$(stat -c %a "$mnt/f")" 700
-unmount kv.blt
+leave kv.blt
 cp kv.blt 'a store.blt'
 mkdir 'a place'
 cat >fstab <<-LINES
@@ -131,8 +131,8 @@ same "$(cat "$mnt/f" "a place/f")" $'x\nx'
 same "$(findmnt -no SOURCE,FSTYPE,OPTIONS "$mnt" | cut -d, -f1 | tr -s ' ')" \
 	"$tmp/kv.blt fuse.bltfs ro"
 echo y >"a place/g"
-unmount kv.blt
-unmount 'a store.blt' 'a place'
+leave kv.blt
+leave 'a store.blt' 'a place'
 
 # a value that cannot be stored: said to syslog
 rm -f listening
@@ -142,9 +142,9 @@ until_true "listener" test -e listening
 mount -t bltfs json.blt "$mnt"
 if cp mount.bltfs "$mnt/bad" 2>/dev/null; then fail "stored"; fi
 until_true "a message" grep -q 'bltfs\[[0-9]*\]: bad: not stored' said
-unmount json.blt
+leave json.blt
 END
-declare -f same fail until_true is_free unmount >functions
+declare -f same fail until_true is_free leave >functions
 export tmp mnt BLT BLTFS PYTHON
 unshare -m bash inside.sh || fail "mount(8)"
 check_store kv.blt
