@@ -19,6 +19,7 @@ cd "$out"
 packages=(libb2 libmd libxxhash libzstd)
 libs=$(pkg-config --libs "${packages[@]}")
 options=(-g -O1 -std=gnu11 -pthread -D_GNU_SOURCE -I"$top/src"
+	-DPKGLIBEXECDIR='"/nonexistent"'
 	"-fsanitize=fuzzer-no-link,address,undefined" -fno-sanitize-recover=all)
 for flag in $(pkg-config --cflags "${packages[@]}"); do
 	options+=("$flag")
