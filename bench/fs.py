@@ -48,7 +48,10 @@ class Contender:
 
     def unmount(self):
         if self.daemon:
-            subprocess.run(["fusermount3", "-u", self.point], check=True)
+            # busy for a moment, where the kernel still closes a file
+            while subprocess.run(["fusermount3", "-q", "-u",
+                                  self.point]).returncode:
+                time.sleep(0.05)
             self.daemon.wait()
         self.daemon = None
 
