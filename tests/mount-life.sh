@@ -91,9 +91,15 @@ kill -TERM "$daemon"
 end_daemon
 
 # ---- a signal while it starts: no mount without a daemon ----
+# is_begun: before that the signal is for this script's child, which forgets it
+is_begun() {
+	[[ ! -e /proc/$daemon/exe || $(readlink "/proc/$daemon/exe") == "$BLTFS" ]]
+}
+
 for ((i = 0; i < 20; i++)); do
 	"$BLTFS" -f kv.blt "$mnt" 2>/dev/null &
 	daemon=$!
+	until_true "its start" is_begun
 	for ((j = 0; j < i; j++)); do stat / >/dev/null; done
 	kill -TERM "$daemon"
 	wait "$daemon" || true

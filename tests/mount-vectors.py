@@ -110,10 +110,12 @@ def check_mount(mnt, fields, items):
     assert found == set(want), (found ^ set(want))
     for path, key in want.items():
         check_file(os.path.join(mnt, path), *items[key])
-    for wrong in (b"no such", b"%41", b"%", b"x%", b"%~00", CONTROL):
+    for wrong in (b"no such", b"%41", b"%", b"x%", b"%~00"):
         path = os.path.join(mnt, wrong)
         assert os.path.lexists(path) == (wrong in want or any(
             p.startswith(wrong + b"/") for p in want)), wrong
+    # the mount's own, and in no listing: found would have it
+    assert os.path.isdir(os.path.join(mnt, CONTROL))
 
 
 def mounted(mnt, daemon):

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,10 @@ LIMIT = 120  # seconds; only a hang comes near it
 USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
 CANTCREAT, IOERR, TEMPFAIL, NOPERM = 73, 74, 75, 77
 NOT_FOUND = 1
+
+# Whoever runs this may have told us to ignore it, as a shell does its background
+# jobs; what we start is to be interrupted by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ALARMS = (b"Sanitizer", b"runtime error", b"Assertion", b"valgrind")
 
