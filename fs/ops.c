@@ -1,21 +1,33 @@
 #include "ops.h"
 
 #include <errno.h>
+#include <string.h>
 
-struct fuse_entry_param ops_entry(const struct dir_found *found)
+bool ops_name_lasts(const char *name)
 {
+	size_t len = strlen(name);
+
+	return len == 0 || name[len - 1] != '%';
+}
+
+struct fuse_entry_param ops_entry(const struct dir_found *found,
+				  const char *name)
+{
+	const bool lasts = found->sure && ops_name_lasts(name);
+
 	return (struct fuse_entry_param){
 		.ino = node_number(found->node),
 		.attr = found->st,
 		.attr_timeout = found->sure ? OPS_FOREVER : 0,
-		.entry_timeout = found->sure ? OPS_FOREVER : 0,
+		.entry_timeout = lasts ? OPS_FOREVER : 0,
 	};
 }
 
-void ops_reply_entry(fuse_req_t req, const struct dir_found *found)
+void ops_reply_entry(fuse_req_t req, const struct dir_found *found,
+		     const char *name)
 {
 	struct nodes *nodes = ops_fs(req)->nodes;
-	struct fuse_entry_param e = ops_entry(found);
+	struct fuse_entry_param e = ops_entry(found, name);
 
 	if (fuse_reply_entry(req, &e) < 0) /* interrupted: not taken over */
 		nodes_put(nodes, found->node, 1);

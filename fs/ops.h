@@ -34,9 +34,16 @@ static inline void ops_reply(fuse_req_t req, int rc)
 	fuse_reply_err(req, rc < 0 ? -rc : 0);
 }
 
-struct fuse_entry_param ops_entry(const struct dir_found *found);
+/* Whether the kernel may keep what it is told of a name.  Not of one with the
+ * suffix that tells a value from the directory beside it: that goes and comes
+ * with the directory, and what invalidates it runs behind the answer. */
+bool ops_name_lasts(const char *name);
+
+struct fuse_entry_param ops_entry(const struct dir_found *found,
+				  const char *name);
 /* Hands the reference in *found to the kernel, or drops it. */
-void ops_reply_entry(fuse_req_t req, const struct dir_found *found);
+void ops_reply_entry(fuse_req_t req, const struct dir_found *found,
+		     const char *name);
 
 /* ops_dir.c */
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

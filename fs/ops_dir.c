@@ -14,8 +14,9 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int rc = dir_lookup(fs, ops_node(req, parent), name, &found);
 
 	if (rc == 0)
-		ops_reply_entry(req, &found);
-	else if (rc == -ENOENT && atomic_load(&fs->complete))
+		ops_reply_entry(req, &found, name);
+	else if (rc == -ENOENT && atomic_load(&fs->complete) &&
+		 ops_name_lasts(name))
 		fuse_reply_entry(req,
 				 &none); /* that nothing is there is kept */
 	else
@@ -29,7 +30,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 	(void)mode;
 	if (rc == 0)
-		ops_reply_entry(req, &found);
+		ops_reply_entry(req, &found, name);
 	else
 		ops_reply(req, rc);
 }
@@ -87,7 +88,8 @@ static bool add_entry(fuse_req_t req, char *buf, size_t size, size_t *used,
 	size_t need;
 
 	if (e->node)
-		param = ops_entry(&(struct dir_found){ e->node, e->st, true });
+		param = ops_entry(&(struct dir_found){ e->node, e->st, true },
+				  e->name);
 	if (plus)
 		need = fuse_add_direntry_plus(req, buf + *used, size - *used,
 					      e->name, &param,

@@ -74,7 +74,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	bltfs_share_names(fs);
 	rc = content_open(fs, found.node, flags, &h);
 	bltfs_leave_names(fs);
-	e = ops_entry(&found);
+	e = ops_entry(&found, name);
 	if (rc == 0) {
 		set_handle(fi, h);
 		rc = fuse_reply_create(req, &e, fi);

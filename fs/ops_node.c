@@ -144,7 +144,7 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 			     &found);
 
 	if (rc == 0)
-		ops_reply_entry(req, &found);
+		ops_reply_entry(req, &found, name);
 	else
 		ops_reply(req, rc);
 }
@@ -169,7 +169,7 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		rc = dir_create(ops_fs(req), ops_node(req, parent), name, true,
 				&found);
 	if (rc == 0)
-		ops_reply_entry(req, &found);
+		ops_reply_entry(req, &found, name);
 	else
 		ops_reply(req, rc);
 }

@@ -20,6 +20,9 @@ def load(m, keys):
     subprocess.run([BLT, "load", m.store], input=lines, text=True, check=True)
     m.start()
     os.chdir(m.mnt)
+    # waits for the walk's end: until then a key is a file, and the directory of
+    # its name is met a moment later
+    os.listdir(".")
 
 
 def keys(m):
@@ -30,6 +33,7 @@ def keys(m):
                           capture_output=True).stdout
     m.start()
     os.chdir(m.mnt)
+    os.listdir(".")
     return {b"" if line.split()[0] == "-" else bytes.fromhex(line.split()[0])
             for line in dump.splitlines() if not line.startswith("#")}
 
