@@ -226,6 +226,8 @@ static int start_thread(struct job *job)
 	int rc;
 
 	sigfillset(&all);
+	/* Blocked, it could not be handled: file_try needs it. */
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = -pthread_create(&job->thread, NULL, run, job);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -228,6 +228,8 @@ int store_thread(pthread_t *ret, void *(*run)(void *arg), void *arg)
 	int rc;
 
 	sigfillset(&all);
+	/* Blocked, it could not be handled: file_try needs it. */
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = -pthread_create(ret, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
