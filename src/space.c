@@ -397,14 +397,9 @@ int space_block_end(struct space *sp, const struct block_head *head)
 	return space_finish_block(sp, format_block_len(&sp->fmt, head));
 }
 
-/* Room for the changes is had before the first is moved over: from there
- * nothing fails. */
-static int merge_delta(struct space *sp, int64_t more_keys)
+/* Room for the changes has been had: nothing fails. */
+static void merge_delta(struct space *sp, int64_t more_keys)
 {
-	int rc = changes_reserve(&sp->active, sp->delta.n);
-
-	if (rc < 0)
-		return rc;
 	for (size_t i = 0; i < sp->delta.n; i++) {
 		const struct change *c = &sp->delta.item[i];
 
@@ -421,7 +416,6 @@ static int merge_delta(struct space *sp, int64_t more_keys)
 	if (sp->active.n + sp->recorded.n > FULL_CHANGES ||
 	    sp->append - sp->frozen_end > FULL_BYTES)
 		atomic_store(&sp->full, true);
-	return 0;
 }
 
 int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
@@ -435,9 +429,12 @@ int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 	if (rc < 0)
 		return rc;
 	pthread_rwlock_wrlock(&sp->lock);
-	rc = also ? also(arg) : 0;
+	/* Before also: what that does is not undone. */
+	rc = changes_reserve(&sp->active, sp->delta.n);
+	if (rc == 0 && also)
+		rc = also(arg);
 	if (rc == 0)
-		rc = merge_delta(sp, more_keys);
+		merge_delta(sp, more_keys);
 	pthread_rwlock_unlock(&sp->lock);
 	if (rc == 0)
 		changes_clear(&sp->delta);
