@@ -71,6 +71,8 @@ int space_append_dead(struct space *sp, uint64_t len, uint64_t *ret_pos)
 	if (rc == 0)
 		rc = space_move_tail(sp, pos + len);
 	if (rc < 0) {
+		/* Cutting the file gives back what was reserved behind, too. */
+		sp->reserved = min_u64(sp->reserved, pos);
 		if (file_resize(&sp->file, pos) < 0 ||
 		    (rc != -ENOSPC && rc != -ENOMEM))
 			space_fail(sp, rc);
