@@ -167,10 +167,17 @@ int store_committed(struct blt *store)
 
 int store_grow_on(struct blt *store)
 {
+	int rc;
+
 	atomic_store(&store->engine.growing, true);
 	if (!store->alone && start_thread(store) == 0)
 		return 0;
-	return reindex_resume(&store->engine);
+	rc = reindex_resume(&store->engine);
+	if (rc != -ENOSPC)
+		return rc;
+	/* Half moved it is as good; deletes must find a way in. */
+	try_later(store);
+	return 0;
 }
 
 /* ---- on demand ---- */
