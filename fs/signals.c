@@ -66,10 +66,15 @@ int signals_start(struct fuse_session *se, struct signals **ret)
 	struct sigaction wake = { .sa_handler = nothing };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct signals *s = calloc(1, sizeof(*s));
+	sigset_t wakes;
 	int rc;
 
 	if (!s)
 		return -ENOMEM;
+	/* whoever started us may have blocked it */
+	sigemptyset(&wakes);
+	sigaddset(&wakes, WAKE);
+	pthread_sigmask(SIG_UNBLOCK, &wakes, NULL);
 	s->session = se;
 	s->looping = pthread_self();
 	sigaction(WAKE, &wake, NULL);

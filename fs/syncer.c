@@ -178,5 +178,5 @@ int syncer_done(struct syncer *s, uint64_t bytes)
 	if (rc < 0)
 		log_error("%s: a change of names could not be written: %s",
 			  blt_path(s->store), strerror(-rc));
-	return rc;
+	return rc < 0 ? -EIO : 0;
 }
