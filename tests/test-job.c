@@ -276,6 +276,29 @@ START_TEST(test_read_only)
 }
 END_TEST
 
+/* A file that somebody cut short is an error of the job's, in its thread too.
+ */
+START_TEST(test_cut_short)
+{
+	const struct blt_open_options how = { .mode = BLT_TRUNCATE };
+	struct blt_error err;
+	struct blt_info info;
+	struct job_info job;
+
+	ck_assert_int_eq(blt_sync(store), 0);
+	blt_get_info(store, &info);
+	ck_assert_int_eq(truncate(path, (off_t)info.data_offset), 0);
+	job = end_of(start(JOB_COUNT));
+	ck_assert_int_eq(job.state, JOB_FAILED);
+	ck_assert_int_eq(job.err, -EIO);
+
+	jobs_free(jobs);
+	(void)blt_close(store);
+	ck_assert_int_eq(blt_open(path, &how, &store, &err), 0);
+	ck_assert_int_eq(jobs_new(store, NULL, &jobs), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("job");
@@ -292,6 +315,7 @@ int main(void)
 	tcase_add_test(tc, test_history);
 	tcase_add_test(tc, test_many);
 	tcase_add_test(tc, test_read_only);
+	tcase_add_test(tc, test_cut_short);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
