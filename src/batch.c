@@ -248,6 +248,51 @@ int batch_copy(struct batch *b, const struct batch_key *key,
 	return rc;
 }
 
+struct move {
+	struct space *sp;
+	uint64_t from, to;
+	struct keyhash hash;
+};
+
+/* 1: moved; 0: it is dead. */
+static int move_block(void *arg)
+{
+	struct move *m = arg;
+	struct space *sp = m->sp;
+	struct index_place place;
+	struct block b;
+	int rc = block_at(sp, m->from, SPACE_WRITER, &b);
+
+	if (rc < 0)
+		return rc;
+	if (b.head.next == FORMAT_DEAD)
+		return set_pointer(sp, m->to + FORMAT_AT_NEXT, FORMAT_DEAD);
+	m->hash = b.head.hash;
+	rc = index_find(sp, &m->hash, SPACE_WRITER, &place);
+	if (rc == 0 || (rc > 0 && place.block.pos != m->from))
+		return -EUCLEAN;
+	if (rc > 0)
+		rc = set_pointer(sp, m->to + FORMAT_AT_NEXT, b.head.next);
+	if (rc == 0 && sp->fmt.timestamps)
+		rc = changes_set(&sp->delta, m->to + FORMAT_AT_TIME,
+				 (uint64_t)b.head.timestamp, FORMAT_TIME_LEN);
+	if (rc == 0)
+		rc = set_pointer(sp, place.slot, m->to);
+	if (rc == 0)
+		rc = set_pointer(sp, m->from + FORMAT_AT_NEXT, FORMAT_DEAD);
+	return rc < 0 ? rc : 1;
+}
+
+int batch_move(struct batch *b, uint64_t from, uint64_t to)
+{
+	struct move m = { &b->engine->space, from, to, { { 0 } } };
+	int rc = file_try(move_block, &m);
+
+	if (rc <= 0)
+		return rc;
+	return note(b, &(struct batch_key){ .hash = m.hash }, from, to);
+}
+
 int batch_rename(struct batch *b, const struct batch_key *from,
 		 const struct batch_key *to)
 {
@@ -375,6 +420,9 @@ static int keep_for_scans(void *arg)
 {
 	struct batch *b = arg;
 	int rc = b->no_scans && b->engine->scans ? -EBUSY : 0;
+
+	if (rc == 0 && b->also)
+		rc = b->also(b->also_arg);
 
 	for (size_t i = 0; i < b->n_events && rc == 0; i++) {
 		const struct batch_event *event = &events(b)[i];

@@ -38,6 +38,8 @@ struct batch {
 	int64_t more_keys;
 	bool keep_lock;
 	bool no_scans; /* -EBUSY at the end where there are any */
+	int (*also)(void *arg); /* may be set: as space_publish's */
+	void *also_arg;
 };
 
 /* A value: in memory (bytes), or read by a function. */
@@ -78,6 +80,10 @@ int batch_holds(struct batch *b, const struct batch_key *key,
  * move it to the end, another to copy it. */
 int batch_copy(struct batch *b, const struct batch_key *key,
 	       const struct block *from);
+
+/* The block at from, whose bytes stand at to already, is now there; dead, if it
+ * is so by now.  -EUCLEAN: a lookup of its key finds another. */
+int batch_move(struct batch *b, uint64_t from, uint64_t to);
 
 /* Commits where rc is 0; undoes all otherwise.  Returns the first error. */
 int batch_end(struct batch *b, int rc);

@@ -31,19 +31,34 @@ uint64_t block_skip_index(const struct space *sp, uint64_t pos)
 {
 	struct hole index = index_hole(sp), next = next_hole(sp);
 
-	/* The next index stands behind the one in use. */
+	/* The next index stands behind the one in use; or in front of it, and
+	 * then there is nothing between the two. */
+	if (sp->next.offset && next.from < index.from)
+		index.from = next.from;
+	if (sp->zone.len && pos == sp->zone.pos)
+		pos += sp->zone.len;
 	if (pos >= index.from && pos < index.to)
 		pos = index.to;
+	if (sp->zone.len && pos == sp->zone.pos)
+		pos += sp->zone.len;
 	if (sp->next.offset && pos >= next.from && pos < next.to)
 		pos = next.to;
 	return pos;
+}
+
+static bool in_index(const struct space *sp, uint64_t pos)
+{
+	struct hole index = index_hole(sp), next = next_hole(sp);
+
+	return (pos >= index.from && pos < index.to) ||
+	       (sp->next.offset && pos >= next.from && pos < next.to);
 }
 
 uint64_t block_region_end(const struct space *sp, uint64_t pos, uint64_t limit)
 {
 	uint64_t end = limit;
 
-	if (pos < sp->fmt.data_offset || block_skip_index(sp, pos) != pos)
+	if (pos < sp->fmt.data_offset || in_index(sp, pos))
 		return 0;
 	if (pos < sp->fmt.index_offset)
 		end = min_u64(end, sp->fmt.index_offset);

@@ -361,6 +361,46 @@ typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
 BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets,
 			   blt_progress_fn *progress, void *arg);
 
+struct blt_key {
+	const void *bytes;
+	size_t len;
+};
+
+struct blt_prune_options {
+	int64_t older_than; /* keys with an earlier timestamp are deleted; 0:
+			     * none.  Not in stores that keep none:
+			     * -ENOTSUP.  Directory markers ("a/" with an
+			     * empty value) and hidden entries stay. */
+	const struct blt_key *keep; /* these are not deleted */
+	size_t n_keep;
+	blt_progress_fn *progress; /* may be NULL; keys: deleted ones */
+	void *arg;
+};
+
+struct blt_prune_result {
+	uint64_t dropped;                 /* keys, for their age */
+	uint64_t moved;                   /* bytes written to move blocks */
+	uint64_t size_before, size_after; /* of the file */
+};
+
+/* Takes dead blocks out of the file, in place: live ones move up, in their
+ * order, and the file is cut.  Its size then is that which booklet's own prune
+ * gives; what is committed meanwhile is not moved and leaves the file longer.
+ *
+ * Others may read and write all the time.  Blocks do not change places while a
+ * walk (blt_iter_new, blt_copy, blt_check, ...) runs: prune waits for its end.
+ * It also waits, between two steps, for the release of views that are older
+ * than that.  So the calling thread must hold none of either: -EBUSY for a walk
+ * that it began itself.
+ *
+ * Where progress stops it, and on any error, the store is whole, what was done
+ * is kept, and the next call goes on.  -ENOSPC: there is no room for a copy of
+ * the largest block, or of some megabytes.  ret may be NULL; it is set on
+ * errors too. */
+BLT_PUBLIC int blt_prune(struct blt *store,
+			 const struct blt_prune_options *opts,
+			 struct blt_prune_result *ret);
+
 /* Writes a compact copy of the store, as it is at the time of the call, to a
  * new file at path; the store may be written meanwhile.  Keys keep their order,
  * values and timestamps, the store its serializers, uuid, metadata and reserved

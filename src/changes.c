@@ -192,3 +192,21 @@ struct change *changes_sorted(const struct changes *c)
 		sort_by_counting(&item, c->n);
 	return item;
 }
+
+int changes_drop(struct changes *c, uint64_t pos, uint64_t len)
+{
+	struct changes kept = CHANGES_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->n && rc == 0; i++)
+		if (c->item[i].pos - pos >= len)
+			rc = changes_set(&kept, c->item[i].pos,
+					 c->item[i].value, c->item[i].len);
+	if (rc < 0) {
+		changes_release(&kept);
+		return rc;
+	}
+	changes_release(c);
+	*c = kept;
+	return 0;
+}

@@ -47,6 +47,9 @@ int changes_set(struct changes *c, uint64_t pos, uint64_t value, uint32_t len);
 /* Makes room so that n more positions cannot fail. */
 int changes_reserve(struct changes *c, size_t n);
 
+/* Forgets those that begin in len bytes from pos on.  -ENOMEM. */
+int changes_drop(struct changes *c, uint64_t pos, uint64_t len);
+
 bool changes_find(const struct changes *c, uint64_t pos, uint64_t *ret);
 
 static inline bool changes_get(const struct changes *c, uint64_t pos,

@@ -2,11 +2,12 @@
  *
  * slot, 60 bytes:    checksum 8 (XXH3-64 of the rest) | sequence 8 | salt 8 |
  *                    record sequence 8 | start 6 | n_keys 4 | version 2 |
- *                    fill 1 | growth 15
- * growth, 15 bytes:  0 or 1 | index offset 6 | n_buckets 4 | moved 4
+ *                    fill 1 | state 15
+ * state, 15 bytes:   0, or 1 (growth) | index offset 6 | n_buckets 4 | moved 4
+ *                    or 2 (zone) | position 6 | length 8
  * record, 80 bytes:  mark 8 | checksum 8 | salt 8 | sequence 8 | start 6 |
  *                    batch length 6 | n_keys 4 | payload length 4 |
- *                    changes 4 | blocks 4 | header follows 1 | growth 15 | 0 4
+ *                    changes 4 | blocks 4 | header follows 1 | state 15 | 0 4
  *                    then the header (200, if so), the blocks' own fields
  *                    (next 6, timestamp 7), the changes (position 6,
  *                    length 2, bytes)
@@ -26,7 +27,9 @@ static const uint8_t mark[8] = {
 };
 
 enum {
-	GROWTH_LEN = 15,
+	STATE_NONE = 0,
+	STATE_GROWTH = 1,
+	STATE_ZONE = 2,
 	AT_SUM = 8,
 	HAS_HEADER = 1, /* a flag */
 	CHANGE_HEAD = FORMAT_POS_LEN + 2,
@@ -59,29 +62,38 @@ static void get_bytes(const uint8_t **from, void *bytes, size_t n)
 	*from += n;
 }
 
-static void put_growth(uint8_t **to, const struct log_growth *g)
+static void put_state(uint8_t **to, const struct log_growth *g,
+		      const struct log_zone *z)
 {
-	put(to, g->offset != 0, 1);
+	if (z->len) {
+		put(to, STATE_ZONE, 1);
+		put(to, z->pos, FORMAT_POS_LEN);
+		put(to, z->len, 8);
+		return;
+	}
+	put(to, g->offset ? STATE_GROWTH : STATE_NONE, 1);
 	put(to, g->offset, FORMAT_POS_LEN);
 	put(to, g->n_buckets, 4);
 	put(to, g->moved, 4);
 }
 
-static struct log_growth get_growth(const uint8_t **from, bool *unknown)
+/* Whether the kind is one of ours. */
+static bool get_state(const uint8_t **from, struct log_growth *g,
+		      struct log_zone *z)
 {
-	struct log_growth g = { 0 };
 	uint64_t kind = get(from, 1);
+	uint64_t pos = get(from, FORMAT_POS_LEN);
+	const uint8_t *rest = *from;
 
-	if (kind > 1)
-		*unknown = true;
-	if (kind) {
-		g.offset = get(from, FORMAT_POS_LEN);
-		g.n_buckets = (uint32_t)get(from, 4);
-		g.moved = (uint32_t)get(from, 4);
-	} else {
-		*from += GROWTH_LEN - 1;
-	}
-	return g;
+	*from += 8;
+	*g = (struct log_growth){ 0 };
+	*z = (struct log_zone){ 0 };
+	if (kind == STATE_GROWTH)
+		*g = (struct log_growth){ pos, (uint32_t)get_le(rest, 4),
+					  (uint32_t)get_le(rest + 4, 4) };
+	else if (kind == STATE_ZONE)
+		*z = (struct log_zone){ pos, get_le(rest, 8) };
+	return kind <= STATE_ZONE;
 }
 
 void log_slot_encode(const struct log_slot *slot, uint8_t to[LOG_SLOT_LEN])
@@ -95,7 +107,7 @@ void log_slot_encode(const struct log_slot *slot, uint8_t to[LOG_SLOT_LEN])
 	put(&p, slot->n_keys, 4);
 	put(&p, slot->version, 2);
 	put(&p, slot->fill, 1);
-	put_growth(&p, &slot->growth);
+	put_state(&p, &slot->growth, &slot->zone);
 	put_le(to, XXH3_64bits(to + 8, LOG_SLOT_LEN - 8), 8);
 }
 
@@ -112,8 +124,7 @@ bool log_slot_decode(const uint8_t from[LOG_SLOT_LEN], struct log_slot *ret)
 	ret->n_keys = (uint32_t)get(&p, 4);
 	ret->version = (uint16_t)get(&p, 2);
 	ret->fill = (uint8_t)get(&p, 1);
-	ret->unknown = false;
-	ret->growth = get_growth(&p, &ret->unknown);
+	ret->unknown = !get_state(&p, &ret->growth, &ret->zone);
 	return true;
 }
 
@@ -207,7 +218,7 @@ uint8_t *log_payload(const struct format *f, struct log_record *r,
 	put(&p, r->n_changes, 4);
 	put(&p, r->n_own, 4);
 	put(&p, r->has_header ? HAS_HEADER : 0, 1);
-	put_growth(&p, &r->growth);
+	put_state(&p, &r->growth, &r->zone);
 	put(&p, 0, 4);
 	return payload;
 }
@@ -270,7 +281,7 @@ bool log_record_decode(const uint8_t *payload, size_t len,
 	flags = (uint8_t)get(&p, 1);
 	ret->has_header = flags & HAS_HEADER;
 	ret->unknown = flags & ~HAS_HEADER;
-	ret->growth = get_growth(&p, &ret->unknown);
+	ret->unknown |= !get_state(&p, &ret->growth, &ret->zone);
 	return ret->payload_len >= LOG_PAYLOAD_MIN;
 }
 

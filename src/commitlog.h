@@ -30,6 +30,12 @@ struct log_growth {
 	uint32_t moved;
 };
 
+/* Bytes that hold nothing for now: prune writes over them. */
+struct log_zone {
+	uint64_t pos;
+	uint64_t len; /* 0: none */
+};
+
 struct log_slot {
 	bool unknown; /* something is under way that only a later version of
 		       * this program can recover */
@@ -41,6 +47,7 @@ struct log_slot {
 	uint16_t version; /* the file's own, while the header has 0 */
 	uint8_t fill;     /* what stood in bytes 77-199: 0 or 0x30 */
 	struct log_growth growth;
+	struct log_zone zone; /* at most one of the two */
 };
 
 void log_slot_encode(const struct log_slot *slot, uint8_t to[LOG_SLOT_LEN]);
@@ -65,6 +72,7 @@ struct log_record {
 	bool unknown;    /* as in a slot */
 	bool has_header; /* 200 bytes of it, for salvage */
 	struct log_growth growth;
+	struct log_zone zone;
 };
 
 /* The next pointers and timestamps of a batch's blocks, one after another. */

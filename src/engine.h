@@ -37,11 +37,13 @@ struct engine {
 				       * counted before the first byte of what
 				       * they leave is used again */
 	struct scan *scans;           /* under space.lock */
-	bool walking;        /* the tree is being filled: under space.write, */
-	uint64_t walk_pos;   /* up to here */
-	atomic_uint waiting; /* writers in front of space.write: whoever
-			      * holds it for work that can wait gives way */
+	bool walking;                 /* the tree is being filled; changed with
+				       * space.write and space.lock held */
+	uint64_t walk_pos;            /* up to here; under space.write */
+	atomic_uint waiting;         /* writers in front of space.write: whoever
+				      * holds it for work that can wait gives way */
 	uint8_t key[FORMAT_KEY_MAX]; /* scratch, under space.write */
+	uint64_t prune_chunk;        /* bytes a step; 0: as prune has it */
 	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
 				      * with space.write held */
 };

@@ -157,6 +157,9 @@ void format_set_n_keys(struct format *f, uint32_t n_keys)
 void format_put_layout(struct format *f, uint32_t n_buckets,
 		       uint64_t index_offset, uint64_t data_offset)
 {
+	/* Where booklet puts it in a new file, the fields are zeros. */
+	if (index_offset == FORMAT_HEADER_LEN)
+		index_offset = data_offset = 0;
 	put_le(f->raw + FORMAT_AT_N_BUCKETS, n_buckets, 4);
 	put_le(f->raw + FORMAT_AT_INDEX, index_offset, FORMAT_POS_LEN);
 	put_le(f->raw + FORMAT_AT_DATA, data_offset, FORMAT_POS_LEN);

@@ -11,18 +11,22 @@
 
 enum mutant {
 	MUTANT_NONE,
-	MUTANT_POINTERS_FIRST,      /* in place before the record is durable */
-	MUTANT_SYNC_DOES_NOTHING,   /* acknowledged without fdatasync */
-	MUTANT_HOT_UNSYNCED,        /* appended before the header is durable */
-	MUTANT_CHECKPOINT_UNSYNCED, /* a slot before what it says is done */
-	MUTANT_SUM_UNCHECKED,       /* any record counts */
-	MUTANT_NEXT_UNMASKED,       /* the checksum covers next pointers */
-	MUTANT_TIME_UNMASKED,       /* and timestamps */
-	MUTANT_CHANGES_NOT_REDONE,  /* the record's list is passed over */
-	MUTANT_LOG_NOT_REWRITTEN,   /* pointers go in without write and sync */
-	MUTANT_RECOVERED_UNSYNCED,  /* a new log before the old one is done */
-	MUTANT_CLEAN_UNSYNCED,      /* a plain header before the rest */
-	MUTANT_PLACE_IN_LOG,        /* an index over what the log covers */
+	MUTANT_POINTERS_FIRST,       /* in place before the record is durable */
+	MUTANT_SYNC_DOES_NOTHING,    /* acknowledged without fdatasync */
+	MUTANT_HOT_UNSYNCED,         /* appended before the header is durable */
+	MUTANT_CHECKPOINT_UNSYNCED,  /* a slot before what it says is done */
+	MUTANT_SUM_UNCHECKED,        /* any record counts */
+	MUTANT_NEXT_UNMASKED,        /* the checksum covers next pointers */
+	MUTANT_TIME_UNMASKED,        /* and timestamps */
+	MUTANT_CHANGES_NOT_REDONE,   /* the record's list is passed over */
+	MUTANT_LOG_NOT_REWRITTEN,    /* pointers go in without write and sync */
+	MUTANT_RECOVERED_UNSYNCED,   /* a new log before the old one is done */
+	MUTANT_CLEAN_UNSYNCED,       /* a plain header before the rest */
+	MUTANT_PLACE_IN_LOG,         /* an index over what the log covers */
+	MUTANT_REUSE_UNCHECKPOINTED, /* prune writes where records redo */
+	MUTANT_COPY_UNSYNCED,    /* moved blocks' record before their bytes */
+	MUTANT_ZONE_NOT_COVERED, /* prune's gap is left as it is */
+	MUTANT_CUT_EARLY,        /* the file's end before its slot */
 	MUTANTS,
 };
 

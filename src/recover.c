@@ -247,6 +247,7 @@ static int redo(struct log_reader *r)
 	}
 	sp->n_keys = r->found.record.n_keys;
 	sp->next = r->found.record.growth;
+	sp->zone = r->found.record.zone;
 	return rc;
 }
 
@@ -304,13 +305,33 @@ static int rewrite(struct space *sp, uint64_t from, uint64_t to)
 	return rc;
 }
 
+/* What prune had open becomes dead blocks; what was changed in it is past. */
+static int cover_zone(struct space *sp)
+{
+	const struct log_zone z = sp->zone;
+	int rc = changes_drop(&sp->frozen, z.pos, z.len);
+
+	if (rc == 0)
+		rc = block_cover(sp, z.pos, z.len);
+	for (size_t i = 0; i < sp->delta.n && rc == 0; i++) {
+		const struct change *c = &sp->delta.item[i];
+
+		rc = changes_set(&sp->frozen, c->pos, c->value, c->len);
+	}
+	changes_clear(&sp->delta);
+	sp->zone = (struct log_zone){ 0 };
+	return rc;
+}
+
 static int into_file(struct space *sp, const struct log_slot *old,
 		     const struct log_reader *r)
 {
 	struct log_slot slot = *old;
 	int rc = 0;
 
-	if (!MUTANT(LOG_NOT_REWRITTEN))
+	if (sp->zone.len && !MUTANT(ZONE_NOT_COVERED))
+		rc = cover_zone(sp);
+	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = rewrite(sp, 0, FORMAT_HEADER_LEN);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = rewrite(sp, old->start, r->pos);
@@ -330,6 +351,7 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	slot.start = r->pos;
 	slot.n_keys = (uint32_t)sp->n_keys;
 	slot.growth = sp->next;
+	slot.zone = (struct log_zone){ 0 };
 	if (getrandom(slot.salt, sizeof(slot.salt), 0) < LOG_SALT_LEN)
 		put_le(slot.salt, (uint64_t)now_us(), LOG_SALT_LEN);
 	return space_write_slot(sp, &slot);
@@ -356,6 +378,16 @@ static bool growth_is_sound(const struct space *sp, uint64_t end)
 	       format_index_len(g->n_buckets) <= end - g->offset;
 }
 
+/* So must a zone, in one region of the data. */
+static bool zone_is_sound(const struct space *sp, uint64_t end)
+{
+	const struct log_zone *z = &sp->zone;
+	uint64_t to = block_region_end(sp, z->pos, end);
+
+	return !z->len || (z->pos <= to && z->len <= to - z->pos &&
+			   format_dead_fits(&sp->fmt, z->len));
+}
+
 static int replay(struct space *sp, const struct log_slot *slot,
 		  struct log_reader *r, XXH3_state_t *sum)
 {
@@ -366,7 +398,8 @@ static int replay(struct space *sp, const struct log_slot *slot,
 		rc = redo_all(&again, sum, r->pos);
 	if (rc == 0 && format_decode(sp->fmt.raw, r->pos, &sp->fmt))
 		rc = -EUCLEAN;
-	if (rc == 0 && !growth_is_sound(sp, r->pos))
+	if (rc == 0 &&
+	    (!growth_is_sound(sp, r->pos) || !zone_is_sound(sp, r->pos)))
 		rc = -EUCLEAN;
 	if (rc == 0 && sp->file.writable)
 		rc = into_file(sp, slot, r);
@@ -388,6 +421,7 @@ int recover(struct space *sp, const struct log_slot *slot, int slot_at,
 	memcpy(r.salt, slot->salt, sizeof(r.salt));
 	sp->n_keys = slot->n_keys;
 	sp->next = slot->growth;
+	sp->zone = slot->zone;
 	sp->slot = *slot;
 	sp->slot_at = slot_at;
 	log_slot_encode(slot, sp->slots + (size_t)slot_at * LOG_SLOT_LEN);

@@ -10,7 +10,9 @@ void scan_start(struct scan *s, struct engine *engine, bool dead_too)
 {
 	struct space *sp = &engine->space;
 
-	*s = (struct scan){ .engine = engine, .dead_too = dead_too };
+	*s = (struct scan){ .engine = engine,
+			    .thread = pthread_self(),
+			    .dead_too = dead_too };
 	pthread_rwlock_wrlock(&sp->lock);
 	s->pos = block_first(sp);
 	s->end = sp->end;
@@ -30,6 +32,7 @@ void scan_end(struct scan *s)
 			break;
 		}
 	pthread_rwlock_unlock(&sp->lock);
+	epoch_wake(&sp->epoch);
 	chunk_put(s->pin);
 	changes_release(&s->kept);
 }
@@ -97,6 +100,10 @@ static int run_stride(void *arg)
 	for (int i = 0; i < STRIDE; i++) {
 		int rc;
 
+		if (s->pos >= s->end)
+			return 0;
+		/* A zone may have opened there since the last block. */
+		s->pos = block_skip_index(sp, s->pos);
 		if (s->pos >= s->end)
 			return 0;
 		rc = block_at(sp, s->pos, SPACE_READER, w->ret);

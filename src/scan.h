@@ -26,6 +26,7 @@
 
 struct scan {
 	struct engine *engine;
+	pthread_t thread;  /* that began it */
 	struct scan *next; /* under space.lock, as all below */
 	uint64_t pos;
 	uint64_t end;

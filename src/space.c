@@ -286,6 +286,24 @@ int space_flush_tail(struct space *sp)
 	return rc < 0 ? space_fail(sp, rc) : 0;
 }
 
+int space_cut(struct space *sp, uint64_t to)
+{
+	int rc = file_resize(&sp->file, to);
+
+	if (rc < 0)
+		return space_fail(sp, rc);
+	pthread_rwlock_wrlock(&sp->lock);
+	rc = renew_tail(sp, to);
+	if (rc == 0)
+		sp->append = sp->end = to;
+	pthread_rwlock_unlock(&sp->lock);
+	if (rc < 0)
+		return space_fail(sp, rc);
+	sp->reserved = sp->frozen_end = to;
+	space_log_reset(sp);
+	return 0;
+}
+
 int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret)
 {
 	uint64_t n;

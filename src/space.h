@@ -85,6 +85,8 @@ struct space {
 	uint64_t index_gap;     /* dead bytes behind the index that will be
 				 * covered together with it when it is left */
 	uint64_t next_gap;      /* dead bytes behind the next one */
+	struct log_zone zone;   /* bytes that walks pass over: prune writes
+				 * there */
 	struct changes active, recorded, frozen;
 	struct chunk *tail;
 	uint64_t end; /* of committed data */
@@ -93,6 +95,7 @@ struct space {
 	 * reached the log. */
 	uint64_t recorded_keys;
 	struct log_growth recorded_next;
+	struct log_zone recorded_zone;
 	int64_t changed; /* time of the last commit, microseconds */
 
 	/* Under write. */
@@ -227,6 +230,11 @@ int space_sync(struct space *sp);
  * if nothing has been committed since the last call with idle. */
 int space_settle(struct space *sp, bool idle);
 
+/* Without a lock held: as space_sync, and begins the log anew.  What is in the
+ * file's places then is durable there, the slot's zone included, and no record
+ * names any of it. */
+int space_begin_log(struct space *sp);
+
 /* For work on the whole file: takes sync_lock and write. */
 int space_begin_whole(struct space *sp);
 void space_end_whole(struct space *sp);
@@ -238,6 +246,10 @@ int space_checkpoint(struct space *sp);
  * that has been committed so far goes into its place and is durable; the log
  * begins behind it. */
 int space_checkpoint_beside(struct space *sp);
+
+/* With both held, the log empty and a slot written that begins it at to: the
+ * file ends there. */
+int space_cut(struct space *sp, uint64_t to);
 
 /* A new slot, in the place of the older one, durable. */
 int space_write_slot(struct space *sp, const struct log_slot *slot);

@@ -55,14 +55,26 @@ static int apply_window(void *arg)
 	return file_write(&w->sp->file, buf, len, from);
 }
 
+/* A window writes what lies between two changes as it was read: so there must
+ * be nothing that somebody else writes meanwhile. */
+static bool fits_window(const struct space *sp, const struct change *item,
+			size_t n)
+{
+	const struct change *last = &item[n - 1], *next = &item[n];
+	uint64_t zone_end = sp->zone.pos + sp->zone.len;
+
+	if (next->pos < last->pos || next->pos - item->pos >= APPLY_WINDOW)
+		return false;
+	return next->pos <= sp->zone.pos || last->pos + last->len >= zone_end;
+}
+
 static int apply_items(struct space *sp, const struct change *item, size_t n)
 {
 	while (n) {
 		struct apply_window w = { .sp = sp, .item = item, .n = 1 };
 		int rc;
 
-		while (w.n < n && item[w.n].pos >= item[w.n - 1].pos &&
-		       item[w.n].pos - item->pos < APPLY_WINDOW)
+		while (w.n < n && fits_window(sp, item, w.n))
 			w.n++;
 		rc = file_try(apply_window, &w);
 		if (rc < 0)
@@ -124,6 +136,7 @@ int space_go_hot(struct space *sp)
 				 .record_seq = 1,
 				 .start = sp->log.start,
 				 .n_keys = (uint32_t)sp->recorded_keys,
+				 .zone = sp->recorded_zone,
 				 .version = (uint16_t)sp->fmt.version,
 				 .fill = sp->fmt.raw[LOG_SLOT_AT] };
 	int rc;
@@ -173,6 +186,7 @@ static int append_record(struct space *sp)
 	memcpy(r.salt, sp->salt, sizeof(r.salt));
 	if (!sp->landing)
 		r.growth = sp->next;
+	r.zone = sp->zone;
 	payload =
 		log_payload(&sp->fmt, &r, sp->first_record ? sp->fmt.raw : NULL,
 			    sp->own, sp->log.own_len, &sp->active);
@@ -223,6 +237,7 @@ static int grow_recorded(struct space *sp)
 static void all_recorded(struct space *sp)
 {
 	sp->recorded_keys = sp->n_keys;
+	sp->recorded_zone = sp->zone;
 	sp->recorded_next = sp->next;
 	if (sp->landing)
 		sp->recorded_next = (struct log_growth){ 0 };
@@ -275,6 +290,7 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	sp->frozen_end = sp->append;
 	atomic_store(&sp->full, false);
 	ret->growth = sp->recorded_next;
+	ret->zone = sp->recorded_zone;
 	pthread_rwlock_wrlock(&sp->lock);
 	empty = sp->frozen;
 	sp->frozen = sp->recorded;
@@ -313,6 +329,20 @@ static int begin_log_anew(struct space *sp, const struct log_slot *slot)
 	return space_write_slot(sp, slot);
 }
 
+/* Under sync_lock: makes durable what freeze took, as of so many records. */
+static int finish_frozen(struct space *sp, uint64_t covers)
+{
+	int rc = land_frozen(sp);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&sp->write);
+	drop_frozen(sp);
+	pthread_mutex_unlock(&sp->write);
+	sp->synced = covers;
+	return 0;
+}
+
 /* Under sync_lock: whatever was flushed while this caller waited for the one
  * before is made durable by the same call.  checkpoint: however short the log
  * is. */
@@ -326,15 +356,10 @@ static int sync_all(struct space *sp, bool checkpoint)
 	covers = sp->flushes;
 	freeze(sp, &slot);
 	pthread_mutex_unlock(&sp->write);
-	rc = land_frozen(sp);
-	if (rc < 0)
+	rc = finish_frozen(sp, covers);
+	if (rc < 0 ||
+	    (!checkpoint && slot.start - sp->slot.start <= CHECKPOINT_BYTES))
 		return rc;
-	pthread_mutex_lock(&sp->write);
-	drop_frozen(sp);
-	pthread_mutex_unlock(&sp->write);
-	sp->synced = covers;
-	if (!checkpoint && slot.start - sp->slot.start <= CHECKPOINT_BYTES)
-		return 0;
 	return begin_log_anew(sp, &slot);
 }
 
@@ -376,6 +401,30 @@ void space_end_whole(struct space *sp)
 {
 	space_end(sp);
 	pthread_mutex_unlock(&sp->sync_lock);
+}
+
+int space_begin_log(struct space *sp)
+{
+	struct log_slot slot;
+	uint64_t covers = 0;
+	int rc = space_begin_whole(sp);
+
+	if (rc < 0)
+		return rc;
+	rc = space_go_hot(sp);
+	if (rc == 0)
+		rc = space_flush(sp);
+	if (rc == 0) {
+		covers = sp->flushes;
+		freeze(sp, &slot);
+	}
+	space_end(sp);
+	if (rc == 0)
+		rc = finish_frozen(sp, covers);
+	if (rc == 0)
+		rc = begin_log_anew(sp, &slot);
+	pthread_mutex_unlock(&sp->sync_lock);
+	return rc;
 }
 
 /* With both locks: as sync_all, without letting go of either. */
@@ -443,7 +492,7 @@ static int settle(struct space *sp)
 	int rc = sync_whole(sp, &slot);
 
 	/* Half moved, the index is no index to booklet. */
-	if (rc == 0 && sp->next.offset)
+	if (rc == 0 && (sp->next.offset || sp->zone.len))
 		return -ENOSPC;
 	/* A file that booklet's writer left open gets its count, too. */
 	if (rc < 0 || (!sp->hot && sp->fmt.n_keys != FORMAT_N_KEYS_OPEN))

@@ -1,6 +1,7 @@
 /* Opening, closing, and facts. */
 #include "store.h"
 
+#include "prune.h"
 #include "recover.h"
 #include "reindex.h"
 #include "scan.h"
@@ -361,6 +362,8 @@ int store_settle(struct blt *store, bool idle)
 		return 0;
 	if (sp->file.writable && !atomic_load(&sp->failed))
 		rc = reindex_resume(&store->engine);
+	if (rc == 0 && sp->file.writable && !atomic_load(&sp->failed))
+		rc = prune_resume(&store->engine);
 	/* Where that fails, what is pending is made durable all the same. */
 	settled = space_settle(sp, idle);
 	pthread_mutex_unlock(&store->engine.whole);

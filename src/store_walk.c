@@ -196,6 +196,15 @@ static int walk_stride(struct walk *w)
 	return rc;
 }
 
+/* With write held. */
+static void set_walking(struct engine *e, bool walking)
+{
+	pthread_rwlock_wrlock(&e->space.lock);
+	e->walking = walking;
+	pthread_rwlock_unlock(&e->space.lock);
+	epoch_wake(&e->space.epoch);
+}
+
 static void *walk_blocks(void *arg)
 {
 	struct blt *store = arg;
@@ -205,7 +214,7 @@ static void *walk_blocks(void *arg)
 	int rc = 0;
 
 	pthread_mutex_lock(&sp->write);
-	store->engine.walking = true;
+	set_walking(&store->engine, true);
 	w.engine->walk_pos = block_first(sp);
 	w.end = sp->end;
 	while (rc == 0 && w.engine->walk_pos < w.end &&
@@ -216,7 +225,7 @@ static void *walk_blocks(void *arg)
 			sched_yield();
 		pthread_mutex_lock(&sp->write);
 	}
-	store->engine.walking = false;
+	set_walking(&store->engine, false);
 	pthread_mutex_unlock(&sp->write);
 	tree_complete(w.tree, rc < 0 ? rc : 0);
 	return NULL;

@@ -275,6 +275,7 @@ int crashwork_run(uint64_t seed, unsigned long images,
 	struct crashwork w;
 	int rc = crashwork_begin(&w, &crash_kinds[seed % CRASH_KINDS], seed);
 
+	w.prunes = true;
 	w.big_values = crash_mix(seed, 11, 0) % 16 == 0;
 	if (rc == 0)
 		rc = crashwork_do(&w,

@@ -443,6 +443,13 @@ static int do_reindex(struct crashwork *w)
 		       false);
 }
 
+/* In steps of some blocks. */
+static int do_prune(struct crashwork *w)
+{
+	w->store->engine.prune_chunk = (uint64_t)128 << draw(w, 7);
+	return outcome(w, blt_prune(w->store, NULL, NULL), "a prune", false);
+}
+
 static int do_reopen(struct crashwork *w)
 {
 	int rc = crashwork_end(w);
@@ -467,9 +474,14 @@ int crashwork_do(struct crashwork *w, unsigned n)
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		sum += operations[i].weight;
 	while (n-- && w->store) {
+		bool prune = w->prunes && draw(w, 25) == 0;
 		uint64_t k = draw(w, sum);
 		size_t i = 0;
 
+		if (prune && do_prune(w) < 0)
+			return -1;
+		if (!w->store)
+			return 0;
 		while (k >= operations[i].weight)
 			k -= operations[i++].weight;
 		if (operations[i].run(w) < 0)
@@ -590,7 +602,8 @@ void crashwork_inherit(struct crashwork *w, const struct crashwork *from,
 	*w = (struct crashwork){ .kind = from->kind,
 				 .seed = crash_mix(from->seed, 7, first),
 				 .depth = from->depth + 1,
-				 .big_values = from->big_values };
+				 .big_values = from->big_values,
+				 .prunes = from->prunes };
 	for (size_t i = 0; i < n; i++)
 		note_commit(w, &from->commit[first + i].state);
 	for (size_t i = 0; i < n; i++)

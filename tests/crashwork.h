@@ -64,6 +64,7 @@ struct crashwork {
 	size_t n_durable, durable_room, n_flushed, flushed_room;
 	bool faulty;     /* errors are no failure of the test */
 	int error;       /* the first one that an operation gave */
+	bool prunes;     /* now and then */
 	bool big_values; /* some are longer than a chunk */
 };
 

@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include "store.h"
+
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -300,6 +302,72 @@ static void do_reindex(struct model *m)
 			 0);
 }
 
+static bool too_old(const struct model *m, const struct entry *e,
+		    int64_t older_than, const struct blt_key *keep)
+{
+	bool marker =
+		e->len == 0 && e->key_len && e->key[e->key_len - 1] == '/';
+
+	return m->timed && e->value && !marker && e->time < older_than &&
+	       keep->bytes != e->key;
+}
+
+/* Nobody writes beside it: so the size is just what is left. */
+static void check_size(struct model *m)
+{
+	struct blt_census c;
+	struct blt_info info;
+
+	ck_assert_int_eq(blt_count(m->store, &c), 0);
+	blt_get_info(m->store, &info);
+	ck_assert_uint_eq(c.dead_bytes, 0);
+	ck_assert_uint_eq(info.file_size,
+			  200 + 6ull * info.n_buckets + c.live_bytes);
+}
+
+static int give_up(void *arg, uint64_t done, uint64_t total, uint64_t keys)
+{
+	unsigned *left = arg;
+
+	(void)keys;
+	ck_assert_uint_le(done, total);
+	return (*left)-- ? 0 : -ECANCELED;
+}
+
+static void do_prune(struct model *m)
+{
+	struct entry *e = pick(m);
+	struct blt_key keep = { e->key, e->key_len };
+	unsigned left = below(m, 40);
+	struct blt_prune_options o = { .keep = &keep, .n_keep = 1 };
+	struct blt_prune_result r;
+	struct blt_info info;
+	int rc;
+
+	if (below(m, 6 + m->o.n_keys / 25))
+		return;
+	/* Steps that are small beside the store. */
+	blt_get_info(m->store, &info);
+	m->store->engine.prune_chunk = info.file_size >> below(m, 6);
+	if (m->timed && below(m, 4) == 0)
+		o.older_than = 1 + make_time(m) / 8;
+	else if (below(m, 2)) {
+		o.progress = give_up;
+		o.arg = &left;
+	}
+	rc = blt_prune(m->store, &o, &r);
+	for (unsigned i = 0; i < m->o.n_keys; i++)
+		if (too_old(m, &m->entry[i], o.older_than, &keep)) {
+			set(&m->entry[i], NULL, 0, 0);
+			r.dropped--;
+		}
+	ck_assert_uint_eq(r.dropped, 0);
+	if (rc == 0)
+		check_size(m);
+	else
+		ck_assert_int_eq(rc, -ECANCELED);
+}
+
 static void do_sync(struct model *m)
 {
 	ck_assert_int_eq(below(m, 2) ? blt_sync(m->store) : blt_flush(m->store),
@@ -315,6 +383,7 @@ void model_step(struct model *m)
 		{ 50, do_put },   { 15, do_delete },       { 10, do_touch },
 		{ 10, do_batch }, { 2, do_failing_batch }, { 1, do_broken_put },
 		{ 3, do_slot },   { 1, do_reindex },       { 8, do_sync },
+		{ 1, do_prune },
 	};
 	unsigned total = 0, at;
 

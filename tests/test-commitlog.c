@@ -50,6 +50,14 @@ START_TEST(test_slot_round_trip)
 	ck_assert_uint_eq(t.growth.n_buckets, s.growth.n_buckets);
 	ck_assert_uint_eq(t.growth.moved, s.growth.moved);
 	ck_assert(!t.unknown);
+	ck_assert_uint_eq(t.zone.len, 0);
+	s.growth = (struct log_growth){ 0 };
+	s.zone = (struct log_zone){ 0x123456789a, 0x55123456789 };
+	log_slot_encode(&s, bytes);
+	ck_assert(log_slot_decode(bytes, &t));
+	ck_assert_uint_eq(t.zone.pos, s.zone.pos);
+	ck_assert_uint_eq(t.zone.len, s.zone.len);
+	ck_assert_uint_eq(t.growth.offset, 0);
 	/* Any bit that is wrong makes it no slot. */
 	for (size_t i = 0; i < 8 * LOG_SLOT_LEN; i++) {
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
@@ -219,7 +227,7 @@ START_TEST(test_unknown)
 	ck_assert(log_record_decode(payload, r.payload_len, &q));
 	ck_assert(q.unknown);
 	payload[60] = 0;
-	payload[61] = 2;
+	payload[61] = 3;
 	ck_assert(log_record_decode(payload, r.payload_len, &q));
 	ck_assert(q.unknown);
 	free(payload);

@@ -26,6 +26,11 @@ static const char *const names[MUTANTS] = {
 	[MUTANT_RECOVERED_UNSYNCED] = "a new log before the replay is durable",
 	[MUTANT_CLEAN_UNSYNCED] = "a plain header before the rest is durable",
 	[MUTANT_PLACE_IN_LOG] = "an index in a place that the log covers",
+	[MUTANT_REUSE_UNCHECKPOINTED] =
+		"space in use again before a checkpoint",
+	[MUTANT_COPY_UNSYNCED] = "moved blocks before their bytes are durable",
+	[MUTANT_ZONE_NOT_COVERED] = "a replay that leaves prune's gap open",
+	[MUTANT_CUT_EARLY] = "the end cut off before the slot is durable",
 };
 
 START_TEST(mutant_is_caught)
