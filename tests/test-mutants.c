@@ -1,5 +1,8 @@
 /* Each deliberate fault of the commit protocol is caught by the crash tests:
  * one that is not shows a hole in them. */
+#ifndef BLT_MUTANTS /* the engine's sources are built with it as well */
+#define BLT_MUTANTS 1
+#endif
 #include "crashwork.h"
 #include "mutants.h"
 #include "util.h"
