@@ -344,11 +344,11 @@ static void do_prune(struct model *m)
 	struct blt_info info;
 	int rc;
 
-	if (below(m, 6 + m->o.n_keys / 25))
+	if (below(m, 12 + m->o.n_keys / 20))
 		return;
 	/* Steps that are small beside the store. */
 	blt_get_info(m->store, &info);
-	m->store->engine.prune_chunk = info.file_size >> below(m, 6);
+	m->store->engine.prune_chunk = info.file_size >> below(m, 4);
 	if (m->timed && below(m, 4) == 0)
 		o.older_than = 1 + make_time(m) / 8;
 	else if (below(m, 2)) {
