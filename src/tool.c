@@ -30,6 +30,7 @@ static const struct tool_command *const commands[] = {
 	&tool_load,
 	&tool_ls,
 	&tool_map,
+	&tool_prune,
 	&tool_put,
 	&tool_recover,
 	&tool_reindex,
