@@ -265,6 +265,8 @@ static int commit_leg(struct mover *m, struct leg *l)
 	}
 	rc = batch_end(&b, rc);
 	if (rc == 0)
+		atomic_fetch_add(&m->engine->compactions, 1);
+	if (rc == 0)
 		rc = space_flush(sp);
 	space_end_whole(sp);
 	return rc;
