@@ -361,11 +361,6 @@ typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
 BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets,
 			   blt_progress_fn *progress, void *arg);
 
-struct blt_key {
-	const void *bytes;
-	size_t len;
-};
-
 struct blt_prune_options {
 	int64_t older_than; /* keys with an earlier timestamp are deleted; 0:
 			     * none.  Not in stores that keep none:
