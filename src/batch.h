@@ -37,7 +37,7 @@ struct batch {
 		first[4]; /* so that small batches allocate nothing */
 	int64_t more_keys;
 	bool keep_lock;
-	bool no_scans; /* -EBUSY at the end where there are any */
+	bool no_scans;          /* -EBUSY at the end where there are any */
 	int (*also)(void *arg); /* may be set: as space_publish's */
 	void *also_arg;
 };
