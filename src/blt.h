@@ -366,7 +366,7 @@ struct blt_prune_options {
 			     * none.  Not in stores that keep none:
 			     * -ENOTSUP.  Directory markers ("a/" with an
 			     * empty value) and hidden entries stay. */
-	const struct blt_key *keep; /* these are not deleted */
+	const struct blt_bytes *keep; /* these are not deleted */
 	size_t n_keep;
 	blt_progress_fn *progress; /* may be NULL; keys: deleted ones */
 	void *arg;

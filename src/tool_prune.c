@@ -78,7 +78,7 @@ static int older_than(const struct tool *t, int64_t *ret)
 
 static int run_prune(struct tool *t)
 {
-	struct blt_key *keep = calloc((size_t)t->n_args, sizeof(*keep));
+	struct blt_bytes *keep = calloc((size_t)t->n_args, sizeof(*keep));
 	struct progress p;
 	struct blt_prune_result result;
 	struct blt_prune_options o = { .keep = keep,
@@ -95,7 +95,7 @@ static int run_prune(struct tool *t)
 		struct tool_key key;
 
 		code = tool_key(t, t->arg[o.n_keep + 1], true, &key);
-		keep[o.n_keep] = (struct blt_key){ key.bytes, key.len };
+		keep[o.n_keep] = (struct blt_bytes){ key.bytes, key.len };
 	}
 	if (!code) {
 		progress_start(&p, "prune", 0, tool_has(t, OPT_QUIET));

@@ -303,7 +303,7 @@ static void do_reindex(struct model *m)
 }
 
 static bool too_old(const struct model *m, const struct entry *e,
-		    int64_t older_than, const struct blt_key *keep)
+		    int64_t older_than, const struct blt_bytes *keep)
 {
 	bool marker =
 		e->len == 0 && e->key_len && e->key[e->key_len - 1] == '/';
@@ -337,7 +337,7 @@ static int give_up(void *arg, uint64_t done, uint64_t total, uint64_t keys)
 static void do_prune(struct model *m)
 {
 	struct entry *e = pick(m);
-	struct blt_key keep = { e->key, e->key_len };
+	struct blt_bytes keep = { e->key, e->key_len };
 	unsigned left = below(m, 40);
 	struct blt_prune_options o = { .keep = &keep, .n_keep = 1 };
 	struct blt_prune_result r;
