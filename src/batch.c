@@ -364,7 +364,7 @@ int batch_holds(struct batch *b, const struct batch_key *key,
 	return file_try(same_value, &c);
 }
 
-/* ---- telling those who follow the changes ---- */
+/* ---- blocks by their position ---- */
 
 struct load_args {
 	struct engine *engine;
@@ -383,6 +383,30 @@ static int load_key(void *arg)
 		memcpy(a->engine->key, a->ret->key, a->ret->head.key_len);
 	return rc;
 }
+
+int batch_away(struct batch *b, uint64_t pos, uint64_t *ret_len)
+{
+	struct engine *e = b->engine;
+	struct block block;
+	struct load_args a = { e, pos, &block };
+	struct batch_key key = { .bytes = e->key };
+	int rc = file_try(load_key, &a);
+
+	if (rc < 0)
+		return rc;
+	*ret_len = block.len;
+	if (block.head.next == FORMAT_DEAD)
+		return 0;
+	key.len = block.head.key_len;
+	key.hash = block.head.hash;
+	rc = batch_copy(b, &key, &block);
+	if (rc == 0 && space_field(&e->space, pos + FORMAT_AT_NEXT,
+				   FORMAT_POS_LEN, SPACE_WRITER) != FORMAT_DEAD)
+		rc = -EUCLEAN;
+	return rc;
+}
+
+/* ---- telling those who follow the changes ---- */
 
 static int tell_tree(struct engine *e, struct tree *tree,
 		     const struct batch_event *event)

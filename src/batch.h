@@ -81,6 +81,10 @@ int batch_holds(struct batch *b, const struct batch_key *key,
 int batch_copy(struct batch *b, const struct batch_key *key,
 	       const struct block *from);
 
+/* Writes the block at pos, if it lives, anew at the end; *ret_len is its
+ * length.  -EUCLEAN: as batch_move. */
+int batch_away(struct batch *b, uint64_t pos, uint64_t *ret_len);
+
 /* The block at from, whose bytes stand at to already, is now there; dead, if it
  * is so by now.  -EUCLEAN: a lookup of its key finds another. */
 int batch_move(struct batch *b, uint64_t from, uint64_t to);

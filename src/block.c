@@ -151,6 +151,9 @@ int block_cover(struct space *sp, uint64_t pos, uint64_t len)
 	const struct format *f = &sp->fmt;
 	uint8_t head[FORMAT_HEAD_MAX];
 
+	/* Never a head over what lives behind. */
+	if (!format_dead_fits(f, len))
+		return -EUCLEAN;
 	while (len) {
 		uint64_t n = format_dead_piece(f, len);
 		int rc;

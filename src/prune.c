@@ -14,7 +14,12 @@
  * Packing: the gap [d, s) between what is packed and the next live block moves
  * up.  While it is large, blocks go straight into its front.  While it is small
  * they go by way of scratch space at the end, for bytes are never copied over
- * themselves, and a step for each few bytes would take for ever. */
+ * themselves, and a step for each few bytes would take for ever.
+ *
+ * At any moment the gap must be a sum of legal dead blocks, for a recovery
+ * covers it.  Where an index of few buckets was in front of the first block it
+ * is not, and no copying makes it one: so first blocks make way there, to the
+ * end.  A gap that would be none stays behind, dead as it is. */
 #include "prune.h"
 
 #include "batch.h"
@@ -231,6 +236,23 @@ static int have_scratch(struct pruner *p, uint64_t first)
 
 /* ---- packing ---- */
 
+/* Blocks leave the plan until the zone at d is a sum of legal dead blocks
+ * before they are moved to its front (in place: while they still stand in it)
+ * and afterwards.  Whether any are left. */
+static bool trim_plan(struct pruner *p, uint64_t d, bool in_place)
+{
+	const struct format *f = &p->engine->space.fmt;
+	struct mover *m = &p->mover;
+
+	while (m->n && (!format_dead_fits(f, m->end - d - m->sum) ||
+			(in_place && !format_dead_fits(f, m->end - d)))) {
+		m->n--;
+		m->end = m->block[m->n].pos;
+		m->sum -= m->block[m->n].len;
+	}
+	return m->n;
+}
+
 /* Where the next live block is small enough for the gap, and the gap so large
  * that steps through it are worth their syncs. */
 static bool goes_straight(const struct pruner *p, uint64_t gap, uint64_t len,
@@ -239,6 +261,7 @@ static bool goes_straight(const struct pruner *p, uint64_t gap, uint64_t len,
 	return len <= gap && (gap >= p->chunk / 4 || rest <= 4 * gap);
 }
 
+/* A step: 0, or 1: nothing can go there. */
 static int step_straight(struct pruner *p, uint64_t first, uint64_t *d,
 			 uint64_t *s, uint64_t to)
 {
@@ -246,6 +269,8 @@ static int step_straight(struct pruner *p, uint64_t first, uint64_t *d,
 	uint64_t room = max_u64(first, min_u64(*s - *d, p->chunk));
 	int rc = mover_plan(m, *s, to, room);
 
+	if (rc == 0 && !trim_plan(p, *d, false))
+		return 1;
 	if (rc == 0)
 		rc = zone_open(m, *d, *s - *d);
 	if (rc == 0)
@@ -268,7 +293,8 @@ static void plan_back(struct mover *m, uint64_t at)
 	m->end = at;
 }
 
-static int to_scratch(struct pruner *p, uint64_t first, uint64_t s, uint64_t to)
+static int to_scratch(struct pruner *p, uint64_t first, uint64_t d, uint64_t s,
+		      uint64_t to)
 {
 	struct mover *m = &p->mover;
 	int rc = zone_cover(p->engine);
@@ -279,6 +305,8 @@ static int to_scratch(struct pruner *p, uint64_t first, uint64_t s, uint64_t to)
 		rc = mover_plan(m, s, to,
 				p->scratch_len -
 					any_dead(&p->engine->space.fmt));
+	if (rc == 0 && !trim_plan(p, d, true))
+		return 1;
 	if (rc == 0)
 		rc = zone_open(m, p->scratch, p->scratch_len);
 	if (rc == 0)
@@ -291,9 +319,9 @@ static int step_by_scratch(struct pruner *p, uint64_t first, uint64_t *d,
 {
 	struct mover *m = &p->mover;
 	uint64_t end;
-	int rc = to_scratch(p, first, *s, to);
+	int rc = to_scratch(p, first, *d, *s, to);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	end = m->end;
 	plan_back(m, p->scratch);
@@ -336,32 +364,6 @@ static int block_len(struct space *sp, uint64_t pos, uint64_t *ret)
 	return rc;
 }
 
-/* Packs [*d, to), whose first live block stands at s; *d becomes the end of
- * what is packed. */
-static int pack(struct pruner *p, uint64_t *d, uint64_t s, uint64_t to)
-{
-	struct space *sp = &p->engine->space;
-	struct mover *m = &p->mover;
-	const uint64_t before = m->done, from = *d;
-	uint64_t len = 0;
-	int rc = 0;
-
-	while (rc == 0 && s < to) {
-		rc = block_len(sp, s, &len);
-		if (rc < 0)
-			break;
-		if (goes_straight(p, s - *d, len, to - s) &&
-		    format_dead_fits(&sp->fmt, s - *d))
-			rc = step_straight(p, len, d, &s, to);
-		else
-			rc = step_by_scratch(p, len, d, &s, to);
-		m->done = before + (s - from);
-		if (rc == 0)
-			rc = mover_tell(m);
-	}
-	return rc;
-}
-
 /* The first hole at or behind pos: [*ret_d, *ret_s). */
 static int find_gap(struct pruner *p, uint64_t pos, uint64_t to,
 		    uint64_t *ret_d, uint64_t *ret_s)
@@ -369,6 +371,43 @@ static int find_gap(struct pruner *p, uint64_t pos, uint64_t to,
 	int rc = mover_skip(&p->mover, pos, to, true, ret_d);
 
 	return rc < 0 ? rc : mover_skip(&p->mover, *ret_d, to, false, ret_s);
+}
+
+static int step(struct pruner *p, uint64_t *d, uint64_t *s, uint64_t to)
+{
+	struct space *sp = &p->engine->space;
+	uint64_t gap = *s - *d, len = 0;
+	int rc = block_len(sp, *s, &len);
+
+	if (rc < 0)
+		return rc;
+	if (goes_straight(p, gap, len, to - *s) &&
+	    format_dead_fits(&sp->fmt, gap))
+		rc = step_straight(p, len, d, s, to);
+	else
+		rc = step_by_scratch(p, len, d, s, to);
+	if (rc <= 0)
+		return rc;
+	/* The gap stays. */
+	rc = zone_cover(p->engine);
+	return rc < 0 ? rc : find_gap(p, *s, to, d, s);
+}
+
+/* Packs [*d, to), whose first live block stands at s; *d becomes the end of
+ * what is packed. */
+static int pack(struct pruner *p, uint64_t *d, uint64_t s, uint64_t to)
+{
+	struct mover *m = &p->mover;
+	const uint64_t before = m->done, from = *d;
+	int rc = 0;
+
+	while (rc == 0 && s < to) {
+		rc = step(p, d, &s, to);
+		m->done = before + (s - from);
+		if (rc == 0)
+			rc = mover_tell(m);
+	}
+	return rc;
 }
 
 static int pack_from(struct pruner *p, uint64_t pos, uint64_t to,
@@ -468,6 +507,20 @@ static int pack_front(struct pruner *p, uint64_t *d, uint64_t to)
 	return rc < 0 ? rc : pack(p, d, s, to);
 }
 
+/* A scan in another thread may stand where blocks have to make way. */
+static int index_to_end(struct pruner *p)
+{
+	int rc;
+
+	do {
+		rc = mover_wait_scans(&p->mover);
+		if (rc < 0)
+			return rc;
+		rc = reindex(p->engine, p->engine->space.fmt.n_buckets);
+	} while (rc == -EBUSY);
+	return rc;
+}
+
 /* The gap in front of the index, at d, is too small for it. */
 static int by_way_of_the_end(struct pruner *p, uint64_t d)
 {
@@ -476,7 +529,7 @@ static int by_way_of_the_end(struct pruner *p, uint64_t d)
 	int rc = zone_cover(p->engine);
 
 	if (rc == 0)
-		rc = reindex(p->engine, sp->fmt.n_buckets);
+		rc = index_to_end(p);
 	if (rc == 0)
 		rc = pack_front(p, &d, sp->fmt.index_offset);
 	/* A few bytes at the front, and nothing alive, are left. */
@@ -504,12 +557,40 @@ static int prune_relocated(struct pruner *p, uint64_t end)
 	return rc < 0 ? rc : pack_rest(p, d + len, end);
 }
 
+/* What is in front of the first live block, where an index was once, becomes a
+ * sum of legal dead blocks, unless it reaches to the index. */
+static int clear_front(struct pruner *p)
+{
+	struct space *sp = &p->engine->space;
+	const uint64_t index = sp->fmt.index_offset;
+	uint64_t s, len;
+	struct batch b;
+	int rc = 0;
+
+	if (index == FORMAT_HEADER_LEN ||
+	    sp->fmt.data_offset == FORMAT_HEADER_LEN)
+		return 0;
+	while (rc == 0) {
+		rc = mover_skip(&p->mover, sp->fmt.data_offset, index, false,
+				&s);
+		if (rc < 0 || s == index ||
+		    format_dead_fits(&sp->fmt, s - FORMAT_HEADER_LEN))
+			break;
+		rc = batch_begin(&b, p->engine);
+		if (rc == 0)
+			rc = batch_end(&b, batch_away(&b, s, &len));
+	}
+	return rc;
+}
+
 static int run(struct pruner *p)
 {
 	struct space *sp = &p->engine->space;
 	uint64_t end;
 	int rc = drop_old(p);
 
+	if (rc == 0)
+		rc = clear_front(p);
 	if (rc == 0)
 		rc = space_begin_log(sp);
 	if (rc < 0)

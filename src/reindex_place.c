@@ -32,33 +32,6 @@ static int append_dead_pad(struct space *sp)
 	return rc;
 }
 
-struct neighbour {
-	struct space *sp;
-	uint64_t pos;
-	struct block block;
-	uint8_t *key;
-};
-
-static int load_neighbour(void *arg)
-{
-	struct neighbour *n = arg;
-	int rc = block_at(n->sp, n->pos, SPACE_WRITER, &n->block);
-
-	if (rc == 0)
-		memcpy(n->key, n->block.key, n->block.head.key_len);
-	return rc;
-}
-
-/* Moves one live block to the end of the data. */
-static int move_away(struct batch *b, const struct neighbour *n)
-{
-	struct batch_key key = { .bytes = n->key,
-				 .len = n->block.head.key_len,
-				 .hash = n->block.head.hash };
-
-	return batch_copy(b, &key, &n->block);
-}
-
 static struct vacated place_of_index(const struct space *sp)
 {
 	struct vacated v = { 0 };
@@ -78,21 +51,17 @@ static struct vacated place_of_index(const struct space *sp)
 /* The blocks behind the index move, until the hole is a sum of legal ones. */
 static int move_neighbours(struct batch *b, struct vacated *v)
 {
-	struct engine *e = b->engine;
-	struct space *sp = &e->space;
-	struct neighbour n = { .sp = sp, .key = e->key };
+	struct space *sp = &b->engine->space;
 	int rc = 0;
 
 	while (rc == 0 && !format_dead_fits(&sp->fmt, v->len)) {
-		n.pos = v->pos + v->len;
-		if (n.pos >= sp->append)
+		uint64_t len = 0;
+
+		if (v->pos + v->len >= sp->append)
 			rc = append_dead_pad(sp);
 		if (rc == 0)
-			rc = file_try(load_neighbour, &n);
-		if (rc == 0 && n.block.head.next != FORMAT_DEAD)
-			rc = move_away(b, &n);
-		if (rc == 0)
-			v->len += n.block.len;
+			rc = batch_away(b, v->pos + v->len, &len);
+		v->len += len;
 	}
 	return rc;
 }
