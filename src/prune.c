@@ -530,6 +530,9 @@ static int by_way_of_the_end(struct pruner *p, uint64_t d)
 
 	if (rc == 0)
 		rc = index_to_end(p);
+	/* The scratch space is in the middle of what is to be packed now: a gap
+	 * that reaches over it would have its blocks in it. */
+	p->scratch_len = 0;
 	if (rc == 0)
 		rc = pack_front(p, &d, sp->fmt.index_offset);
 	/* A few bytes at the front, and nothing alive, are left. */
