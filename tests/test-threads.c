@@ -14,11 +14,11 @@
 
 #define KEYS 3000
 #define STABLE 1000 /* keys below this are overwritten, never deleted */
-#define WRITES 12000
 
 struct shared {
 	struct blt *store;
 	atomic_bool stop;
+	unsigned writes; /* of each writer */
 	atomic_uint reads, walks;
 };
 
@@ -54,6 +54,16 @@ static void put(struct blt *store, unsigned i, unsigned version)
 	size_t key_len = key_of(i, key), len = value_of(i, version, value);
 
 	ck_assert_int_eq(blt_put(store, key, key_len, value, len, BLT_NOW), 0);
+}
+
+static void check_key(struct blt *store, unsigned i)
+{
+	struct blt_view v;
+	char key[32];
+
+	ck_assert_int_eq(blt_get(store, key, key_of(i, key), &v), 0);
+	check_value(i, v.data, v.len);
+	blt_view_release(&v);
 }
 
 static void *read_keys(void *arg)
@@ -130,6 +140,16 @@ static void *sync_often(void *arg)
 	return NULL;
 }
 
+static void *prune_often(void *arg)
+{
+	struct shared *s = arg;
+
+	do
+		ck_assert_int_eq(blt_prune(s->store, NULL, NULL), 0);
+	while (!atomic_load(&s->stop));
+	return NULL;
+}
+
 static int count_name(void *arg, const struct tree_entry *entry)
 {
 	(void)entry;
@@ -160,7 +180,7 @@ static void *write_keys(void *arg)
 	struct shared *s = arg;
 	unsigned seed = 5;
 
-	for (unsigned n = 0; n < WRITES; n++) {
+	for (unsigned n = 0; n < s->writes; n++) {
 		unsigned i = (unsigned)rand_r(&seed) % KEYS;
 		char key[32];
 		int rc;
@@ -182,18 +202,23 @@ static void *write_keys(void *arg)
 
 START_TEST(test_all_at_once)
 {
-	static void *(*const beside[])(void *) = { read_keys, read_keys, walk,
-						   sync_often, list };
-	const size_t n = sizeof(beside) / sizeof(*beside);
+	/* Prune waits for walks: the second time there is none. */
+	static void *(*const besides[2][5])(void *) = {
+		{ read_keys, read_keys, walk, sync_often, list },
+		{ read_keys, read_keys, prune_often, sync_often, list },
+	};
+	void *(*const *beside)(void *) = besides[_i];
+	const size_t n = 5;
 	struct blt_open_options o = { .mode = BLT_TRUNCATE,
 				      .create = { .n_buckets = 301 } };
-	struct shared s = { 0 };
+	struct shared s = { .writes = _i ? 3000 : 12000 };
 	pthread_t thread[8], writer[2];
 	struct blt_census census;
 	char path[64];
 
 	snprintf(path, sizeof(path), "test-threads-%d.blt", (int)getpid());
 	ck_assert_int_eq(blt_open(path, &o, &s.store, NULL), 0);
+	s.store->engine.prune_chunk = 20000; /* many steps */
 	for (unsigned i = 0; i < STABLE; i++)
 		put(s.store, i, 0);
 	for (size_t i = 0; i < n; i++)
@@ -208,6 +233,9 @@ START_TEST(test_all_at_once)
 	ck_assert_uint_gt(atomic_load(&s.reads), 0);
 	ck_assert_int_eq(blt_count(s.store, &census), 0);
 	ck_assert_uint_ge(census.keys, STABLE);
+	ck_assert_int_eq(blt_prune(s.store, NULL, NULL), 0);
+	for (unsigned i = 0; i < STABLE; i++)
+		check_key(s.store, i);
 	ck_assert_int_eq(blt_close(s.store), 0);
 	unlink(path);
 }
@@ -221,7 +249,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(c, 0);
-	tcase_add_test(c, test_all_at_once);
+	tcase_add_loop_test(c, test_all_at_once, 0, 2);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
