@@ -444,7 +444,7 @@ static int do_reindex(struct crashwork *w)
 }
 
 /* In steps of some blocks. */
-static int do_prune(struct crashwork *w)
+int crashwork_prune(struct crashwork *w)
 {
 	w->store->engine.prune_chunk = (uint64_t)128 << draw(w, 7);
 	return outcome(w, blt_prune(w->store, NULL, NULL), "a prune", false);
@@ -478,7 +478,7 @@ int crashwork_do(struct crashwork *w, unsigned n)
 		uint64_t k = draw(w, sum);
 		size_t i = 0;
 
-		if (prune && do_prune(w) < 0)
+		if (prune && crashwork_prune(w) < 0)
 			return -1;
 		if (!w->store)
 			return 0;

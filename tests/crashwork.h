@@ -81,6 +81,7 @@ int crashwork_begin(struct crashwork *w, const struct crash_kind *kind,
 int crashwork_do(struct crashwork *w, unsigned n);
 /* One put, of any of the keys. */
 int crashwork_put(struct crashwork *w);
+int crashwork_prune(struct crashwork *w);
 
 int crashwork_end(struct crashwork *w);
 void crashwork_release(struct crashwork *w);
