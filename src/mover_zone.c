@@ -17,6 +17,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* How long to wait before progress is told again, so that it can cancel. */
 #define PATIENCE_MS 200
@@ -119,28 +120,55 @@ static int set_zone(void *arg)
 	return 0;
 }
 
+static int set_front(struct changes *to, const uint8_t *raw)
+{
+	int rc = changes_set(to, FORMAT_AT_DATA,
+			     get_le(raw + FORMAT_AT_DATA, FORMAT_POS_LEN),
+			     FORMAT_POS_LEN);
+
+	if (rc == 0)
+		rc = changes_set(to, FORMAT_AT_INDEX,
+				 get_le(raw + FORMAT_AT_INDEX, FORMAT_POS_LEN),
+				 FORMAT_POS_LEN);
+	return rc;
+}
+
+/* The disk was full for the record that claims the front: it is given back, for
+ * the next header that is written must say what the log says.  The next record
+ * has these fields still, as they were before. */
+static int unclaim_front(struct space *sp, const uint8_t *raw)
+{
+	int rc;
+
+	memcpy(sp->fmt.raw, raw, FORMAT_HEADER_LEN);
+	pthread_rwlock_wrlock(&sp->lock);
+	rc = set_front(&sp->active, raw);
+	sp->zone = (struct log_zone){ 0 };
+	pthread_rwlock_unlock(&sp->lock);
+	return rc < 0 ? space_fail(sp, rc) : -ENOSPC;
+}
+
 /* The space in front of the first block was an index once. */
 static int claim_front(struct space *sp, struct zone_change *z)
 {
-	struct format before = sp->fmt;
+	uint8_t before[FORMAT_HEADER_LEN];
 	int rc;
 
+	memcpy(before, sp->fmt.raw, sizeof(before));
 	format_put_layout(&sp->fmt, sp->fmt.n_buckets, sp->fmt.index_offset,
 			  z->zone.pos);
-	rc = changes_set(&sp->delta, FORMAT_AT_DATA, z->zone.pos,
-			 FORMAT_POS_LEN);
-	if (rc == 0)
-		rc = changes_set(&sp->delta, FORMAT_AT_INDEX,
-				 sp->fmt.index_offset, FORMAT_POS_LEN);
+	rc = set_front(&sp->delta, sp->fmt.raw);
 	if (rc == 0)
 		rc = space_publish(sp, 0, set_zone, z);
 	if (rc < 0) {
 		space_rollback(sp);
-		sp->fmt = before;
+		memcpy(sp->fmt.raw, before, sizeof(before));
 		return rc;
 	}
 	/* The next header that is written says so: the log must, too. */
 	rc = space_flush(sp);
+	if (rc == -ENOSPC)
+		return unclaim_front(sp, before);
 	return rc < 0 ? space_fail(sp, rc) : 0;
 }
 
