@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define OPERATIONS 36
-#define PRUNED_ONE_IN 12
+#define PRUNED_AT 12
 #define GROWS (CALL_PWRITE | CALL_FALLOCATE)
 #define ANY_WRITE (GROWS | CALL_FTRUNCATE)
 
@@ -135,8 +135,7 @@ static bool run_round(const struct kind_of_fault *kind, unsigned store,
 	w.disk.fault = kind->fault;
 	w.disk.fault.n = n;
 	for (unsigned i = 0; i < OPERATIONS && w.store; i++) {
-		ok(i % PRUNED_ONE_IN ? crashwork_do(&w, 1) :
-				       crashwork_prune(&w));
+		ok(i != PRUNED_AT ? crashwork_do(&w, 1) : crashwork_prune(&w));
 		if (w.store)
 			ok(crashwork_holds(&w));
 		if (w.disk.failed && !kind->goes_unnoticed &&
