@@ -17,11 +17,12 @@ static const struct model_options kinds[] = {
 	{ .n_keys = 13000, .max_value = 100 },
 };
 
-static unsigned scale(void)
+/* MODEL_SCALE: seeds; MODEL_ROUNDS: closings of each store. */
+static unsigned asked(const char *name, unsigned otherwise)
 {
-	const char *s = getenv("MODEL_SCALE");
+	const char *s = getenv(name);
 
-	return s ? (unsigned)atoi(s) : 1;
+	return s ? (unsigned)atoi(s) : otherwise;
 }
 
 START_TEST(test_kind)
@@ -29,11 +30,13 @@ START_TEST(test_kind)
 	char path[64];
 	struct model *m;
 	unsigned keys = kinds[_i].n_keys;
+	unsigned seeds = asked("MODEL_SCALE", 1);
+	unsigned rounds = asked("MODEL_ROUNDS", 6);
 
 	snprintf(path, sizeof(path), "test-model-%d-%d.blt", _i, (int)getpid());
-	for (unsigned seed = 1; seed <= scale(); seed++) {
+	for (unsigned seed = 1; seed <= seeds; seed++) {
 		m = model_new(&kinds[_i], seed, path);
-		for (unsigned round = 0; round < 6; round++) {
+		for (unsigned round = 0; round < rounds; round++) {
 			for (unsigned i = 0; i < 500 + 2 * keys; i++)
 				model_step(m);
 			model_compare(m);
