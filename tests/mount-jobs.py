@@ -39,6 +39,16 @@ def number(text):
     return int(text.split()[0])
 
 
+def is_second_round(path):
+    """A file is there before it is closed, and in the store behind that: the
+    first pair is whole once the second has begun."""
+    try:
+        with open(path, encoding="ascii") as f:
+            return number(f.read()) >= 2
+    except (FileNotFoundError, IndexError):
+        return False
+
+
 def check_pairs(copy):
     """Of each writer, the second key is as new as the first, or one behind."""
     for who in "ab":
@@ -56,8 +66,8 @@ def check_copies(m):
                for who in "ab"]
     try:
         for who in "ab":
-            path = os.path.join(m.path, "pairs", f"{who}-second")
-            until("the first pair", lambda p=path: os.path.exists(p))
+            path = os.path.join(m.path, "pairs", f"{who}-first")
+            until("the first pair", lambda p=path: is_second_round(p))
         for i in range(ROUNDS):
             copy = os.path.join(work, f"copy-{i}.blt")
             t.ok("copy", "-q", m.path, copy)
