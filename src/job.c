@@ -8,7 +8,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,18 +218,10 @@ static int check_request(struct jobs *jobs, const struct job_request *req)
 	return job_kinds[req->kind].writes && !info.writable ? -EROFS : 0;
 }
 
-/* Signals are for the threads that wait for them. */
 static int start_thread(struct job *job)
 {
-	sigset_t all, before;
-	int rc;
+	int rc = thread_start(&job->thread, run, job);
 
-	sigfillset(&all);
-	/* Blocked, it could not be handled: file_try needs it. */
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&job->thread, NULL, run, job);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	job->joinable = rc == 0;
 	return rc;
 }

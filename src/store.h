@@ -62,10 +62,6 @@ int store_grow_step(struct blt *store, uint32_t n_buckets);
 /* Waits for the thread; for blt_close. */
 void store_grow_end(struct blt *store);
 
-/* A thread that no signal comes to: one that interrupts a read of the program's
- * own threads must not land there instead. */
-int store_thread(pthread_t *ret, void *(*run)(void *arg), void *arg);
-
 /* space_settle, with an index move that a full disk had stopped finished first.
  */
 int store_settle(struct blt *store, bool idle);

@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "reindex.h"
+#include "util.h"
 
 #include <errno.h>
 #include <time.h>
@@ -106,7 +107,7 @@ static int start_thread(struct blt *store)
 	/* The one before has nothing left to do. */
 	if (store->grower_made)
 		pthread_join(store->grower, NULL);
-	rc = store_thread(&store->grower, grow, store);
+	rc = thread_start(&store->grower, grow, store);
 	store->grower_made = rc == 0;
 	if (rc < 0)
 		atomic_store(&store->growing, false);

@@ -2,10 +2,10 @@
 #include "store.h"
 
 #include "scan.h"
+#include "util.h"
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -231,20 +231,6 @@ static void *walk_blocks(void *arg)
 	return NULL;
 }
 
-int store_thread(pthread_t *ret, void *(*run)(void *arg), void *arg)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	/* Blocked, it could not be handled: file_try needs it. */
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(ret, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 int store_tree(struct blt *store, bool flat, struct tree **ret)
 {
 	struct tree_source source = { .read_key = read_key, .arg = store };
@@ -258,7 +244,7 @@ int store_tree(struct blt *store, bool flat, struct tree **ret)
 		rc = tree_new(&source, flat, &tree);
 	if (rc == 0 && !store->walking) {
 		atomic_store(&store->engine.tree, tree);
-		rc = store_thread(&store->walker, walk_blocks, store);
+		rc = thread_start(&store->walker, walk_blocks, store);
 		store->walking = rc == 0;
 		if (rc < 0) {
 			atomic_store(&store->engine.tree, NULL);

@@ -6,6 +6,7 @@
 #define BLT_UTIL_H
 
 #include <endian.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -129,5 +130,10 @@ int hex_decode(void *to, const char *from, size_t len);
 
 /* The time now, in microseconds since the Unix epoch. */
 int64_t now_us(void);
+
+/* pthread_create with all signals blocked but SIGBUS, which file_try needs:
+ * one that interrupts a read of the program's own threads must not land there
+ * instead.  0 or -errno. */
+int thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg);
 
 #endif
