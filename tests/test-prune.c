@@ -169,7 +169,7 @@ static void front(const struct blt_create_options *how, uint32_t n_buckets,
 		put(s, how, i, 0);
 	for (unsigned i = 0; every && i < n; i += every)
 		put(s, how, i, 1);
-	prune(s, 64 << before);
+	prune(s, UINT64_C(64) << before);
 	check_size(s);
 	s = open_again(s);
 	for (unsigned i = 0; i < n; i++)
