@@ -61,6 +61,7 @@ int control_new(struct bltfs *fs, struct control **ret)
 	if (!c)
 		return -ENOMEM;
 	c->fs = fs;
+	c->mounted = clock_now_us();
 	rc = jobs_new(fs->store, &hooks, &c->jobs);
 	if (rc < 0) {
 		free(c);
@@ -151,6 +152,7 @@ int control_print_stats(struct bltfs *fs, FILE *to)
 	blt_get_info(fs->store, &i);
 	fprintf(to, "store %s\nread_only %s\n", blt_path(fs->store),
 		i.writable ? "no" : "yes");
+	fprintf(to, "mounted %" PRId64 "\n", fs->control->mounted);
 	if (i.failed)
 		fprintf(to, "failed %s\n", strerror(-i.failed));
 	fprintf(to, "version %u\nkeys %" PRIu64 "\nbuckets %" PRIu32 "\n",

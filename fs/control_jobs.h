@@ -23,6 +23,7 @@ struct control_args {
 struct control {
 	struct bltfs *fs;
 	struct jobs *jobs;
+	int64_t mounted; /* when */
 	pthread_mutex_t lock;
 	char *reply; /* lock; to the last line that was written */
 	/* lock; what the last count found, and when: 0: none yet */

@@ -5,8 +5,10 @@
  *   stats_end(&stats, STATS_LOOKUP, since);
  *   stats_print(&stats, to);
  *
- * Zeros are a valid start.  Counters are atomic, one by one: a reader may see
- * a call counted whose time is not.  Any thread.
+ * Zeros are a valid start.  Threads count apart, in one of a few sets each, so
+ * that no cache line goes to and fro between them; who prints adds these up.
+ * Counters are atomic, one by one: a reader may see a call counted whose time
+ * is not.  Any thread.
  */
 #ifndef FS_STATS_H
 #define FS_STATS_H
@@ -34,10 +36,20 @@ enum stats_op {
 	STATS__COUNT,
 };
 
+/* Calls by the time they took: [i] has those of less than 2^i microseconds
+ * that are not in [i - 1]; the last has all the longer ones, from 4 s on. */
+#define STATS_TIMES 24
+#define STATS_SETS 8
+
+struct stats_count {
+	_Atomic uint64_t ns, longest, times[STATS_TIMES];
+};
+
 struct stats {
 	struct {
-		_Atomic uint64_t calls, ns, longest;
-	} op[STATS__COUNT];
+		struct stats_count op[STATS__COUNT];
+		char apart[64];
+	} set[STATS_SETS];
 };
 
 static inline int64_t stats_begin(void)
@@ -47,7 +59,7 @@ static inline int64_t stats_begin(void)
 
 void stats_end(struct stats *s, enum stats_op op, int64_t since);
 
-/* Lines "op.NAME.calls N", "op.NAME.mean_us N", "op.NAME.longest_us N". */
+/* Lines "op.NAME.calls N", and so on: bltfs-control(7). */
 void stats_print(struct stats *s, FILE *to);
 
 #endif
