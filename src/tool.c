@@ -37,6 +37,7 @@ static const struct tool_command *const commands[] = {
 	&tool_slot,
 	&tool_stat,
 	&tool_sync,
+	&tool_top,
 	&tool_umount,
 	&tool_wait,
 };

@@ -39,6 +39,7 @@ enum tool_opt {
 	OPT_CLASSIFY,
 	OPT_COUNT,
 	OPT_CREATE,
+	OPT_DELAY,
 	OPT_DETACH,
 	OPT_FLAT,
 	OPT_FORCE,
@@ -70,6 +71,7 @@ enum tool_opt {
 	OPT_RAW,
 	OPT_REBUILD,
 	OPT_RECURSIVE,
+	OPT_ROUNDS,
 	OPT_SHARED,
 	OPT_SKIP_EXISTING,
 	OPT_TIME,
@@ -118,12 +120,8 @@ extern const struct tool_command tool_cancel, tool_check, tool_clear, tool_copy,
 	tool_create, tool_del, tool_dump, tool_export, tool_get, tool_help,
 	tool_import, tool_info, tool_jobs, tool_load, tool_ls, tool_map,
 	tool_put, tool_recover, tool_reindex, tool_slot, tool_stat, tool_sync,
-	tool_umount, tool_wait;
-extern const struct tool_command tool_check, tool_copy, tool_create, tool_del,
-	tool_dump, tool_export, tool_get, tool_help, tool_import, tool_info,
-	tool_load, tool_ls, tool_prune, tool_put, tool_recover, tool_reindex,
-	tool_slot, tool_stat, tool_umount;
-extern const struct tool_command tool_complete, tool_doctor;
+	tool_top, tool_umount, tool_wait;
+extern const struct tool_command tool_complete, tool_doctor, tool_prune;
 
 /* clang-format off */
 #define TOOL_OPT_LOCK \
@@ -165,7 +163,10 @@ static inline bool tool_has(const struct tool *t, enum tool_opt opt)
  * after a message if it is none in min..max. */
 int tool_opt_u64(const struct tool *t, enum tool_opt opt, uint64_t min,
 		 uint64_t max, uint64_t def, uint64_t *ret);
-/* Seconds, with a fraction, or "forever", as milliseconds or -1. */
+/* Seconds, with a fraction, as milliseconds. */
+int tool_opt_seconds(const struct tool *t, enum tool_opt opt, double min,
+		     double max, int def_ms, int *ret_ms);
+/* The same, or "forever", which is -1. */
 int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def,
 		     int *ret);
 

@@ -56,15 +56,25 @@ int tool_ask_open(const struct tool *t, const char *path, int *ret_fd)
 	return 0;
 }
 
-bool tool_is_mount(const char *path)
+int tool_mount_fd(const char *path)
 {
 	struct bltfs_name name;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool is = fd >= 0 && ioctl(fd, BLTFS_IOC_NAME, &name) == 0;
+
+	if (fd >= 0 && ioctl(fd, BLTFS_IOC_NAME, &name) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+bool tool_is_mount(const char *path)
+{
+	int fd = tool_mount_fd(path);
 
 	if (fd >= 0)
 		close(fd);
-	return is;
+	return fd >= 0;
 }
 
 int tool_ask_mount(const struct tool *t, const char *path, int *ret_fd)

@@ -24,6 +24,8 @@
  * is an error.  *ret_fd is -1 for a file, else the caller's to close. */
 int tool_ask_open(const struct tool *t, const char *path, int *ret_fd);
 bool tool_is_mount(const char *path);
+/* In silence: -1 where it is none. */
+int tool_mount_fd(const char *path);
 /* The same for a command that is for mounts alone. */
 int tool_ask_mount(const struct tool *t, const char *path, int *ret_fd);
 

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #define MAX_OPTIONS 32
+#define TIMEOUT_MAX 2e6 /* as an int of milliseconds */
 #define HELP_WIDTH 78
 #define OPTION_WIDTH 31 /* columns left of what an option does */
 #define LONG_BASE 256   /* getopt's values for rows: above all letters */
@@ -183,22 +184,42 @@ int tool_opt_u64(const struct tool *t, enum tool_opt opt, uint64_t min,
 	return 0;
 }
 
+static bool parse_seconds(const char *text, double min, double max, int *ret_ms)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || *end || !isfinite(v) || v < min || v > max)
+		return false;
+	*ret_ms = (int)(v * 1000);
+	return true;
+}
+
+int tool_opt_seconds(const struct tool *t, enum tool_opt opt, double min,
+		     double max, int def_ms, int *ret_ms)
+{
+	const char *text = t->opt[opt];
+
+	if (!text)
+		*ret_ms = def_ms;
+	else if (!parse_seconds(text, min, max, ret_ms))
+		return tool_fail(t, EX_USAGE,
+				 "--%s %s: not a number of seconds from %g to "
+				 "%g",
+				 option_name(t, opt), text, min, max);
+	return 0;
+}
+
 int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def, int *ret)
 {
 	const char *text = t->opt[opt];
-	double v;
-	char *end;
 
-	if (!text || !strcmp(text, "forever")) {
+	if (!text || !strcmp(text, "forever"))
 		*ret = text ? -1 : def;
-		return 0;
-	}
-	v = strtod(text, &end);
-	if (end == text || *end || !isfinite(v) || v < 0 || v > 2e6)
+	else if (!parse_seconds(text, 0, TIMEOUT_MAX, ret))
 		return tool_fail(t, EX_USAGE,
 				 "--%s %s: not a number of seconds "
-				 "from 0 to 2000000, nor \"forever\"",
-				 option_name(t, opt), text);
-	*ret = (int)(v * 1000);
+				 "from 0 to %.0f, nor \"forever\"",
+				 option_name(t, opt), text, TIMEOUT_MAX);
 	return 0;
 }
