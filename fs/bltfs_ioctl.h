@@ -40,6 +40,14 @@ struct bltfs_reindex {
 	uint32_t reserved;
 };
 
+struct bltfs_prune {
+	uint64_t job;       /* out */
+	int64_t older_than; /* keys with an earlier time go; 0: none */
+	uint64_t args;      /* the keys that stay nevertheless: pieces, in which
+			     * each is its length in 4 bytes, little-endian,
+			     * and its bytes.  0: none */
+};
+
 /* What would be too long for one struct, piece by piece, for the request that
  * follows. */
 struct bltfs_piece {
@@ -111,6 +119,7 @@ struct bltfs_job_info {
 	uint64_t rate;   /* bytes a second; items where bytes are not counted */
 	int64_t left;    /* microseconds, estimated; -1: not known */
 	int64_t queued, started, ended; /* times; 0: not yet */
+	uint64_t fact[4]; /* what the kind counts: bltfs-control(7) */
 	char kind[16];
 	char text[BLTFS_TEXT_MAX]; /* what came of it, or why it failed */
 };
@@ -137,6 +146,7 @@ struct bltfs_name {
 #define BLTFS_IOC_COPY _IOWR(BLTFS_IOC_MAGIC, 3, struct bltfs_copy)
 #define BLTFS_IOC_CLEAR _IOWR(BLTFS_IOC_MAGIC, 4, struct bltfs_job)
 #define BLTFS_IOC_COUNT _IOWR(BLTFS_IOC_MAGIC, 5, struct bltfs_job)
+#define BLTFS_IOC_PRUNE _IOWR(BLTFS_IOC_MAGIC, 6, struct bltfs_prune)
 #define BLTFS_IOC_MAP _IOWR(BLTFS_IOC_MAGIC, 8, struct bltfs_map)
 #define BLTFS_IOC_PIECE _IOWR(BLTFS_IOC_MAGIC, 9, struct bltfs_piece)
 #define BLTFS_IOC_STORE _IOR(BLTFS_IOC_MAGIC, 10, struct bltfs_store)

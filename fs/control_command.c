@@ -3,7 +3,7 @@
 
 #include "bltfs_ioctl.h"
 #include "control_jobs.h"
-#include "map.h"
+#include "control_parse.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,22 +12,17 @@
 #include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MAX_WORDS 256
 
 /* The largest struct of a command that has a word. */
 union args {
 	struct bltfs_job job;
 	struct bltfs_reindex reindex;
+	struct bltfs_prune prune;
 	struct bltfs_map map;
 };
 
-/* A written line, cut at its blanks. */
-struct words {
-	char *word[MAX_WORDS + 1]; /* NULL behind the last */
-	size_t n;
-};
-
-/* Who may use the word; the ioctl is for all who get in. */
+/* Who may use the word; the ioctl is for all who get in.  Where it is the
+ * arguments that harm, parse says -EPERM. */
 enum harm {
 	HARMLESS,
 	HARMFUL, /* runs a program or destroys data: -o control_exec */
@@ -38,105 +33,10 @@ struct command {
 	enum harm harm;
 	unsigned ioctl;
 	/* The words behind the first as the ioctl's struct, which is zeros;
-	 * NULL: takes none.  -EINVAL. */
-	int (*parse)(struct bltfs *fs, const struct words *w, void *arg);
+	 * NULL: takes none.  -EINVAL, -EPERM. */
+	control_parse_fn *parse;
 	int (*run)(struct bltfs *fs, void *arg);
 };
-
-/* ---- arguments ---- */
-
-static int parse_u64(const char *text, uint64_t max, uint64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoull(text, &end, 10);
-	if (errno || *end || text[0] < '0' || text[0] > '9' || *ret > max)
-		return -EINVAL;
-	return 0;
-}
-
-static int parse_reindex(struct bltfs *fs, const struct words *w, void *arg)
-{
-	struct bltfs_reindex *r = arg;
-	uint64_t buckets = 0;
-	int rc = 0;
-
-	(void)fs;
-	if (w->n > 2)
-		return -EINVAL;
-	if (w->n == 2)
-		rc = parse_u64(w->word[1], UINT32_MAX, &buckets);
-	r->buckets = (uint32_t)buckets;
-	return rc;
-}
-
-static int parse_job(struct bltfs *fs, const struct words *w, void *arg)
-{
-	struct bltfs_job *j = arg;
-
-	(void)fs;
-	return w->n == 2 ? parse_u64(w->word[1], UINT64_MAX, &j->job) : -EINVAL;
-}
-
-/* The command of -o map=NAME=COMMAND, cut at its blanks; argv has room for
- * MAX_WORDS + 1.  -ENOENT. */
-static int named_function(struct bltfs *fs, const char *name, char **argv,
-			  char **ret_copy)
-{
-	size_t len = strlen(name), n = 0;
-	char *save = NULL;
-
-	for (size_t i = 0; i < fs->opts->n_map; i++) {
-		const char *item = fs->opts->map[i];
-
-		if (strncmp(item, name, len) != 0 || item[len] != '=')
-			continue;
-		*ret_copy = strdup(item + len + 1);
-		if (!*ret_copy)
-			return -ENOMEM;
-		for (char *word = strtok_r(*ret_copy, " \t", &save);
-		     word && n < MAX_WORDS; word = strtok_r(NULL, " \t", &save))
-			argv[n++] = word;
-		return 0;
-	}
-	return -ENOENT;
-}
-
-/* map NAME [keys GLOB] [prefix PREFIX]: only a function that the mounter
- * named. */
-static int parse_map(struct bltfs *fs, const struct words *w, void *arg)
-{
-	struct map_options how = { .kind = MAP_COMMAND,
-				   .max_errors = MAP_ERRORS_ANY };
-	char *argv[MAX_WORDS + 1] = { NULL }, *copy = NULL;
-	struct bltfs_map *m = arg;
-	uint8_t *packed = NULL;
-	size_t i = 2, len = 0;
-	int rc;
-
-	if (w->n < 2)
-		return -EINVAL;
-	rc = named_function(fs, w->word[1], argv, &copy);
-	for (; rc == 0 && i + 1 < w->n; i += 2) {
-		if (strcmp(w->word[i], "keys") == 0)
-			how.glob = w->word[i + 1];
-		else if (strcmp(w->word[i], "prefix") == 0)
-			how.prefix = w->word[i + 1];
-		else
-			rc = -EINVAL;
-	}
-	if (rc == 0 && i != w->n)
-		rc = -EINVAL;
-	how.argv = argv;
-	if (rc == 0)
-		rc = map_pack(&how, &packed, &len);
-	if (rc == 0)
-		rc = control_args_add(fs->control, &m->args, packed, len);
-	free(packed);
-	free(copy);
-	return rc;
-}
 
 static bool ends(const char *text, size_t room)
 {
@@ -246,6 +146,15 @@ static int run_map(struct bltfs *fs, void *arg)
 	return start_with_args(fs, &req, m->args, &m->job);
 }
 
+static int run_prune(struct bltfs *fs, void *arg)
+{
+	struct bltfs_prune *p = arg;
+	struct job_request req = { .kind = JOB_PRUNE,
+				   .older_than = p->older_than };
+
+	return start_with_args(fs, &req, p->args, &p->job);
+}
+
 static int run_piece(struct bltfs *fs, void *arg)
 {
 	struct bltfs_piece *p = arg;
@@ -300,6 +209,7 @@ static void tell(const struct job_info *i, struct bltfs_job_info *ret)
 		.started = i->started,
 		.ended = i->ended,
 	};
+	memcpy(ret->fact, i->fact, sizeof(ret->fact));
 	snprintf(ret->kind, sizeof(ret->kind), "%s", job_kind_name(i->kind));
 	snprintf(ret->text, sizeof(ret->text), "%s", i->text);
 }
@@ -342,35 +252,22 @@ static int run_job_error(struct bltfs *fs, void *arg)
 static const struct command commands[] = {
 	{ NULL, HARMLESS, BLTFS_IOC_NAME, NULL, run_name },
 	{ "sync", HARMLESS, BLTFS_IOC_SYNC, NULL, run_sync },
-	{ "reindex", HARMLESS, BLTFS_IOC_REINDEX, parse_reindex, run_reindex },
+	{ "reindex", HARMLESS, BLTFS_IOC_REINDEX, control_parse_reindex,
+	  run_reindex },
 	{ NULL, HARMFUL, BLTFS_IOC_COPY, NULL, run_copy },
 	{ "clear", HARMFUL, BLTFS_IOC_CLEAR, NULL, run_clear },
 	{ "count", HARMLESS, BLTFS_IOC_COUNT, NULL, run_count },
-	{ "map", HARMLESS, BLTFS_IOC_MAP, parse_map, run_map },
+	{ "map", HARMLESS, BLTFS_IOC_MAP, control_parse_map, run_map },
+	{ "prune", HARMLESS, BLTFS_IOC_PRUNE, control_parse_prune, run_prune },
 	{ NULL, HARMLESS, BLTFS_IOC_PIECE, NULL, run_piece },
 	{ NULL, HARMLESS, BLTFS_IOC_STORE, NULL, run_store },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB, NULL, run_job },
 	{ NULL, HARMLESS, BLTFS_IOC_NEXT_JOB, NULL, run_next_job },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB_ERROR, NULL, run_job_error },
-	{ "cancel", HARMLESS, BLTFS_IOC_CANCEL, parse_job, run_cancel },
+	{ "cancel", HARMLESS, BLTFS_IOC_CANCEL, control_parse_job, run_cancel },
 };
 
 /* ---- a written line ---- */
-
-static int split(char *line, struct words *ret)
-{
-	char *save = NULL;
-
-	ret->n = 0;
-	for (char *w = strtok_r(line, " \t\r", &save); w;
-	     w = strtok_r(NULL, " \t\r", &save)) {
-		if (ret->n == MAX_WORDS)
-			return -E2BIG;
-		ret->word[ret->n++] = w;
-	}
-	ret->word[ret->n] = NULL;
-	return 0;
-}
 
 __attribute__((format(printf, 3, 4))) static int say(char **reply, int rc,
 						     const char *fmt, ...)
@@ -395,7 +292,16 @@ static const struct command *find_word(const char *word)
 	return NULL;
 }
 
-static int run_words(struct bltfs *fs, const struct words *w, char **reply)
+static int refuse(char **reply, const char *word)
+{
+	return say(reply, -EPERM,
+		   "error: %s destroys data or runs a program: that wants an "
+		   "ioctl (blt %s), or -o control_exec\n",
+		   word, word);
+}
+
+static int run_words(struct bltfs *fs, const struct control_words *w,
+		     char **reply)
 {
 	const struct command *cmd = find_word(w->word[0]);
 	union args args = { 0 };
@@ -404,14 +310,13 @@ static int run_words(struct bltfs *fs, const struct words *w, char **reply)
 	if (!cmd)
 		return say(reply, -EINVAL, "error: no such command\n");
 	if (!fs->opts->control_exec && cmd->harm == HARMFUL)
-		return say(reply, -EPERM,
-			   "error: %s destroys data or runs a program: that "
-			   "wants an ioctl (blt %s), or -o control_exec\n",
-			   cmd->word, cmd->word);
+		return refuse(reply, cmd->word);
 	if (cmd->parse)
 		rc = cmd->parse(fs, w, &args);
 	else if (w->n > 1)
 		rc = -EINVAL;
+	if (rc == -EPERM)
+		return refuse(reply, cmd->word);
 	if (rc < 0)
 		return say(reply, rc, "error: %s: bad arguments\n", cmd->word);
 	rc = cmd->run(fs, &args);
@@ -427,12 +332,12 @@ static int run_words(struct bltfs *fs, const struct words *w, char **reply)
 int control_line(struct bltfs *fs, const char *line, char **reply)
 {
 	char *copy = strdup(line);
-	struct words w;
+	struct control_words w;
 	int rc = -ENOMEM;
 
 	*reply = NULL;
 	if (copy)
-		rc = split(copy, &w);
+		rc = control_split(copy, &w);
 	if (rc < 0)
 		rc = say(reply, rc, "error: %s\n", strerror(-rc));
 	else if (w.n > 0)

@@ -28,6 +28,13 @@ const char *job_state_name(enum job_state state)
 	return (unsigned)state < JOB__STATES ? states[state] : "?";
 }
 
+const char *job_fact_name(enum job_kind kind, unsigned n)
+{
+	if ((unsigned)kind >= JOB__COUNT || n >= JOB_FACTS)
+		return NULL;
+	return job_kinds[kind].fact[n];
+}
+
 /* ---- one job's thread ---- */
 
 /* lock is held.  Whether an unfinished job in front excludes this one. */
@@ -209,13 +216,16 @@ static int copy_request(const struct job_request *from, struct job_request *to)
 
 static int check_request(struct jobs *jobs, const struct job_request *req)
 {
+	const struct job_kind_row *row;
 	struct blt_info info;
 
-	if ((unsigned)req->kind >= JOB__COUNT ||
-	    (req->kind == JOB_COPY && (!req->path || !*req->path)))
+	if ((unsigned)req->kind >= JOB__COUNT)
 		return -EINVAL;
+	row = &job_kinds[req->kind];
 	blt_get_info(jobs->store, &info);
-	return job_kinds[req->kind].writes && !info.writable ? -EROFS : 0;
+	if (row->writes && !info.writable)
+		return -EROFS;
+	return row->check ? row->check(req) : 0;
 }
 
 static int start_thread(struct job *job)

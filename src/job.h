@@ -13,7 +13,7 @@
  *
  * What a kind does is a row of a table in job.c.  Each unfinished job has a
  * thread, which waits until the jobs before it that it cannot run beside have
- * ended: reindex and clear run alone; the others beside each
+ * ended: prune, reindex and clear run alone; the others beside each
  * other.  Jobs start in the order in which they were asked for.
  *
  * Ownership: requests are copied.  Finished jobs are kept until there are
@@ -34,12 +34,14 @@
 #define JOBS_KEPT 100   /* finished ones */
 #define JOBS_WAITING 64 /* unfinished ones */
 #define JOB_ERRORS_KEPT 1000
+#define JOB_FACTS 4
 
 enum job_kind {
 	JOB_CLEAR,
 	JOB_COPY,
 	JOB_COUNT,
 	JOB_MAP,
+	JOB_PRUNE,
 	JOB_REINDEX,
 	JOB__COUNT,
 };
@@ -61,7 +63,9 @@ struct job_request {
 	const char *path;
 	bool replace;
 	struct blt_create_options create;
-	/* map: the options, as map_pack makes them */
+	int64_t older_than; /* prune; 0: nothing is too old */
+	/* map: the options, as map_pack makes them; prune: keys that are not
+	 * too old, as job_keys_add makes them */
 	const void *bytes;
 	size_t bytes_len;
 };
@@ -78,6 +82,7 @@ struct job_info {
 	double rate;     /* bytes a second, or items where bytes are not
 			  * counted */
 	int64_t left_us; /* an estimate; -1: none */
+	uint64_t fact[JOB_FACTS]; /* numbers that are the kind's, ended */
 	struct blt_census census; /* count, done */
 	char text[512];           /* what came of it, or what it failed for */
 };
@@ -116,6 +121,13 @@ int jobs_error(struct jobs *jobs, uint64_t id, uint64_t n, char **ret);
 
 const char *job_kind_name(enum job_kind kind);
 const char *job_state_name(enum job_state state);
+
+/* What fact[n] of that kind is; NULL: nothing. */
+const char *job_fact_name(enum job_kind kind, unsigned n);
+
+/* Puts a key behind the others of a request.  *bytes is malloc'd, NULL at
+ * first. */
+int job_keys_add(void **bytes, size_t *len, const void *key, size_t key_len);
 
 static inline bool job_has_ended(const struct job_info *info)
 {

@@ -43,6 +43,9 @@ struct job_kind_row {
 	bool writes; /* the store */
 	/* 0 or -errno; -ECANCELED where it was stopped. */
 	int (*run)(struct job *job);
+	/* Refuses what can be told to be wrong at once; NULL: nothing. */
+	int (*check)(const struct job_request *req);
+	const char *fact[JOB_FACTS];
 };
 
 extern const struct job_kind_row job_kinds[JOB__COUNT];

@@ -47,6 +47,13 @@ __attribute__((format(printf, 2, 3))) static void result(struct job *job,
 	pthread_mutex_unlock(&job->jobs->lock);
 }
 
+static void facts(struct job *job, const uint64_t fact[JOB_FACTS])
+{
+	pthread_mutex_lock(&job->jobs->lock);
+	memcpy(job->info.fact, fact, sizeof(job->info.fact));
+	pthread_mutex_unlock(&job->jobs->lock);
+}
+
 /* ---- the kinds ---- */
 
 static int run_reindex(struct job *job)
@@ -74,6 +81,11 @@ static int run_copy(struct job *job)
 		result(job, "%" PRIu64 " keys to %s", job->info.items,
 		       req->path);
 	return rc;
+}
+
+static int check_copy(const struct job_request *req)
+{
+	return req->path && *req->path ? 0 : -EINVAL;
 }
 
 static int run_count(struct job *job)
@@ -107,7 +119,7 @@ struct clearing {
 	struct job *job;
 	struct key keys[CLEAR_KEYS];
 	size_t n;
-	uint64_t deleted, bytes, total;
+	uint64_t deleted[JOB_FACTS], bytes, total;
 };
 
 static int delete_one(struct blt *store, const struct key *key)
@@ -127,7 +139,7 @@ static int delete_gathered(struct clearing *c)
 			rc = delete_one(store, &c->keys[i]);
 		if (rc == 0) {
 			changed(c->job, c->keys[i].bytes, c->keys[i].len);
-			c->deleted++;
+			c->deleted[0]++;
 		}
 		free(c->keys[i].bytes);
 	}
@@ -135,7 +147,7 @@ static int delete_gathered(struct clearing *c)
 	if (rc == 0)
 		rc = blt_flush(store);
 	if (rc == 0)
-		rc = follow(c->job, c->bytes, c->total, c->deleted);
+		rc = follow(c->job, c->bytes, c->total, c->deleted[0]);
 	return rc;
 }
 
@@ -180,10 +192,128 @@ static int run_clear(struct job *job)
 			free(c->keys[--c->n].bytes);
 	}
 	blt_iter_free(it);
-	result(job, "%" PRIu64 " keys deleted", c->deleted);
+	result(job, "%" PRIu64 " keys deleted", c->deleted[0]);
+	facts(job, c->deleted);
 	rc2 = blt_sync(store);
 	free(c);
 	return rc < 0 ? rc : rc2;
+}
+
+/* ---- prune ---- */
+
+#define KEY_HEAD 4 /* its length, in front of each key */
+
+int job_keys_add(void **bytes, size_t *len, const void *key, size_t key_len)
+{
+	uint8_t *more = realloc(*bytes, *len + KEY_HEAD + key_len);
+
+	if (!more)
+		return -ENOMEM;
+	put_le(more + *len, key_len, KEY_HEAD);
+	if (key_len)
+		memcpy(more + *len + KEY_HEAD, key, key_len);
+	*bytes = more;
+	*len += KEY_HEAD + key_len;
+	return 0;
+}
+
+/* The next key behind *at: 1; 0 at the end; -EINVAL. */
+static int next_key(const struct job_request *req, size_t *at,
+		    struct blt_bytes *ret)
+{
+	const uint8_t *from = req->bytes;
+	size_t left = req->bytes_len - *at;
+	uint64_t len;
+
+	if (left == 0)
+		return 0;
+	if (left < KEY_HEAD)
+		return -EINVAL;
+	len = get_le(from + *at, KEY_HEAD);
+	if (len > left - KEY_HEAD)
+		return -EINVAL;
+	*ret = (struct blt_bytes){ from + *at + KEY_HEAD, (size_t)len };
+	*at += KEY_HEAD + (size_t)len;
+	return 1;
+}
+
+static int check_prune(const struct job_request *req)
+{
+	struct blt_bytes key;
+	size_t at = 0;
+	int rc;
+
+	if (req->older_than < 0 || (req->bytes_len && !req->older_than))
+		return -EINVAL;
+	while ((rc = next_key(req, &at, &key)) > 0)
+		;
+	return rc;
+}
+
+/* The keys stand in the request; the list is malloc'd. */
+static int kept_keys(const struct job_request *req, struct blt_bytes **ret,
+		     size_t *ret_n)
+{
+	struct blt_bytes *keys, key;
+	size_t at = 0, n = 0;
+
+	while (next_key(req, &at, &key) > 0)
+		n++;
+	keys = calloc(n + 1, sizeof(*keys));
+	if (!keys)
+		return -ENOMEM;
+	for (at = 0, n = 0; next_key(req, &at, &key) > 0; n++)
+		keys[n] = key;
+	*ret = keys;
+	*ret_n = n;
+	return 0;
+}
+
+static void tell_pruned(struct job *job, int rc,
+			const struct blt_prune_result *r)
+{
+	const uint64_t fact[JOB_FACTS] = { r->dropped, r->moved, r->size_before,
+					   r->size_after };
+	uint64_t freed = r->size_before > r->size_after ?
+				 r->size_before - r->size_after :
+				 0;
+	char dropped[64] = "";
+
+	facts(job, fact);
+	if (rc == -ENOTSUP) {
+		result(job, "the store keeps no timestamps, so no key is older "
+			    "than another");
+		return;
+	}
+	if (job->req.older_than)
+		snprintf(dropped, sizeof(dropped),
+			 "%" PRIu64 " key%s dropped; ", r->dropped,
+			 r->dropped == 1 ? "" : "s");
+	if (rc == 0)
+		result(job, "%s%" PRIu64 " bytes given back, %" PRIu64 " left",
+		       dropped, freed, r->size_after);
+	else
+		result(job, "%s%s; the next prune goes on", dropped,
+		       strerror(-rc));
+}
+
+static int run_prune(struct job *job)
+{
+	struct blt_prune_options o = { .older_than = job->req.older_than,
+				       .progress = follow,
+				       .arg = job };
+	struct blt_prune_result r = { 0 };
+	struct blt_bytes *keys = NULL;
+	int rc = kept_keys(&job->req, &keys, &o.n_keep);
+
+	o.keep = keys;
+	if (rc == 0)
+		rc = blt_prune(job->jobs->store, &o, &r);
+	if (r.dropped)
+		changed(job, NULL, 0);
+	tell_pruned(job, rc, &r);
+	free(keys);
+	return rc;
 }
 
 /* ---- map ---- */
@@ -262,6 +392,8 @@ static int run_map(struct job *job)
 		return rc;
 	rc = map_run(job->jobs->store, &how, &hooks, &r, &err);
 	map_options_free(&how);
+	facts(job,
+	      (const uint64_t[JOB_FACTS]){ r.processed, r.written, r.skipped });
 	/* too many errors are no wish of anybody */
 	if (rc == -ECANCELED && !atomic_load(&job->cancel))
 		rc = -EIO;
@@ -276,9 +408,21 @@ static int run_map(struct job *job)
 }
 
 const struct job_kind_row job_kinds[JOB__COUNT] = {
-	[JOB_CLEAR] = { "clear", true, true, run_clear },
-	[JOB_COPY] = { "copy", false, false, run_copy },
-	[JOB_COUNT] = { "count", false, false, run_count },
-	[JOB_MAP] = { "map", false, false, run_map },
-	[JOB_REINDEX] = { "reindex", true, true, run_reindex },
+	[JOB_CLEAR] = { "clear", true, true, run_clear, NULL, { "deleted" } },
+	[JOB_COPY] = { "copy", false, false, run_copy, check_copy, { NULL } },
+	[JOB_COUNT] = { "count", false, false, run_count, NULL, { NULL } },
+	[JOB_MAP] = { "map",
+		      false,
+		      false,
+		      run_map,
+		      NULL,
+		      { "processed", "written", "skipped" } },
+	[JOB_PRUNE] = { "prune",
+			true,
+			true,
+			run_prune,
+			check_prune,
+			{ "dropped", "moved_bytes", "size_before",
+			  "size_after" } },
+	[JOB_REINDEX] = { "reindex", true, true, run_reindex, NULL, { NULL } },
 };

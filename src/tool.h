@@ -330,8 +330,11 @@ size_t tool_utf8(const uint8_t *s, size_t len);
 const char *time_text(int64_t us, char buf[TIME_BUF]);
 /* "now", microseconds since the epoch, "@SECONDS[.FRACTION]", or
  * "YYYY-MM-DD[THH:MM[:SS[.FRACTION]]][Z|+HH:MM|-HH:MM]" (UTC).  0 or
- * -EINVAL. */
+ * -EINVAL.  Now is BLT_NOW. */
 int time_parse(const char *text, int64_t *ret);
+/* The moment an option has; 0 where it was not given.  0, or an exit code after
+ * a message. */
+int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret);
 
 /* ---- tool_progress.c ---- */
 

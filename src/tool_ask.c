@@ -112,6 +112,7 @@ static void take(const struct bltfs_job_info *from, struct job_info *to)
 		if (!strcmp(job_kind_name((enum job_kind)k), from->kind))
 			to->kind = (enum job_kind)k;
 	}
+	memcpy(to->fact, from->fact, sizeof(to->fact));
 	snprintf(to->text, sizeof(to->text), "%s", from->text);
 }
 
@@ -229,6 +230,8 @@ void tool_print_job_json(struct jout *j, const struct job_info *i)
 	jout_fixed(j, "rate", i->rate);
 	jout_fixed(j, "seconds_left",
 		   i->left_us < 0 ? -1 : (double)i->left_us / 1e6);
+	for (unsigned n = 0; job_fact_name(i->kind, n); n++)
+		jout_u64(j, job_fact_name(i->kind, n), i->fact[n]);
 	jout_u64(j, "queued", (uint64_t)i->queued);
 	jout_u64(j, "started", (uint64_t)i->started);
 	jout_u64(j, "ended", (uint64_t)i->ended);
@@ -312,6 +315,16 @@ int tool_job_run(const struct tool *t, const struct job_request *req)
 	return code;
 }
 
+int tool_open_alone(struct tool *t)
+{
+	if (tool_has(t, OPT_DETACH))
+		return tool_fail(t, EX_USAGE,
+				 "--detach: %s is no mount, where a daemon "
+				 "would go on with it",
+				 t->arg[0]);
+	return tool_open(t, t->arg[0], BLT_WRITE, NULL);
+}
+
 int tool_work(struct tool *t, unsigned cmd, void *args,
 	      const struct job_request *req)
 {
@@ -321,12 +334,7 @@ int tool_work(struct tool *t, unsigned cmd, void *args,
 		return code;
 	if (fd >= 0)
 		return tool_ask_start(t, fd, cmd, args);
-	if (tool_has(t, OPT_DETACH))
-		return tool_fail(t, EX_USAGE,
-				 "--detach: %s is no mount, where a daemon "
-				 "would go on with it",
-				 t->arg[0]);
-	code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
+	code = tool_open_alone(t);
 	return code ? code : tool_job_run(t, req);
 }
 

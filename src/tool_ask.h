@@ -49,7 +49,9 @@ int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
 int tool_ask_key(const struct tool *t, int fd, const char *arg,
 		 struct tool_key *ret, struct blt_stat *stat);
 
-/* A job of this process, on the open store. */
+/* Opens the store file t->arg[0] for a job of this process, which it then is,
+ * on the open store. */
+int tool_open_alone(struct tool *t);
 int tool_job_run(const struct tool *t, const struct job_request *req);
 
 /* Work on t->arg[0], for writing: the daemon of a mount is asked by that ioctl,

@@ -48,18 +48,6 @@ static int parse_function(const struct tool *t, struct map_options *o,
 	return 0;
 }
 
-static int parse_time(const struct tool *t, enum tool_opt opt, int64_t *ret)
-{
-	if (!tool_has(t, opt))
-		return 0;
-	if (time_parse(t->opt[opt], ret) < 0 || *ret <= 0)
-		return tool_fail(t, EX_USAGE,
-				 "%s: no time; a time is now, @SECONDS, or "
-				 "YYYY-MM-DD[THH:MM[:SS]] (UTC)",
-				 t->opt[opt]);
-	return 0;
-}
-
 static int parse_numbers(const struct tool *t, struct map_options *o)
 {
 	uint64_t jobs;
@@ -75,9 +63,9 @@ static int parse_numbers(const struct tool *t, struct map_options *o)
 		code = tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS,
 					&o->lock_timeout_ms);
 	if (!code)
-		code = parse_time(t, OPT_NEWER_THAN, &o->newer_than);
+		code = tool_opt_time(t, OPT_NEWER_THAN, &o->newer_than);
 	if (!code)
-		code = parse_time(t, OPT_OLDER_THAN, &o->older_than);
+		code = tool_opt_time(t, OPT_OLDER_THAN, &o->older_than);
 	if (code)
 		return code;
 	if (o->timeout_ms < 0)

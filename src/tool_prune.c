@@ -1,115 +1,84 @@
 /* tool_prune.c - blt prune */
-#include "tool.h"
+#include "tool_ask.h"
 
-#include <errno.h>
-#include <inttypes.h>
+#include "bltfs_ioctl.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
-static int follow(void *arg, uint64_t done, uint64_t total, uint64_t keys)
+/* The keys that stay, as a job's request has them. */
+struct kept {
+	void *bytes;
+	size_t len;
+};
+
+/* On a mount (fd) a name is that of a file there, else of one in the store. */
+static int keep_arguments(struct tool *t, int fd, struct kept *k)
 {
-	struct progress *p = arg;
+	int code = 0;
 
-	p->total = total;
-	progress_show(p, done, keys);
-	return tool_signal() ? -EINTR : 0;
-}
+	for (int i = 1; !code && i < t->n_args; i++) {
+		struct tool_key key;
 
-static int fail(const struct tool *t, int err)
-{
-	if (tool_signal())
-		return tool_fail(t, TOOL_SIGNALLED,
-				 "interrupted; what was done is kept, and the "
-				 "next %s goes on",
-				 t->cmd->name);
-	if (err == -ENOTSUP)
-		return tool_fail(t, EX_UNAVAILABLE,
-				 "%s: keeps no timestamps, so no key is older "
-				 "than another",
-				 t->arg[0]);
-	return tool_fail_store(t, NULL, err);
-}
-
-/* ---- prune ---- */
-
-static void report_prune(const struct tool *t, const struct blt_prune_result *r)
-{
-	uint64_t freed = r->size_before > r->size_after ?
-				 r->size_before - r->size_after :
-				 0;
-	char is[32], less[32];
-
-	if (tool_has(t, OPT_JSON)) {
-		struct jout j = { .to = stdout };
-
-		jout_open(&j, NULL, '{');
-		jout_u64(&j, "dropped", r->dropped);
-		jout_u64(&j, "moved_bytes", r->moved);
-		jout_u64(&j, "size_before", r->size_before);
-		jout_u64(&j, "size_after", r->size_after);
-		jout_close(&j, '}');
-		return;
+		if (fd >= 0)
+			code = tool_ask_key(t, fd, t->arg[i], &key, NULL);
+		else
+			code = tool_key(t, t->arg[i], true, &key);
+		if (!code &&
+		    job_keys_add(&k->bytes, &k->len, key.bytes, key.len) < 0)
+			code = tool_fail(t, EX_OSERR, "out of memory");
+		tool_key_free(&key);
 	}
-	if (tool_has(t, OPT_QUIET))
-		return;
-	if (tool_has(t, OPT_OLDER_THAN))
-		printf("%" PRIu64 " key%s dropped; ", r->dropped,
-		       r->dropped == 1 ? "" : "s");
-	printf("%s given back, %s left\n", tool_size(freed, less),
-	       tool_size(r->size_after, is));
+	return code;
 }
 
-static int older_than(const struct tool *t, int64_t *ret)
+static int prune_mount(struct tool *t, int fd, int64_t older_than)
 {
-	const char *text = t->opt[OPT_OLDER_THAN];
+	struct bltfs_prune ask = { .older_than = older_than };
+	struct kept k = { NULL, 0 };
+	int code = keep_arguments(t, fd, &k);
 
-	*ret = 0;
-	if (text && time_parse(text, ret) < 0)
-		return tool_fail(t, EX_USAGE,
-				 "--older-than %s: no time; give one as "
-				 "2024-05-31T12:00:00Z or @SECONDS",
-				 text);
-	if (!text && t->n_args > 1)
-		return tool_fail(t, EX_USAGE,
-				 "keys to keep are for --older-than");
-	return 0;
+	if (!code && k.len)
+		code = tool_ask_pieces(t, fd, k.bytes, k.len, &ask.args);
+	free(k.bytes);
+	if (!code)
+		return tool_ask_start(t, fd, BLTFS_IOC_PRUNE, &ask);
+	close(fd);
+	return code;
+}
+
+static int prune_file(struct tool *t, int64_t older_than)
+{
+	struct job_request req = { .kind = JOB_PRUNE,
+				   .older_than = older_than };
+	struct kept k = { NULL, 0 };
+	int code = tool_open_alone(t);
+
+	if (!code)
+		code = keep_arguments(t, -1, &k);
+	if (!code) {
+		req.bytes = k.bytes;
+		req.bytes_len = k.len;
+		code = tool_job_run(t, &req);
+	}
+	free(k.bytes);
+	return code;
 }
 
 static int run_prune(struct tool *t)
 {
-	struct blt_bytes *keep = calloc((size_t)t->n_args, sizeof(*keep));
-	struct progress p;
-	struct blt_prune_result result;
-	struct blt_prune_options o = { .keep = keep,
-				       .progress = follow,
-				       .arg = &p };
-	int code, r;
+	int64_t time;
+	int fd, code = tool_opt_time(t, OPT_OLDER_THAN, &time);
 
-	if (!keep)
-		return tool_fail(t, EX_OSERR, "out of memory");
-	code = older_than(t, &o.older_than);
+	if (!code && !time && t->n_args > 1)
+		code = tool_fail(t, EX_USAGE,
+				 "keys to keep are for --older-than");
 	if (!code)
-		code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
-	for (; !code && (int)o.n_keep + 1 < t->n_args; o.n_keep++) {
-		struct tool_key key;
-
-		code = tool_key(t, t->arg[o.n_keep + 1], true, &key);
-		keep[o.n_keep] = (struct blt_bytes){ key.bytes, key.len };
-	}
-	if (!code) {
-		progress_start(&p, "prune", 0, tool_has(t, OPT_QUIET));
-		r = blt_prune(t->store, &o, &result);
-		progress_end(&p);
-		if (r < 0)
-			code = fail(t, r);
-		else
-			report_prune(t, &result);
-	}
-	for (size_t i = 0; i < o.n_keep; i++)
-		free((void *)(uintptr_t)keep[i].bytes);
-	free(keep);
-	return code ? code : tool_flush(t);
+		code = tool_ask_open(t, t->arg[0], &fd);
+	if (code)
+		return code;
+	return fd >= 0 ? prune_mount(t, fd, time) : prune_file(t, time);
 }
 
 static const struct tool_option prune_options[] = {
@@ -117,21 +86,22 @@ static const struct tool_option prune_options[] = {
 	  "delete keys with an earlier timestamp first" },
 	{ OPT_HEX, 'x', "hex", NULL, "keys are given as hex digits" },
 	TOOL_OPT_KEYS,
-	TOOL_OPT_JSON,
-	{ OPT_QUIET, 'q', "quiet", NULL, "no progress and no report" },
+	TOOL_OPT_JOB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };
 
 const struct tool_command tool_prune = {
 	.name = "prune",
-	.args = "STORE [KEEP]...",
+	.args = "STORE|MOUNTPOINT [KEEP]...",
 	.summary = "take what was deleted and overwritten out of a store",
 	.help = "Moves what STORE holds together, in place and in its order, "
 		"and cuts the file: it then has the size that Python's prune "
 		"gives it. With --older-than, keys with an earlier timestamp "
-		"are deleted first, but for those named as KEEP. Needs some "
+		"are deleted first, but for those named as KEEP; of a mount, "
+		"these are files in it. Needs some "
 		"megabytes of free space, or the length of the largest value. "
+		"A mounted store is used meanwhile. "
 		"May be interrupted at any time: the store is whole, and the "
 		"next prune goes on.",
 	.min_args = 1,

@@ -1,8 +1,10 @@
 /* tool_time.c - timestamps as people write them. */
 #include "tool.h"
+#include "util.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 
 #define SECOND INT64_C(1000000)
@@ -144,5 +146,22 @@ int time_parse(const char *text, int64_t *ret)
 	if (!digits(&s, 0, &v) || *s || v / SECOND >= MAX_SECONDS)
 		return -EINVAL;
 	*ret = v;
+	return 0;
+}
+
+int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret)
+{
+	const char *text = t->opt[opt];
+	int64_t time;
+
+	*ret = 0;
+	if (!text)
+		return 0;
+	if (time_parse(text, &time) < 0 || (time <= 0 && time != BLT_NOW))
+		return tool_fail(t, EX_USAGE,
+				 "%s: no time; a time is now, @SECONDS, or "
+				 "YYYY-MM-DD[THH:MM[:SS]] (UTC)",
+				 text);
+	*ret = time == BLT_NOW ? now_us() : time;
 	return 0;
 }

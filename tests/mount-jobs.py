@@ -2,6 +2,7 @@
 """blt on a mount point: the daemon does the work while the mount is used, and
 a copy shows a state that existed."""
 
+import errno
 import json
 import os
 import signal
@@ -157,6 +158,87 @@ def check_clear(m):
         assert f.read() == "new"
 
 
+def check_prune(m):
+    """The file becomes shorter while it is in use, by way of each road there
+    is; a prune waits for what is running."""
+    for how in ("blt", "text", "detached"):
+        for _ in range(2):
+            for i in range(100):
+                put(m, f"much/{i}", f"{i} " * 2000)
+        t.ok("sync", m.path)
+        if how == "blt":
+            said = json.loads(t.ok("prune", "--json", m.path))
+            assert (said["kind"], said["state"], said["dropped"]) == (
+                "prune", "done", 0), said
+            assert said["size_after"] < said["size_before"], said
+            job = said["job"]
+        elif how == "text":
+            job = m.tell("prune").split()[1]
+        else:
+            # it waits for the copy, and that for nobody
+            copy = os.path.join(work, "before-prune.blt")
+            t.ok("copy", "--detach", m.path, copy)
+            job = t.ok("prune", "--detach", m.path).decode().strip()
+            t.ok("wait", m.path, job)
+            assert os.path.exists(copy), "prune has not waited"
+            check(copy)
+        status = m.ended(job)
+        assert status["state"] == "done", status
+        assert int(status["text"].split()[0]) > 500000, (how, status)
+    for i in range(100):
+        with open(os.path.join(m.path, "much", str(i)), encoding="utf-8") as f:
+            assert f.read() == f"{i} " * 2000, i
+
+
+def check_too_old(m):
+    """Deleting needs the ioctl, and the kernel learns of it."""
+    def there():
+        return sorted(os.listdir(os.path.join(m.path, "aged")))
+
+    for i in range(10):
+        put(m, f"aged/{i}", "x")
+        os.utime(os.path.join(m.path, "aged", str(i)), (1000 + i, 1000 + i))
+    assert len(there()) == 10
+    for line in ("prune older-than @1005", "prune older-than now",
+                 "prune older-than now keep aged/1"):
+        try:
+            m.tell(line)
+        except PermissionError:
+            continue
+        raise AssertionError(line)
+    for line in ("prune now", "prune older-than", "prune older-than soon",
+                 "prune older-than @1 but aged/1"):
+        try:
+            m.tell(line)
+        except OSError as e:
+            assert e.errno == errno.EINVAL, (line, e)
+            continue
+        raise AssertionError(line)
+    t.refused(t.NOT_FOUND, "aged/77",
+              args=["prune", "-o", "@1005", m.path, "aged/77"])
+    assert len(there()) == 10
+    said = json.loads(t.ok("prune", "-j", "-o", "@1005", m.path, "aged/1",
+                           "/aged/2"))
+    assert said["dropped"] == 3, said
+    assert there() == ["1", "2", "5", "6", "7", "8", "9"]
+    assert not os.path.exists(os.path.join(m.path, "aged", "0"))
+
+
+def check_text_prune():
+    """Where the mounter has allowed it, text may do it too."""
+    with Mount(store, "control_exec") as m:
+        for name in ("one", "two"):
+            put(m, f"aged/{name}", "x")
+            os.utime(os.path.join(m.path, "aged", name), (1000, 1000))
+        put(m, "aged/new", "x")
+        job = m.tell("prune older-than @2000 keep aged/two").split()[1]
+        status = m.ended(job)
+        assert status["state"] == "done", status
+        assert status["text"].startswith("1 key dropped"), status
+        assert sorted(os.listdir(os.path.join(m.path, "aged"))) == [
+            "new", "two"]
+
+
 def check_interrupted(m):
     """Ctrl-C: the job is cancelled, or was faster."""
     for i in range(300):
@@ -179,10 +261,14 @@ def main():
         check_jobs(m)
         check_refusals(m)
         check_clear(m)
+        check_prune(m)
+        check_too_old(m)
         check_interrupted(m)
         job = t.ok("clear", "--detach", m.path)
         assert int(job) > 0
         # the mount may go at once: what runs is cancelled
+    check(store)
+    check_text_prune()
     check(store)
 
 

@@ -19,6 +19,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
 	unsigned changed;
+	unsigned any; /* changed, of no key in particular */
 	unsigned ended;
 	bool hold; /* changed waits until this is false */
 	bool held;
@@ -29,10 +30,12 @@ static struct {
 static void on_changed(void *arg, const void *key, size_t len)
 {
 	(void)arg;
-	(void)key;
-	ck_assert_uint_gt(len, 0);
+	ck_assert_int_eq(key != NULL, len > 0);
 	pthread_mutex_lock(&told.lock);
-	told.changed++;
+	if (len)
+		told.changed++;
+	else
+		told.any++;
 	told.held = true;
 	pthread_cond_broadcast(&told.moved);
 	while (told.hold)
@@ -82,7 +85,7 @@ static void setup(void)
 		ck_assert_int_eq(
 			blt_put(store, key, (size_t)n, "value", 5, BLT_NOW), 0);
 	}
-	told.changed = told.ended = 0;
+	told.changed = told.any = told.ended = 0;
 	told.hold = told.held = false;
 	ck_assert_int_eq(jobs_new(store, &hooks, &jobs), 0);
 }
@@ -152,6 +155,48 @@ START_TEST(test_kinds)
 	ck_assert_int_eq(info.state, JOB_DONE);
 	ck_assert_uint_eq(told.changed, 1500);
 	ck_assert_uint_eq(told.ended, 5);
+	ck_assert_str_eq(job_fact_name(info.kind, 0), "deleted");
+	ck_assert_uint_eq(info.fact[0], 1500);
+	ck_assert_ptr_null(job_fact_name(info.kind, 1));
+	ck_assert_ptr_null(job_fact_name(JOB__COUNT, 0));
+	ck_assert_ptr_null(job_fact_name(JOB_PRUNE, JOB_FACTS));
+}
+END_TEST
+
+START_TEST(test_prune)
+{
+	struct job_request req = { .kind = JOB_PRUNE, .older_than = INT64_MAX };
+	void *keep = NULL;
+	struct job_info info;
+	struct blt_view v;
+	uint64_t id;
+
+	info = end_of(start(JOB_PRUNE));
+	ck_assert_int_eq(info.state, JOB_DONE);
+	ck_assert_uint_eq(info.fact[0], 0);
+	ck_assert_uint_eq(info.fact[2], info.fact[3]);
+
+	ck_assert_int_eq(job_keys_add(&keep, &req.bytes_len, "key 7", 5), 0);
+	ck_assert_int_eq(job_keys_add(&keep, &req.bytes_len, "", 0), 0);
+	ck_assert_int_eq(job_keys_add(&keep, &req.bytes_len, "key 77", 6), 0);
+	req.bytes = keep;
+	req.bytes_len--;
+	ck_assert_int_eq(jobs_start(jobs, &req, &id), -EINVAL);
+	req.bytes_len++;
+	req.older_than = 0;
+	ck_assert_int_eq(jobs_start(jobs, &req, &id), -EINVAL);
+	req.older_than = INT64_MAX;
+	ck_assert_int_eq(jobs_start(jobs, &req, &id), 0);
+	info = end_of(id);
+	free(keep);
+	ck_assert_int_eq(info.state, JOB_DONE);
+	ck_assert_uint_eq(info.fact[0], 1498);
+	ck_assert_uint_lt(info.fact[3], info.fact[2]);
+	ck_assert_ptr_eq(strstr(info.text, "1498 keys dropped"), info.text);
+	ck_assert_int_eq(blt_get(store, "key 77", 6, &v), 0);
+	blt_view_release(&v);
+	ck_assert_int_eq(blt_get(store, "key 78", 6, &v), -ENOENT);
+	ck_assert_uint_eq(told.any, 1);
 }
 END_TEST
 
@@ -309,6 +354,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_kinds);
+	tcase_add_test(tc, test_prune);
 	tcase_add_test(tc, test_order);
 	tcase_add_test(tc, test_cancel);
 	tcase_add_test(tc, test_stop);

@@ -102,6 +102,8 @@ def times():
             (2, 2, 0, 0), "the rest")
     t.equal(counts(STORE, "--newer-than", "@5", "-b", "upper")[0],
             (4, 4, 0, 0), "newer")
+    t.equal(counts(STORE, "--older-than", "now", "-b", "upper")[0],
+            (4, 4, 0, 0), "older than now")
     t.refused(t.USAGE, "no time", args=["map", "-n", "soon", STORE, "cat"])
 
 

@@ -1,0 +1,176 @@
+#include "control_parse.h"
+
+#include "bltfs_ioctl.h"
+#include "clock.h"
+#include "control_jobs.h"
+#include "map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int control_split(char *line, struct control_words *ret)
+{
+	char *save = NULL;
+
+	ret->n = 0;
+	for (char *w = strtok_r(line, " \t\r", &save); w;
+	     w = strtok_r(NULL, " \t\r", &save)) {
+		if (ret->n == CONTROL_WORDS)
+			return -E2BIG;
+		ret->word[ret->n++] = w;
+	}
+	ret->word[ret->n] = NULL;
+	return 0;
+}
+
+static int parse_u64(const char *text, uint64_t max, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	if (errno || *end || text[0] < '0' || text[0] > '9' || *ret > max)
+		return -EINVAL;
+	return 0;
+}
+
+int control_parse_reindex(struct bltfs *fs, const struct control_words *w,
+			  void *arg)
+{
+	struct bltfs_reindex *r = arg;
+	uint64_t buckets = 0;
+	int rc = 0;
+
+	(void)fs;
+	if (w->n > 2)
+		return -EINVAL;
+	if (w->n == 2)
+		rc = parse_u64(w->word[1], UINT32_MAX, &buckets);
+	r->buckets = (uint32_t)buckets;
+	return rc;
+}
+
+int control_parse_job(struct bltfs *fs, const struct control_words *w,
+		      void *arg)
+{
+	struct bltfs_job *j = arg;
+
+	(void)fs;
+	return w->n == 2 ? parse_u64(w->word[1], UINT64_MAX, &j->job) : -EINVAL;
+}
+
+/* @SECONDS since the epoch, or now. */
+static int parse_time(const char *text, int64_t *ret)
+{
+	uint64_t seconds;
+
+	*ret = clock_now_us();
+	if (!strcmp(text, "now"))
+		return 0;
+	if (*text != '@' ||
+	    parse_u64(text + 1, INT64_MAX / 1000000, &seconds) < 0 || !seconds)
+		return -EINVAL;
+	*ret = (int64_t)seconds * 1000000;
+	return 0;
+}
+
+/* The keys that files at these paths have, as a prune wants them. */
+static int keep_paths(struct bltfs *fs, char *const *path, size_t n,
+		      uint64_t *ret_args)
+{
+	void *packed = NULL;
+	size_t len = 0, key_len;
+	uint8_t *key;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		rc = blt_ns_key_of_path(fs->ns, path[i], &key, &key_len);
+		if (rc < 0)
+			break;
+		rc = job_keys_add(&packed, &len, key, key_len);
+		free(key);
+	}
+	if (rc == 0 && n)
+		rc = control_args_add(fs->control, ret_args, packed, len);
+	free(packed);
+	return rc;
+}
+
+/* prune [older-than TIME [keep PATH...]] */
+int control_parse_prune(struct bltfs *fs, const struct control_words *w,
+			void *arg)
+{
+	struct bltfs_prune *p = arg;
+
+	if (w->n == 1)
+		return 0;
+	if (w->n < 3 || strcmp(w->word[1], "older-than") != 0 ||
+	    parse_time(w->word[2], &p->older_than) < 0 ||
+	    (w->n > 3 && strcmp(w->word[3], "keep") != 0))
+		return -EINVAL;
+	if (!fs->opts->control_exec)
+		return -EPERM;
+	return w->n < 5 ? 0 : keep_paths(fs, w->word + 4, w->n - 4, &p->args);
+}
+
+/* The command of -o map=NAME=COMMAND, cut at its blanks; argv has room for
+ * CONTROL_WORDS + 1.  -ENOENT. */
+static int named_function(struct bltfs *fs, const char *name, char **argv,
+			  char **ret_copy)
+{
+	size_t len = strlen(name), n = 0;
+	char *save = NULL;
+
+	for (size_t i = 0; i < fs->opts->n_map; i++) {
+		const char *item = fs->opts->map[i];
+
+		if (strncmp(item, name, len) != 0 || item[len] != '=')
+			continue;
+		*ret_copy = strdup(item + len + 1);
+		if (!*ret_copy)
+			return -ENOMEM;
+		for (char *word = strtok_r(*ret_copy, " \t", &save);
+		     word && n < CONTROL_WORDS;
+		     word = strtok_r(NULL, " \t", &save))
+			argv[n++] = word;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* map NAME [keys GLOB] [prefix PREFIX]: only a function that the mounter
+ * named. */
+int control_parse_map(struct bltfs *fs, const struct control_words *w,
+		      void *arg)
+{
+	struct map_options how = { .kind = MAP_COMMAND,
+				   .max_errors = MAP_ERRORS_ANY };
+	char *argv[CONTROL_WORDS + 1] = { NULL }, *copy = NULL;
+	struct bltfs_map *m = arg;
+	uint8_t *packed = NULL;
+	size_t i = 2, len = 0;
+	int rc;
+
+	if (w->n < 2)
+		return -EINVAL;
+	rc = named_function(fs, w->word[1], argv, &copy);
+	for (; rc == 0 && i + 1 < w->n; i += 2) {
+		if (strcmp(w->word[i], "keys") == 0)
+			how.glob = w->word[i + 1];
+		else if (strcmp(w->word[i], "prefix") == 0)
+			how.prefix = w->word[i + 1];
+		else
+			rc = -EINVAL;
+	}
+	if (rc == 0 && i != w->n)
+		rc = -EINVAL;
+	how.argv = argv;
+	if (rc == 0)
+		rc = map_pack(&how, &packed, &len);
+	if (rc == 0)
+		rc = control_args_add(fs->control, &m->args, packed, len);
+	free(packed);
+	free(copy);
+	return rc;
+}
