@@ -84,7 +84,7 @@ def chart(csv_path, title, unit, rows):
         f"$data using {i + 2}:xtic(1) title '{name}'"
         for i, name in enumerate(table[0][1:]))
     script = f"""
-set terminal svg size 1000,420 font 'sans,12' background 'white'
+set terminal svg noenhanced size 1000,420 font 'sans,12' background 'white'
 set output '{svg}'
 set title '{title}'
 set ylabel '{unit}'

@@ -9,6 +9,7 @@
 #include "util.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* What happened between two samples. */
@@ -47,7 +48,8 @@ static struct change change_of(const struct top_sample *before,
 	return c;
 }
 
-/* The time that a part of the calls did not take longer than. */
+/* The time that a part of the calls did not take longer than: the place in its
+ * power of two is a guess, but never behind the longest of all. */
 static double quantile(const struct change *c, double part)
 {
 	double wanted = part * (double)c->calls, seen = 0;
@@ -58,7 +60,8 @@ static double quantile(const struct change *c, double part)
 		double n = (double)c->times[i];
 
 		if (n > 0 && seen + n >= wanted)
-			return from + (to - from) * (wanted - seen) / n;
+			return fmin(from + (to - from) * (wanted - seen) / n,
+				    c->longest_us);
 		seen += n;
 	}
 	return 0;
