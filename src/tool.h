@@ -351,6 +351,8 @@ struct progress {
 void progress_start(struct progress *p, const char *what, uint64_t total,
 		    bool off);
 void progress_show(struct progress *p, uint64_t bytes, uint64_t items);
+/* Whether that first second has gone by, also where nothing is shown. */
+bool progress_is_due(const struct progress *p);
 /* A blt_progress_fn, arg a struct progress: shows it, and stops the operation
  * with -EINTR after a signal that tool_catch_signals() caught. */
 int progress_follow(void *arg, uint64_t done, uint64_t total, uint64_t keys);

@@ -167,7 +167,7 @@ static void print_error(const struct tool *t, const struct source *s,
 
 /* ---- how far it is ---- */
 
-/* Where no line can be rewritten: one for each tenth. */
+/* Where no line can be rewritten: one for each tenth, of what takes long. */
 static void print_tenth(const struct tool *t, const struct job_info *i,
 			unsigned *tenth)
 {
@@ -204,7 +204,8 @@ static int follow(const struct tool *t, const struct source *s,
 		p.total = ret->total;
 		if (p.on)
 			progress_show(&p, ret->done, ret->items);
-		else if (!quiet && !tool_has(t, OPT_JSON))
+		else if (!quiet && !tool_has(t, OPT_JSON) &&
+			 progress_is_due(&p))
 			print_tenth(t, ret, &tenth);
 		if (tool_signal() && !cancelled) {
 			cancel(s);

@@ -61,6 +61,11 @@ void progress_start(struct progress *p, const char *what, uint64_t total,
 	p->last = p->started + PATIENCE_US - INTERVAL_US;
 }
 
+bool progress_is_due(const struct progress *p)
+{
+	return now_us() - p->started >= PATIENCE_US;
+}
+
 static size_t columns(void)
 {
 	struct winsize size;
