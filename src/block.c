@@ -27,6 +27,44 @@ static struct hole next_hole(const struct space *sp)
 				      sp->next_gap };
 }
 
+/* No walk comes to a stand in the middle of a run of dead blocks that are to be
+ * merged: it meets the first of them, or none. */
+static uint64_t skip_merge(const struct space *sp, uint64_t pos)
+{
+	size_t from = 0, to = sp->n_merge;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (sp->merge[mid].pos < pos)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	if (from < sp->n_merge && sp->merge[from].pos == pos)
+		pos += sp->merge[from].len;
+	return pos;
+}
+
+static uint64_t skip_zone(const struct space *sp, uint64_t pos)
+{
+	return sp->zone.len && pos == sp->zone.pos ? pos + sp->zone.len : pos;
+}
+
+static uint64_t skip_dead(const struct space *sp, uint64_t pos)
+{
+	uint64_t at;
+
+	pos = skip_zone(sp, pos);
+	if (!sp->n_merge)
+		return pos;
+	do {
+		at = pos;
+		pos = skip_zone(sp, skip_merge(sp, pos));
+	} while (pos != at);
+	return pos;
+}
+
 uint64_t block_skip_index(const struct space *sp, uint64_t pos)
 {
 	struct hole index = index_hole(sp), next = next_hole(sp);
@@ -35,14 +73,11 @@ uint64_t block_skip_index(const struct space *sp, uint64_t pos)
 	 * then there is nothing between the two. */
 	if (sp->next.offset && next.from < index.from)
 		index.from = next.from;
-	if (sp->zone.len && pos == sp->zone.pos)
-		pos += sp->zone.len;
+	pos = skip_dead(sp, pos);
 	if (pos >= index.from && pos < index.to)
-		pos = index.to;
-	if (sp->zone.len && pos == sp->zone.pos)
-		pos += sp->zone.len;
+		pos = skip_dead(sp, index.to);
 	if (sp->next.offset && pos >= next.from && pos < next.to)
-		pos = next.to;
+		pos = skip_dead(sp, next.to);
 	return pos;
 }
 

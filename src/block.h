@@ -36,7 +36,8 @@ int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
 uint64_t block_region_end(const struct space *sp, uint64_t pos, uint64_t limit);
 
 /* The first position of data at or behind pos: pos itself, or the end of the
- * index or of the zone that begins there. */
+ * index, of the zone or of the run of dead blocks (space.merge) that begins
+ * there. */
 uint64_t block_skip_index(const struct space *sp, uint64_t pos);
 
 static inline uint64_t block_first(const struct space *sp)

@@ -396,6 +396,24 @@ BLT_PUBLIC int blt_prune(struct blt *store,
 			 const struct blt_prune_options *opts,
 			 struct blt_prune_result *ret);
 
+struct blt_trim_result {
+	uint64_t merged; /* dead blocks that became part of another */
+	uint64_t freed;  /* bytes of disk that the file has given back */
+	bool no_holes;   /* its filesystem has no holes in files: what is dead
+			  * was merged, and nothing was given back */
+};
+
+/* Gives the disk space of dead blocks back, without moving anything: dead
+ * neighbours become as few blocks as the format allows, and holes are punched
+ * under them.  The file keeps its size and its order.
+ *
+ * Others may read and write all the time; whom it waits for, and -EBUSY, are as
+ * with blt_prune.  Its progress counts no keys.  Where that stops it, and on
+ * any error, the store is whole, and the next call goes on.  It works on a full
+ * disk, too.  ret may be NULL; it is set on errors too. */
+BLT_PUBLIC int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,
+			struct blt_trim_result *ret);
+
 /* Writes a compact copy of the store, as it is at the time of the call, to a
  * new file at path; the store may be written meanwhile.  Keys keep their order,
  * values and timestamps, the store its serializers, uuid, metadata and reserved

@@ -44,6 +44,9 @@ struct engine {
 				      * holds it for work that can wait gives way */
 	uint8_t key[FORMAT_KEY_MAX]; /* scratch, under space.write */
 	uint64_t prune_chunk;        /* bytes a step; 0: as prune has it */
+	uint64_t trim_page;          /* the least hole that is worth punching;
+				      * 0: the filesystem's block */
+	size_t trim_runs; /* merged by one commit; 0: as trim has it */
 	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
 				      * with space.write held */
 };

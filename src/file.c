@@ -361,13 +361,24 @@ int file_sync_name(struct file *f)
 	return rc;
 }
 
+static int allocate(struct file *f, int mode, uint64_t pos, uint64_t len)
+{
+	while (f->ops.fallocate(f->ops.arg, f->fd, mode, (off_t)pos,
+				(off_t)len) < 0)
+		if (errno != EINTR)
+			return errno == ENOSYS ? -EOPNOTSUPP : -errno;
+	return 0;
+}
+
 int file_reserve(struct file *f, uint64_t pos, uint64_t len)
 {
-	while (f->ops.fallocate(f->ops.arg, f->fd, FALLOC_FL_KEEP_SIZE,
-				(off_t)pos, (off_t)len) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return 0;
+	return allocate(f, FALLOC_FL_KEEP_SIZE, pos, len);
+}
+
+int file_punch(struct file *f, uint64_t pos, uint64_t len)
+{
+	return allocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, pos,
+			len);
 }
 
 int file_map_to(struct file *f, uint64_t size)

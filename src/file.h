@@ -89,6 +89,10 @@ int file_sync_name(struct file *f);
  * where the filesystem cannot. */
 int file_reserve(struct file *f, uint64_t pos, uint64_t len);
 
+/* Gives the disk space under these bytes back, which then are zeros; the size
+ * stays.  -EOPNOTSUPP where the filesystem cannot. */
+int file_punch(struct file *f, uint64_t pos, uint64_t len);
+
 /* Makes the mapping reach to size at least.  Pointers from before stay
  * valid; other threads must not be in file_ptr. */
 int file_map_to(struct file *f, uint64_t size);

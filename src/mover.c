@@ -1,7 +1,6 @@
 #include "mover.h"
 
 #include "batch.h"
-#include "block.h"
 #include "mutants.h"
 #include "util.h"
 
@@ -31,30 +30,27 @@ void mover_end(struct mover *m)
 
 /* ---- walking ---- */
 
-/* Calls see for the blocks from pos on, until it returns other than 0 or to is
- * reached. */
-struct stroll {
+struct stride {
 	struct space *sp;
-	uint64_t pos, to;
-	int (*see)(void *arg, const struct block *b);
-	void *arg;
+	struct mover_stroll *s;
 };
 
 /* 1: stopped; 0: not at the end yet; -ESRCH: there. */
-static int stroll_stride(void *arg)
+static int walk_stride(void *arg)
 {
-	struct stroll *s = arg;
+	const struct stride *st = arg;
+	struct mover_stroll *s = st->s;
 
 	for (int i = 0; i < STRIDE; i++) {
 		struct block b;
 		int rc;
 
-		s->pos = block_skip_index(s->sp, s->pos);
+		s->pos = block_skip_index(st->sp, s->pos);
 		if (s->pos >= s->to) {
 			s->pos = s->to;
 			return -ESRCH;
 		}
-		rc = block_at(s->sp, s->pos, SPACE_READER, &b);
+		rc = block_at(st->sp, s->pos, SPACE_READER, &b);
 		if (rc == 0)
 			rc = s->see(s->arg, &b);
 		if (rc)
@@ -64,15 +60,15 @@ static int stroll_stride(void *arg)
 	return 0;
 }
 
-static int stroll(struct mover *m, struct stroll *s)
+int mover_stroll(struct mover *m, struct mover_stroll *s)
 {
+	struct stride st = { &m->engine->space, s };
 	int rc;
 
-	s->sp = &m->engine->space;
 	do {
-		pthread_rwlock_rdlock(&s->sp->lock);
-		rc = file_try(stroll_stride, s);
-		pthread_rwlock_unlock(&s->sp->lock);
+		pthread_rwlock_rdlock(&st.sp->lock);
+		rc = file_try(walk_stride, &st);
+		pthread_rwlock_unlock(&st.sp->lock);
 	} while (rc == 0);
 	return rc == -ESRCH || rc > 0 ? 0 : rc;
 }
@@ -92,13 +88,41 @@ static int see_dead(void *arg, const struct block *b)
 int mover_skip(struct mover *m, uint64_t pos, uint64_t to, bool live,
 	       uint64_t *ret)
 {
-	struct stroll s = { .pos = pos,
-			    .to = to,
-			    .see = live ? see_live : see_dead };
-	int rc = stroll(m, &s);
+	struct mover_stroll s = { .pos = pos,
+				  .to = to,
+				  .see = live ? see_live : see_dead };
+	int rc = mover_stroll(m, &s);
 
 	if (rc == 0)
 		*ret = s.pos;
+	return rc;
+}
+
+struct measure {
+	struct space *sp;
+	uint64_t pos, len;
+};
+
+static int measure(void *arg)
+{
+	struct measure *f = arg;
+	struct block b;
+	int rc = block_at(f->sp, f->pos, SPACE_READER, &b);
+
+	f->len = b.len;
+	return rc;
+}
+
+int mover_block_len(struct mover *m, uint64_t pos, uint64_t *ret)
+{
+	struct measure f = { .sp = &m->engine->space, .pos = pos };
+	int rc;
+
+	pthread_rwlock_rdlock(&f.sp->lock);
+	rc = file_try(measure, &f);
+	pthread_rwlock_unlock(&f.sp->lock);
+	if (rc == 0)
+		*ret = f.len;
 	return rc;
 }
 
@@ -127,7 +151,7 @@ static int plan_block(void *arg, const struct block *b)
 int mover_plan(struct mover *m, uint64_t pos, uint64_t to, uint64_t room)
 {
 	struct planning p = { m, room };
-	struct stroll s = {
+	struct mover_stroll s = {
 		.pos = pos, .to = to, .see = plan_block, .arg = &p
 	};
 	int rc;
@@ -140,7 +164,7 @@ int mover_plan(struct mover *m, uint64_t pos, uint64_t to, uint64_t room)
 	}
 	m->n = 0;
 	m->sum = 0;
-	rc = stroll(m, &s);
+	rc = mover_stroll(m, &s);
 	m->end = s.pos;
 	return rc;
 }

@@ -18,6 +18,7 @@
 #ifndef BLT_MOVER_H
 #define BLT_MOVER_H
 
+#include "block.h"
 #include "blt.h"
 #include "engine.h"
 
@@ -54,6 +55,19 @@ int mover_tell(struct mover *m);
  * other one stands, at most to.  Returns 0. */
 int mover_skip(struct mover *m, uint64_t pos, uint64_t to, bool live,
 	       uint64_t *ret);
+
+/* Calls see for the blocks from pos on, under space.lock and in file_try, until
+ * it returns other than 0 or to is reached; pos is then where it stopped.
+ * Returns 0, or what see returned where that is negative. */
+struct mover_stroll {
+	uint64_t pos, to;
+	int (*see)(void *arg, const struct block *b);
+	void *arg;
+};
+int mover_stroll(struct mover *m, struct mover_stroll *s);
+
+/* The length of the block at pos. */
+int mover_block_len(struct mover *m, uint64_t pos, uint64_t *ret);
 
 /* Gathers live blocks from the one at pos on, together at most room bytes and
  * in front of to. */

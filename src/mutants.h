@@ -27,6 +27,7 @@ enum mutant {
 	MUTANT_COPY_UNSYNCED,    /* moved blocks' record before their bytes */
 	MUTANT_ZONE_NOT_COVERED, /* prune's gap is left as it is */
 	MUTANT_CUT_EARLY,        /* the file's end before its slot */
+	MUTANT_PUNCH_EARLY,      /* trim's holes before the merge is durable */
 	MUTANTS,
 };
 

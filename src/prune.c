@@ -336,34 +336,6 @@ static int step_by_scratch(struct pruner *p, uint64_t first, uint64_t *d,
 	return 0;
 }
 
-struct first {
-	struct space *sp;
-	uint64_t pos, len;
-};
-
-static int measure(void *arg)
-{
-	struct first *f = arg;
-	struct block b;
-	int rc = block_at(f->sp, f->pos, SPACE_READER, &b);
-
-	f->len = b.len;
-	return rc;
-}
-
-static int block_len(struct space *sp, uint64_t pos, uint64_t *ret)
-{
-	struct first f = { .sp = sp, .pos = pos };
-	int rc;
-
-	pthread_rwlock_rdlock(&sp->lock);
-	rc = file_try(measure, &f);
-	pthread_rwlock_unlock(&sp->lock);
-	if (rc == 0)
-		*ret = f.len;
-	return rc;
-}
-
 /* The first hole at or behind pos: [*ret_d, *ret_s). */
 static int find_gap(struct pruner *p, uint64_t pos, uint64_t to,
 		    uint64_t *ret_d, uint64_t *ret_s)
@@ -377,7 +349,7 @@ static int step(struct pruner *p, uint64_t *d, uint64_t *s, uint64_t to)
 {
 	struct space *sp = &p->engine->space;
 	uint64_t gap = *s - *d, len = 0;
-	int rc = block_len(sp, *s, &len);
+	int rc = mover_block_len(&p->mover, *s, &len);
 
 	if (rc < 0)
 		return rc;

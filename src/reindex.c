@@ -3,6 +3,7 @@
 #include "block.h"
 #include "index.h"
 #include "reindex_place.h"
+#include "trim.h"
 #include "util.h"
 
 #include <errno.h>
@@ -261,8 +262,10 @@ static void give_up(struct engine *e)
 
 int reindex_begin(struct engine *e, uint32_t n_buckets)
 {
-	int rc = reindex_vacate(e);
+	int rc = trim_resume(e);
 
+	if (rc == 0)
+		rc = reindex_vacate(e);
 	if (rc < 0)
 		return rc;
 	atomic_store(&e->growing, true);
@@ -308,8 +311,10 @@ static int move_step(struct engine *e)
 int reindex_step(struct engine *e)
 {
 	struct growth *g = &e->growth;
-	int rc = 0;
+	int rc = trim_resume(e);
 
+	if (rc < 0)
+		return rc;
 	if (g->stage == GROWTH_NONE && e->space.next.offset) {
 		g->stage = GROWTH_MOVE;
 		atomic_store(&e->growing, true);

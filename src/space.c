@@ -59,6 +59,7 @@ static void free_memory(struct space *sp)
 	XXH3_freeState(sp->log.sum);
 	XXH3_freeState(sp->before.sum);
 	free(sp->own);
+	free(sp->merge);
 	changes_release(&sp->delta);
 	changes_release(&sp->active);
 	changes_release(&sp->recorded);

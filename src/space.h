@@ -87,6 +87,9 @@ struct space {
 	uint64_t next_gap;      /* dead bytes behind the next one */
 	struct log_zone zone;   /* bytes that walks pass over: prune writes
 				 * there */
+	struct log_zone *merge; /* runs of dead blocks, in order, that become
+				 * fewer (trim.c): walks pass over them */
+	size_t n_merge;
 	struct changes active, recorded, frozen;
 	struct chunk *tail;
 	uint64_t end; /* of committed data */

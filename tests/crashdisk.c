@@ -3,6 +3,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,8 @@ static bool fails(struct crashdisk *d, enum disk_call call)
 	if (d->met != f->n && !(f->for_ever && d->met > f->n))
 		return false;
 	d->failed = true;
-	d->failed_in_place |= call != CALL_PWRITE && call != CALL_FALLOCATE;
+	d->failed_in_place |= call != CALL_PWRITE && call != CALL_FALLOCATE &&
+			      call != CALL_PUNCH;
 	errno = f->err;
 	return true;
 }
@@ -101,15 +103,27 @@ static int disk_ftruncate(void *arg, int fd, off_t len)
 	return rc;
 }
 
-/* The size stays as it is, so there is nothing to be done. */
+/* As a write of zeros: a hole may come to the disk in parts, too. */
+static int punch(struct crashdisk *d, int fd, int mode, off_t pos, off_t len)
+{
+	uint8_t *zeros;
+
+	if (fails(d, CALL_PUNCH) || fallocate(fd, mode, pos, len) < 0)
+		return -1;
+	zeros = need(calloc(1, (size_t)len));
+	note(d, DISK_WRITE, (uint64_t)pos, zeros, (size_t)len);
+	free(zeros);
+	d->holes++;
+	return 0;
+}
+
+/* Without a hole the size stays as it is, so there is nothing to be done. */
 static int disk_fallocate(void *arg, int fd, int mode, off_t pos, off_t len)
 {
 	struct crashdisk *d = arg;
 
-	(void)fd;
-	(void)mode;
-	(void)pos;
-	(void)len;
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		return punch(d, fd, mode, pos, len);
 	if (fails(d, CALL_FALLOCATE))
 		return -1;
 	d->reserves++;

@@ -39,6 +39,7 @@ enum disk_call {
 	CALL_FDATASYNC = 8,
 	CALL_FSTAT = 16,
 	CALL_MMAP = 32,
+	CALL_PUNCH = 64, /* an fallocate that makes a hole */
 };
 
 struct disk_fault {
@@ -55,7 +56,7 @@ struct crashdisk {
 	size_t base_len;
 	struct disk_op *op;
 	size_t n, room;
-	unsigned long reserves;
+	unsigned long reserves, holes;
 
 	struct disk_fault fault;
 	unsigned long met;    /* calls that the fault could meet */

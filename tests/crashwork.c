@@ -450,6 +450,15 @@ int crashwork_prune(struct crashwork *w)
 	return outcome(w, blt_prune(w->store, NULL, NULL), "a prune", false);
 }
 
+/* Holes of any length, and some blocks a commit. */
+int crashwork_trim(struct crashwork *w)
+{
+	w->store->engine.trim_page = (uint64_t)1 << draw(w, 10);
+	w->store->engine.trim_runs = 2 + draw(w, 6);
+	return outcome(w, blt_trim(w->store, NULL, NULL, NULL), "a trim",
+		       false);
+}
+
 static int do_reopen(struct crashwork *w)
 {
 	int rc = crashwork_end(w);
@@ -475,10 +484,13 @@ int crashwork_do(struct crashwork *w, unsigned n)
 		sum += operations[i].weight;
 	while (n-- && w->store) {
 		bool prune = w->prunes && draw(w, 25) == 0;
+		bool trim = w->prunes && draw(w, 15) == 0;
 		uint64_t k = draw(w, sum);
 		size_t i = 0;
 
-		if (prune && crashwork_prune(w) < 0)
+		if (trim && crashwork_trim(w) < 0)
+			return -1;
+		if (prune && w->store && crashwork_prune(w) < 0)
 			return -1;
 		if (!w->store)
 			return 0;

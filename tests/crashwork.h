@@ -64,7 +64,7 @@ struct crashwork {
 	size_t n_durable, durable_room, n_flushed, flushed_room;
 	bool faulty;     /* errors are no failure of the test */
 	int error;       /* the first one that an operation gave */
-	bool prunes;     /* now and then */
+	bool prunes;     /* and trims, now and then */
 	bool big_values; /* some are longer than a chunk */
 };
 
@@ -82,6 +82,7 @@ int crashwork_do(struct crashwork *w, unsigned n);
 /* One put, of any of the keys. */
 int crashwork_put(struct crashwork *w);
 int crashwork_prune(struct crashwork *w);
+int crashwork_trim(struct crashwork *w);
 
 int crashwork_end(struct crashwork *w);
 void crashwork_release(struct crashwork *w);

@@ -11,7 +11,8 @@
 
 #define OPERATIONS 36
 #define PRUNED_AT 12
-#define GROWS (CALL_PWRITE | CALL_FALLOCATE)
+#define TRIMMED_AT 24
+#define GROWS (CALL_PWRITE | CALL_FALLOCATE | CALL_PUNCH)
 #define ANY_WRITE (GROWS | CALL_FTRUNCATE)
 
 struct kind_of_fault {
@@ -48,8 +49,13 @@ static const struct kind_of_fault faults[] = {
 		     .err = EOPNOTSUPP,
 		     .for_ever = true },
 	  .goes_unnoticed = true },
+	{ .name = "no holes",
+	  .fault = { .calls = CALL_PUNCH, .err = EOPNOTSUPP, .for_ever = true },
+	  .goes_unnoticed = true },
+	{ .name = "EIO on a hole",
+	  .fault = { .calls = CALL_PUNCH, .err = EIO } },
 	{ .name = "EINTR",
-	  .fault = { .calls = ANY_WRITE, .err = EINTR },
+	  .fault = { .calls = ANY_WRITE | CALL_PUNCH, .err = EINTR },
 	  .goes_unnoticed = true },
 	{ .name = "short writes",
 	  .fault = { .calls = CALL_PWRITE, .for_ever = true },
@@ -135,7 +141,9 @@ static bool run_round(const struct kind_of_fault *kind, unsigned store,
 	w.disk.fault = kind->fault;
 	w.disk.fault.n = n;
 	for (unsigned i = 0; i < OPERATIONS && w.store; i++) {
-		ok(i != PRUNED_AT ? crashwork_do(&w, 1) : crashwork_prune(&w));
+		ok(i == PRUNED_AT  ? crashwork_prune(&w) :
+		   i == TRIMMED_AT ? crashwork_trim(&w) :
+				     crashwork_do(&w, 1));
 		if (w.store)
 			ok(crashwork_holds(&w));
 		if (w.disk.failed && !kind->goes_unnoticed &&

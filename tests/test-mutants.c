@@ -34,6 +34,7 @@ static const char *const names[MUTANTS] = {
 	[MUTANT_COPY_UNSYNCED] = "moved blocks before their bytes are durable",
 	[MUTANT_ZONE_NOT_COVERED] = "a replay that leaves prune's gap open",
 	[MUTANT_CUT_EARLY] = "the end cut off before the slot is durable",
+	[MUTANT_PUNCH_EARLY] = "holes before the merge is durable",
 };
 
 START_TEST(mutant_is_caught)

@@ -150,6 +150,16 @@ static void *prune_often(void *arg)
 	return NULL;
 }
 
+static void *trim_often(void *arg)
+{
+	struct shared *s = arg;
+
+	do
+		ck_assert_int_eq(blt_trim(s->store, NULL, NULL, NULL), 0);
+	while (!atomic_load(&s->stop));
+	return NULL;
+}
+
 static int count_name(void *arg, const struct tree_entry *entry)
 {
 	(void)entry;
@@ -202,10 +212,11 @@ static void *write_keys(void *arg)
 
 START_TEST(test_all_at_once)
 {
-	/* Prune waits for walks: the second time there is none. */
-	static void *(*const besides[2][5])(void *) = {
+	/* Prune and trim wait for walks: then there is none. */
+	static void *(*const besides[3][5])(void *) = {
 		{ read_keys, read_keys, walk, sync_often, list },
 		{ read_keys, read_keys, prune_often, sync_often, list },
+		{ read_keys, read_keys, trim_often, sync_often, list },
 	};
 	void *(*const *beside)(void *) = besides[_i];
 	const size_t n = 5;
@@ -219,6 +230,8 @@ START_TEST(test_all_at_once)
 	snprintf(path, sizeof(path), "test-threads-%d.blt", (int)getpid());
 	ck_assert_int_eq(blt_open(path, &o, &s.store, NULL), 0);
 	s.store->engine.prune_chunk = 20000; /* many steps */
+	s.store->engine.trim_runs = 40;
+	s.store->engine.trim_page = 64;
 	for (unsigned i = 0; i < STABLE; i++)
 		put(s.store, i, 0);
 	for (size_t i = 0; i < n; i++)
@@ -249,7 +262,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(c, 0);
-	tcase_add_loop_test(c, test_all_at_once, 0, 2);
+	tcase_add_loop_test(c, test_all_at_once, 0, 3);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
