@@ -159,6 +159,9 @@ static inline bool tool_has(const struct tool *t, enum tool_opt opt)
 	return t->opt[opt] != NULL;
 }
 
+/* As its row has it, without the dashes. */
+const char *tool_opt_name(const struct tool *t, enum tool_opt opt);
+
 /* The number an option has; def where it was not given.  0, or an exit code
  * after a message if it is none in min..max. */
 int tool_opt_u64(const struct tool *t, enum tool_opt opt, uint64_t min,
@@ -335,6 +338,8 @@ int time_parse(const char *text, int64_t *ret);
 /* The moment an option has; 0 where it was not given.  0, or an exit code after
  * a message. */
 int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret);
+/* What it was given is no time: an exit code after a message. */
+int tool_fail_time(const struct tool *t, enum tool_opt opt);
 
 /* ---- tool_progress.c ---- */
 

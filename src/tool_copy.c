@@ -77,8 +77,8 @@ static int absolute(const struct tool *t, int mount, const char *path,
 		return tool_fail_file(t, path, "copy to it", -ENAMETOOLONG);
 	if (!realpath(above, dir) || stat(dir, &out) < 0 ||
 	    fstat(mount, &in) < 0)
-		return tool_fail(t, EX_CANTCREAT, "%s: %s", path,
-				 strerror(errno));
+		return tool_fail(t, EX_CANTCREAT, "%s: cannot copy to it: %s",
+				 path, strerror(errno));
 	if (in.st_dev == out.st_dev)
 		return tool_fail(t, EX_CANTCREAT,
 				 "%s: is in the mount itself; a copy goes "

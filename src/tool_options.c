@@ -150,7 +150,7 @@ void tool_print_help(const struct tool_command *cmd, FILE *to)
 		print_option(o, to);
 }
 
-static const char *option_name(const struct tool *t, enum tool_opt opt)
+const char *tool_opt_name(const struct tool *t, enum tool_opt opt)
 {
 	const struct tool_option *o = t->cmd->options;
 
@@ -177,7 +177,7 @@ int tool_opt_u64(const struct tool *t, enum tool_opt opt, uint64_t min,
 		return tool_fail(t, EX_USAGE,
 				 "--%s %s: not a number from %llu "
 				 "to %llu",
-				 option_name(t, opt), text,
+				 tool_opt_name(t, opt), text,
 				 (unsigned long long)min,
 				 (unsigned long long)max);
 	*ret = v;
@@ -206,7 +206,7 @@ int tool_opt_seconds(const struct tool *t, enum tool_opt opt, double min,
 		return tool_fail(t, EX_USAGE,
 				 "--%s %s: not a number of seconds from %g to "
 				 "%g",
-				 option_name(t, opt), text, min, max);
+				 tool_opt_name(t, opt), text, min, max);
 	return 0;
 }
 
@@ -220,6 +220,6 @@ int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def, int *ret)
 		return tool_fail(t, EX_USAGE,
 				 "--%s %s: not a number of seconds "
 				 "from 0 to %.0f, nor \"forever\"",
-				 option_name(t, opt), text, TIMEOUT_MAX);
+				 tool_opt_name(t, opt), text, TIMEOUT_MAX);
 	return 0;
 }

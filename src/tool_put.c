@@ -11,11 +11,7 @@ static int parse_time(const struct tool *t, int64_t *ret)
 	*ret = BLT_NOW;
 	if (!text || !time_parse(text, ret))
 		return 0;
-	return tool_fail(t, EX_USAGE,
-			 "--time %s: not a time: expected are "
-			 "2023-11-14T22:13:20Z, @SECONDS or microseconds, from "
-			 "1970 on",
-			 text);
+	return tool_fail_time(t, OPT_TIME);
 }
 
 static int put_value(struct tool *t, const struct tool_key *key,

@@ -149,6 +149,15 @@ int time_parse(const char *text, int64_t *ret)
 	return 0;
 }
 
+int tool_fail_time(const struct tool *t, enum tool_opt opt)
+{
+	return tool_fail(t, EX_USAGE,
+			 "--%s %s: not a time: expected are now, "
+			 "2023-11-14T22:13:20Z, @SECONDS or microseconds, from "
+			 "1970 on",
+			 tool_opt_name(t, opt), t->opt[opt]);
+}
+
 int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret)
 {
 	const char *text = t->opt[opt];
@@ -158,10 +167,7 @@ int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret)
 	if (!text)
 		return 0;
 	if (time_parse(text, &time) < 0 || (time <= 0 && time != BLT_NOW))
-		return tool_fail(t, EX_USAGE,
-				 "%s: no time; a time is now, @SECONDS, or "
-				 "YYYY-MM-DD[THH:MM[:SS]] (UTC)",
-				 text);
+		return tool_fail_time(t, opt);
 	*ret = time == BLT_NOW ? now_us() : time;
 	return 0;
 }

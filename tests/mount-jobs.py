@@ -5,6 +5,7 @@ a copy shows a state that existed."""
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -114,15 +115,36 @@ def check_jobs(m):
     assert len(lines) == len(now) + 1
     t.ok("cancel", m.path, job)  # has ended: nothing happens
     assert m.lines("jobs", job, "status")["state"] == "done"
-    t.refused(t.NOT_FOUND, "12345", args=["cancel", m.path, "12345"])
-    t.refused(t.NOT_FOUND, "12345", args=["wait", m.path, "12345"])
-    t.refused(t.USAGE, "number", args=["cancel", m.path, "x"])
+    for command in ("cancel", "wait"):
+        t.refused(t.NOT_FOUND, f"12345: no such job in {m.path}",
+                  args=[command, m.path, "12345"])
+    t.refused(t.USAGE, "x: not a job's number", args=["cancel", m.path, "x"])
     with open(m.control("jobs", job, "cancel"), "w", encoding="ascii") as f:
         f.write("1\n")
     # one that failed
     job = t.ok("copy", "--detach", m.path,
                os.path.join(work, "new.blt")).decode().strip()
-    t.refused(t.CANTCREAT, "exists", args=["wait", m.path, job])
+    t.refused(t.CANTCREAT, f"job {job} failed: ", "exists",
+              args=["wait", m.path, job])
+    # one that was cancelled, while its command waits
+    job = t.ok("map", "--detach", "--timeout", "300", m.path, "--", "sleep",
+               "300").decode().strip()
+    t.ok("cancel", m.path, job)
+    t.refused(t.TEMPFAIL, f"job {job} was cancelled",
+              args=["wait", m.path, job])
+
+
+def check_tenths(m):
+    """In a pipe, how far it is comes as lines, once it has taken a second."""
+    os.mkdir(os.path.join(m.path, "slow"))
+    for i in range(12):
+        put(m, f"slow/{i}", "x")
+    done = t.run("map", "-j", "1", "--prefix", "slow/", m.path, "--", "sh",
+                 "-c", "sleep 0.2; cat")
+    said = done.stderr.decode().splitlines()
+    assert done.returncode == 0 and said, done
+    for line in said:
+        assert re.fullmatch(r"blt map: \d0 %, \d+ keys", line), said
 
 
 def check_refusals(m):
@@ -132,6 +154,15 @@ def check_refusals(m):
     t.refused(t.NOINPUT, "no mount", args=["reindex", work])
     t.refused(t.NOINPUT, "not a mount", args=["jobs", store])
     t.refused(t.NOINPUT, "none", args=["jobs", os.path.join(work, "none")])
+    long = "x" * 5000 + "/new.blt"
+    t.refused(t.DATAERR, "cannot copy to it: File name too long",
+              args=["copy", m.path, long])
+    t.refused(t.CANTCREAT, "cannot copy to it: No such file",
+              args=["copy", m.path, "/no/such/new.blt"])
+    t.refused(t.UNAVAILABLE, "no-such-program: cannot be run: No such file",
+              args=["map", m.path, "--", "no-such-program"])
+    t.refused(t.USAGE, "xyz: not an even number of hex digits",
+              args=["map", "-x", "-i", "-", m.path, "true"], stdin=b"xyz\n")
     plain = os.path.join(work, "near.blt")
     t.refused(t.USAGE, "--detach", args=["clear", "--detach", plain])
     done = t.run("clear", plain)
@@ -254,11 +285,23 @@ def check_interrupted(m):
     t.run("wait", m.path)
 
 
+def check_gone():
+    """The daemon died and left its mount behind."""
+    other = os.path.join(work, "other.blt")
+    with Mount(other, "create") as m:
+        m.daemon.kill()
+        m.daemon.wait()
+        t.refused(t.UNAVAILABLE, f"{m.path}: its daemon has gone",
+                  args=["jobs", m.path])
+        subprocess.run(["umount", "-l", m.path], check=True)
+
+
 def main():
     with Mount(store, "create", expect="job .* failed: ") as m:
         check_copies(m)
         check_options(m)
         check_jobs(m)
+        check_tenths(m)
         check_refusals(m)
         check_clear(m)
         check_prune(m)
@@ -270,6 +313,7 @@ def main():
     check(store)
     check_text_prune()
     check(store)
+    check_gone()
 
 
 main()

@@ -100,7 +100,7 @@ def check_environment():
         "temporary files", "bad", "/no/such: No such file", "TMPDIR")
     if os.geteuid() == 0:
         doctor(env={"PATH": ""}).has("permission", "note", "fusermount3",
-                                     "fuse3")
+                                     "install the package fuse3")
 
 
 def check_daemon(blt):
@@ -117,14 +117,17 @@ def check_daemon(blt):
     with_daemon(f"echo 'bltfs {version} (libfuse 3.16.2)'").has(
         "daemon", "ok", "libfuse 3.16")
     with_daemon("echo 'bltfs 0.0.1 (libfuse 3.16.2)'").has(
-        "daemon", "note", "version 0.0.1", "one release")
+        "daemon", "note", " is version 0.0.1, this is blt ",
+        "install both from one release")
     with_daemon(f"echo 'bltfs {version} (libfuse 3.10.5)'").has(
-        "daemon", "bad", "3.10 is too old", "3.12")
+        "daemon", "bad", "3.10 is too old", "install libfuse 3.12 or later")
     with_daemon("echo bltfs: libfuse3.so.3 is missing >&2; exit 127").has(
-        "daemon", "bad", "libfuse3.so.3 is missing", "libraries")
+        "daemon", "bad", "does not run: bltfs: libfuse3.so.3 is missing",
+        "install the libraries that it names")
     os.unlink(beside)
-    doctor(blt=blt, env={"PATH": "/no/such"}).has("daemon", "bad",
-                                                  "not in PATH", "install")
+    doctor(blt=blt, env={"PATH": "/no/such"}).has(
+        "daemon", "bad", "bltfs is not in PATH",
+        "install it, or put its directory into PATH")
 
 
 def check_store():
@@ -189,27 +192,41 @@ def check_namespaces(blt):
         "device", "bad", "No such file", "modprobe fuse")
     changed("mount -t tmpfs none /dev; touch /dev/fuse; chmod 600 /dev/fuse; "
             f"set -- setpriv --reuid {NOBODY} --clear-groups \"$@\"",
-            blt=blt).has("device", "bad", "Permission denied", "chmod 666")
+            blt=blt).has("device", "bad",
+                         "/dev/fuse cannot be opened: Permission denied",
+                         "chmod 666")
     changed("echo nodev tmpfs > fs; mount --bind fs /proc/filesystems").has(
-        "kernel", "bad", "knows no FUSE", "modprobe fuse")
+        "kernel", "bad", "knows no FUSE",
+        "load its module as root: modprobe fuse")
     other = f"set -- setpriv --reuid {NOBODY} --clear-groups \"$@\""
     changed("echo > c; mount --bind c /etc/fuse.conf; " + other, blt=blt).has(
-        "other users", "note", "refused", "user_allow_other")
+        "other users", "note", "mounts are for this user alone: ",
+        "user_allow_other")
     changed("echo user_allow_other > c; mount --bind c /etc/fuse.conf; "
             + other, blt=blt).has("other users", "ok")
     changed("PATH=/no; " + other.replace("setpriv", shutil.which("setpriv")),
-            blt=blt).has("permission", "bad", "fusermount3", "fuse3")
+            blt=blt).has("permission", "bad",
+                         "PATH, and this user may not mount without it",
+                         "fuse3")
+    changed("mkdir f; cp /bin/true f/fusermount3; chmod 755 . f; PATH=$PWD/f; "
+            + other.replace("setpriv", shutil.which("setpriv")),
+            blt=blt).has("permission", "bad", "is not setuid root, and",
+                         "as root: chown root, then chmod u+s")
     small = "mount -t tmpfs -o size=1m none /mnt; "
     changed(small + "export TMPDIR=/mnt").has(
-        "temporary files", "note", "/mnt has room", "TMPDIR")
+        "temporary files", "note", "large values from pipes may not fit",
+        "make room, or set TMPDIR to another directory")
     changed(small + "cp kv.blt /mnt", "/mnt/kv.blt") \
-        .has("filesystem", "note", "tmpfs", "disk") \
+        .has("filesystem", "note", "it is on tmpfs: ", "disk") \
         .has("filesystem", "note", "writes will soon fail", "make room")
     changed(small + "cp kv.blt /mnt; mount -o remount,ro /mnt",
-            "/mnt/kv.blt").has("filesystem", "note", "read-only", "-o ro")
+            "/mnt/kv.blt").has("filesystem", "note",
+                            "its filesystem is mounted read-only",
+                            "mount it with -o ro")
     user = "chmod 755 .; " + small + "cp kv.blt /mnt; "
     changed(user + "chmod 600 /mnt/kv.blt; " + other, "/mnt/kv.blt",
-            blt=blt).has("store", "bad", "cannot be read", "chmod")
+            blt=blt).has("store", "bad", "cannot be read",
+                         "as its owner: chmod u+rw")
     changed(user + "chmod 644 /mnt/kv.blt; " + other, "/mnt/kv.blt",
             blt=blt).has("store", "note", "can only be read", "-o ro")
     changed(user + "chmod 666 /mnt/kv.blt; chmod 755 /mnt; " + other,

@@ -12,28 +12,33 @@ import toollib as t
 
 # (exit code, what is to be said, arguments)
 MISTAKES = (
-    (t.USAGE, ["nothing: no such command", "--help"], ["nothing"]),
-    (t.USAGE, ["--nothing: no such option", "--help"], ["--nothing"]),
-    (t.USAGE, ["nothing: no such command", "--help"], ["help", "nothing"]),
-    (t.USAGE, ["--nothing: no such option", "blt help ls"],
+    (t.USAGE, ['nothing: no such command; "blt --help" lists them'],
+     ["nothing"]),
+    (t.USAGE, ['--nothing: no such option; "blt --help" lists them'],
+     ["--nothing"]),
+    (t.USAGE, ['nothing: no such command; "blt --help" lists them'],
+     ["help", "nothing"]),
+    (t.USAGE, ["--nothing: no such option", '; see "blt help ls"'],
      ["ls", "--nothing", "kv.blt"]),
-    (t.USAGE, ["-Z: no such option", "blt help ls"], ["ls", "-Z", "kv.blt"]),
+    (t.USAGE, ["-Z: no such option", '; see "blt help ls"'], ["ls", "-Z", "kv.blt"]),
     (t.USAGE, ["needs an argument", "blt help create"],
      ["create", "new.blt", "--buckets"]),
-    (t.USAGE, ["missing arguments", "usage: blt get"], ["get", "kv.blt"]),
-    (t.USAGE, ["too many arguments", "usage: blt info"],
+    (t.USAGE, ["missing arguments; usage: blt get"], ["get", "kv.blt"]),
+    (t.USAGE, ["too many arguments; usage: blt info"],
      ["info", "kv.blt", "kv.blt"]),
     (t.USAGE, ["--buckets x", "from 1 to 4294967295"],
      ["create", "-b", "x", "new.blt"]),
     (t.USAGE, ["--buckets 0", "from 1 to"], ["create", "-b", "0", "new.blt"]),
-    (t.USAGE, ["--lock-timeout soon", "forever"],
+    (t.USAGE, ["--lock-timeout soon: not a number of seconds from 0 to 2000000, nor "
+              "\"forever\""],
      ["ls", "--lock-timeout", "soon", "kv.blt"]),
-    (t.USAGE, ["kind", "str"], ["create", "-k", "kind", "new.blt"]),
+    (t.USAGE, ["kind: no such serializer; there are: ", "str"],
+     ["create", "-k", "kind", "new.blt"]),
     (t.USAGE, ["--timestamps and --no-timestamps", "one of"],
      ["copy", "-t", "-T", "kv.blt", "new.blt"]),
     (t.USAGE, ["--force and --skip-existing", "one of"],
      ["export", "-f", "-s", "kv.blt", "out"]),
-    (t.USAGE, ["rar", "tar.zst"], ["export", "-o", "rar", "kv.blt", "out"]),
+    (t.USAGE, ["rar: no such format; there are tar, tar.gz"], ["export", "-o", "rar", "kv.blt", "out"]),
     (t.NOINPUT, ["none.blt", "blt create"], ["ls", "none.blt"]),
     (t.NOINPUT, ["none.blt"], ["check", "none.blt"]),
     (t.NOINPUT, ["no file"], ["put", "kv.blt", "k", "no file"]),
@@ -49,8 +54,49 @@ MISTAKES = (
      ["stat", "kv.blt", "absent"]),
     (t.NOT_FOUND, ["absent: no such path in kv.blt"],
      ["ls", "kv.blt", "absent"]),
-    (t.DATAERR, ["%zz", "kv.blt", "--raw"], ["put", "kv.blt", "%zz", "new"]),
-    (t.CANTCREAT, ["kv.blt", "--force"], ["create", "kv.blt"]),
+    (t.NOT_FOUND, ["metadata: nothing is there in kv.blt"],
+     ["slot", "kv.blt", "get", "metadata"]),
+    (t.USAGE, ["abc: a key in hex has an even number of hex digits"],
+     ["get", "-x", "kv.blt", "abc"]),
+    (t.USAGE, ["--newer-than soon: not a time: expected are now, "],
+     ["map", "-n", "soon", "kv.blt", "true"]),
+    (t.NOINPUT, ["dir: cannot read: Is a directory"],
+     ["put", "kv.blt", "k", "dir"]),
+    (t.USAGE, ["no command is given; usage: blt map [OPTION]... STORE"],
+     ["map", "kv.blt"]),
+    (t.USAGE, ["what a new store is like goes with --create"],
+     ["map", "--value-len", "5", "kv.blt", "true"]),
+    (t.USAGE, ["keys to keep are for --older-than"],
+     ["prune", "kv.blt", "key"]),
+    (t.USAGE, ["--rebuild: say where the new store goes: --to FILE"],
+     ["recover", "--rebuild", "kv.blt"]),
+    (t.USAGE, ["3: no such slot; there are metadata, 1 and 2"],
+     ["slot", "kv.blt", "get", "3"]),
+    (t.CANTCREAT, ["new: cannot open it as a directory: Not a directory; the "
+                   "name of an archive ends in .tar"],
+     ["export", "kv.blt", "new"]),
+    (t.USAGE, ["--create: goes with --to, which names the store"],
+     ["map", "--create", "kv.blt", "true"]),
+    (t.USAGE, ['--to, --in-place and --like go with --rebuild; see "blt help '
+               'recover"'], ["recover", "--to", "new.blt", "kv.blt"]),
+    (t.USAGE, ["take: expected is get SLOT, put SLOT [FILE] or del SLOT"],
+     ["slot", "kv.blt", "take", "1"]),
+    (t.DATAERR, ["new.hex: not hex: pairs of the digits 0-9 a-f are expected"],
+     ["put", "-x", "kv.blt", "6b", "new.hex"]),
+    (t.DATAERR, ["/proc: is a mount of type proc, not of bltfs; umount(8) is "
+                 "for these"], ["umount", "/proc"]),
+    (t.NOINPUT, ["new: is no file of a mounted store"], ["stat", "new"]),
+    (t.DATAERR, ["key: the value has 0 bytes, but all values in fixed.blt "
+                 "have 4"], ["put", "fixed.blt", "key", "new"]),
+    (t.DATAERR, ["a store whose values all have one length, as fixed.blt, has "
+                 "no slots"], ["slot", "fixed.blt", "put", "1", "new"]),
+    (t.DATAERR, ["%zz: no key of kv.blt can have that path; give the key's "
+                 "bytes with --raw or --hex"],
+     ["put", "kv.blt", "%zz", "new"]),
+    (t.CANTCREAT, ["kv.blt: exists already; --force replaces it, and all that "
+                   "it holds is gone then"], ["create", "kv.blt"]),
+    (t.CANTCREAT, ["new: exists already; --force replaces it"],
+     ["export", "-o", "tar", "kv.blt", "new"]),
     (t.CANTCREAT, ["new", "--force"], ["copy", "kv.blt", "new"]),
 )
 
@@ -84,11 +130,31 @@ def check_colour():
             t.equal(b"\x1b" in out, False, f"{args} {env}")
 
 
+def check_temporary():
+    """A value from a pipe that is too long to stay in memory."""
+    done = t.refused(t.NOINPUT, "standard input: cannot read it, or keep it in "
+                     "TMPDIR: ", args=["put", "kv.blt", "k"],
+                     stdin=bytes(3 << 20),
+                     env=dict(os.environ, TMPDIR="/no/such"))
+    t.equal(done.stdout, b"", "nothing on stdout")
+    t.refused(t.NOINPUT, "dir: cannot read it, or keep a value in TMPDIR: ",
+              "stopped there; 0 keys were loaded before that",
+              args=["load", "kv.blt", "dir"])
+    t.refused(t.DATAERR, "a store whose values all have one length has no "
+              "hidden entries", args=["load", "fixed.blt"],
+              stdin=b"@metadata 62 -\n")
+
+
 os.chdir(t.directory())
+os.mkdir("dir")
 t.ok("create", "kv.blt")
+t.ok("create", "-l", "4", "fixed.blt")
 t.ok("put", "kv.blt", "key", stdin=b"value")
 with open("new", "wb"):
     pass
+with open("new.hex", "wb") as hexdigits:
+    hexdigits.write(b"zz")
 check_mistakes()
+check_temporary()
 check_terminals()
 check_colour()

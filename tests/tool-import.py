@@ -191,8 +191,9 @@ def check_hostile_tars():
                     ("lnk", tarfile.SYMTYPE, "/etc"),
                     ("lnk/x", reg, b"6"))
     store = fresh("hostile.blt")
-    done = t.refused(t.DATAERR, "../out", "/abs", "a/../../b", "100%", "dev",
-                     "pipe", "hard:", "harder:",
+    done = t.refused(t.DATAERR, "../out", "/abs", "a/../../b", "dev",
+                     "100%: there is no directory of that name without %",
+                     "pipe", "hard:", "harder:", ": passed over: ",
                      args=["import", store, "-"], stdin=stream)
     t.equal(b"control" in done.stderr, False, done.stderr)
     keys = sorted(bytes.fromhex(line.split()[0].decode())

@@ -27,11 +27,11 @@ def check_bad_lines():
         (b"63 6x -\n", "value is not hex"),
         (b"63 -- -\n", "value is not hex"),
         (b"63 -62 -\n", "value is not hex"),
-        (b"63\n", "no value"),
-        (b"63", "no value"),
-        (b"63 62\n", "no timestamp"),
-        (b"63 62", "no timestamp"),
-        (b"63 62 170000", "ends within"),
+        (b"63\n", "there is no value"),
+        (b"63", "there is no value"),
+        (b"63 62\n", "there is no timestamp"),
+        (b"63 62", "there is no timestamp"),
+        (b"63 62 170000", "the input ends within the line"),
         (b"63 62 - \n", "timestamp must end"),
         (b"63 62 - 5\n", "timestamp must end"),
         (b"63 62 -5\n", "timestamp is not"),
@@ -39,17 +39,21 @@ def check_bad_lines():
         (b"63 62 99999999999999999999\n", "timestamp is not"),
         (b"63 62 " + b"1" * 200000 + b"\n", "timestamp"),
         (b" 63 62 -\n", "begins with a blank"),
-        (b"63  62 -\n", "no value"),
+        (b"63  62 -\n", "there is no value"),
         (b"63\x0062 5 -\n", "hex"),
         (b"63 6\x00 5\n", "hex"),
         (b"61" * 65536 + b" 62 -\n", "longer than 65535"),
         (b"ff 62 -\n", "could not load"),
         (b"@nothing 62 -\n", "hidden entry"),
-        (b"@metadata 62 -\n", "JSON"),
+        (b"@metadata 62 -\n", "metadata must be a JSON document"),
     )
     for line, words in rows:
+        more = ["; expected is: key and value as hex digits"]
+        if words == "could not load":
+            more = []  # the line is well
         path = fresh("bad.blt")
         done = t.refused(t.DATAERR, "line 5", words, "2 keys were loaded",
+                         *more,
                          args=["load", path], stdin=good + line + b"64 65 -\n"
                          if line.endswith(b"\n") else good + line)
         lines = t.ok("dump", path).splitlines()

@@ -104,7 +104,7 @@ def times():
             (4, 4, 0, 0), "newer")
     t.equal(counts(STORE, "--older-than", "now", "-b", "upper")[0],
             (4, 4, 0, 0), "older than now")
-    t.refused(t.USAGE, "no time", args=["map", "-n", "soon", STORE, "cat"])
+    t.refused(t.USAGE, "not a time", args=["map", "-n", "soon", STORE, "cat"])
 
 
 def other_keys():

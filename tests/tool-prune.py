@@ -61,7 +61,7 @@ def too_old():
     said = json.loads(t.ok("prune", "-jo", "now", store, "key3"))
     t.equal(said["dropped"], 10, said)
     t.equal(t.ok("ls", store), b"key3\n", "what is left")
-    t.refused(t.USAGE, "no time", args=("prune", "--older-than", "soon",
+    t.refused(t.USAGE, "not a time", args=("prune", "--older-than", "soon",
                                         store))
     t.refused(t.USAGE, "--older-than", args=("prune", store, "key3"))
 

@@ -189,7 +189,7 @@ def check_screen(m):
 
 
 def check_refused(m):
-    t.refused(t.USAGE, "--delay 0", "from 0.05 to",
+    t.refused(t.USAGE, "--delay 0: not a number of seconds from 0.05 to",
               args=["top", "-d", "0", m.path])
     t.refused(t.USAGE, "--rounds 0", args=["top", "-n", "0", m.path])
     t.refused(t.NOINPUT, f"{store}: is not a mount point",
