@@ -394,12 +394,11 @@ static int literal_key(const struct tool *t, const char *arg,
 	if (!tool_has(t, OPT_HEX))
 		return 0;
 	ret->len = len / 2;
-	if (hex_decode(ret->bytes, arg, len) < 0)
-		return tool_fail(t, EX_USAGE,
-				 "%s: not an even number of hex "
-				 "digits",
-				 arg);
-	return 0;
+	if (hex_decode(ret->bytes, arg, len) == 0)
+		return 0;
+	tool_key_free(ret);
+	return tool_fail(t, EX_USAGE, "%s: not an even number of hex digits",
+			 arg);
 }
 
 int tool_ask_key(const struct tool *t, int fd, const char *arg,
