@@ -1,14 +1,13 @@
-/* The files.  An inode's number is CONTROL_INO, the number of a job (0 outside
- * jobs/N) and the row below.
+/* control.c - the names in the control directory and what stands in the files,
+ * a row each.  What is done with open ones is in control_file.c.
  */
 #include "control.h"
 
 #include "control_jobs.h"
+#include "control_rows.h"
 #include "log.h"
-#include "syncer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 #include <unistd.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define WRITE_MAX ((size_t)64 << 20)
 
 enum row_id {
 	ROOT,
@@ -32,30 +30,6 @@ enum row_id {
 	JOB_STATUS,
 	JOB_ERRORS,
 	JOB_CANCEL,
-};
-
-/* What writing does. */
-enum row_write { NOTHING, LINES, SLOT, CANCEL };
-
-struct row {
-	const char *name; /* NULL: a job's number */
-	enum row_id dir;
-	bool is_dir;
-	enum row_write write;
-	enum blt_slot slot;
-	/* The content; NULL: that of the slot. */
-	int (*print)(struct bltfs *fs, uint64_t job, FILE *to);
-};
-
-struct control_handle {
-	const struct row *row;
-	uint64_t job;
-	pthread_mutex_t lock;
-	char *buf; /* lock; malloc'd */
-	size_t len;
-	size_t at; /* lock; of "control": read up to here */
-	bool appends;
-	bool changed; /* lock; a slot is to be put */
 };
 
 /* ---- contents ---- */
@@ -117,20 +91,23 @@ static int print_nothing(struct bltfs *fs, uint64_t job, FILE *to)
 	return 0;
 }
 
-static const struct row rows[] = {
-	[ROOT] = { "", ROOT, true, NOTHING, 0, NULL },
-	[CONTROL] = { "control", ROOT, false, LINES, 0, print_reply },
-	[STATS] = { "stats", ROOT, false, NOTHING, 0, print_stats },
-	[METADATA] = { "metadata", ROOT, false, SLOT, BLT_METADATA, NULL },
-	[RESERVED] = { "reserved", ROOT, true, NOTHING, 0, NULL },
-	[RESERVED_1] = { "1", RESERVED, false, SLOT, BLT_RESERVED_1, NULL },
-	[RESERVED_2] = { "2", RESERVED, false, SLOT, BLT_RESERVED_2, NULL },
-	[JOBS] = { "jobs", ROOT, true, NOTHING, 0, NULL },
-	[LOG] = { "log", ROOT, false, NOTHING, 0, print_log },
-	[JOB] = { NULL, JOBS, true, NOTHING, 0, NULL },
-	[JOB_STATUS] = { "status", JOB, false, NOTHING, 0, print_status },
-	[JOB_ERRORS] = { "errors", JOB, false, NOTHING, 0, print_errors },
-	[JOB_CANCEL] = { "cancel", JOB, false, CANCEL, 0, print_nothing },
+static const struct control_row rows[] = {
+	[ROOT] = { "", ROOT, true, WRITE_NOTHING, 0, NULL },
+	[CONTROL] = { "control", ROOT, false, WRITE_LINES, 0, print_reply },
+	[STATS] = { "stats", ROOT, false, WRITE_NOTHING, 0, print_stats },
+	[METADATA] = { "metadata", ROOT, false, WRITE_SLOT, BLT_METADATA,
+		       NULL },
+	[RESERVED] = { "reserved", ROOT, true, WRITE_NOTHING, 0, NULL },
+	[RESERVED_1] = { "1", RESERVED, false, WRITE_SLOT, BLT_RESERVED_1,
+			 NULL },
+	[RESERVED_2] = { "2", RESERVED, false, WRITE_SLOT, BLT_RESERVED_2,
+			 NULL },
+	[JOBS] = { "jobs", ROOT, true, WRITE_NOTHING, 0, NULL },
+	[LOG] = { "log", ROOT, false, WRITE_NOTHING, 0, print_log },
+	[JOB] = { NULL, JOBS, true, WRITE_NOTHING, 0, NULL },
+	[JOB_STATUS] = { "status", JOB, false, WRITE_NOTHING, 0, print_status },
+	[JOB_ERRORS] = { "errors", JOB, false, WRITE_NOTHING, 0, print_errors },
+	[JOB_CANCEL] = { "cancel", JOB, false, WRITE_CANCEL, 0, print_nothing },
 };
 
 /* ---- numbers ---- */
@@ -140,15 +117,16 @@ static uint64_t ino_of(enum row_id id, uint64_t job)
 	return CONTROL_INO | job << 8 | id;
 }
 
-static uint64_t job_of(uint64_t ino)
+uint64_t control_job_of(uint64_t ino)
 {
 	return (ino & ~CONTROL_INO) >> 8;
 }
 
 /* A number that we gave out; the job may have been forgotten since. */
-static int row_of(struct bltfs *fs, uint64_t ino, const struct row **ret)
+int control_row_of(struct bltfs *fs, uint64_t ino,
+		   const struct control_row **ret)
 {
-	uint64_t id = ino & 255, job = job_of(ino);
+	uint64_t id = ino & 255, job = control_job_of(ino);
 	struct job_info info;
 
 	if (id >= ARRAY_SIZE(rows))
@@ -172,19 +150,19 @@ bool control_allows(uid_t uid)
 
 /* ---- names and attributes ---- */
 
-static bool may_write(const struct bltfs *fs, const struct row *row)
+bool control_may_write(const struct bltfs *fs, const struct control_row *row)
 {
-	if (fs->opts->ro || row->write == NOTHING)
+	if (fs->opts->ro || row->write == WRITE_NOTHING)
 		return false;
-	return row->write != SLOT || fs->opts->control_write;
+	return row->write != WRITE_SLOT || fs->opts->control_write;
 }
 
-static void fill(struct bltfs *fs, const struct row *row, uint64_t job,
+static void fill(struct bltfs *fs, const struct control_row *row, uint64_t job,
 		 struct stat *ret)
 {
-	mode_t mode = row->is_dir        ? S_IFDIR | 0500 :
-		      may_write(fs, row) ? S_IFREG | 0600 :
-					   S_IFREG | 0400;
+	mode_t mode = row->is_dir                ? S_IFDIR | 0500 :
+		      control_may_write(fs, row) ? S_IFREG | 0600 :
+						   S_IFREG | 0400;
 
 	*ret = (struct stat){
 		.st_ino = ino_of((enum row_id)(row - rows), job),
@@ -200,11 +178,11 @@ static void fill(struct bltfs *fs, const struct row *row, uint64_t job,
 
 int control_stat(struct bltfs *fs, uint64_t ino, struct stat *ret)
 {
-	const struct row *row;
-	int rc = row_of(fs, ino, &row);
+	const struct control_row *row;
+	int rc = control_row_of(fs, ino, &row);
 
 	if (rc == 0)
-		fill(fs, row, job_of(ino), ret);
+		fill(fs, row, control_job_of(ino), ret);
 	return rc;
 }
 
@@ -221,7 +199,7 @@ static uint64_t parse_job(const char *name)
 int control_lookup(struct bltfs *fs, uint64_t dir, const char *name,
 		   struct stat *ret)
 {
-	uint64_t job = job_of(dir);
+	uint64_t job = control_job_of(dir);
 	size_t id = 1;
 
 	if (dir == NODE_ROOT)
@@ -286,9 +264,10 @@ int control_list(struct bltfs *fs, uint64_t dir, struct control_name **ret,
 		rc = add_jobs(fs, &list, &n);
 	for (size_t i = 1; rc == 0 && i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].dir == id && rows[i].name)
-			rc = add_name(&list, &n, rows[i].name,
-				      ino_of((enum row_id)i, job_of(dir)),
-				      rows[i].is_dir);
+			rc = add_name(
+				&list, &n, rows[i].name,
+				ino_of((enum row_id)i, control_job_of(dir)),
+				rows[i].is_dir);
 	}
 	if (rc < 0) {
 		free(list);
@@ -297,228 +276,4 @@ int control_list(struct bltfs *fs, uint64_t dir, struct control_name **ret,
 	*ret = list;
 	*ret_n = n;
 	return 0;
-}
-
-/* ---- open files ---- */
-
-/* An empty slot is an empty file. */
-static int load_slot(struct bltfs *fs, struct control_handle *h)
-{
-	struct blt_view view;
-	int64_t got;
-	int rc = blt_slot_get(fs->store, h->row->slot, &view);
-
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
-	h->buf = malloc(view.len + 1);
-	got = h->buf ? blt_view_copy(&view, h->buf, view.len, 0) : -ENOMEM;
-	blt_view_release(&view);
-	if (got < 0)
-		return (int)got;
-	h->len = (size_t)got;
-	return 0;
-}
-
-static int load_text(struct bltfs *fs, struct control_handle *h)
-{
-	FILE *to = open_memstream(&h->buf, &h->len);
-	int rc;
-
-	if (!to)
-		return -ENOMEM;
-	rc = h->row->print(fs, h->job, to);
-	if (fclose(to) != 0 && rc == 0)
-		rc = -ENOMEM;
-	return rc;
-}
-
-int control_open(struct bltfs *fs, uint64_t ino, int flags,
-		 struct control_handle **ret)
-{
-	bool write = (flags & O_ACCMODE) != O_RDONLY;
-	struct control_handle *h;
-	const struct row *row;
-	int rc = row_of(fs, ino, &row);
-
-	if (rc < 0)
-		return rc;
-	if (row->is_dir)
-		return -EISDIR;
-	if (write && !may_write(fs, row))
-		return fs->opts->ro ? -EROFS : -EACCES;
-	h = calloc(1, sizeof(*h));
-	if (!h)
-		return -ENOMEM;
-	pthread_mutex_init(&h->lock, NULL);
-	h->row = row;
-	h->job = job_of(ino);
-	h->appends = flags & O_APPEND;
-	rc = row->print ? load_text(fs, h) : load_slot(fs, h);
-	if (rc < 0) {
-		control_close(h);
-		return rc;
-	}
-	if (row->write == SLOT && write && flags & O_TRUNC)
-		control_cut(h, 0);
-	*ret = h;
-	return 0;
-}
-
-void control_close(struct control_handle *h)
-{
-	pthread_mutex_destroy(&h->lock);
-	free(h->buf);
-	free(h);
-}
-
-/* The file "control" is a stream: where a command was written, its reply is
- * read next. */
-int64_t control_read(struct control_handle *h, void *buf, size_t n,
-		     uint64_t offset)
-{
-	pthread_mutex_lock(&h->lock);
-	if (h->row->write == LINES)
-		offset = h->at;
-	if (offset >= h->len)
-		n = 0;
-	else if (n > h->len - offset)
-		n = h->len - offset;
-	if (n > 0)
-		memcpy(buf, h->buf + offset, n);
-	h->at = (size_t)offset + n;
-	pthread_mutex_unlock(&h->lock);
-	return (int64_t)n;
-}
-
-/* ---- writing ---- */
-
-/* lock is held. */
-static int resize(struct control_handle *h, size_t len)
-{
-	char *more;
-
-	if (len > WRITE_MAX)
-		return -EFBIG;
-	if (len > h->len) {
-		more = realloc(h->buf, len);
-		if (!more)
-			return -ENOMEM;
-		memset(more + h->len, 0, len - h->len);
-		h->buf = more;
-	}
-	h->len = len;
-	h->changed = true;
-	return 0;
-}
-
-int control_cut(struct control_handle *h, uint64_t len)
-{
-	int rc = 0;
-
-	pthread_mutex_lock(&h->lock);
-	if (h->row->write == SLOT)
-		rc = len > WRITE_MAX ? -EFBIG : resize(h, (size_t)len);
-	pthread_mutex_unlock(&h->lock);
-	return rc;
-}
-
-static int64_t write_slot(struct control_handle *h, const char *buf, size_t n,
-			  uint64_t offset)
-{
-	int rc = 0;
-
-	if (offset > WRITE_MAX || n > WRITE_MAX)
-		return -EFBIG;
-	pthread_mutex_lock(&h->lock);
-	if (h->appends)
-		offset = h->len;
-	h->changed = true;
-	if (offset + n > h->len)
-		rc = resize(h, (size_t)offset + n);
-	if (rc == 0)
-		memcpy(h->buf + offset, buf, n);
-	pthread_mutex_unlock(&h->lock);
-	return rc < 0 ? rc : (int64_t)n;
-}
-
-/* The reply stays with the handle and with the mount. */
-static int run_line(struct bltfs *fs, struct control_handle *h,
-		    const char *line)
-{
-	struct control *c = fs->control;
-	char *reply = NULL;
-	int rc = control_line(fs, line, &reply);
-
-	pthread_mutex_lock(&c->lock);
-	free(c->reply);
-	c->reply = reply ? strdup(reply) : NULL;
-	pthread_mutex_unlock(&c->lock);
-	pthread_mutex_lock(&h->lock);
-	free(h->buf);
-	h->buf = reply;
-	h->len = reply ? strlen(reply) : 0;
-	h->at = 0;
-	pthread_mutex_unlock(&h->lock);
-	return rc;
-}
-
-/* One command a line; the first that fails ends it.  What came before has been
- * taken: the caller who goes on behind that gets the error. */
-static int64_t write_lines(struct bltfs *fs, struct control_handle *h,
-			   const char *buf, size_t n)
-{
-	size_t at = 0;
-
-	while (at < n) {
-		const char *end = memchr(buf + at, '\n', n - at);
-		size_t len = end ? (size_t)(end - buf) - at : n - at;
-		char *line = strndup(buf + at, len);
-		int rc = -ENOMEM;
-
-		if (line && strlen(line) != len)
-			rc = -EINVAL;
-		else if (line)
-			rc = run_line(fs, h, line);
-		free(line);
-		if (rc < 0)
-			return at ? (int64_t)at : rc;
-		at += len + (end != NULL);
-	}
-	return (int64_t)n;
-}
-
-int64_t control_write(struct bltfs *fs, struct control_handle *h,
-		      const char *buf, size_t n, uint64_t offset)
-{
-	int rc;
-
-	switch (h->row->write) {
-	case LINES:
-		return write_lines(fs, h, buf, n);
-	case SLOT:
-		return write_slot(h, buf, n, offset);
-	case CANCEL:
-		rc = jobs_cancel(fs->control->jobs, h->job);
-		return rc < 0 ? rc : (int64_t)n;
-	case NOTHING:
-		break;
-	}
-	return -EACCES;
-}
-
-int control_flush(struct bltfs *fs, struct control_handle *h)
-{
-	int rc = 0;
-
-	pthread_mutex_lock(&h->lock);
-	if (h->row->write == SLOT && h->changed) {
-		rc = blt_slot_put(fs->store, h->row->slot, h->buf ? h->buf : "",
-				  h->len);
-		if (rc == 0)
-			rc = syncer_commit(fs->syncer, h->len);
-		if (rc == 0)
-			h->changed = false;
-	}
-	pthread_mutex_unlock(&h->lock);
-	return rc;
 }

@@ -3,7 +3,7 @@
  * A command is a row of one table (control_command.c): a word that may be
  * written to the file "control", an ioctl with its struct, or both; the word's
  * arguments become the struct, so what runs knows no text.  A file is a row of
- * another (control.c).
+ * another (control.c); what is open, control_file.c.
  *
  * Inodes here are numbers of their own, above all addresses of nodes.  Nothing
  * is kept by the kernel.  A file is a snapshot from open to close.
