@@ -4,37 +4,16 @@
  */
 #include "options.h"
 
+#include "options_value.h"
+
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
-enum option_type {
-	FLAG,       /* no argument; a bool */
-	NUMBER,     /* decimal; a uint64_t */
-	MODE,       /* octal */
-	SIZE,       /* decimal with K, M, G */
-	TEXT,       /* a char *, owned */
-	NAMED,      /* NAME=TEXT, any number of them; to map */
-	PASS,       /* no argument; for libfuse */
-	PASS_VALUE, /* an argument; for libfuse */
-	IGNORE,     /* for mount(8) alone, with or without an argument */
-};
-
-struct option_row {
-	const char *name;
-	enum option_type type;
-	size_t field;
-	uint64_t min, max;
-	const char *arg;
-	const char *help;
-	bool creating; /* makes sense with -o create only */
-};
 
 #define AT(field) offsetof(struct options, field)
 
@@ -133,103 +112,6 @@ static const struct option_row rows[] = {
 	{ "x-*", IGNORE, 0, 0, 0, NULL, NULL, false },
 };
 
-/* ---- messages ---- */
-
-__attribute__((format(printf, 2, 3))) static int
-complain(struct options_error *err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
-/* ---- values ---- */
-
-static int parse_number(const char *text, unsigned base, uint64_t *ret)
-{
-	uint64_t v = 0;
-
-	if (!*text)
-		return -EINVAL;
-	for (; *text; text++) {
-		unsigned digit = (unsigned)(unsigned char)*text - '0';
-
-		if (digit >= base || v > (UINT64_MAX - digit) / base)
-			return -EINVAL;
-		v = v * base + digit;
-	}
-	*ret = v;
-	return 0;
-}
-
-static int parse_size(const char *text, uint64_t *ret)
-{
-	static const char units[] = "KMGT";
-	char digits[32];
-	size_t len = strlen(text);
-	unsigned shift = 0;
-	const char *unit;
-	uint64_t v;
-
-	if (len == 0 || len >= sizeof(digits))
-		return -EINVAL;
-	memcpy(digits, text, len + 1);
-	unit = strchr(units, digits[len - 1]);
-	if (unit && *unit) {
-		shift = 10 * (unsigned)(unit - units + 1);
-		digits[len - 1] = '\0';
-	}
-	if (parse_number(digits, 10, &v) < 0 || v > UINT64_MAX >> shift)
-		return -EINVAL;
-	*ret = v << shift;
-	return 0;
-}
-
-static int set_text(char **field, const char *value)
-{
-	char *copy = strdup(value);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*field);
-	*field = copy;
-	return 0;
-}
-
-static int add_named(struct options *opts, const char *item,
-		     struct options_error *err)
-{
-	const char *equals = strchr(item, '=');
-	char **more;
-
-	if (!equals || equals == item || !equals[1] ||
-	    strcspn(item, " \t\n") < (size_t)(equals - item))
-		return complain(err, "-o map=%s: not NAME=COMMAND", item);
-	more = realloc(opts->map, (opts->n_map + 1) * sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	opts->map = more;
-	more[opts->n_map] = strdup(item);
-	return more[opts->n_map] ? (opts->n_map++, 0) : -ENOMEM;
-}
-
-static int pass_on(struct options *opts, const char *item)
-{
-	size_t old = opts->pass ? strlen(opts->pass) + 1 : 0;
-	char *list = realloc(opts->pass, old + strlen(item) + 1);
-
-	if (!list)
-		return -ENOMEM;
-	if (old)
-		list[old - 1] = ',';
-	strcpy(list + old, item);
-	opts->pass = list;
-	return 0;
-}
-
 /* ---- one option ---- */
 
 static const struct option_row *find_row(const char *name, size_t len)
@@ -246,30 +128,6 @@ static const struct option_row *find_row(const char *name, size_t len)
 	return NULL;
 }
 
-static int read_number(const struct option_row *row, const char *value,
-		       uint64_t *ret, struct options_error *err)
-{
-	uint64_t v;
-	int rc;
-
-	if (row->type == SIZE)
-		rc = parse_size(value, &v);
-	else
-		rc = parse_number(value, row->type == MODE ? 8 : 10, &v);
-	if (rc < 0 || v < row->min || v > row->max)
-		return complain(
-			err,
-			row->type == MODE ?
-				"-o %s=%s: not an octal number up to 777" :
-			row->type == SIZE ?
-				"-o %s=%s: not a size such as 64M" :
-				"-o %s=%s: not a number from %llu to %llu",
-			row->name, value, (unsigned long long)row->min,
-			(unsigned long long)row->max);
-	*ret = v;
-	return 0;
-}
-
 /* item: "name" or "name=value", changed while it is looked at. */
 static int set_option(struct options *opts, bool given[], char *item,
 		      struct options_error *err)
@@ -277,45 +135,20 @@ static int set_option(struct options *opts, bool given[], char *item,
 	char *value = strchr(item, '=');
 	size_t len = value ? (size_t)(value - item) : strlen(item);
 	const struct option_row *row = find_row(item, len);
-	bool takes = row && row->type != FLAG && row->type != PASS &&
-		     row->type != IGNORE;
-	uint64_t number;
-	int rc;
+	bool takes = row && option_takes(row);
 
 	if (!row)
-		return complain(err, "-o %.*s: no such option (see bltfs -h)",
-				(int)len, item);
+		return option_complain(err,
+				       "-o %.*s: no such option (see bltfs -h)",
+				       (int)len, item);
 	if (takes && (!value || !value[1]))
-		return complain(err, "-o %s: wants a value (-o %s=%s)",
-				row->name, row->name, row->arg);
+		return option_complain(err, "-o %s: wants a value (-o %s=%s)",
+				       row->name, row->name, row->arg);
 	if (!takes && value && row->type != IGNORE)
-		return complain(err, "-o %s: takes no value", row->name);
+		return option_complain(err, "-o %s: takes no value", row->name);
 	given[row - rows] = true;
 
-	switch (row->type) {
-	case FLAG:
-		*(bool *)((char *)opts + row->field) = true;
-		return 0;
-	case TEXT:
-		return set_text((char **)((char *)opts + row->field),
-				value + 1);
-	case NAMED:
-		return add_named(opts, value + 1, err);
-	case PASS_VALUE:
-		rc = read_number(row, value + 1, &number, err);
-		return rc < 0 ? rc : pass_on(opts, item);
-	case PASS:
-		return pass_on(opts, item);
-	case IGNORE:
-		return 0;
-	case NUMBER:
-	case MODE:
-	case SIZE:
-		return read_number(row, value + 1,
-				   (uint64_t *)((char *)opts + row->field),
-				   err);
-	}
-	return -EINVAL;
+	return option_set(opts, row, item, value ? value + 1 : NULL, err);
 }
 
 /* A list with commas between; "\," and "\\" stand for themselves. */
@@ -358,7 +191,7 @@ static int check_names(struct options *opts, struct options_error *err)
 
 	if (strpbrk(c, "/%") || strlen(c) > 255 || strcmp(c, ".") == 0 ||
 	    strcmp(c, "..") == 0)
-		return complain(
+		return option_complain(
 			err, "-o control=%s: not a file name without '%%'", c);
 	if (strcmp(c, "none") == 0) {
 		free(opts->control);
@@ -372,24 +205,27 @@ static int check_together(struct options *opts, const bool given[],
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].creating && given[i] && !opts->create)
-			return complain(
+			return option_complain(
 				err,
 				"-o %s is for a new store: it wants -o create",
 				rows[i].name);
 	}
 	if (opts->ro && was_given(given, "rw"))
-		return complain(err, "-o ro and -o rw contradict each other");
+		return option_complain(err,
+				       "-o ro and -o rw contradict each other");
 	if (opts->ro && opts->create)
-		return complain(err,
-				"-o ro and -o create contradict each other");
+		return option_complain(
+			err, "-o ro and -o create contradict each other");
 	if (opts->ro && opts->sync)
-		return complain(err, "-o ro and -o sync contradict each other");
+		return option_complain(
+			err, "-o ro and -o sync contradict each other");
 	if (opts->poll_us && (opts->clone_fd || opts->single))
-		return complain(err, "-o poll_us and %s contradict each other",
-				opts->clone_fd ? "-o clone_fd" : "-s");
+		return option_complain(
+			err, "-o poll_us and %s contradict each other",
+			opts->clone_fd ? "-o clone_fd" : "-s");
 	if (was_given(given, "value_len") &&
 	    was_given(given, "value_serializer"))
-		return complain(
+		return option_complain(
 			err,
 			"-o value_len and -o value_serializer contradict each other: a store of fixed length has no value serializer");
 	if (!was_given(given, "fmask"))
@@ -405,17 +241,17 @@ static int take_operands(struct options *opts, int argc, char **argv,
 			 struct options_error *err)
 {
 	if (argc > 2)
-		return complain(
+		return option_complain(
 			err,
 			"%s: one operand too many; usage: bltfs STORE MOUNTPOINT [-o ...]",
 			argv[2]);
 	if (argc < 2)
-		return complain(
+		return option_complain(
 			err,
 			"%s missing; usage: bltfs STORE MOUNTPOINT [-o ...]",
 			argc ? "MOUNTPOINT" : "STORE and MOUNTPOINT");
-	if (set_text(&opts->store, argv[0]) < 0 ||
-	    set_text(&opts->mountpoint, argv[1]) < 0)
+	if (option_set_text(&opts->store, argv[0]) < 0 ||
+	    option_set_text(&opts->mountpoint, argv[1]) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -454,11 +290,12 @@ static int parse_switches(struct options *opts, bool given[], int argc,
 			rc = set_list(opts, given, optarg, err);
 			break;
 		case ':':
-			return complain(err, "-%c wants a value", optopt);
+			return option_complain(err, "-%c wants a value",
+					       optopt);
 		default:
-			return complain(err,
-					"%s: no such option (see bltfs -h)",
-					argv[optind - 1]);
+			return option_complain(
+				err, "%s: no such option (see bltfs -h)",
+				argv[optind - 1]);
 		}
 	}
 	return rc;
@@ -474,8 +311,8 @@ static int set_defaults(struct options *opts)
 		.lock_timeout = 10,
 		.max_staging = UINT64_C(256) << 20,
 	};
-	if (set_text(&opts->control, ".bltfs") < 0 ||
-	    set_text(&opts->subtype, "bltfs") < 0)
+	if (option_set_text(&opts->control, ".bltfs") < 0 ||
+	    option_set_text(&opts->subtype, "bltfs") < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -486,7 +323,7 @@ int options_parse(struct options *opts, int argc, char **argv,
 	bool given[ARRAY_SIZE(rows)] = { false };
 	int rc;
 
-	complain(err, "out of memory");
+	option_complain(err, "out of memory");
 	rc = set_defaults(opts);
 	if (rc == 0)
 		rc = parse_switches(opts, given, argc, argv, err);
