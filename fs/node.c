@@ -3,23 +3,13 @@
  * the node of b keeps the number that came from a, and a new a may not get it
  * too, or find(1) sees a loop where a directory was moved.
  */
-#include "node.h"
+#include "node_table.h"
 
 #include "stage.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct nodes {
-	pthread_mutex_t lock;
-	struct node *root;
-	struct node **by_key, **by_ino; /* size chains each */
-	size_t size;                    /* a power of two */
-	size_t count;
-	struct node *fresh;
-	size_t n_fresh;
-};
 
 /* A directory a/ and a key a have one hash. */
 static uint64_t mix(uint64_t hash, enum blt_kind kind)
@@ -101,21 +91,6 @@ static uint64_t free_ino(struct nodes *t, enum blt_kind kind, uint64_t hash)
 		if (!node && ino > NODE_ROOT)
 			return ino;
 	}
-}
-
-static void unfresh(struct nodes *t, struct node *node)
-{
-	if (!node->fresh_name)
-		return;
-	if (node->prev_fresh)
-		node->prev_fresh->next_fresh = node->next_fresh;
-	else
-		t->fresh = node->next_fresh;
-	if (node->next_fresh)
-		node->next_fresh->prev_fresh = node->prev_fresh;
-	t->n_fresh--;
-	free(node->fresh_name);
-	node->fresh_name = NULL;
 }
 
 /* Failing to grow only makes the chains longer. */
@@ -304,7 +279,7 @@ void nodes_put(struct nodes *t, struct node *node, uint64_t n)
 	if (node->refs == 0) {
 		unlink_key(t, node);
 		unlink_ino(t, node);
-		unfresh(t, node);
+		nodes_unfresh(t, node);
 		t->count--;
 		last = true;
 	}
@@ -324,91 +299,6 @@ uint64_t nodes_ino(struct nodes *t, enum blt_kind kind, const void *key,
 	ino = node ? node->ino : free_ino(t, kind, hash);
 	pthread_mutex_unlock(&t->lock);
 	return ino;
-}
-
-int nodes_set_fresh(struct nodes *t, struct node *node, const char *name)
-{
-	char *copy = strdup(name);
-
-	if (!copy)
-		return -ENOMEM;
-	pthread_mutex_lock(&t->lock);
-	unfresh(t, node);
-	node->fresh_name = copy;
-	node->prev_fresh = NULL;
-	node->next_fresh = t->fresh;
-	if (t->fresh)
-		t->fresh->prev_fresh = node;
-	t->fresh = node;
-	t->n_fresh++;
-	pthread_mutex_unlock(&t->lock);
-	return 0;
-}
-
-void nodes_clear_fresh(struct nodes *t, struct node *node)
-{
-	pthread_mutex_lock(&t->lock);
-	unfresh(t, node);
-	pthread_mutex_unlock(&t->lock);
-}
-
-bool nodes_is_fresh(struct nodes *t, struct node *node)
-{
-	bool fresh;
-
-	pthread_mutex_lock(&t->lock);
-	fresh = node->fresh_name != NULL;
-	pthread_mutex_unlock(&t->lock);
-	return fresh;
-}
-
-static struct node *find_fresh(struct nodes *t, const void *dir, size_t len,
-			       const char *name)
-{
-	struct node *n = t->fresh;
-
-	while (n && (n->dir_len != len || memcmp(n->key, dir, len) != 0 ||
-		     strcmp(n->fresh_name, name) != 0))
-		n = n->next_fresh;
-	return n;
-}
-
-struct node *nodes_find_fresh(struct nodes *t, const void *dir, size_t len,
-			      const char *name)
-{
-	struct node *node;
-
-	pthread_mutex_lock(&t->lock);
-	node = find_fresh(t, dir, len, name);
-	if (node)
-		node->refs++;
-	pthread_mutex_unlock(&t->lock);
-	return node;
-}
-
-bool nodes_has_fresh(struct nodes *t, const void *dir, size_t len,
-		     const char *name)
-{
-	bool has;
-
-	pthread_mutex_lock(&t->lock);
-	has = find_fresh(t, dir, len, name) != NULL;
-	pthread_mutex_unlock(&t->lock);
-	return has;
-}
-
-int nodes_each_fresh(struct nodes *t, const void *dir, size_t len,
-		     nodes_fresh_fn *fn, void *arg)
-{
-	int rc = 0;
-
-	pthread_mutex_lock(&t->lock);
-	for (struct node *n = t->fresh; n && rc == 0; n = n->next_fresh) {
-		if (n->dir_len == len && memcmp(n->key, dir, len) == 0)
-			rc = fn(arg, n);
-	}
-	pthread_mutex_unlock(&t->lock);
-	return rc;
 }
 
 void nodes_hold(struct nodes *t, struct node *node, bool held)
