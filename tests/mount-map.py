@@ -85,6 +85,22 @@ def check_results(m):
     t.refused(t.UNAVAILABLE, "no-such", args=["map", m.path, "--", "no-such"])
 
 
+def check_open(m):
+    """A file that is open, and was written and stored, shows what a map made of
+    it; what is written next goes into that."""
+    path = os.path.join(m.path, "open")
+    with open(path, "wb", buffering=0) as f, open(path, "r+b",
+                                                  buffering=0) as g:
+        f.write(b"stored and open")
+        os.fsync(f.fileno())
+        mapped(m, "--keys", "open", "--", "echo", "made by the map")
+        assert os.pread(g.fileno(), 99, 0) == b"made by the map\n"
+        os.pwrite(g.fileno(), b"M", 0)
+    with open(path, "rb") as f:
+        assert f.read() == b"Made by the map\n"
+    os.unlink(path)
+
+
 def check_text(m):
     """By the control file: functions that the mounter named, and no others."""
     now = values(m)
@@ -155,6 +171,7 @@ def main():
                expect="job .* failed: ") as m:
         fill(m)
         check_results(m)
+        check_open(m)
         check_text(m)
         job = t.ok("map", "--detach", m.path, "--builtin", "identity")
         t.ok("wait", m.path, job.decode().strip())
