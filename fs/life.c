@@ -452,6 +452,7 @@ int life_run(const struct options *opts)
 		rc = detach(&life);
 	if (rc >= 0)
 		return rc;
+	signals_ignore();
 	init_names(&life.fs);
 	rc = place_find(opts, &life.store_path, &life.mountpoint);
 	if (rc == 0)

@@ -29,6 +29,14 @@ static void ours(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
+void signals_ignore(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
+}
+
 void signals_block(void)
 {
 	sigset_t set;
@@ -64,7 +72,6 @@ static void nothing(int signal)
 int signals_start(struct fuse_session *se, struct signals **ret)
 {
 	struct sigaction wake = { .sa_handler = nothing };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct signals *s = calloc(1, sizeof(*s));
 	sigset_t wakes;
 	int rc;
@@ -78,7 +85,6 @@ int signals_start(struct fuse_session *se, struct signals **ret)
 	s->session = se;
 	s->looping = pthread_self();
 	sigaction(WAKE, &wake, NULL);
-	sigaction(SIGPIPE, &ignore, NULL);
 	rc = -pthread_create(&s->thread, NULL, run, s);
 	if (rc < 0) {
 		free(s);

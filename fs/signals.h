@@ -1,5 +1,6 @@
 /* signals.h - SIGTERM, SIGINT and SIGHUP end the session's loop.
  *
+ *   signals_ignore();                    before the store is opened
  *   signals_block();                     before the first thread
  *   signals_start(session, &s);          in the thread that will loop
  *   ... the session's loop ...
@@ -18,6 +19,10 @@
 
 struct fuse_session;
 struct signals;
+
+/* Those that would kill a daemon for an error that a system call reports: a
+ * broken pipe, a file that grows beyond the limit of ulimit -f. */
+void signals_ignore(void);
 
 /* For this thread and all that it starts. */
 void signals_block(void);

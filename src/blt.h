@@ -28,7 +28,8 @@
  *   -EUCLEAN       the file is damaged there (run "blt check")
  *   -EIO           the disk failed; after a failed write or fsync the store
  *                  takes no more writes until it is opened again
- *   -ENOSPC, -ENOMEM, ...   as the system gave them
+ *   -ENOSPC        the disk or a quota is full, or the file cannot grow
+ *   -ENOMEM, ...   as the system gave them
  *
  * Threads: all functions may be called from any thread at once, but for those
  * on one struct blt_batch or struct blt_iter, which belong to one thread at a

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,23 +29,41 @@ struct file_map {
 	size_t len;
 };
 
+/* A used-up quota and the largest file that there may be (of the filesystem, of
+ * ulimit -f) are to a store what a full disk is: a state that may pass. */
+static ssize_t as_full(ssize_t rc)
+{
+	if (rc < 0 && (errno == EDQUOT || errno == EFBIG))
+		errno = ENOSPC;
+	return rc;
+}
+
 static ssize_t sys_pwrite(void *arg, int fd, const void *buf, size_t len,
 			  off_t pos)
 {
 	(void)arg;
-	return pwrite(fd, buf, len, pos);
+	return as_full(pwrite(fd, buf, len, pos));
 }
 
 static int sys_ftruncate(void *arg, int fd, off_t len)
 {
 	(void)arg;
-	return ftruncate(fd, len);
+	return (int)as_full(ftruncate(fd, len));
 }
 
+/* Linux reserves beyond ulimit -f, too, where nothing can be written then. */
 static int sys_fallocate(void *arg, int fd, int mode, off_t pos, off_t len)
 {
+	struct rlimit most;
+
 	(void)arg;
-	return fallocate(fd, mode, pos, len);
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) &&
+	    getrlimit(RLIMIT_FSIZE, &most) == 0 &&
+	    (rlim_t)pos + (rlim_t)len > most.rlim_cur) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)as_full(fallocate(fd, mode, pos, len));
 }
 
 static int sys_fdatasync(void *arg, int fd)

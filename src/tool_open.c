@@ -3,7 +3,7 @@
  *
  * While a store is open for writing, SIGINT, SIGTERM and SIGHUP only leave a
  * note: the command stops at its next whole step and the store is closed
- * properly.  SIGPIPE is ignored for the same reason.
+ * properly.  SIGPIPE, and SIGXFSZ (ulimit -f), are ignored for the same reason.
  */
 #include "tool_ask.h"
 #include "util.h"
@@ -43,6 +43,7 @@ void tool_catch_signals(void)
 		sigaction(signals[i], &act, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 int tool_open(struct tool *t, const char *path, enum blt_mode mode,

@@ -1,6 +1,7 @@
 #!/bin/bash
-# The disk that holds the store is full: cp says so, what was written before is
-# whole, deleting works, and what is left is a plain store.
+# The disk that holds the store is full, or the store as long as ulimit -f lets it
+# be: cp says so, what was written before is whole, deleting works, and what is
+# left is a plain store.
 . "$(dirname "$0")/lib.sh"
 
 mkdir disk
@@ -36,5 +37,22 @@ stop
 check_store disk/kv.blt
 start disk/kv.blt
 same "$(ls -A "$mnt")" f
+same "$(cat "$mnt/f")" again
+stop
+
+# The signal that comes with such a limit does not end the daemon.
+ulimit -S -f 2000
+start kv.blt -o create
+ulimit -S -f unlimited
+cp data "$mnt/0"
+! cp data "$mnt/1" 2>err || fail "more than 2000 KiB in a file"
+grep -q 'No space left on device' err || fail "cp said: $(cat err)"
+expect_log "1: .*No space left on device"
+cmp data "$mnt/0"
+rm "$mnt/0"
+echo again >"$mnt/f"
+stop
+check_store kv.blt
+start kv.blt
 same "$(cat "$mnt/f")" again
 stop
