@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So short a value is sooner copied here than read by a worker. */
+#define COPY_MAX 4096
+
 /* A key that was asked for, and what it had when the map began. */
 struct map_listed {
 	const struct map_key *key;
@@ -157,20 +160,20 @@ static int make_task(const struct blt_item *item, struct pool_task **ret)
 {
 	struct pool_task *task = calloc(1, sizeof(*task));
 	struct copy_args c = { item, task };
+	bool copy = !item->in_file || item->value_len <= COPY_MAX;
 	int rc;
 
 	if (!task)
 		return -ENOMEM;
 	task->key = malloc(item->key_len + 1);
-	if (!item->in_file)
+	if (copy)
 		task->value = malloc(item->value_len + 1);
 	task->key_len = item->key_len;
 	task->pos = item->value_offset;
 	task->len = item->value_len;
 	task->time = item->timestamp < 0 ? WIRE_NO_TIME : item->timestamp;
-	rc = task->key && (task->value || item->in_file) ?
-		     file_try(copy_item, &c) :
-		     -ENOMEM;
+	rc = task->key && (task->value || !copy) ? file_try(copy_item, &c) :
+						   -ENOMEM;
 	if (rc < 0)
 		pool_task_free(task);
 	else

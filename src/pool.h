@@ -14,7 +14,9 @@
  * A worker gets its tasks in order, some of them ahead.  One that dies, breaks
  * the protocol or takes longer than the timeout is killed with all of its
  * process group; the task that it was at is tried once more, by another worker,
- * and then fails; what it had been given ahead goes to others.
+ * and then fails; what it had been given ahead goes to others.  Where a worker
+ * may keep answers (WIRE_ANSWERS_LATE) it cannot be told which task that was,
+ * so all that it had are tried again, one at a time.
  *
  * Ownership: a task belongs to the pool from pool_put on, until finished.
  * Errors: -errno; pool_why says what of the function.  Threads: a pool belongs
@@ -50,6 +52,7 @@ struct pool_task {
 	uint64_t result_bytes;
 	uint64_t id;
 	unsigned tries;
+	bool alone; /* goes to a worker that has no other */
 	struct pool_task *next;
 };
 

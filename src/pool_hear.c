@@ -59,6 +59,7 @@ static int on_hello(struct pool_worker *w, const struct wire_frame *f)
 		return -EPROTO;
 	w->state = POOL_READY;
 	w->places = f->id & WIRE_TAKES_PLACES;
+	w->late = f->id & WIRE_ANSWERS_LATE;
 	return 0;
 }
 

@@ -4,6 +4,8 @@
  * The first of a row is the one at work; results and ends that a worker sends
  * must be that one's.  So a crash, a timeout or nonsense is always the first
  * one's fault; the others of the row go back to the waiting ones, in front.
+ * Where the worker answers late the first may have been done: all go back, each
+ * to be alone with a worker, where the rule holds.
  *
  * pool.c has the step, pool_row.c moves tasks, pool_hear.c takes what workers
  * say, pool_worker.c has the processes.
@@ -16,7 +18,7 @@
 
 #include <poll.h>
 
-#define POOL_AHEAD_MAX 64 /* tasks in one worker's row */
+#define POOL_AHEAD_MAX 256 /* tasks in one worker's row */
 
 struct pool {
 	struct pool_how how;

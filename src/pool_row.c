@@ -64,6 +64,7 @@ void pool_put(struct pool *p, struct pool_task *task)
 {
 	task->id = p->next_id++;
 	task->tries = 0;
+	task->alone = false;
 	task->next = NULL;
 	task->results = NULL;
 	pool_drop_results(task);
@@ -99,12 +100,16 @@ struct pool_task *pool_pop(struct pool *p, struct pool_worker *w)
 /* The row goes back, all but the first, which has cost a worker its life. */
 static void scatter(struct pool *p, struct pool_worker *w, const char *why)
 {
-	struct pool_task *guilty = w->first ? pool_pop(p, w) : NULL;
-	struct pool_task *row = NULL;
+	bool suspects = w->late && w->n_tasks > 1;
+	struct pool_task *guilty = NULL, *row = NULL;
 
+	if (w->first && !suspects)
+		guilty = pool_pop(p, w);
 	while (w->first) {
 		struct pool_task *task = pool_pop(p, w);
 
+		pool_drop_results(task);
+		task->alone = task->alone || suspects;
 		task->next = row;
 		row = task;
 	}
@@ -192,10 +197,13 @@ static unsigned depth(const struct pool_worker *w)
 	return n > POOL_AHEAD_MAX ? POOL_AHEAD_MAX : (unsigned)n;
 }
 
-static bool has_room(const struct pool_worker *w)
+static bool has_room(const struct pool_worker *w, const struct pool_task *task)
 {
-	return w->state == POOL_READY && w->n_tasks < depth(w) &&
-	       wire_pending(&w->out) < OUT_MAX;
+	if (w->state != POOL_READY)
+		return false;
+	if (w->first && (task->alone || w->first->alone))
+		return false;
+	return w->n_tasks < depth(w) && wire_pending(&w->out) < OUT_MAX;
 }
 
 /* A value for a worker that reads no files. */
@@ -263,8 +271,10 @@ static int send_task(struct pool *p, struct pool_worker *w,
 	if (rc == 0)
 		rc = wire_put(&w->out, &f);
 	free(fetched);
-	if (rc == -ENOMEM)
+	if (rc == -ENOMEM) {
+		wait_first(p, task);
 		return rc;
+	}
 	if (rc < 0) {
 		pool_give_back(p, task, "the store cannot be read there");
 		return 0;
@@ -286,7 +296,8 @@ static struct pool_worker *choose(struct pool *p)
 	for (unsigned i = 0; i < p->how.workers; i++) {
 		struct pool_worker *w = &p->worker[i];
 
-		if (has_room(w) && (!best || w->n_tasks < best->n_tasks))
+		if (has_room(w, p->first) &&
+		    (!best || w->n_tasks < best->n_tasks))
 			best = w;
 	}
 	return best;

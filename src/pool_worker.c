@@ -109,7 +109,7 @@ int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
 	wire_in_init(&w->in);
 	wire_out_init(&w->out);
 	w->state = POOL_STARTING;
-	w->places = false;
+	w->places = w->late = false;
 	w->average = 0;
 	w->tail_len = 0;
 	return 0;

@@ -23,9 +23,10 @@ enum pool_state {
 struct pool_worker {
 	enum pool_state state;
 	pid_t pid;
-	int fd;  /* our end of the socket */
-	int err; /* its standard error, or -1 */
-	bool places;
+	int fd;      /* our end of the socket */
+	int err;     /* its standard error, or -1 */
+	bool places; /* of its hello */
+	bool late;
 	struct wire_in in;
 	struct wire_out out;
 	struct pool_task *first, **last; /* it has them, in this order */

@@ -35,6 +35,7 @@
 
 /* Bits of a hello's item number. */
 #define WIRE_TAKES_PLACES 1u /* send WIRE_PLACE where it can be */
+#define WIRE_ANSWERS_LATE 2u /* answers may wait while there are more items */
 
 enum wire_type {
 	WIRE_HELLO = 'H',

@@ -40,6 +40,7 @@ struct worker {
 	const struct worker_kind *kind;
 	char **argv;             /* behind KIND */
 	uint64_t id;             /* of the item at work */
+	int64_t sent;            /* when answers were sent last */
 	struct worker_buf value; /* of worker_value */
 	char why[WORKER_WHY];    /* of the error that is returned */
 };
@@ -49,6 +50,7 @@ struct worker_kind {
 	const char *name;
 	int (*init)(struct worker *w);
 	int (*run)(struct worker *w, const struct worker_item *item);
+	bool late; /* it is fast: many answers are sent at once */
 };
 
 extern const struct worker_kind worker_command, worker_shared, worker_builtin,

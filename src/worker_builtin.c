@@ -159,4 +159,4 @@ static int run(struct worker *w, const struct worker_item *item)
 	return rc < 0 ? rc : chosen(w, value, (size_t)item->len);
 }
 
-const struct worker_kind worker_builtin = { "builtin", init, run };
+const struct worker_kind worker_builtin = { "builtin", init, run, true };

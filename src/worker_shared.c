@@ -108,4 +108,4 @@ static int run(struct worker *w, const struct worker_item *item)
 	return rc ? -1 : 0;
 }
 
-const struct worker_kind worker_shared = { "shared", init, run };
+const struct worker_kind worker_shared = { "shared", init, run, true };

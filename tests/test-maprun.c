@@ -2,6 +2,7 @@
  * for, good and bad. */
 #include "blt.h"
 #include "map.h"
+#include "pool.h"
 #include "util.h"
 
 #include <check.h>
@@ -344,6 +345,59 @@ START_TEST(test_no_hello)
 }
 END_TEST
 
+/* The sanitizers' malloc does not return for so much. */
+#if defined(__has_feature)
+#define SANITIZED \
+	(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+static void not_finished(void *arg, struct pool_task *task, const char *why)
+{
+	(void)arg;
+	pool_task_free(task);
+	ck_abort_msg("finished: %s", why);
+}
+
+/* A task for which there is no memory is the pool's still: valgrind looks. */
+START_TEST(test_no_memory)
+{
+	struct pool_task *task = calloc(1, sizeof(*task));
+	char *program = strdup(test_worker()), by_value[] = "value";
+	char *argv[] = { program, dir, by_value, NULL }, *env[] = { NULL };
+	const struct pool_how how = {
+		.program = program,
+		.argv = argv,
+		.env = env,
+		.store_fd = blt_fd(store),
+		.workers = 1,
+		.wake_fd = -1,
+		.finished = not_finished,
+	};
+	struct pool *pool;
+	int rc;
+
+	if (SANITIZED) {
+		free(task);
+		free(program);
+		return;
+	}
+	ck_assert_int_eq(pool_new(&how, &pool), 0);
+	while ((rc = pool_start(pool)) == 0)
+		;
+	ck_assert_int_eq(rc, 1);
+	ck_assert_ptr_nonnull(task);
+	task->len = UINT64_C(1) << 60;
+	pool_put(pool, task);
+	ck_assert_int_eq(pool_step(pool, 1000), -ENOMEM);
+	pool_free(pool);
+	free(program);
+}
+END_TEST
+
 START_TEST(test_missing_program)
 {
 	char nosuch[] = "/nosuch/program";
@@ -593,6 +647,7 @@ int main(void)
 	tcase_add_test(tc, test_flood);
 	tcase_add_test(tc, test_no_hello);
 	tcase_add_test(tc, test_missing_program);
+	tcase_add_test(tc, test_no_memory);
 	tcase_add_test(tc, test_max_errors);
 	tcase_add_test(tc, test_if_unchanged);
 	tcase_add_test(tc, test_last_writer_wins);

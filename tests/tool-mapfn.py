@@ -193,13 +193,62 @@ def full():
     t.equal(found, {}, "keys that are lost")
 
 
-def shared():
-    built = os.path.join(work, "map_words.so")
+def build(name, source):
+    built = os.path.join(work, name)
     # built as the sanitizers have it, it would need their libraries
     subprocess.run([*shlex.split(os.environ.get("CC", "cc")), "-shared",
                     "-fPIC", "-Wall", "-Wextra", "-Werror",
                     "-I" + os.path.join(t.HERE, "..", "src"), "-o", built,
-                    os.path.join(EXAMPLES, "map_words.c")], check=True)
+                    source], check=True)
+    return built
+
+
+DEADLY = """
+#include <blt_map.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+int blt_map_fn(const struct blt_map_item *item, const struct blt_map_out *out)
+{
+	const char *value = item->value;
+
+	if (item->value_len && value[0] == 'k')
+		kill(getpid(), SIGKILL);
+	while (item->value_len && value[0] == 'h')
+		pause();
+	if (item->value_len && value[0] == 'f')
+		return out->fail(out, "as asked");
+	return out->put_same(out, "done", 4);
+}
+"""
+
+
+def deadly():
+    """A shared object's answers go out many at once; yet each crash is laid
+    at the right door, and nothing is lost."""
+    source = os.path.join(work, "deadly.c")
+    with open(source, "w", encoding="ascii") as f:
+        f.write(DEADLY)
+    built = build("deadly.so", source)
+    kinds = {7: b"kill", 90: b"kill", 91: b"kill", 150: b"fail", 200: b"hang",
+             1999: b"kill"}
+    want = {b"%d" % i: kinds.get(i, b"v") for i in range(2000)}
+    fresh(want)
+    got, failed = counts("--timeout", "3", "-s", built, exit_code=SOFTWARE)
+    t.equal(got, (2000, 1994, 0, 6), "many answers at once")
+    t.equal({k: why.split(":")[0] for k, why in failed.items()},
+            {"7": "its process died of signal 9 (Killed)",
+             "90": "its process died of signal 9 (Killed)",
+             "91": "its process died of signal 9 (Killed)",
+             "1999": "its process died of signal 9 (Killed)",
+             "150": "as asked", "200": "it took longer than 3 seconds"}, "why")
+    t.equal(items(STORE), {k: v if k.decode() in failed else b"done"
+                           for k, v in want.items()}, "the others")
+
+
+def shared():
+    built = build("map_words.so", os.path.join(EXAMPLES, "map_words.c"))
     fresh({b"a": b"some words are short", b"b": b"", b"c": b"nul\0"})
     got, failed = counts("-t", OTHER, "-c", "-s", built, "--", "4",
                          exit_code=SOFTWARE)
@@ -219,3 +268,4 @@ left_behind()
 interrupted()
 full()
 shared()
+deadly()
