@@ -15,10 +15,13 @@ goes to standard error.  blt-map(7) has the protocol.
 import os
 import struct
 import sys
+import time
 
 HEAD = struct.Struct("<3scIQQq")
 NO_TIME = -1 << 63
 TAKES_PLACES = 1
+ANSWERS_LATE = 2
+LATE = 0.001  # seconds that an answer may wait for others
 STORE_FD = 3
 
 
@@ -30,6 +33,29 @@ def _send(out, kind, number, key=b"", value=b""):
     out.write(HEAD.pack(b"BM1", kind, len(key), len(value), number, NO_TIME))
     out.write(key)
     out.write(value)
+
+
+class _Source:
+    """What comes; before it has to wait for more, idle is called."""
+
+    def __init__(self, idle):
+        self.data, self.at, self.idle = b"", 0, idle
+
+    def read(self, n):
+        """n bytes, or none at the end."""
+        have = len(self.data) - self.at
+        if have < n:
+            parts = [self.data[self.at:]]
+            self.idle()
+            while have < n:
+                part = os.read(0, max(n - have, 1 << 16))
+                if not part:
+                    return b""
+                parts.append(part)
+                have += len(part)
+            self.data, self.at = b"".join(parts), 0
+        self.at += n
+        return self.data[self.at - n:self.at]
 
 
 def _items(source):
@@ -85,13 +111,18 @@ def _answer(out, number, function, key, value):
 
 def serve(function):
     """Hands items to the function until there are no more."""
-    source = os.fdopen(os.dup(0), "rb")
-    out = os.fdopen(os.dup(1), "wb")
+    out = os.fdopen(os.dup(1), "wb", 1 << 14)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    _send(out, b"H", TAKES_PLACES)
-    out.flush()
+    source = _Source(out.flush)
+    _send(out, b"H", TAKES_PLACES | ANSWERS_LATE)
+    sent = time.monotonic()
     for number, key, value in _items(source):
         _answer(out, number, function, key, value)
-        out.flush()
+        # a slow item's answer waits for no other
+        now = time.monotonic()
+        if now - sent > LATE:
+            out.flush()
+            sent = now
+    out.flush()
     return function
