@@ -1,6 +1,7 @@
 #include "life.h"
 
 #include "bltfs.h"
+#include "clock.h"
 #include "coding.h"
 #include "content.h"
 #include "control.h"
@@ -186,12 +187,41 @@ static int serializer(const char *option, const char *name, unsigned *ret)
 	return 0;
 }
 
+/* A recovery that takes longer is told of, once. */
+#define PATIENCE_NS ((int64_t)1000000000)
+
+struct recovery {
+	const struct options *opts;
+	int64_t started;
+	bool told;
+};
+
+/* A blt_progress_fn.  With -d nothing is too short to be told. */
+static int tell_recovery(void *arg, uint64_t done, uint64_t total,
+			 uint64_t records)
+{
+	struct recovery *r = arg;
+
+	if (r->told ||
+	    (!r->opts->debug && clock_ticks_ns() - r->started < PATIENCE_NS))
+		return 0;
+	r->told = true;
+	log_info(
+		"%s: recovering what its last writer left: %.1f of %.1f MiB, %llu records so far",
+		r->opts->store, (double)done / (1 << 20),
+		(double)total / (1 << 20), (unsigned long long)records);
+	return 0;
+}
+
 static int open_store(struct life *life)
 {
 	const struct options *o = life->opts;
+	struct recovery recovery = { .opts = o, .started = clock_ticks_ns() };
 	struct blt_open_options how = {
 		.mode = o->ro ? BLT_READ : o->create ? BLT_CREATE : BLT_WRITE,
 		.lock_timeout_ms = (int)o->lock_timeout * 1000,
+		.progress = tell_recovery,
+		.progress_arg = &recovery,
 		.create = {
 			.n_buckets = (uint32_t)o->buckets,
 			.value_len = (uint32_t)o->value_len,

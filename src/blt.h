@@ -82,6 +82,12 @@ struct blt_create_options {
 	bool no_timestamps;        /* a fixed-length store never has them */
 };
 
+/* How far a whole-file operation has come: bytes done, of how many, and keys.
+ * Called every mebibyte or so, with no lock held.  0 to go on; a negative errno
+ * stops the operation, which then returns it. */
+typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
+			    uint64_t keys);
+
 struct blt_open_options {
 	enum blt_mode mode;
 	int lock_timeout_ms; /* how long to wait for the lock on the file:
@@ -89,6 +95,14 @@ struct blt_open_options {
 	bool no_threads;     /* the library starts none for the index's growth:
 			      * those who commit do a step of it each */
 	struct blt_create_options create;
+	/* Called while what a dead writer left is replayed: the bytes are those
+	 * of its log, read twice and, for a writer, written once; the keys are
+	 * records that were found whole.  total shrinks when the log's end is
+	 * found; done never does, and is total in the last call.  Where it
+	 * stops the replay the store is not opened, and the next opening
+	 * replays it.  NULL: none. */
+	blt_progress_fn *progress;
+	void *progress_arg;
 };
 
 /* Opens a store.  opts NULL: BLT_READ.  err may be NULL.
@@ -343,12 +357,6 @@ BLT_PUBLIC int blt_slot_put(struct blt *store, enum blt_slot slot,
 BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
 
 /* ---- whole-file operations ---- */
-
-/* How far a whole-file operation has come: bytes done, of how many, and keys.
- * Called every mebibyte or so, with no lock held.  0 to go on; a negative errno
- * stops the operation, which then returns it. */
-typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
-			    uint64_t keys);
 
 /* A fresh index of n_buckets (0: the next size booklet would take; where there
  * is none, nothing is done).  Reads and writes go on meanwhile.  By itself this

@@ -41,6 +41,42 @@ int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
 	return 0;
 }
 
+/* ---- how far it is ---- */
+
+/* Bytes after which it is told again. */
+#define TELL_EVERY ((uint64_t)1 << 20)
+
+struct teller {
+	struct recover_hook hook;
+	uint64_t passes; /* over the log */
+	uint64_t len;    /* of the log; until its end is known, at most */
+	uint64_t before; /* bytes of the passes that are over */
+	uint64_t next;   /* told again from so many on */
+	uint64_t records;
+};
+
+/* So many bytes of this pass are done. */
+static int tell(struct teller *t, uint64_t done)
+{
+	done += t->before;
+	if (!t->hook.progress || done < t->next)
+		return 0;
+	t->next = done + TELL_EVERY;
+	return t->hook.progress(t->hook.arg, done, t->passes * t->len,
+				t->records);
+}
+
+/* A pass over len bytes is over, which is told however few they were. */
+static int tell_pass(struct teller *t, uint64_t len)
+{
+	t->len = len;
+	t->next = 0;
+	t->before += len;
+	return tell(t, 0);
+}
+
+/* ---- the log ---- */
+
 /* One record, found behind its batch. */
 struct found {
 	struct log_record record;
@@ -55,6 +91,7 @@ struct log_reader {
 	uint64_t seq;
 	uint8_t salt[LOG_SALT_LEN];
 	struct found found;
+	struct teller *tell;
 };
 
 static bool begins_record(const struct log_reader *r, const struct block *b,
@@ -259,15 +296,24 @@ static int redo_guarded(void *arg)
 /* Verifies the whole log: its end, and the sequence number behind it. */
 static int find_end(struct log_reader *r, XXH3_state_t *sum)
 {
+	const uint64_t start = r->pos;
 	int rc;
 
-	while ((rc = next_record(r, sum)) > 0)
+	while ((rc = next_record(r, sum)) > 0) {
 		step_over(r);
-	return rc;
+		r->tell->records++;
+		rc = tell(r->tell, r->pos - start);
+		if (rc < 0)
+			break;
+	}
+	free(r->found.payload);
+	r->found.payload = NULL;
+	return rc < 0 ? rc : tell_pass(r->tell, r->pos - start);
 }
 
 static int redo_all(struct log_reader *r, XXH3_state_t *sum, uint64_t end)
 {
+	const uint64_t start = r->pos;
 	int rc = 0;
 
 	while (rc == 0 && r->pos < end) {
@@ -278,18 +324,22 @@ static int redo_all(struct log_reader *r, XXH3_state_t *sum, uint64_t end)
 			rc = file_try(redo_guarded, r);
 		if (rc == 0)
 			step_over(r);
+		if (rc == 0)
+			rc = tell(r->tell, r->pos - start);
 	}
 	free(r->found.payload);
 	r->found.payload = NULL;
-	return rc;
+	return rc < 0 ? rc : tell_pass(r->tell, end - start);
 }
 
 /* ---- into the file ---- */
 
-/* Writes what stands there again: the header, the log. */
-static int rewrite(struct space *sp, uint64_t from, uint64_t to)
+/* Writes what stands there again: the header (t NULL), the log. */
+static int rewrite(struct space *sp, uint64_t from, uint64_t to,
+		   struct teller *t)
 {
 	const size_t most = (size_t)1 << 20;
+	const uint64_t start = from;
 	uint8_t *buf = malloc(most);
 	int rc = buf ? 0 : -ENOMEM;
 
@@ -300,6 +350,8 @@ static int rewrite(struct space *sp, uint64_t from, uint64_t to)
 		if (rc == 0)
 			rc = file_write(&sp->file, buf, n, from);
 		from += n;
+		if (rc == 0 && t)
+			rc = tell(t, from - start);
 	}
 	free(buf);
 	return rc;
@@ -332,9 +384,9 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	if (sp->zone.len && !MUTANT(ZONE_NOT_COVERED))
 		rc = cover_zone(sp);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = rewrite(sp, 0, FORMAT_HEADER_LEN);
+		rc = rewrite(sp, 0, FORMAT_HEADER_LEN, NULL);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = rewrite(sp, old->start, r->pos);
+		rc = rewrite(sp, old->start, r->pos, r->tell);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = file_sync(&sp->file);
 	if (rc == 0)
@@ -354,7 +406,8 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	slot.zone = (struct log_zone){ 0 };
 	if (getrandom(slot.salt, sizeof(slot.salt), 0) < LOG_SALT_LEN)
 		put_le(slot.salt, (uint64_t)now_us(), LOG_SALT_LEN);
-	return space_write_slot(sp, &slot);
+	rc = space_write_slot(sp, &slot);
+	return rc < 0 ? rc : tell_pass(r->tell, r->pos - old->start);
 }
 
 static void set_end(struct space *sp, uint64_t end)
@@ -407,17 +460,23 @@ static int replay(struct space *sp, const struct log_slot *slot,
 }
 
 int recover(struct space *sp, const struct log_slot *slot, int slot_at,
-	    bool *ret_growth)
+	    const struct recover_hook *hook, bool *ret_growth)
 {
+	struct teller t = { .passes = sp->file.writable ? 3 : 2,
+			    .len = sp->end - slot->start,
+			    .next = TELL_EVERY };
 	struct log_reader r = { .sp = sp,
 				.limit = sp->end,
 				.pos = slot->start,
-				.seq = slot->record_seq };
+				.seq = slot->record_seq,
+				.tell = &t };
 	XXH3_state_t *sum = XXH3_createState();
 	int rc;
 
 	if (!sum)
 		return -ENOMEM;
+	if (hook)
+		t.hook = *hook;
 	memcpy(r.salt, slot->salt, sizeof(r.salt));
 	sp->n_keys = slot->n_keys;
 	sp->next = slot->growth;

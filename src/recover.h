@@ -7,6 +7,7 @@
 #ifndef BLT_RECOVER_H
 #define BLT_RECOVER_H
 
+#include "blt.h"
 #include "space.h"
 
 /* What the header of a hot file says of itself: fmt with the version and the
@@ -15,9 +16,16 @@
 int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
 		   struct log_slot *ret_slot, int *ret_slot_at);
 
-/* Replays.  Called before anybody else knows the space.  *ret_growth: an index
- * move was under way, and reindex_resume is to be called. */
+/* As struct blt_open_options has them; progress may be NULL. */
+struct recover_hook {
+	blt_progress_fn *progress;
+	void *arg;
+};
+
+/* Replays.  Called before anybody else knows the space.  hook may be NULL; what
+ * it gives stops the replay.  *ret_growth: an index move was under way, and
+ * reindex_resume is to be called. */
 int recover(struct space *sp, const struct log_slot *slot, int slot_at,
-	    bool *ret_growth);
+	    const struct recover_hook *hook, bool *ret_growth);
 
 #endif

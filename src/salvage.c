@@ -54,7 +54,7 @@ int salvage_start(struct salvage *s, const struct file *file,
 		rc = space_init(&s->sp, &quiet, &h->fmt, s->size);
 	if (rc < 0)
 		return rc;
-	if (h->hot && recover(&s->sp, &h->slot, h->slot_at, &growth) < 0)
+	if (h->hot && recover(&s->sp, &h->slot, h->slot_at, NULL, &growth) < 0)
 		changes_clear(&s->sp.frozen);
 	/* A log that is damaged in its middle ends there, but not its blocks.
 	 */

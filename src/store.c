@@ -140,6 +140,7 @@ struct opening {
 	bool hot;
 	struct log_slot slot;
 	int slot_at;
+	struct recover_hook hook;
 };
 
 static int load_hot(const uint8_t *raw, uint64_t size, const char *path,
@@ -233,7 +234,7 @@ static int replay(struct blt *store, const struct opening *o, const char *path,
 	int rc;
 
 	store->was_open = true;
-	rc = recover(&e->space, &o->slot, o->slot_at, &growth);
+	rc = recover(&e->space, &o->slot, o->slot_at, &o->hook, &growth);
 	if (rc == 0)
 		store->replayed = e->space.record_seq - o->slot.record_seq;
 	if (rc == 0 && growth && e->space.file.writable)
@@ -264,11 +265,12 @@ static void free_store(struct blt *store)
 }
 
 /* Takes the file over: on an error it is closed. */
-static int open_in_file(struct file *file, const char *path, bool alone,
-			struct blt **ret, struct blt_error *err)
+static int open_in_file(struct file *file, const char *path,
+			const struct blt_open_options *opts, struct blt **ret,
+			struct blt_error *err)
 {
 	struct blt *store = calloc(1, sizeof(*store));
-	struct opening o = { .hot = false };
+	struct opening o = { .hook = { opts->progress, opts->progress_arg } };
 	uint64_t size;
 	int rc;
 
@@ -286,7 +288,7 @@ static int open_in_file(struct file *file, const char *path, bool alone,
 		goto out_file;
 	}
 	pthread_mutex_init(&store->engine.whole, NULL);
-	store->alone = alone;
+	store->alone = opts->no_threads;
 	rc = start(store, &o, path, err);
 	if (rc == 0) {
 		*ret = store;
@@ -304,6 +306,7 @@ out_file:
 int store_adopt(int fd, bool write, const struct file_ops *ops,
 		struct blt **ret, struct blt_error *err)
 {
+	static const struct blt_open_options alone = { .no_threads = true };
 	struct file file;
 	int rc = file_adopt(&file, fd, write, ops);
 
@@ -311,7 +314,7 @@ int store_adopt(int fd, bool write, const struct file_ops *ops,
 		close(fd);
 		return store_fail(err, rc, "memory file: %s", strerror(-rc));
 	}
-	return open_in_file(&file, "memory file", true, ret, err);
+	return open_in_file(&file, "memory file", &alone, ret, err);
 }
 
 int store_open(const char *path, const struct blt_open_options *opts,
@@ -341,7 +344,7 @@ int store_open(const char *path, const struct blt_open_options *opts,
 		file_close(&file);
 		return rc;
 	}
-	return open_in_file(&file, path, opts->no_threads, ret, err);
+	return open_in_file(&file, path, opts, ret, err);
 }
 
 int blt_open(const char *path, const struct blt_open_options *opts,

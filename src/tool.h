@@ -349,8 +349,9 @@ struct progress {
 	bool on;
 	size_t shown; /* characters of the line that stands there */
 	const char *what;
-	uint64_t total; /* 0: not known */
-	uint64_t items; /* as of the last call */
+	const char *items_are; /* keys, where progress_start was called */
+	uint64_t total;        /* 0: not known */
+	uint64_t items;        /* as of the last call */
 	int64_t started, last;
 };
 void progress_start(struct progress *p, const char *what, uint64_t total,

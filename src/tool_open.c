@@ -49,7 +49,10 @@ void tool_catch_signals(void)
 int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	      const struct blt_create_options *create)
 {
-	struct blt_open_options how = { .mode = mode };
+	struct progress p;
+	struct blt_open_options how = { .mode = mode,
+					.progress = progress_follow,
+					.progress_arg = &p };
 	struct blt_error err;
 	int code, r;
 
@@ -59,7 +62,11 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 				&how.lock_timeout_ms);
 	if (code)
 		return code;
+	/* Of a recovery, where there is one. */
+	progress_start(&p, "recover", 0, tool_has(t, OPT_QUIET));
+	p.items_are = "records";
 	r = blt_open(path, &how, &t->store, &err);
+	progress_end(&p);
 	if (r < 0) {
 		t->store = NULL;
 		if (r == -EISDIR && tool_is_mount(path))

@@ -55,6 +55,7 @@ void progress_start(struct progress *p, const char *what, uint64_t total,
 	*p = (struct progress){
 		.on = !off && isatty(STDERR_FILENO),
 		.what = what,
+		.items_are = "keys",
 		.total = total,
 		.started = now_us(),
 	};
@@ -107,17 +108,17 @@ void progress_show(struct progress *p, uint64_t bytes, uint64_t items)
 	tool_size((uint64_t)((double)bytes / seconds), rate);
 	tool_size(bytes, done);
 	if (!p->total || !bytes) {
-		n = snprintf(text, sizeof(text),
-			     "%s: %" PRIu64 " keys, %s, %s/s", p->what, items,
-			     done, rate);
+		n = snprintf(text, sizeof(text), "%s: %" PRIu64 " %s, %s, %s/s",
+			     p->what, items, p->items_are, done, rate);
 	} else {
 		bytes = min_u64(bytes, p->total);
 		part = (double)bytes / (double)p->total;
 		n = snprintf(text, sizeof(text),
-			     "%s: %" PRIu64 " keys, %s of %s, %.0f %%, %s/s, "
+			     "%s: %" PRIu64 " %s, %s of %s, %.0f %%, %s/s, "
 			     "%s left",
-			     p->what, items, tool_size(bytes, done),
-			     tool_size(p->total, all), part * 100, rate,
+			     p->what, items, p->items_are,
+			     tool_size(bytes, done), tool_size(p->total, all),
+			     part * 100, rate,
 			     tool_duration(seconds / part - seconds, left));
 	}
 	if (n > 0)

@@ -130,3 +130,19 @@ same "$(stat -c %F "$mnt/dir")" directory
 unmount "$mnt"
 until_true "the store closed" is_free kv.blt
 check_store kv.blt
+
+# ---- a recovery is told of: what takes no second, to who wants all of it ----
+start kv.blt
+echo again >"$mnt/closed"
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null || true
+daemon=
+unmount "$mnt"
+start kv.blt -d
+same "$(cat "$mnt/closed")" again
+grep -q 'recovering what its last writer left: [0-9.]* of [0-9.]* MiB' "$log" ||
+	fail "no word of the recovery"
+unmount "$mnt"
+wait "$daemon"
+daemon=
+check_store kv.blt
