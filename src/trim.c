@@ -282,8 +282,10 @@ int trim_resume(struct engine *e)
 static int merge(struct trimmer *t)
 {
 	struct merging g = { .engine = t->engine };
-	int rc = plan_merge(t, &g.merge, &g.n);
+	int rc = trim_resume(t->engine); /* of a merge that was not synced */
 
+	if (rc == 0)
+		rc = plan_merge(t, &g.merge, &g.n);
 	if (rc < 0 || !g.n)
 		return rc;
 	while ((rc = commit_merge(&g)) == -EAGAIN) {
