@@ -38,6 +38,9 @@ int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name);
 /* Sets a directory's time, in its marker. */
 int dir_touch(struct bltfs *fs, struct node *dir, int64_t mtime);
 
+/* Whether the walk of the names has ended, as it does once. */
+bool dir_is_complete(struct bltfs *fs);
+
 /* ---- for rename, which holds names itself ---- */
 
 /* The directory's entry at name goes in this batch; adds what keeps the
