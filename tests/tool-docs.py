@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""blt --help and the manual page name the same commands and options."""
+"""blt --help and the manual page name the same commands and options, and the
+documents only files that are there."""
 
+import glob
 import os
 import re
 
@@ -65,3 +67,18 @@ version = t.ok("--version").decode()
 t.equal(bool(re.match(r"blt \d+\.\d+\.\d+\S*\n$", version)), True, version)
 t.equal(t.ok("-V").decode(), version, "-V")
 t.equal(t.ok("help"), t.ok("--help"), "help")
+
+# what the documents point to is there; * stands for anything, NAME for a name
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+documents = glob.glob(os.path.join(TOP, "doc", "*.md")) + [
+    os.path.join(TOP, "README.md")]
+t.equal(len(documents) > 5, True, "documents")
+for document in documents:
+    with open(document, encoding="utf-8") as f:
+        text = f.read()
+    for path in re.findall(r"`((?:bench|doc|fs|src|tests)/[\w./*-]+)`", text) \
+            + re.findall(r"\]\(([\w./-]+\.\w+)\)", text):
+        here = TOP if "/" in path else os.path.dirname(document)
+        path = os.path.join(here, path.replace("NAME", "*"))
+        if not glob.glob(path) and not glob.glob(path + ".c"):
+            t.fail(f"{document}: no {path}")
