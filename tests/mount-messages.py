@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """How many messages the kernel sends for each operation: no more than the table
-in doc/messages.md says.  What is sent is read from the log of "bltfs -d -s"."""
+in doc/messages.md says.  What is sent is read from the log of "bltfs -d -s".
+MESSAGES_CSV names a file that is to have what was counted."""
 
 import collections
+import csv
 import os
 import re
 import subprocess
@@ -15,6 +17,9 @@ from mountlib import eventually
 BLTFS = os.environ["BLTFS"]
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                      "..", "doc", "messages.md")
+CHECKER = os.path.join(os.path.dirname(TABLE), "..", "tests", "checker.py")
+CSV = os.environ.get("MESSAGES_CSV") and os.path.abspath(
+    os.environ["MESSAGES_CSV"])
 FILES = 100
 ATTEMPTS = 5  # a machine short of memory forgets what it has just learnt
 BYTES = os.urandom(1 << 20)
@@ -121,17 +126,30 @@ def prepare(mnt):
     write(os.path.join(mnt, "f"), b"some bytes")
 
 
+def record(rows):
+    """As bench/results has it: what was counted in the attempt that counts."""
+    if not CSV:
+        return
+    with open(CSV, "w", newline="", encoding="utf-8") as f:
+        out = csv.writer(f, lineterminator="\n")
+        out.writerow(["operation", "messages", "number"])
+        out.writerows(rows)
+
+
 def measure(log, allowed):
-    bad = []
+    bad, rows = [], []
     for name, operation in OPERATIONS:
         operation()
         seen = log.until_statfs()
         text = " ".join(f"{n} {w}" if n > 1 else w for w, n in seen.items())
         print(f"| {name} | {text or 'none'} |", flush=True)
+        rows.append((name, text, sum(seen.values())))
         if name not in allowed:
             bad.append(f"{name}: not in the table")
         elif sum(seen.values()) > sum(allowed[name].values()):
             bad.append(f"{name}: {text}")
+    if not bad:
+        record(rows)
     return bad
 
 
@@ -161,6 +179,7 @@ def attempt(allowed):
             eventually(lambda: subprocess.run(
                 ["fusermount3", "-u", mnt], check=False).returncode == 0)
         assert daemon.wait() == 0
+        subprocess.run([sys.executable, CHECKER, "--loads", store], check=True)
     return bad
 
 
