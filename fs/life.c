@@ -241,12 +241,7 @@ static int open_store(struct life *life)
 	rc = blt_open(life->store_path, &how, &life->fs.store, &err);
 	if (rc == 0)
 		return 0;
-	if (rc == -ENOENT && !strstr(err.text, "blt create"))
-		log_error(
-			"%s; to make it, mount with -o create or run: blt create %s",
-			err.text, o->store);
-	else
-		log_error("%s", err.text);
+	log_error("%s", err.text);
 	return exit_code(rc);
 }
 

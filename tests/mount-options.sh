@@ -19,7 +19,7 @@ bad() {
 bad 'no_such: no such option' create,no_such
 bad 'no_such: no such option' no_such=1
 bad 'create: takes no value' create=1
-bad 'commit: wants a value' create,commit
+bad 'commit: wants a value [(]-o commit=SECONDS[)]' create,commit
 bad 'commit: wants a value' create,commit=
 bad 'commit=0: not a number from 1 to 86400' commit=0
 bad 'commit=1x: not a number' commit=1x
@@ -27,14 +27,14 @@ bad 'commit=99999999999999999999: not a number' commit=99999999999999999999
 bad 'uid=-1: not a number' uid=-1
 bad 'umask=8: not an octal number' umask=8
 bad 'fmask=1777: not an octal number' fmask=1777
-bad 'max_staging=5X: not a size' max_staging=5X
+bad 'max_staging=5X: not a size such as 64M' max_staging=5X
 bad 'buckets.*wants -o create' buckets=5
 bad 'value_len.*wants -o create' value_len=5
 bad 'no_timestamps.*wants -o create' no_timestamps
 bad 'ro and -o create contradict' ro,create
 bad 'ro and -o rw contradict' ro,rw
 bad 'ro and -o sync contradict' ro,sync
-bad 'poll_us and -o clone_fd contradict' poll_us=5,clone_fd
+bad 'poll_us and -o clone_fd contradict each other' poll_us=5,clone_fd
 bad 'max_read=abc: not a number' create,max_read=abc
 bad 'max_read=1: not a number from 4096' create,max_read=1
 bad 'auto_unmount: takes no value' create,auto_unmount=1
@@ -45,6 +45,7 @@ bad 'decode: takes no value' decode=yes
 bad 'x-: no such option' x-
 bad 'value_serializer contradict' create,value_len=8,value_serializer=str
 bad 'key_serializer=klingon: no such serializer' create,key_serializer=klingon
+bad 'map=x: not NAME=COMMAND' map=x
 bad 'control=a/b: not a file name' create,control=a/b
 bad "control=a%: not a file name" create,control=a%
 "$BLTFS" -h >out
@@ -52,8 +53,11 @@ grep -q '^usage: bltfs STORE MOUNTPOINT' out || fail "-h"
 "$BLTFS" -V | grep -q '^bltfs [0-9]' || fail "-V"
 
 # ---- the store ----
-refuses $noinput 'kv.blt.*No such file.*create' "$BLTFS" kv.blt "$mnt"
-refuses $noinput 'nowhere/kv.blt' "$BLTFS" nowhere/kv.blt "$mnt" -o create
+refuses $noinput \
+	'kv.blt: .*No such file.*make a store with .blt create. [(]or mount with -o create[)]' \
+	"$BLTFS" kv.blt "$mnt"
+refuses $noinput 'nowhere/kv.blt: cannot open the store: No such' \
+	"$BLTFS" nowhere/kv.blt "$mnt" -o create
 mkdir dir
 refuses $data 'dir' "$BLTFS" dir "$mnt"
 : >empty

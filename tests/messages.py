@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Every message of blt is in one style, and provoked by a test.
+"""Every message of blt and of bltfs is in one style, and provoked by a test.
 
-The formats are read out of src/tool*.c.  A test provokes one if a string in it
+The formats are read out of src/tool*.c and fs/*.c.  A test provokes one if a string in it
 has the same words: some running characters between two conversions.  What none provokes stands in UNPROVOKED with the reason.
 """
 
@@ -18,10 +18,12 @@ PHRASE = 14  # characters in a row that are not there by chance
 # could not be done.
 SAYS = {"tool_say": "first", "tool_fail": "first", "doctor_find": "all",
         "tool_fail_file": "cannot", "fail_file": "cannot",
-        "fail_line": "first", "say_locked": "first"}
+        "fail_line": "first", "say_locked": "first",
+        "log_error": "first", "log_warn": "first", "log_info": "first",
+        "option_complain": "all"}
 
 MEMORY = "memory runs out"
-RACE = "a file changes between two system calls"
+RACE = "something happens between two system calls"
 MADE_UP = "all of it is put in, from other messages and errnos"
 UNPROVOKED = {
     "out of memory": MEMORY,
@@ -38,6 +40,23 @@ UNPROVOKED = {
     "%u %, %u keys": MADE_UP + "; tests/mount-jobs.py has it",
     "job %u failed: %s": MADE_UP + "; tests/mount-jobs.py has it",
     "Linux %s: no pidfd_open, to wait for daemons": "Linux before 5.3",
+    "job %u, %s, failed: %s": MADE_UP + "; tests/mount-jobs.py has it",
+    "%s: %s: %s": MADE_UP,
+    "the daemon was stopped before the mount was live": RACE,
+    "the command that started this mount was interrupted; unmounting": RACE,
+    "%s: the mount ended: %s": "the kernel's device fails",
+    "%s: could not be mounted (is /dev/fuse there, and fusermount3 "
+    "installed?)": "a system without it",
+    "cannot start the daemon: %s": "no process can be made",
+    "%s: cannot start: %s": "no thread can be made",
+    "out of memory; what was open is lost": MEMORY,
+    "a rename is done, but open files were lost on the way: out of memory":
+        MEMORY,
+    "a change may stay unseen: out of memory for an invalidation": MEMORY,
+    "a change may stay unseen: the kernel did not take an invalidation: %s":
+        "the kernel's device fails",
+    "%s: the daemon of the mount here is gone, and it cannot be unmounted: "
+    "%s; run: fusermount3 -u -z %s": "takes two users, and no root",
     "Linux 5.3 or later has it; without it, \"blt umount\" waits for the "
     "store's lock instead": "Linux before 5.3",
     "it cannot be locked: %s": "a filesystem without locks",
@@ -90,7 +109,8 @@ def strings(source):
 def formats():
     """{format: the file that has it}"""
     found = {}
-    for path in sorted(glob.glob(os.path.join(TOP, "src", "tool*.c"))):
+    for path in sorted(glob.glob(os.path.join(TOP, "src", "tool*.c")) +
+                       glob.glob(os.path.join(TOP, "fs", "*.c"))):
         with open(path, encoding="utf-8") as f:
             text = strip_comments(f.read())
         for call in re.finditer(r"\b(" + "|".join(SAYS) + r")\(", text):
@@ -102,6 +122,8 @@ def formats():
             texts = said if how == "all" else [said[-1 if how == "cannot"
                                                      else 0]]
             for one in texts:
+                if how == "all" and len(one) < 8:
+                    continue
                 found["cannot " + one + ": %s" if how == "cannot" else one] = \
                     os.path.basename(path)
     return found
@@ -120,7 +142,7 @@ def constants(tree):
 
 
 def asserted():
-    """The strings in the tests of blt."""
+    """The strings in the tests of both."""
     found = []
     for path in glob.glob(os.path.join(TOP, "tests", "*")):
         name = os.path.basename(path)
