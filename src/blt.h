@@ -389,7 +389,8 @@ struct blt_prune_result {
 
 /* Takes dead blocks out of the file, in place: live ones move up, in their
  * order, and the file is cut.  Its size then is that which booklet's own prune
- * gives; what is committed meanwhile is not moved and leaves the file longer.
+ * gives.  What is committed meanwhile is moved too, in some more rounds; where
+ * that goes on without a pause, the file stays as long as it is.
  *
  * Others may read and write all the time.  Blocks do not change places while a
  * walk (blt_iter_new, blt_copy, blt_check, ...) runs: prune waits for its end.

@@ -5,9 +5,10 @@
  * the store is whole; what a step writes over is declared in the log as a zone
  * that holds no blocks (doc/durability.md), and a scan passes over it.
  *
- * Blocks that are committed after the start are not moved.  Scans that are
- * running are waited for before blocks change their places, and views before
- * what they show is written over; neither ever waits for prune.
+ * Blocks that are committed after the start are not moved: whoever wants the
+ * file cut behind them too calls again.  Scans that are running are waited for
+ * before blocks change their places, and views before what they show is written
+ * over; neither ever waits for prune.
  *
  * Threads: the caller holds engine.whole and no other lock.
  */

@@ -305,6 +305,43 @@ START_TEST(scratch_space_comes_to_be_in_the_way)
 }
 END_TEST
 
+/* The first time: a pair. */
+static int put_beside(void *arg, uint64_t done, uint64_t total, uint64_t keys)
+{
+	struct blt *s = arg;
+	struct blt_view v;
+
+	(void)done;
+	(void)total;
+	(void)keys;
+	if (blt_get(s, "key-9", 5, &v) == 0)
+		blt_view_release(&v);
+	else
+		put(s, &kinds[1], 9, 1);
+	return 0;
+}
+
+START_TEST(what_is_committed_meanwhile_is_packed_too)
+{
+	const struct blt_create_options *how = &kinds[1];
+	struct blt *s = make(*how, 101);
+	struct blt_prune_options o = { .progress = put_beside, .arg = s };
+	struct blt_prune_result r;
+
+	for (unsigned version = 0; version < 100; version++) {
+		for (unsigned i = 0; i < 9; i++)
+			put(s, how, i, version);
+	}
+	ck_assert_int_eq(blt_prune(s, &o, &r), 0);
+	ck_assert_uint_gt(r.size_before, r.size_after);
+	check_size(s);
+	for (unsigned i = 0; i < 9; i++)
+		expect(s, how, i, 99);
+	expect(s, how, 9, 1);
+	end(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("prune");
@@ -321,6 +358,7 @@ int main(void)
 	tcase_add_loop_test(tc, scratch_space_comes_to_be_in_the_way, 0,
 			    ARRAY_SIZE(kinds));
 	tcase_add_test(tc, long_keys_behind_a_gap);
+	tcase_add_test(tc, what_is_committed_meanwhile_is_packed_too);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
