@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define SKIP_EXIT 100
+#define TRIES 2 /* of a command that dies of a signal */
 #define PIECE (64u << 10)
 #define TAIL 400 /* of what it says on standard error */
 
@@ -396,35 +397,52 @@ static int finish(struct run *r)
 	return worker_result(r->w, NULL, 0, r->made->bytes, r->made->len);
 }
 
-static int run(struct worker *w, const struct worker_item *item)
+static int run_once(struct run *r)
 {
-	struct run r = { .w = w,
-			 .item = item,
-			 .made = &made,
-			 .in = -1,
-			 .out = -1,
-			 .err = -1 };
 	int rc;
 
 	made.len = 0;
-	if (map_text(cmd.serializer, item->key, item->key_len, cmd.key + 8) < 0)
-		return worker_fail(w, "its key is too long");
-	rc = start(&r);
+	rc = start(r);
 	if (rc == 0) {
-		while (rc == 0 && !r.ended)
-			rc = step(&r);
+		while (rc == 0 && !r->ended)
+			rc = step(r);
 		if (rc == 0)
-			rc = take_rest(&r);
-		if (!r.ended) {
-			kill(r.pid, SIGKILL);
-			waitpid(r.pid, &r.status, 0);
+			rc = take_rest(r);
+		if (!r->ended) {
+			kill(r->pid, SIGKILL);
+			waitpid(r->pid, &r->status, 0);
 		}
 	}
-	shut(&r.in);
-	shut(&r.out);
-	shut(&r.err);
+	shut(&r->in);
+	shut(&r->out);
+	shut(&r->err);
 	reap_all();
-	return rc < 0 ? rc : finish(&r);
+	return rc;
 }
 
-const struct worker_kind worker_command = { "command", init, run };
+/* One that died may do better: it was killed for want of memory, perhaps. */
+static int run(struct worker *w, const struct worker_item *item)
+{
+	const struct run fresh = { .w = w,
+				   .item = item,
+				   .made = &made,
+				   .in = -1,
+				   .out = -1,
+				   .err = -1 };
+	struct run r;
+	int rc;
+
+	if (map_text(cmd.serializer, item->key, item->key_len, cmd.key + 8) < 0)
+		return worker_fail(w, "its key is too long");
+	for (int tries = 0; tries < TRIES; tries++) {
+		r = fresh;
+		rc = run_once(&r);
+		if (rc < 0)
+			return rc;
+		if (!WIFSIGNALED(r.status))
+			break;
+	}
+	return finish(&r);
+}
+
+const struct worker_kind worker_command = { "command", init, run, false };

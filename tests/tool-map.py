@@ -140,6 +140,22 @@ def skipping():
             (SOFTWARE, True), done.stderr)
 
 
+def tried_again():
+    """A command that dies is run once more; one that fails is not."""
+    fresh(STORE, {b"die": b"v", b"fail": b"v", b"twice": b"v"})
+    script = (f'echo $BLT_KEY >> {work}/runs; cat >/dev/null; '
+              'case $BLT_KEY in fail) exit 1;; twice) kill -9 $$;; esac; '
+              f'[ $(grep -c die {work}/runs) != 1 ] || kill -9 $$; echo done')
+    got, failed = counts(STORE, "-j1", "--", "sh", "-c", script,
+                         exit_code=SOFTWARE)
+    t.equal(got, (3, 1, 0, 2), "died once, twice, failed")
+    t.equal(failed, {"twice": "died of signal 9 (Killed)", "fail": "exit 1"},
+            "why")
+    with open(os.path.join(work, "runs"), encoding="ascii") as f:
+        t.equal(sorted(f.read().split()), ["die", "die", "fail", "twice",
+                                           "twice"], "runs")
+
+
 def elsewhere():
     fresh()
     with open(STORE, "rb") as f:
@@ -239,6 +255,7 @@ given_keys()
 times()
 other_keys()
 skipping()
+tried_again()
 elsewhere()
 fixed()
 numbers()
