@@ -147,6 +147,7 @@ struct bltfs_name {
 #define BLTFS_IOC_CLEAR _IOWR(BLTFS_IOC_MAGIC, 4, struct bltfs_job)
 #define BLTFS_IOC_COUNT _IOWR(BLTFS_IOC_MAGIC, 5, struct bltfs_job)
 #define BLTFS_IOC_PRUNE _IOWR(BLTFS_IOC_MAGIC, 6, struct bltfs_prune)
+#define BLTFS_IOC_TRIM _IOWR(BLTFS_IOC_MAGIC, 7, struct bltfs_job)
 #define BLTFS_IOC_MAP _IOWR(BLTFS_IOC_MAGIC, 8, struct bltfs_map)
 #define BLTFS_IOC_PIECE _IOWR(BLTFS_IOC_MAGIC, 9, struct bltfs_piece)
 #define BLTFS_IOC_STORE _IOR(BLTFS_IOC_MAGIC, 10, struct bltfs_store)

@@ -118,6 +118,11 @@ static int run_clear(struct bltfs *fs, void *arg)
 	return start_plain(fs, JOB_CLEAR, arg);
 }
 
+static int run_trim(struct bltfs *fs, void *arg)
+{
+	return start_plain(fs, JOB_TRIM, arg);
+}
+
 static int run_count(struct bltfs *fs, void *arg)
 {
 	return start_plain(fs, JOB_COUNT, arg);
@@ -259,6 +264,7 @@ static const struct command commands[] = {
 	{ "count", HARMLESS, BLTFS_IOC_COUNT, NULL, run_count },
 	{ "map", HARMLESS, BLTFS_IOC_MAP, control_parse_map, run_map },
 	{ "prune", HARMLESS, BLTFS_IOC_PRUNE, control_parse_prune, run_prune },
+	{ "trim", HARMLESS, BLTFS_IOC_TRIM, NULL, run_trim },
 	{ NULL, HARMLESS, BLTFS_IOC_PIECE, NULL, run_piece },
 	{ NULL, HARMLESS, BLTFS_IOC_STORE, NULL, run_store },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB, NULL, run_job },

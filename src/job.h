@@ -13,7 +13,7 @@
  *
  * What a kind does is a row of a table in job.c.  Each unfinished job has a
  * thread, which waits until the jobs before it that it cannot run beside have
- * ended: prune, reindex and clear run alone; the others beside each
+ * ended: prune, trim, reindex and clear run alone; the others beside each
  * other.  Jobs start in the order in which they were asked for.
  *
  * Ownership: requests are copied.  Finished jobs are kept until there are
@@ -43,6 +43,7 @@ enum job_kind {
 	JOB_MAP,
 	JOB_PRUNE,
 	JOB_REINDEX,
+	JOB_TRIM,
 	JOB__COUNT,
 };
 

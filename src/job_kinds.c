@@ -199,7 +199,7 @@ static int run_clear(struct job *job)
 	return rc < 0 ? rc : rc2;
 }
 
-/* ---- prune ---- */
+/* ---- prune and trim ---- */
 
 #define KEY_HEAD 4 /* its length, in front of each key */
 
@@ -316,6 +316,20 @@ static int run_prune(struct job *job)
 	return rc;
 }
 
+static int run_trim(struct job *job)
+{
+	struct blt_trim_result r;
+	int rc = blt_trim(job->jobs->store, follow, job, &r);
+
+	facts(job, (const uint64_t[JOB_FACTS]){ r.merged, r.freed });
+	if (rc == 0 && r.no_holes)
+		result(job, "the filesystem has no holes in files: nothing was "
+			    "given back");
+	else if (rc == 0)
+		result(job, "%" PRIu64 " bytes of disk given back", r.freed);
+	return rc;
+}
+
 /* ---- map ---- */
 
 static int map_progress(void *arg, const struct map_progress *p)
@@ -425,4 +439,10 @@ const struct job_kind_row job_kinds[JOB__COUNT] = {
 			{ "dropped", "moved_bytes", "size_before",
 			  "size_after" } },
 	[JOB_REINDEX] = { "reindex", true, true, run_reindex, NULL, { NULL } },
+	[JOB_TRIM] = { "trim",
+		       true,
+		       true,
+		       run_trim,
+		       NULL,
+		       { "merged_blocks", "freed_bytes" } },
 };

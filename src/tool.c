@@ -38,6 +38,7 @@ static const struct tool_command *const commands[] = {
 	&tool_stat,
 	&tool_sync,
 	&tool_top,
+	&tool_trim,
 	&tool_umount,
 	&tool_wait,
 };

@@ -221,6 +221,27 @@ def check_prune(m):
             assert f.read() == f"{i} " * 2000, i
 
 
+def check_trim(m):
+    """The file keeps its size and takes less of the disk."""
+    for how in ("blt", "text"):
+        for i in range(100):
+            put(m, f"much/{i}", f"{i} " * 2000)
+        t.ok("sync", m.path)
+        if how == "blt":
+            said = json.loads(t.ok("trim", "--json", m.path))
+            assert (said["kind"], said["state"]) == ("trim", "done"), said
+            job = said["job"]
+        else:
+            job = m.tell("trim").split()[1]
+        status = m.ended(job)
+        assert status["state"] == "done", status
+        freed = status["text"].split()[0]
+        assert freed == "the" or int(freed) > 100000, status
+    for i in range(100):
+        with open(os.path.join(m.path, "much", str(i)), encoding="utf-8") as f:
+            assert f.read() == f"{i} " * 2000, i
+
+
 def check_too_old(m):
     """Deleting needs the ioctl, and the kernel learns of it."""
     def there():
@@ -305,6 +326,7 @@ def main():
         check_refusals(m)
         check_clear(m)
         check_prune(m)
+        check_trim(m)
         check_too_old(m)
         check_interrupted(m)
         job = t.ok("clear", "--detach", m.path)

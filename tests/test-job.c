@@ -163,6 +163,18 @@ START_TEST(test_kinds)
 }
 END_TEST
 
+START_TEST(test_trim)
+{
+	struct job_info info = end_of(start(JOB_CLEAR));
+
+	info = end_of(start(JOB_TRIM));
+	ck_assert_int_eq(info.state, JOB_DONE);
+	/* all that lay side by side is one now */
+	ck_assert_uint_gt(info.fact[0], 0);
+	ck_assert_str_eq(job_fact_name(JOB_TRIM, 1), "freed_bytes");
+}
+END_TEST
+
 START_TEST(test_prune)
 {
 	struct job_request req = { .kind = JOB_PRUNE, .older_than = INT64_MAX };
@@ -355,6 +367,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_kinds);
 	tcase_add_test(tc, test_prune);
+	tcase_add_test(tc, test_trim);
 	tcase_add_test(tc, test_order);
 	tcase_add_test(tc, test_cancel);
 	tcase_add_test(tc, test_stop);
