@@ -71,7 +71,10 @@ struct bltfs_store {
 	uint32_t buckets;
 	uint32_t value_len; /* 0: any */
 	uint32_t key_serializer, value_serializer;
-	uint32_t timestamps; /* 1: they are kept */
+	uint32_t timestamps;                /* 1: they are kept */
+	uint64_t index_offset, data_offset; /* in the file */
+	int64_t created, modified;          /* times */
+	uint8_t uuid[16];
 	char path[BLTFS_PATH_MAX];
 };
 

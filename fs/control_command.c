@@ -184,7 +184,12 @@ static int run_store(struct bltfs *fs, void *arg)
 		.key_serializer = i.key_serializer,
 		.value_serializer = i.value_serializer,
 		.timestamps = i.has_timestamps,
+		.index_offset = i.index_offset,
+		.data_offset = i.data_offset,
+		.created = i.created,
+		.modified = i.modified,
 	};
+	memcpy(s->uuid, i.uuid, sizeof(s->uuid));
 	snprintf(s->path, sizeof(s->path), "%s", blt_path(fs->store));
 	return 0;
 }

@@ -96,6 +96,9 @@ static int run_count(struct job *job)
 	if (rc < 0)
 		return rc;
 	follow(job, census.live_bytes, census.live_bytes, census.keys);
+	facts(job, (const uint64_t[JOB_FACTS]){
+			   census.live_bytes, census.dead_bytes,
+			   census.value_bytes, census.dead_blocks });
 	pthread_mutex_lock(&job->jobs->lock);
 	job->info.census = census;
 	pthread_mutex_unlock(&job->jobs->lock);
@@ -424,7 +427,13 @@ static int run_map(struct job *job)
 const struct job_kind_row job_kinds[JOB__COUNT] = {
 	[JOB_CLEAR] = { "clear", true, true, run_clear, NULL, { "deleted" } },
 	[JOB_COPY] = { "copy", false, false, run_copy, check_copy, { NULL } },
-	[JOB_COUNT] = { "count", false, false, run_count, NULL, { NULL } },
+	[JOB_COUNT] = { "count",
+			false,
+			false,
+			run_count,
+			NULL,
+			{ "live_bytes", "dead_bytes", "value_bytes",
+			  "dead_blocks" } },
 	[JOB_MAP] = { "map",
 		      false,
 		      false,

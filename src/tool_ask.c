@@ -280,6 +280,51 @@ static int follow_and_report(const struct tool *t, const struct source *s)
 	return report(t, s, &info);
 }
 
+int tool_ask_store(const struct tool *t, int fd, struct blt_info *ret,
+		   char **ret_path)
+{
+	struct bltfs_store s;
+
+	if (ioctl(fd, BLTFS_IOC_STORE, &s) < 0)
+		return tool_ask_fail(t, t->arg[0]);
+	*ret = (struct blt_info){
+		.version = s.version,
+		.has_timestamps = s.timestamps,
+		.key_serializer = s.key_serializer,
+		.value_serializer = s.value_serializer,
+		.value_len = s.value_len,
+		.n_buckets = s.buckets,
+		.n_keys = s.keys,
+		.index_offset = s.index_offset,
+		.data_offset = s.data_offset,
+		.file_size = s.file_size,
+		.created = s.created,
+		.modified = s.modified,
+	};
+	memcpy(ret->uuid, s.uuid, sizeof(ret->uuid));
+	if (ret_path && !(*ret_path = strndup(s.path, sizeof(s.path))))
+		return tool_fail(t, EX_OSERR, "out of memory");
+	return 0;
+}
+
+int tool_ask_result(const struct tool *t, int fd, unsigned cmd, void *args,
+		    struct job_info *ret)
+{
+	struct source s = { .fd = fd };
+	int r;
+
+	if (ioctl(fd, cmd, args) < 0)
+		return tool_ask_fail(t, t->arg[0]);
+	memcpy(&s.id, args, sizeof(s.id));
+	tool_catch_signals();
+	r = follow(t, &s, ret);
+	if (r < 0) {
+		errno = -r;
+		return tool_ask_fail(t, t->arg[0]);
+	}
+	return ret->state == JOB_DONE ? 0 : report(t, &s, ret);
+}
+
 int tool_ask_start(const struct tool *t, int fd, unsigned cmd, void *args)
 {
 	struct source s = { .fd = fd };

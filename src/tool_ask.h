@@ -32,6 +32,16 @@ int tool_ask_mount(const struct tool *t, const char *path, int *ret_fd);
 /* An ioctl on it failed: what that means.  errno is looked at. */
 int tool_ask_fail(const struct tool *t, const char *path);
 
+/* Facts of the store, as far as the daemon tells them; ret_path (malloc'd, or
+ * NULL) its file. */
+int tool_ask_store(const struct tool *t, int fd, struct blt_info *ret,
+		   char **ret_path);
+
+/* Starts a job of the daemon's, waits for its end and says nothing of it where
+ * it went well. */
+int tool_ask_result(const struct tool *t, int fd, unsigned cmd, void *args,
+		    struct job_info *ret);
+
 /* Starts a job of the daemon's and waits for its end, or not (--detach). Closes
  * fd. */
 int tool_ask_start(const struct tool *t, int fd, unsigned cmd, void *args);

@@ -1,7 +1,9 @@
 /* tool_info.c - blt info */
-#include "tool.h"
+#include "tool_ask.h"
 #include "tool_survey.h"
 #include "util.h"
+
+#include "bltfs_ioctl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,8 @@ struct facts {
 	struct blt_info info;
 	struct blt_census census;
 	struct survey survey;
-	bool counted; /* census and survey are filled in */
+	bool counted;  /* census is filled in */
+	bool surveyed; /* survey, too */
 	const char *python, *python_note;
 };
 
@@ -143,6 +146,8 @@ static void print_text(const struct facts *f)
 	print_size("live bytes", f->census.live_bytes);
 	print_size("dead bytes", f->census.dead_bytes);
 	printf("%-18s%" PRIu64 "\n", "dead blocks", f->census.dead_blocks);
+	if (!f->surveyed)
+		return;
 	print_size("largest value", f->survey.largest);
 	if (f->survey.oldest != BLT_NO_TIME) {
 		print_time("oldest value", f->survey.oldest);
@@ -205,8 +210,9 @@ static void print_json(const struct facts *f)
 		jout_u64(&j, "live_bytes", f->census.live_bytes);
 		jout_u64(&j, "dead_bytes", f->census.dead_bytes);
 		jout_u64(&j, "dead_blocks", f->census.dead_blocks);
-		print_json_survey(&j, &f->survey);
 	}
+	if (f->surveyed)
+		print_json_survey(&j, &f->survey);
 	jout_close(&j, '}');
 }
 
@@ -265,7 +271,16 @@ static int count(struct tool *t, struct facts *f)
 
 	if (r < 0)
 		return tool_fail_store(t, NULL, r);
+	f->surveyed = true;
 	return survey_run(&f->survey, t, tool_has(t, OPT_QUIET));
+}
+
+static void print(const struct tool *t, const struct facts *f)
+{
+	if (tool_has(t, OPT_JSON))
+		print_json(f);
+	else
+		print_text(f);
 }
 
 static int tell(struct tool *t, struct facts *f)
@@ -277,19 +292,58 @@ static int tell(struct tool *t, struct facts *f)
 		code = write_chart(t, f, chart);
 	if (code || (chart && !strcmp(chart, "-")))
 		return code;
-	if (tool_has(t, OPT_JSON))
-		print_json(f);
-	else
-		print_text(f);
+	print(t, f);
 	return EX_OK;
+}
+
+/* What the daemon knows; it alone reads the file. */
+static int tell_mounted(struct tool *t, int fd)
+{
+	struct facts f = { .counted = tool_has(t, OPT_COUNT),
+			   .python = "no",
+			   .python_note = "it is mounted, and opens when it is "
+					  "unmounted" };
+	struct bltfs_job ask = { 0 };
+	struct job_info job;
+	char *path = NULL;
+	int code;
+
+	if (tool_has(t, OPT_CHART))
+		return tool_fail(t, EX_USAGE,
+				 "--chart: %s is a mount; copy the store, and "
+				 "draw the copy",
+				 t->arg[0]);
+	code = tool_ask_store(t, fd, &f.info, &path);
+	if (!code && f.counted)
+		code = tool_ask_result(t, fd, BLTFS_IOC_COUNT, &ask, &job);
+	if (!code && f.counted)
+		f.census = (struct blt_census){
+			.keys = job.items,
+			.live_bytes = job.fact[0],
+			.dead_bytes = job.fact[1],
+			.value_bytes = job.fact[2],
+			.dead_blocks = job.fact[3],
+		};
+	f.path = path;
+	if (!code)
+		print(t, &f);
+	free(path);
+	return code;
 }
 
 static int run_info(struct tool *t)
 {
 	struct facts f = { .counted = tool_has(t, OPT_COUNT) ||
 				      tool_has(t, OPT_CHART) };
-	int code = tool_open(t, t->arg[0], BLT_READ, NULL);
+	int fd, code = tool_ask_open(t, t->arg[0], &fd);
 
+	if (!code && fd >= 0) {
+		code = tell_mounted(t, fd);
+		close(fd);
+		return code ? code : tool_flush(t);
+	}
+	if (!code)
+		code = tool_open(t, t->arg[0], BLT_READ, NULL);
 	if (code)
 		return code;
 	f.path = blt_path(t->store);
@@ -313,12 +367,13 @@ static const struct tool_option options[] = {
 
 const struct tool_command tool_info = {
 	.name = "info",
-	.args = "STORE",
+	.args = "STORE|MOUNTPOINT",
 	.summary = "print facts about a store",
 	.help = "Prints version, sizes, number of keys, serializers, layout, "
 		"times, and whether Python can open the file as it is. "
 		"Without --count or --chart it reads the header only, and the "
-		"number of keys is what the last writer left there.",
+		"number of keys is what the last writer left there. Of a mounted "
+		"store its daemon tells, and --count is a job of the mount.",
 	.min_args = 1,
 	.max_args = 1,
 	.options = options,

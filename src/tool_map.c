@@ -157,7 +157,7 @@ static int map_mounted(struct tool *t, int fd, struct map_options *o)
 	size_t len;
 	int code;
 
-	code = map_mount_info(t, fd, &info);
+	code = tool_ask_store(t, fd, &info, NULL);
 	if (!code)
 		code = parse_create(t, &info, o);
 	if (!code && tool_has(t, OPT_KEYS_FROM))

@@ -20,9 +20,6 @@ void map_keys_free(struct map_options *options);
 
 /* ---- tool_map_mount.c: for a daemon that does it ---- */
 
-/* What a store made for the results is like unless told otherwise. */
-int map_mount_info(const struct tool *t, int fd, struct blt_info *ret);
-
 /* Programs and files by paths that mean the same to the daemon. */
 struct map_paths {
 	char *to;

@@ -13,21 +13,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-int map_mount_info(const struct tool *t, int fd, struct blt_info *ret)
-{
-	struct bltfs_store s;
-
-	if (ioctl(fd, BLTFS_IOC_STORE, &s) < 0)
-		return tool_ask_fail(t, t->arg[0]);
-	*ret = (struct blt_info){
-		.value_len = s.value_len,
-		.key_serializer = s.key_serializer,
-		.value_serializer = s.value_serializer,
-		.has_timestamps = s.timestamps,
-	};
-	return 0;
-}
-
 /* The file need not be there yet.  NULL with errno. */
 static char *absolute(const char *path)
 {

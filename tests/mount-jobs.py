@@ -147,6 +147,18 @@ def check_tenths(m):
         assert re.fullmatch(r"blt map: \d0 %, \d+ keys", line), said
 
 
+def check_info(m):
+    """Of a mounted store, by its daemon: what the file says once it is free."""
+    f = json.loads(t.ok("info", "--json", "--count", m.path))
+    assert (f["store"], f["python"]) == (store, "no"), f
+    assert f["live_bytes"] > 0 and f["keys"] == f["header_keys"], f
+    assert "longest_chain" not in f, f
+    text = t.ok("info", m.path).decode()
+    assert f"uuid              {f['uuid']}" in text, text
+    t.refused(t.USAGE, "--chart", args=["info", "--chart", "-", m.path])
+    return f
+
+
 def check_refusals(m):
     for args in (["get", m.path, "x"], ["ls", m.path], ["dump", m.path],
                  ["put", m.path, "x"]):
@@ -329,10 +341,15 @@ def main():
         check_trim(m)
         check_too_old(m)
         check_interrupted(m)
+        before = check_info(m)
         job = t.ok("clear", "--detach", m.path)
         assert int(job) > 0
         # the mount may go at once: what runs is cancelled
     check(store)
+    after = json.loads(t.ok("info", "--json", store))
+    for field in ("uuid", "created", "version", "buckets", "layout",
+                  "key_serializer", "data_offset", "index_offset"):
+        assert after[field] == before[field], field
     check_text_prune()
     check(store)
     check_gone()

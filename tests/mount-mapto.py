@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Where the results of a map of a mount cannot go, or can no longer: another
+store that is locked, on a full disk, on one for reading, or the input itself
+by another name."""
+
+import os
+import subprocess
+import sys
+
+import controllib
+import toollib as t
+from controllib import Mount, check
+from maplib import put, values
+
+work = controllib.directory()
+store = os.path.join(work, "kv.blt")
+disk = os.path.join(work, "disk")
+FILES = {f"k{i}": b"v%d" % i for i in range(20)}
+
+
+def refused(m, other, *texts, how=("--create",)):
+    """By a job of its own, which says why; the input stays, and so does what
+    the other had."""
+    before = os.path.exists(other) and open(other, "rb").read()
+    done = t.run("map", m.path, "--to", other, *how, "--lock-timeout", "0",
+                 "--builtin", "upper")
+    said = done.stderr.decode()
+    assert done.returncode not in (0, 70), done
+    for text in texts:
+        assert text in said, (text, said)
+    assert values(m) == FILES, "the input"
+    assert (os.path.exists(other) and open(other, "rb").read()) == before
+
+
+def check_locked(m):
+    other = os.path.join(work, "locked.blt")
+    t.ok("create", other)
+    with Mount(other):
+        refused(m, other, "in use")
+    done = t.run("map", "-q", m.path, "--to", other, "--builtin", "upper")
+    assert done.returncode == 0, done
+    check(other)
+
+
+def check_itself(m):
+    for name, link in (("hard", os.link), ("soft", os.symlink)):
+        path = os.path.join(work, name)
+        link(store, path)
+        refused(m, path, "is the store that is read")
+        refused(m, path, "is the store that is read", how=())
+        os.unlink(path)
+    refused(m, os.path.join(work, ".", "kv.blt"), "is the store that is read")
+
+
+def check_absent(m):
+    refused(m, os.path.join(work, "absent.blt"), "absent.blt", how=())
+    refused(m, os.path.join(work, "no", "dir.blt"), "dir.blt")
+    refused(m, __file__, "mount-mapto.py", how=())
+
+
+def mount_disk():
+    """A filesystem of a few megabytes; whether that can be."""
+    image = os.path.join(work, "image")
+    os.mkdir(disk)
+    with open(image, "wb") as f:
+        f.truncate(8 << 20)
+    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", image],
+                    ["mount", "-o", "loop", image, disk]):
+        try:
+            done = subprocess.run(command, stderr=subprocess.DEVNULL,
+                                  check=False)
+        except FileNotFoundError:
+            return False
+        if done.returncode:
+            return False
+    return True
+
+
+def check_full(m):
+    """What was committed before stays, and the store is whole."""
+    other = os.path.join(disk, "full.blt")
+    t.ok("create", "--buckets", "7", other)
+    done = t.run("map", m.path, "--to", other, "--", "head", "-c", "700000",
+                 "/dev/zero")
+    assert done.returncode not in (0, 70), done
+    assert b"No space left" in done.stderr or b"disk is full" in done.stderr, (
+        done.stderr)
+    assert values(m) == FILES
+    t.ok("check", "-q", other)
+    for key in t.ok("ls", other).split():
+        assert t.ok("get", other, key.decode()) == bytes(700000), key
+    # with room again, the same map does it
+    os.unlink(other)
+    t.ok("map", "-q", m.path, "--to", other, "--create", "--builtin", "upper")
+    check(other)
+
+
+def check_read_only_disk(m):
+    other = os.path.join(disk, "full.blt")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    refused(m, other, "ead", how=())
+    refused(m, os.path.join(disk, "new.blt"), "ead")
+
+
+def main():
+    with Mount(store, "create", expect="job .* failed: ") as m:
+        for name, data in FILES.items():
+            put(m, name, data)
+        check_locked(m)
+        check_itself(m)
+        check_absent(m)
+        if not mount_disk():
+            print("no loop filesystem could be mounted: full and read-only "
+                  "are left out", file=sys.stderr)
+            return
+        try:
+            check_full(m)
+            check_read_only_disk(m)
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+    check(store)
+
+
+main()
