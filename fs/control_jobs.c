@@ -12,17 +12,64 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A walk over so few bytes is soon done: up to here stats has one made. */
 #define COUNT_AT_ONCE (UINT64_C(64) << 20)
 
 /* ---- what jobs do beside their work ---- */
 
+/* Until the walk of the keys has ended nobody knows the name of one, and a job
+ * would have to wait for that even when it is cancelled.  So then a thread
+ * waits, and tells the kernel of all there is.  What was changed before the end
+ * of the walk was changed before that. */
+static void *tell_late(void *arg)
+{
+	const struct timespec ts = { .tv_nsec = 20000000 };
+	struct control *c = arg;
+	int rc;
+
+	while ((rc = blt_ns_ready(c->fs->ns)) == -EAGAIN &&
+	       !atomic_load(&c->stopping))
+		nanosleep(&ts, NULL);
+	if (rc == 0)
+		changed_any(c->fs);
+	pthread_mutex_lock(&c->lock);
+	c->told = true;
+	pthread_cond_broadcast(&c->moved);
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+/* Whether it is told later, by that thread. */
+static bool late(struct control *c)
+{
+	bool is = blt_ns_ready(c->fs->ns) == -EAGAIN;
+
+	pthread_mutex_lock(&c->lock);
+	if (is && !c->late)
+		c->late = pthread_create(&c->teller, NULL, tell_late, c) == 0;
+	is = is && c->late;
+	pthread_mutex_unlock(&c->lock);
+	return is;
+}
+
+/* One that was cancelled has nothing to wait for. */
+static void wait_late(struct control *c, const struct job_info *info)
+{
+	pthread_mutex_lock(&c->lock);
+	while (c->late && !c->told && info->state != JOB_CANCELLED)
+		pthread_cond_wait(&c->moved, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void on_changed(void *arg, const void *key, size_t len)
 {
 	struct control *c = arg;
 
-	if (key)
+	if (late(c))
+		;
+	else if (key)
 		changed_key(c->fs, key, len);
 	else
 		changed_any(c->fs);
@@ -44,6 +91,7 @@ static void on_ended(void *arg, const struct job_info *info)
 	if (info->kind == JOB_COUNT && info->state == JOB_DONE)
 		keep_census(c, &info->census);
 	/* who learns of the end sees all of it */
+	wait_late(c, info);
 	notify_wait(c->fs->notify);
 	if (c->fs->syncer)
 		syncer_note(c->fs->syncer, 0);
@@ -68,21 +116,28 @@ int control_new(struct bltfs *fs, struct control **ret)
 		return rc;
 	}
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->moved, NULL);
 	*ret = c;
 	return 0;
 }
 
 void control_stop(struct control *c)
 {
-	if (c)
-		jobs_stop(c->jobs);
+	if (!c)
+		return;
+	atomic_store(&c->stopping, true);
+	jobs_stop(c->jobs);
 }
 
 void control_free(struct control *c)
 {
 	if (!c)
 		return;
+	atomic_store(&c->stopping, true);
 	jobs_free(c->jobs);
+	if (c->late)
+		pthread_join(c->teller, NULL);
+	pthread_cond_destroy(&c->moved);
 	control_args_drop_all(c);
 	pthread_mutex_destroy(&c->lock);
 	free(c->reply);

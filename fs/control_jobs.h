@@ -9,6 +9,8 @@
 #include "bltfs.h"
 #include "job.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define CONTROL_ARGS 8
@@ -23,7 +25,12 @@ struct control_args {
 struct control {
 	struct bltfs *fs;
 	struct jobs *jobs;
-	int64_t mounted; /* when */
+	atomic_bool stopping; /* the mount ends */
+	/* lock; of on_changed: started, has done its work, is to be joined */
+	bool late, told;
+	pthread_t teller;
+	pthread_cond_t moved; /* told was set */
+	int64_t mounted;      /* when */
 	pthread_mutex_t lock;
 	char *reply; /* lock; to the last line that was written */
 	/* lock; what the last count found, and when: 0: none yet */

@@ -670,6 +670,8 @@ BLT_PUBLIC int blt_ns_key_of_path(struct blt_ns *ns, const char *path,
 BLT_PUBLIC uint64_t blt_ns_progress(struct blt_ns *ns, bool *ret_complete);
 /* Waits for the walk's end and returns its result. */
 BLT_PUBLIC int blt_ns_wait(struct blt_ns *ns);
+/* That result, or -EAGAIN where it would have to be waited for. */
+BLT_PUBLIC int blt_ns_ready(struct blt_ns *ns);
 
 /* ---- symbolic links ----
  *

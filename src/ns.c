@@ -89,6 +89,11 @@ int blt_ns_wait(struct blt_ns *ns)
 	return tree_wait(ns->tree);
 }
 
+int blt_ns_ready(struct blt_ns *ns)
+{
+	return tree_ready(ns->tree);
+}
+
 bool ns_is_prefix(const struct blt_ns *ns, const uint8_t *prefix, size_t len)
 {
 	return len == 0 || (!ns->flat && prefix[len - 1] == '/');

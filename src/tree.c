@@ -251,6 +251,11 @@ int tree_wait(struct tree *t)
 	return tree_fault(t);
 }
 
+int tree_ready(struct tree *t)
+{
+	return atomic_load(&t->complete) ? tree_fault(t) : -EAGAIN;
+}
+
 bool tree_is_complete(struct tree *t)
 {
 	return atomic_load(&t->complete) && tree_fault(t) == 0;

@@ -93,6 +93,8 @@ void tree_complete(struct tree *t, int err);
 /* Waits for tree_complete; returns its err. */
 int tree_wait(struct tree *t);
 
+/* What tree_wait would return; -EAGAIN: it would wait. */
+int tree_ready(struct tree *t);
 /* Whether the walk has ended well. */
 bool tree_is_complete(struct tree *t);
 

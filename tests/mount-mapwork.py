@@ -184,5 +184,31 @@ def check_company():
         t.ok("check", "-q", store)
 
 
+# ---- while the names are still being read ----
+
+def check_early():
+    """A job that ends, or is cancelled, before the walk that begins with the
+    mount does: what it changed is seen."""
+    fill_fast(20000)
+    for n in (105, 205, 305):
+        with Mount(store) as m:
+            path = os.path.join(m.path, "items", "5", str(n))
+            with open(path, "rb") as f:
+                assert f.read() == b"value %d" % n
+            job = t.ok("map", "--detach", "--prefix", "items/9/", m.path,
+                       "--builtin", "identity").decode().strip()
+            t.ok("cancel", m.path, job)
+            t.ok("map", "-q", "--keys", f"items/5/{n}", m.path,
+                 "--builtin", "upper")
+            with open(path, "rb") as f:
+                assert f.read() == b"VALUE %d" % n
+    # and the mount may go at once
+    with Mount(store) as m:
+        t.ok("clear", "--detach", m.path)
+    check(store)
+    os.unlink(store)
+
+
 check_killed()
+check_early()
 check_company()
