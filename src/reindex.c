@@ -212,10 +212,10 @@ static void switch_layout(struct space *sp)
 
 /* No change to the old index may be on its way, nor in the log: it would
  * overlap what covers it. */
-static int land_with_lock(struct engine *e)
+static int begin_landing(struct engine *e)
 {
 	struct space *sp = &e->space;
-	int rc = atomic_load(&sp->failed) ? -EIO : space_checkpoint_beside(sp);
+	int rc = space_checkpoint_beside(sp);
 
 	if (rc == 0)
 		rc = space_begin(sp);
@@ -223,6 +223,17 @@ static int land_with_lock(struct engine *e)
 		return rc;
 	rc = commit_landing(e);
 	space_end(sp);
+	return rc;
+}
+
+static int land_with_lock(struct engine *e)
+{
+	struct space *sp = &e->space;
+	int rc = atomic_load(&sp->failed) ? -EIO : 0;
+
+	/* The commit may have been made by a call that came no further. */
+	if (rc == 0 && !sp->landing)
+		rc = begin_landing(e);
 	if (rc == 0)
 		rc = space_checkpoint_beside(sp);
 	if (rc == 0)
@@ -293,15 +304,15 @@ static int fill_step(struct engine *e)
 }
 
 /* From the first bucket moved on there is no way back, but forward.  A full
- * disk stops the work between two buckets: every key is found, and the next
- * call goes on. */
+ * disk or too little memory stops the work between two buckets: every key is
+ * found, and the next call goes on. */
 static int move_step(struct engine *e)
 {
 	struct space *sp = &e->space;
 	bool moved = sp->next.moved == sp->fmt.n_buckets;
 	int rc = moved ? land(e) : move(e);
 
-	if (rc < 0 && rc != -ENOSPC)
+	if (rc < 0 && rc != -ENOSPC && rc != -EDQUOT && rc != -ENOMEM)
 		return space_fail(sp, rc);
 	if (rc == 0 && moved)
 		end(e);

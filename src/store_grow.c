@@ -151,19 +151,17 @@ static void grow_if_needed(struct blt *store)
 		try_later(store);
 }
 
-int store_committed(struct blt *store)
+void store_committed(struct blt *store)
 {
 	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
 
 	grow_if_needed(store);
 	if (!atomic_load(&store->engine.space.full))
-		return 0;
-	if (atomic_load(&store->helping)) {
+		return;
+	if (atomic_load(&store->helping))
 		nanosleep(&pause, NULL);
-		return 0;
-	}
-	/* What it reports belongs to commits before: this one is made. */
-	return space_sync(&store->engine.space);
+	else
+		(void)space_sync(&store->engine.space);
 }
 
 int store_grow_on(struct blt *store)

@@ -84,7 +84,9 @@ static int put_one(struct blt *store, const struct batch_key *key,
 	if (rc < 0)
 		return rc;
 	rc = batch_end(&b, batch_put(&b, key, value, timestamp));
-	return rc < 0 ? rc : store_committed(store);
+	if (rc == 0)
+		store_committed(store);
+	return rc;
 }
 
 int blt_put(struct blt *store, const void *key, size_t key_len,
@@ -161,7 +163,9 @@ int blt_delete(struct blt *store, const void *key, size_t len)
 	if (format_hidden(&store->engine.space.fmt, &k.hash))
 		rc = -ENOENT;
 	rc = batch_end(&b, rc < 0 ? rc : batch_delete(&b, &k));
-	return rc < 0 ? rc : store_committed(store);
+	if (rc == 0)
+		store_committed(store);
+	return rc;
 }
 
 int blt_touch(struct blt *store, const void *key, size_t len, int64_t timestamp)
@@ -176,7 +180,9 @@ int blt_touch(struct blt *store, const void *key, size_t len, int64_t timestamp)
 		rc = batch_begin(&b, &store->engine);
 	if (rc == 0)
 		rc = batch_end(&b, batch_touch(&b, &k, timestamp));
-	return rc < 0 ? rc : store_committed(store);
+	if (rc == 0)
+		store_committed(store);
+	return rc;
 }
 
 /* ---- batches ---- */
@@ -407,7 +413,7 @@ int blt_batch_commit(struct blt_batch *pending)
 	if (rc == 0)
 		tell_held(pending->first);
 	if (rc == 0)
-		rc = store_committed(store);
+		store_committed(store);
 	blt_batch_abort(pending);
 	return rc;
 }
