@@ -28,6 +28,17 @@ void mover_end(struct mover *m)
 	free(m->buf);
 }
 
+uint64_t mover_end_of(struct mover *m)
+{
+	struct space *sp = &m->engine->space;
+	uint64_t end;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	end = sp->end;
+	pthread_rwlock_unlock(&sp->lock);
+	return end;
+}
+
 /* ---- walking ---- */
 
 struct stride {

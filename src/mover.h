@@ -48,6 +48,9 @@ int mover_begin(struct mover *m, struct engine *e, blt_progress_fn *progress,
 		void *arg);
 void mover_end(struct mover *m);
 
+/* Where the data ends now. */
+uint64_t mover_end_of(struct mover *m);
+
 /* Tells how far it is; negative: stop. */
 int mover_tell(struct mover *m);
 

@@ -328,16 +328,13 @@ static int try_cut(struct mover *m, uint64_t to, uint64_t end)
 /* The end of all blocks; -EEXIST: something lives behind to. */
 static int dead_end(struct mover *m, uint64_t to, uint64_t *ret)
 {
-	struct space *sp = &m->engine->space;
 	uint64_t live;
 	int rc;
 
 	rc = zone_vacate(m);
 	if (rc < 0)
 		return rc;
-	pthread_rwlock_rdlock(&sp->lock);
-	*ret = sp->end;
-	pthread_rwlock_unlock(&sp->lock);
+	*ret = mover_end_of(m);
 	rc = mover_skip(m, to, *ret, false, &live);
 	if (rc == 0 && live < *ret)
 		rc = -EEXIST;

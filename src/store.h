@@ -50,10 +50,10 @@ int store_time(const struct blt *store, int64_t timestamp, int64_t *ret);
 
 /* What a commit may bring about, with no lock held: the index grows where
  * n_keys has passed n_buckets, in a thread of its own or, where the store has
- * none, by a step; much that waits for a sync is synced.  What fails there is no
- * failure of the commit, which all can see: a full disk, or too little memory,
- * is tried again by the next commit, and told by the next flush, sync or close;
- * so is a failed disk, and by each further write. */
+ * none, by a step; much that waits for a sync is synced.  What fails there is
+ * no failure of the commit, which all can see: a full disk, or too little
+ * memory, is tried again by the next commit, and told by the next flush, sync
+ * or close; so is a failed disk, and by each further write. */
 void store_committed(struct blt *store);
 
 /* Goes on with a growth that a dead writer left: beside this, or to its end. */
