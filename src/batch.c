@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 static void init(struct batch *b, struct engine *engine)
 {
@@ -21,6 +22,15 @@ int batch_begin(struct batch *b, struct engine *engine)
 	rc = space_begin(&engine->space);
 	atomic_fetch_sub(&engine->waiting, 1);
 	return rc;
+}
+
+void batch_give_way(struct engine *engine)
+{
+	static const struct timespec moment = { .tv_nsec = 50000 };
+
+	/* Whoever comes without a pause is not waited for for ever. */
+	for (int i = 0; i < 200 && atomic_load(&engine->waiting); i++)
+		nanosleep(&moment, NULL);
 }
 
 void batch_begin_locked(struct batch *b, struct engine *engine)

@@ -61,6 +61,11 @@ int batch_begin(struct batch *b, struct engine *engine); /* -EROFS, -EIO */
 /* The same where the caller holds the write lock, and keeps it. */
 void batch_begin_locked(struct batch *b, struct engine *engine);
 
+/* With no lock held, between two commits of work that can wait: lets those who
+ * want to commit go first.  A mutex that is taken again at once is had by
+ * nobody else. */
+void batch_give_way(struct engine *engine);
+
 int batch_put(struct batch *b, const struct batch_key *key,
 	      const struct batch_value *value, int64_t timestamp);
 int batch_delete(struct batch *b, const struct batch_key *key); /* -ENOENT */

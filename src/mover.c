@@ -287,8 +287,10 @@ static int commit_leg(struct mover *m, struct leg *l)
 	struct space *sp = &m->engine->space;
 	uint64_t to = l->target;
 	struct batch b;
-	int rc = space_begin_whole(sp);
+	int rc;
 
+	batch_give_way(m->engine);
+	rc = space_begin_whole(sp);
 	if (rc < 0)
 		return rc;
 	batch_begin_locked(&b, m->engine);

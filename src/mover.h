@@ -51,7 +51,9 @@ void mover_end(struct mover *m);
 /* Where the data ends now. */
 uint64_t mover_end_of(struct mover *m);
 
-/* Tells how far it is; negative: stop. */
+/* Tells how far it is; negative: stop.  Syncs what others have committed
+ * meanwhile, where that is much: they leave it to whoever works on the whole.
+ */
 int mover_tell(struct mover *m);
 
 /* Passes over the live (or dead) blocks from pos on; *ret is where the first

@@ -24,8 +24,11 @@
 
 int mover_tell(struct mover *m)
 {
-	if (!m->progress)
-		return 0;
+	struct space *sp = &m->engine->space;
+	int rc = atomic_load(&sp->full) ? space_sync(sp) : 0;
+
+	if (rc < 0 || !m->progress)
+		return rc;
 	return m->progress(m->arg, min_u64(m->done, m->total), m->total,
 			   m->keys);
 }

@@ -78,8 +78,10 @@ static int drop_stride(struct ageing *a)
 {
 	uint64_t dropped = 0;
 	struct batch b;
-	int rc = batch_begin(&b, a->p->engine);
+	int rc;
 
+	batch_give_way(a->p->engine);
+	rc = batch_begin(&b, a->p->engine);
 	if (rc < 0)
 		return rc;
 	for (int i = 0; i < STRIDE && a->pos < a->to && rc == 0; i++) {

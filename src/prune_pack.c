@@ -25,47 +25,18 @@ static uint64_t any_dead(const struct format *f)
 	return (min / more + 1) * min;
 }
 
-static int append_dead(struct space *sp, uint64_t len)
-{
-	struct block_head head = { .next = FORMAT_DEAD };
-	uint8_t bytes[FORMAT_HEAD_MAX];
-	static const uint8_t zeros[4096];
-	uint64_t pos;
-	int rc;
-
-	format_dead_head(&sp->fmt, len, bytes);
-	format_head_decode(&sp->fmt, bytes, &head);
-	rc = space_block(sp, &head, &pos);
-	len -= format_head_len(&sp->fmt);
-	while (rc == 0 && len) {
-		size_t n = (size_t)min_u64(len, sizeof(zeros));
-
-		rc = space_append(sp, zeros, n);
-		len -= n;
-	}
-	return rc < 0 ? rc : space_block_end(sp, &head);
-}
-
-/* One commit of dead blocks: nobody's blocks come between. */
-static int add_scratch(struct pruner *p, uint64_t need)
+/* One commit of dead blocks: nobody's blocks come between.  Nothing but their
+ * heads is written. */
+static int add_scratch(struct pruner *p, uint64_t len)
 {
 	struct space *sp = &p->engine->space;
-	const struct format *f = &sp->fmt;
-	uint64_t most = max_u64(format_dead_min(f), (uint64_t)1 << 20);
-	uint64_t len = 0, start, n;
+	uint64_t start;
 	struct batch b;
 	int rc = batch_begin(&b, p->engine);
 
 	if (rc < 0)
 		return rc;
-	start = sp->append;
-	rc = space_reserve(sp, need);
-	for (; rc == 0 && len < need; len += n) {
-		n = min_u64(need - len, min_u64(most, format_dead_max(f)));
-		n = max_u64(n, format_dead_min(f));
-		rc = append_dead(sp, n);
-	}
-	rc = batch_end(&b, rc);
+	rc = batch_end(&b, space_append_dead(sp, len, &start));
 	if (rc < 0)
 		return rc;
 	p->scratch = start;

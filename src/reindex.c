@@ -1,5 +1,6 @@
 #include "reindex.h"
 
+#include "batch.h"
 #include "block.h"
 #include "index.h"
 #include "reindex_place.h"
@@ -123,6 +124,7 @@ static int move(struct engine *e)
 	int rc;
 
 	touch_buckets(st);
+	batch_give_way(e);
 	rc = space_begin(sp);
 	if (rc < 0)
 		return rc;

@@ -47,6 +47,19 @@ static int prune_in_rounds(struct engine *e,
 	return rc;
 }
 
+/* Those who commit leave their syncs to this work, which comes to one often. */
+static void begin_whole(struct blt *store)
+{
+	pthread_mutex_lock(&store->engine.whole);
+	atomic_store(&store->helping, true);
+}
+
+static void end_whole(struct blt *store)
+{
+	atomic_store(&store->helping, false);
+	pthread_mutex_unlock(&store->engine.whole);
+}
+
 int blt_prune(struct blt *store, const struct blt_prune_options *opts,
 	      struct blt_prune_result *ret)
 {
@@ -57,9 +70,9 @@ int blt_prune(struct blt *store, const struct blt_prune_options *opts,
 
 	if (!e->space.file.writable)
 		return -EROFS;
-	pthread_mutex_lock(&e->whole);
+	begin_whole(store);
 	rc = prune_in_rounds(e, opts ? opts : &plain, &result);
-	pthread_mutex_unlock(&e->whole);
+	end_whole(store);
 	if (ret)
 		*ret = result;
 	return rc;
@@ -74,9 +87,9 @@ int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,
 
 	if (!e->space.file.writable)
 		return -EROFS;
-	pthread_mutex_lock(&e->whole);
+	begin_whole(store);
 	rc = trim(e, progress, arg, &result);
-	pthread_mutex_unlock(&e->whole);
+	end_whole(store);
 	if (ret)
 		*ret = result;
 	return rc;

@@ -5,7 +5,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -221,8 +220,7 @@ static void *walk_blocks(void *arg)
 	       !atomic_load(&store->stop_walk)) {
 		rc = walk_stride(&w);
 		pthread_mutex_unlock(&sp->write);
-		while (atomic_load(&store->engine.waiting))
-			sched_yield();
+		batch_give_way(&store->engine);
 		pthread_mutex_lock(&sp->write);
 	}
 	set_walking(&store->engine, false);
