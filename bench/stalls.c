@@ -1,11 +1,15 @@
 /* stalls.c - the longest that a reader, and a writer, have to wait while the
- * index grows.
+ * index grows, or the store is pruned or trimmed.
  *
- *   stalls growth FILE [KEYS]     KEYS (1728017 by default) and a few more, so
- *                                 that the index grows to booklet's next size
+ *   stalls growth FILE [KEYS]     KEYS (1728017 by default), so that the index
+ *                                 grows to booklet's next size
+ *   stalls prune FILE [MIB]       a store of so many MiB (4096 by default), of
+ *   stalls trim FILE [MIB]        which every second block is dead
+ *   stalls nothing FILE [MIB]     ten seconds beside nothing: what the machine
+ *                                 itself makes them wait
  *
  * Prints a line for each: operations, the longest one, the 99.99th percentile,
- * and how many took longer than 50 ms.  FILE is made anew.
+ * and how many took longer than 50 ms.  FILE is made anew, and removed.
  */
 #include "blt.h"
 
@@ -29,7 +33,7 @@ struct times {
 
 struct work {
 	struct blt *store;
-	unsigned keys;
+	unsigned keys, step; /* every so many-th of them is there */
 	atomic_bool stop;
 	struct times reads, writes;
 };
@@ -77,13 +81,20 @@ static size_t key_of(unsigned i, char key[32])
 	return (size_t)sprintf(key, "key%09u", i);
 }
 
+static unsigned some_key(const struct work *w, unsigned *seed)
+{
+	unsigned i = (unsigned)rand_r(seed) % w->keys;
+
+	return i - i % w->step;
+}
+
 static void *read_keys(void *arg)
 {
 	struct work *w = arg;
 	unsigned seed = 1;
 
 	while (!atomic_load(&w->stop)) {
-		unsigned i = (unsigned)rand_r(&seed) % w->keys;
+		unsigned i = some_key(w, &seed);
 		uint64_t since = now_us();
 		struct blt_view v;
 		char key[32];
@@ -105,7 +116,7 @@ static void *write_keys(void *arg)
 	unsigned seed = 2;
 
 	while (!atomic_load(&w->stop)) {
-		unsigned i = (unsigned)rand_r(&seed) % w->keys;
+		unsigned i = some_key(w, &seed);
 		uint64_t since = now_us();
 		char key[32];
 		int rc = blt_put(w->store, key, key_of(i, key), key, 12,
@@ -119,50 +130,133 @@ static void *write_keys(void *arg)
 	return NULL;
 }
 
-static void fill(struct work *w)
+#define VALUE_MOST 10000
+
+static void fill(struct work *w, size_t value_len)
 {
+	static const char value[VALUE_MOST];
 	char key[32];
 
 	for (unsigned i = 0; i < w->keys; i++) {
-		int rc = blt_put(w->store, key, key_of(i, key), key, 12,
-				 BLT_NOW);
+		int rc = blt_put(w->store, key, key_of(i, key), value,
+				 value_len, BLT_NOW);
 
 		if (rc < 0)
 			die("put", rc);
 	}
-	if (blt_settle(w->store, false) < 0)
-		die("settle", -1);
 }
 
-static int growth(const char *path, unsigned keys)
+/* All but every step-th are deleted. */
+static void thin_out(struct work *w)
 {
-	static struct work w;
-	struct blt_open_options o = { .mode = BLT_TRUNCATE,
-				      .create = { .n_buckets = keys } };
-	struct blt_error err;
+	char key[32];
+
+	for (unsigned i = 0; i < w->keys; i++) {
+		int rc = i % w->step ?
+				 blt_delete(w->store, key, key_of(i, key)) :
+				 0;
+
+		if (rc < 0)
+			die("delete", rc);
+	}
+}
+
+/* What is measured: its result, and a word on what it has done. */
+typedef int operation(struct blt *store, char say[64]);
+
+static int grow(struct blt *store, char say[64])
+{
+	snprintf(say, 64, "to the next size");
+	return blt_reindex(store, 0, NULL, NULL);
+}
+
+static int prune(struct blt *store, char say[64])
+{
+	struct blt_prune_result r;
+	int rc = blt_prune(store, NULL, &r);
+
+	snprintf(say, 64, "from %llu MiB to %llu MiB",
+		 (unsigned long long)r.size_before >> 20,
+		 (unsigned long long)r.size_after >> 20);
+	return rc;
+}
+
+static int trim(struct blt *store, char say[64])
+{
+	struct blt_trim_result r;
+	int rc = blt_trim(store, NULL, NULL, &r);
+
+	snprintf(say, 64, "%llu MiB given back",
+		 (unsigned long long)r.freed >> 20);
+	return rc;
+}
+
+static int nothing(struct blt *store, char say[64])
+{
+	(void)store;
+	snprintf(say, 64, "which are left alone");
+	sleep(10);
+	return 0;
+}
+
+static const struct kind {
+	const char *name;
+	operation *run;
+	unsigned size; /* by default: keys, or, thin, MiB */
+	unsigned value_len;
+	bool thin; /* every second block is dead */
+} kinds[] = {
+	{ "growth", grow, 1728017, 12, false },
+	{ "prune", prune, 4096, 1000, true },
+	{ "trim", trim, 4096, VALUE_MOST, true },
+	{ "nothing", nothing, 256, 1000, true },
+};
+
+static void measure(struct work *w, const struct kind *kind)
+{
 	pthread_t reader, writer;
 	uint64_t since;
-	int rc = blt_open(path, &o, &w.store, &err);
+	char say[64];
+	int rc;
 
+	pthread_create(&reader, NULL, read_keys, w);
+	pthread_create(&writer, NULL, write_keys, w);
+	since = now_us();
+	rc = kind->run(w->store, say);
+	atomic_store(&w->stop, true);
+	pthread_join(reader, NULL);
+	pthread_join(writer, NULL);
+	if (rc < 0)
+		die(kind->name, rc);
+	printf("%s of %u keys, %s: %.1f s\n", kind->name, w->keys, say,
+	       (double)(now_us() - since) / 1e6);
+	print("reader", &w->reads);
+	print("writer", &w->writes);
+}
+
+static int run(const struct kind *kind, const char *path, unsigned size)
+{
+	static struct work w;
+	struct blt_open_options o = { .mode = BLT_TRUNCATE };
+	struct blt_error err;
+	int rc;
+
+	w.keys = size;
+	if (kind->thin)
+		w.keys = (unsigned)(((uint64_t)size << 20) / kind->value_len);
+	w.step = kind->thin ? 2 : 1;
+	o.create.n_buckets = w.keys;
+	rc = blt_open(path, &o, &w.store, &err);
 	if (rc < 0) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
-	w.keys = keys;
-	fill(&w);
-	pthread_create(&reader, NULL, read_keys, &w);
-	pthread_create(&writer, NULL, write_keys, &w);
-	since = now_us();
-	rc = blt_reindex(w.store, 0, NULL, NULL);
-	atomic_store(&w.stop, true);
-	pthread_join(reader, NULL);
-	pthread_join(writer, NULL);
+	fill(&w, kind->value_len);
+	thin_out(&w);
+	rc = blt_settle(w.store, false);
 	if (rc < 0)
-		die("reindex", rc);
-	printf("growth from %u buckets: %.1f s\n", keys,
-	       (double)(now_us() - since) / 1e6);
-	print("reader", &w.reads);
-	print("writer", &w.writes);
+		die("settle", rc);
+	measure(&w, kind);
 	rc = blt_close(w.store);
 	unlink(path);
 	return rc < 0;
@@ -170,9 +264,12 @@ static int growth(const char *path, unsigned keys)
 
 int main(int argc, char **argv)
 {
-	if (argc < 3 || strcmp(argv[1], "growth") != 0) {
-		fprintf(stderr, "usage: %s growth FILE [KEYS]\n", argv[0]);
-		return 2;
-	}
-	return growth(argv[2], argc > 3 ? (unsigned)atoi(argv[3]) : 1728017);
+	for (size_t i = 0; argc >= 3 && i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(argv[1], kinds[i].name) == 0)
+			return run(&kinds[i], argv[2],
+				   argc > 3 ? (unsigned)atoi(argv[3]) :
+					      kinds[i].size);
+	fprintf(stderr, "usage: %s growth|prune|trim|nothing FILE [SIZE]\n",
+		argv[0]);
+	return 2;
 }
