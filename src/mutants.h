@@ -21,8 +21,10 @@ enum mutant {
 	MUTANT_CHANGES_NOT_REDONE,   /* the record's list is passed over */
 	MUTANT_LOG_NOT_REWRITTEN,    /* pointers go in without write and sync */
 	MUTANT_RECOVERED_UNSYNCED,   /* a new log before the old one is done */
+	MUTANT_LOG_KEPT,             /* the old salt, and what was cut off */
 	MUTANT_CLEAN_UNSYNCED,       /* a plain header before the rest */
 	MUTANT_PLACE_IN_LOG,         /* an index over what the log covers */
+	MUTANT_LANDED_IN_LOG,        /* what covers an index the log names */
 	MUTANT_REUSE_UNCHECKPOINTED, /* prune writes where records redo */
 	MUTANT_COPY_UNSYNCED,    /* moved blocks' record before their bytes */
 	MUTANT_ZONE_NOT_COVERED, /* prune's gap is left as it is */

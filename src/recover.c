@@ -391,7 +391,7 @@ static int into_file(struct space *sp, const struct log_slot *old,
 		rc = file_sync(&sp->file);
 	if (rc == 0)
 		rc = space_apply(sp, &sp->frozen);
-	if (rc == 0)
+	if (rc == 0 && !MUTANT(LOG_KEPT))
 		rc = file_resize(&sp->file, r->pos);
 	if (rc == 0 && !MUTANT(RECOVERED_UNSYNCED))
 		rc = file_sync(&sp->file);
@@ -404,7 +404,8 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	slot.n_keys = (uint32_t)sp->n_keys;
 	slot.growth = sp->next;
 	slot.zone = (struct log_zone){ 0 };
-	if (getrandom(slot.salt, sizeof(slot.salt), 0) < LOG_SALT_LEN)
+	if (!MUTANT(LOG_KEPT) &&
+	    getrandom(slot.salt, sizeof(slot.salt), 0) < LOG_SALT_LEN)
 		put_le(slot.salt, (uint64_t)now_us(), LOG_SALT_LEN);
 	rc = space_write_slot(sp, &slot);
 	return rc < 0 ? rc : tell_pass(r->tell, r->pos - old->start);

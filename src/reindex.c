@@ -3,6 +3,7 @@
 #include "batch.h"
 #include "block.h"
 #include "index.h"
+#include "mutants.h"
 #include "reindex_place.h"
 #include "trim.h"
 #include "util.h"
@@ -217,8 +218,10 @@ static void switch_layout(struct space *sp)
 static int begin_landing(struct engine *e)
 {
 	struct space *sp = &e->space;
-	int rc = space_checkpoint_beside(sp);
+	int rc = atomic_load(&sp->failed) ? -EIO : 0;
 
+	if (rc == 0 && !MUTANT(LANDED_IN_LOG))
+		rc = space_checkpoint_beside(sp);
 	if (rc == 0)
 		rc = space_begin(sp);
 	if (rc < 0)

@@ -193,6 +193,7 @@ static int check_power(struct crashwork *w, const struct cut *cut,
 		return 0;
 	}
 	totals->distinct++;
+	totals->phase[crashwork_phase(w, cut->at)]++;
 	n = crashwork_possible(w, cut, &first);
 	crashwork_inherit(&next, w, first, n);
 	next.seed = crash_mix(cut->seed, cut->at, 1);

@@ -181,6 +181,39 @@ size_t crashwork_possible(const struct crashwork *w, const struct cut *cut,
 	return last - least + 1;
 }
 
+/* ---- phases ---- */
+
+const char *const crash_phase_names[PHASES] = {
+	[PHASE_CHANGES] = "changes",   [PHASE_LONG] = "long values",
+	[PHASE_GROWTH] = "growth",     [PHASE_PRUNE] = "prune",
+	[PHASE_TRIM] = "trim",         [PHASE_SYNC] = "sync and close",
+	[PHASE_RECOVERY] = "recovery",
+};
+
+/* While the index grows, whoever commits does a step of that. */
+static void note_phase(struct crashwork *w, enum crash_phase_kind kind)
+{
+	bool steps = kind == PHASE_CHANGES || kind == PHASE_SYNC;
+
+	if (steps && w->store && atomic_load(&w->store->engine.growing))
+		kind = PHASE_GROWTH;
+	if (w->n_phases == w->phase_room) {
+		w->phase_room = w->phase_room ? 2 * w->phase_room : 64;
+		w->phase = need(
+			realloc(w->phase, w->phase_room * sizeof(*w->phase)));
+	}
+	w->phase[w->n_phases++] = (struct crash_phase){ kind, w->disk.n };
+}
+
+enum crash_phase_kind crashwork_phase(const struct crashwork *w, size_t calls)
+{
+	size_t i = w->n_phases;
+
+	while (i > 1 && w->phase[i - 1].call >= calls)
+		i--;
+	return i ? w->phase[i - 1].kind : PHASE_CHANGES;
+}
+
 /* ---- operations ---- */
 
 static size_t draw_value(struct crashwork *w, uint8_t *to)
@@ -446,6 +479,7 @@ static int do_reindex(struct crashwork *w)
 /* In steps of some blocks. */
 int crashwork_prune(struct crashwork *w)
 {
+	note_phase(w, PHASE_PRUNE);
 	w->store->engine.prune_chunk = (uint64_t)128 << draw(w, 7);
 	return outcome(w, blt_prune(w->store, NULL, NULL), "a prune", false);
 }
@@ -453,6 +487,7 @@ int crashwork_prune(struct crashwork *w)
 /* Holes of any length, and some blocks a commit. */
 int crashwork_trim(struct crashwork *w)
 {
+	note_phase(w, PHASE_TRIM);
 	w->store->engine.trim_page = (uint64_t)1 << draw(w, 10);
 	w->store->engine.trim_runs = 2 + draw(w, 6);
 	return outcome(w, blt_trim(w->store, NULL, NULL, NULL), "a trim",
@@ -469,11 +504,19 @@ static int do_reopen(struct crashwork *w)
 static const struct {
 	unsigned weight;
 	int (*run)(struct crashwork *w);
+	enum crash_phase_kind phase;
 } operations[] = {
-	{ 34, crashwork_put }, { 10, do_delete }, { 10, do_touch },
-	{ 12, do_batch },      { 2, do_big },     { 4, do_slot },
-	{ 8, do_flush },       { 12, do_sync },   { 3, do_settle },
-	{ 4, do_reindex },     { 2, do_reopen },
+	{ 34, crashwork_put, PHASE_CHANGES },
+	{ 10, do_delete, PHASE_CHANGES },
+	{ 10, do_touch, PHASE_CHANGES },
+	{ 12, do_batch, PHASE_CHANGES },
+	{ 2, do_big, PHASE_LONG },
+	{ 4, do_slot, PHASE_CHANGES },
+	{ 8, do_flush, PHASE_CHANGES },
+	{ 12, do_sync, PHASE_SYNC },
+	{ 3, do_settle, PHASE_SYNC },
+	{ 4, do_reindex, PHASE_GROWTH },
+	{ 2, do_reopen, PHASE_SYNC },
 };
 
 int crashwork_do(struct crashwork *w, unsigned n)
@@ -496,6 +539,7 @@ int crashwork_do(struct crashwork *w, unsigned n)
 			return 0;
 		while (k >= operations[i].weight)
 			k -= operations[i++].weight;
+		note_phase(w, operations[i].phase);
 		if (operations[i].run(w) < 0)
 			return -1;
 	}
@@ -529,9 +573,11 @@ static uint8_t *make_store(const struct crash_kind *kind, size_t *ret_len)
 int crashwork_open(struct crashwork *w)
 {
 	struct blt_error err = { "" };
-	int rc = store_adopt(crashdisk_fd(&w->disk), true, &w->disk.table,
-			     &w->store, &err);
+	int rc;
 
+	note_phase(w, PHASE_RECOVERY);
+	rc = store_adopt(crashdisk_fd(&w->disk), true, &w->disk.table,
+			 &w->store, &err);
 	if (rc == 0) {
 		w->store->engine.growth.move_step = 1 + (uint32_t)(w->seed % 7);
 		w->store->engine.growth.fill_step = 64 + w->seed % 30000;
@@ -561,8 +607,10 @@ int crashwork_begin(struct crashwork *w, const struct crash_kind *kind,
 
 int crashwork_end(struct crashwork *w)
 {
-	int rc = blt_close(w->store);
+	int rc;
 
+	note_phase(w, PHASE_SYNC);
+	rc = blt_close(w->store);
 	w->store = NULL;
 	if (rc == 0)
 		promise_durable(w);
@@ -577,6 +625,7 @@ void crashwork_release(struct crashwork *w)
 	free(w->commit);
 	free(w->durable);
 	free(w->flushed);
+	free(w->phase);
 }
 
 int crashwork_holds(struct crashwork *w)

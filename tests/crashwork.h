@@ -52,6 +52,25 @@ struct crash_promise {
 	size_t commit;
 };
 
+/* What a cut may fall into. */
+enum crash_phase_kind {
+	PHASE_CHANGES,
+	PHASE_LONG, /* values of more than a chunk */
+	PHASE_GROWTH,
+	PHASE_PRUNE,
+	PHASE_TRIM,
+	PHASE_SYNC, /* and close, and what is done at rest */
+	PHASE_RECOVERY,
+	PHASES,
+};
+
+extern const char *const crash_phase_names[PHASES];
+
+struct crash_phase {
+	enum crash_phase_kind kind;
+	size_t call; /* the first */
+};
+
 struct crashwork {
 	const struct crash_kind *kind;
 	uint64_t seed, drawn;
@@ -62,6 +81,8 @@ struct crashwork {
 	size_t n_commits, commit_room;
 	struct crash_promise *durable, *flushed;
 	size_t n_durable, durable_room, n_flushed, flushed_room;
+	struct crash_phase *phase;
+	size_t n_phases, phase_room;
 	bool faulty;     /* errors are no failure of the test */
 	int error;       /* the first one that an operation gave */
 	bool prunes;     /* and trims, now and then */
@@ -71,6 +92,7 @@ struct crashwork {
 struct crash_totals {
 	unsigned long images, distinct, recoveries, nested, kills, workloads;
 	unsigned long how[CUT_HOWS];
+	unsigned long phase[PHASES]; /* distinct images */
 	/* Called with an image after its clean close, if set. */
 	void (*closed)(void *arg, const uint8_t *image, size_t len);
 	void *arg;
@@ -105,6 +127,9 @@ void crashwork_inherit(struct crashwork *w, const struct crashwork *from,
 /* What the cut may have left: the first commit, and how many. */
 size_t crashwork_possible(const struct crashwork *w, const struct cut *cut,
 			  size_t *ret_first);
+
+/* What went on when so many calls had been made. */
+enum crash_phase_kind crashwork_phase(const struct crashwork *w, size_t calls);
 
 /* What the store holds. */
 int crashwork_read(struct crashwork *w, struct blt *store,

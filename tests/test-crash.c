@@ -55,7 +55,7 @@ static unsigned long wanted(void)
 {
 	const char *text = getenv("CRASH_IMAGES");
 
-	return text ? strtoul(text, NULL, 10) : 2500;
+	return text ? strtoul(text, NULL, 10) : 3000;
 }
 
 static uint64_t first_seed(void)
@@ -85,6 +85,11 @@ START_TEST(nothing_promised_is_lost)
 	       "pages %lu, calls %lu\n",
 	       t.how[CUT_NONE], t.how[CUT_ALL], t.how[CUT_PREFIX],
 	       t.how[CUT_SECTORS], t.how[CUT_PAGES], t.how[CUT_SUBSET]);
+	printf("distinct ones within:");
+	for (unsigned i = 0; i < PHASES; i++)
+		printf("%s %s %lu", i ? "," : "", crash_phase_names[i],
+		       t.phase[i]);
+	printf("\n");
 }
 END_TEST
 

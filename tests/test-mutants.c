@@ -27,8 +27,10 @@ static const char *const names[MUTANTS] = {
 	[MUTANT_CHANGES_NOT_REDONE] = "changes that are not done again",
 	[MUTANT_LOG_NOT_REWRITTEN] = "a replay of a log that is not durable",
 	[MUTANT_RECOVERED_UNSYNCED] = "a new log before the replay is durable",
+	[MUTANT_LOG_KEPT] = "a replay that keeps the salt and the tail",
 	[MUTANT_CLEAN_UNSYNCED] = "a plain header before the rest is durable",
 	[MUTANT_PLACE_IN_LOG] = "an index in a place that the log covers",
+	[MUTANT_LANDED_IN_LOG] = "a new index lands without a checkpoint",
 	[MUTANT_REUSE_UNCHECKPOINTED] =
 		"space in use again before a checkpoint",
 	[MUTANT_COPY_UNSYNCED] = "moved blocks before their bytes are durable",
