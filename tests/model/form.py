@@ -82,6 +82,13 @@ class Geo:
             pos, extra = pos + self.least + more, extra - more
         return out
 
+    def fits(self, n):
+        return self.cover(0, n) is not None
+
+    def any_dead(self):
+        """From here on every length is a sum of legal dead blocks."""
+        return (self.least // (self.most - self.least) + 1) * self.least
+
     def carry(self, payload):
         """A record's payload as dead blocks."""
         if not self.fixed:
@@ -133,22 +140,21 @@ class Slot:
 
 class Record:
     """One commit: what it appended, and what it changes in place.  start is
-    where its bytes begin: with the record itself, or, where behind is set, with
-    its batch."""
+    where its batch begins; the record follows, and what it reserves."""
 
     def __init__(self, salt, seq, start, n_keys, state, header, streams,
-                 changes, batch_len, reserve, behind=False):
+                 changes, batch_len, reserve):
         self.salt, self.seq, self.start = salt, seq, start
         self.n_keys, self.state, self.header = n_keys, state, header
         self.streams, self.changes = streams, changes
         self.batch_len, self.reserve = batch_len, reserve
-        self.behind = behind
-        self.end = 0    # of record, batch and reservation; set by pack, parse
+        self.end = 0    # of batch, record and reservation; set by pack, parse
 
     def _payload(self):
         tail = self.header
         tail += b"".join(p(a, 6) + p(n, 4) + s for a, n, s in self.streams)
-        tail += b"".join(p(a, 6) + p(len(c), 2) + c for a, c in self.changes)
+        tail += b"".join(p(a, 6) + p(len(c), 2) + c
+                         for a, c in self.changes.items())
         b = (MARK + bytes(8) + self.salt + p(self.seq, 8) + p(self.start, 6)
              + p(self.batch_len, 6) + p(self.reserve, 6) + p(self.n_keys, 4)
              + p(RECORD_LEN + len(tail), 4) + p(len(self.changes), 4)
@@ -162,69 +168,78 @@ class Record:
 
     def pack(self, geo, batch):
         blocks = bytearray(geo.carry(self._payload()))
-        at = self.start + (0 if self.behind else len(blocks))
-        self.end = self.start + len(blocks) + self.batch_len + self.reserve
-        blocks[geo.hl + 8:geo.hl + 16] = self._sum(blocks, batch, at)
+        self.end = self.start + len(batch) + len(blocks) + self.reserve
+        blocks[geo.hl + 8:geo.hl + 16] = self._sum(blocks, batch)
         return bytes(blocks)
 
-    def _sum(self, blocks, batch, at):
+    def _sum(self, blocks, batch):
         """Over the record and the batch, without the bytes of the batch that
         the change list carries: only those may ever change."""
         b = bytearray(batch)
-        for pos, c in self.changes:
-            a, z = max(pos - at, 0), min(pos - at + len(c), len(b))
+        for pos, c in self.changes.items():
+            a = max(pos - self.start, 0)
+            z = min(pos - self.start + len(c), len(b))
             if a < z:
                 b[a:z] = bytes(z - a)
         return sum64(blocks, b)
 
     @classmethod
-    def parse(cls, geo, b, pos, salt, seq, check=True, behind=False):
-        """The commit at pos, or None: the log ends here."""
-        at = pos
-        while True:     # behind: over the batch, whose lengths never change
-            if at + geo.hl > len(b):
-                return None
+    def _find(cls, geo, b, start, salt, seq):
+        """(position, payload so far) of the record behind the batch at start:
+        over blocks, whose lengths never change while they are in the log."""
+        at = start
+        while at + geo.hl <= len(b):
             n = geo.length(b, at)
             if at + n > len(b):
                 return None
             payload = b[at + geo.hl:at + n]
             if (b[at:at + 19] == bytes(19) and len(payload) >= RECORD_LEN
                     and payload[:8] == MARK and payload[16:24] == salt
-                    and u(payload, 24, 8) == seq and u(payload, 32, 6) == pos):
-                break
-            if not behind:
-                return None
+                    and u(payload, 24, 8) == seq
+                    and u(payload, 32, 6) == start
+                    and u(payload, 38, 6) == at - start):
+                return at, payload
             at += n
-        record, want, at = at, u(payload, 54, 4), at + n
+        return None
+
+    @classmethod
+    def _gather(cls, geo, b, at, payload):
+        """(all of the payload, where its blocks end)"""
+        at, want = at + geo.length(b, at), u(payload, 54, 4)
         while len(payload) < want:
             n = geo.length(b, at) if at + geo.hl <= len(b) else 0
             if not n or at + n > len(b) or b[at:at + 19] != bytes(19):
                 return None
             payload, at = payload + b[at + geo.hl:at + n], at + n
-        batch_len, reserve = u(payload, 38, 6), u(payload, 44, 6)
-        batch = pos if behind else at
-        if (want < RECORD_LEN or batch + batch_len > len(b)
-                or reserve > 1 << 33 or behind and pos + batch_len != record):
+        return payload, at
+
+    @classmethod
+    def parse(cls, geo, b, start, salt, seq, check=True):
+        """The commit at start, or None: the log ends here."""
+        found = cls._find(geo, b, start, salt, seq)
+        whole = found and cls._gather(geo, b, *found)
+        if not whole:
             return None
-        r = cls._lists(payload, want, salt, seq, pos, batch_len, reserve)
+        (record, _), (payload, at) = found, whole
+        r = cls._lists(payload, salt, seq, start)
         if r is None:
             return None
-        r.end = at + reserve + (0 if behind else batch_len)
+        r.end = at + r.reserve
         blocks = bytearray(b[record:at])
         said = bytes(blocks[geo.hl + 8:geo.hl + 16])
         blocks[geo.hl + 8:geo.hl + 16] = bytes(8)
-        if check and r._sum(blocks, b[batch:batch + batch_len], batch) != said:
+        if check and r._sum(blocks, b[start:record]) != said:
             return None
-        if any(a + len(c) > r.end for a, c in r.changes):
+        if any(a + len(c) > r.end for a, c in r.changes.items()):
             return None
         return r
 
     @classmethod
-    def _lists(cls, b, want, salt, seq, pos, batch_len, reserve):
-        at, header = RECORD_LEN, b""
+    def _lists(cls, b, salt, seq, start):
+        at, header, want = RECORD_LEN, b"", u(b, 54, 4)
         if b[64] & HAS_HEADER:
             header, at = b[at:at + HEAD], at + HEAD
-        streams, changes = [], []
+        streams, changes = [], {}
         for _ in range(u(b, 62, 2)):
             streams.append((u(b, at, 6), u(b, at + 6, 4), b[at + 10:at + 18]))
             at += 18
@@ -232,9 +247,9 @@ class Record:
             n = u(b, at + 6, 2)
             if at + 8 + n > want:
                 return None
-            changes.append((u(b, at, 6), b[at + 8:at + 8 + n]))
+            changes[u(b, at, 6)] = b[at + 8:at + 8 + n]
             at += 8 + n
         if at != want:
             return None
-        return cls(salt, seq, pos, u(b, 50, 4), State.unpack(b, 65), header,
-                   streams, changes, batch_len, reserve)
+        return cls(salt, seq, start, u(b, 50, 4), State.unpack(b, 65), header,
+                   streams, changes, u(b, 38, 6), u(b, 44, 6))

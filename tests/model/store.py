@@ -1,13 +1,15 @@
 """The engine's commit protocol over a Disk: doc/durability.md, step by step.
 
 view is the file as committed: what the mapping and the overlay show together.
-A commit is appended to the disk at once; its in-place changes wait in unapplied
-until a sync has made its record durable.
+A commit is appended to the disk at once; its in-place changes wait in recorded,
+and in frozen while a sync makes their record durable and puts them in place.
+Others commit beside a sync and a checkpoint: beside is where they may.
 """
 
 import form
 from disk import Failed
-from form import GROWTH, HEAD, NONE, ZONE, Geo, Record, Slot, State, p, u
+from form import GROWTH, HEAD, ZONE, Geo, Record, Slot, State, p, u
+from plan import Plan, layout
 
 SIZES = (1, 3, 5, 100)      # the chain of index sizes, on the model's scale
 CHECKPOINT = 1500           # bytes of log
@@ -17,187 +19,24 @@ class Hopeless(Exception):
     """Version 0 and no valid slot: blt recover --rebuild."""
 
 
-class Plan:
-    """The changes of one commit, worked out against a copy of the view."""
-
-    def __init__(self, store, base):
-        self.s, self.geo, self.base = store, store.geo, base
-        self.v = bytearray(store.view)
-        self.v.extend(bytes(base - len(self.v)))
-        self.changes, self.n_keys = [], store.n_keys
-        self.state, self.streams = store.state, []
-
-    def change(self, pos, b):
-        self.v[pos:pos + len(b)] = b
-        self.changes.append((pos, bytes(b)))
-
-    # ---- lookup ----
-
-    def entry(self, h):
-        """Where the bucket of a hash is."""
-        nb, io, _ = self.s.layout(self.v)
-        i, st = form.bucket(h, nb), self.state
-        if st.kind == GROWTH and i < st.moved:
-            return st.pos + 6 * form.bucket(h, st.n)
-        return io + 6 * i
-
-    def find(self, h, pos=None):
-        """(position of the pointer, block), block 0 if there is none."""
-        at = self.entry(h)
-        while True:
-            b = u(self.v, at, 6)
-            if b <= 1:
-                return at, 0
-            if self.v[b:b + 13] == h and pos in (None, b):
-                return at, b
-            at = b + 13
-
-    # ---- operations ----
-
-    def append(self, b):
-        pos = len(self.v)
-        self.v += b
-        return pos
-
-    def link(self, h, pos, own):
-        """Makes the block at pos the one of its key; own: where the part of it
-        that may change later begins, and what follows there."""
-        at, old = self.find(h)
-        if old:
-            nxt = u(self.v, old + 13, 6)
-        else:
-            at = self.entry(h)
-            nxt = max(1, u(self.v, at, 6))
-            self.n_keys += 1
-        self.v[pos + 13:pos + 19] = p(nxt, 6)
-        start, end = own
-        if "unmasked_ts" in self.s.bugs:
-            start, end = pos + 13, pos + 19
-        self.change(start, self.v[start:end])
-        self.change(at, p(pos, 6))
-        if old:
-            self.change(old + 13, p(0, 6))
-
-    def put(self, key, value, ts, soft=False):
-        """soft: a dead pad in front, so that a rename can rewrite the key."""
-        h, g = form.keyhash(key), self.geo
-        soft = soft and not self.s.behind   # there no length may change
-        pad = g.least + 4 if soft else 0
-        if soft:
-            self.append(g.dead(pad) + bytes(pad - g.hl))
-        pos = self.append(g.head(h, 1, len(key), len(value), ts) + key + value)
-        if soft and "unmasked_soft" not in self.s.bugs:
-            own = pos - pad, pos + g.hl + len(key)
-        else:
-            own = pos + 13, pos + g.hl
-        self.link(h, pos, own)
-        if soft:
-            self.s.soft_new[pos] = pad
-
-    def unlink(self, h):
-        at, pos = self.find(h)
-        self.change(at, p(max(1, u(self.v, pos + 13, 6)), 6))
-        self.change(pos + 13, p(0, 6))
-        self.n_keys -= 1
-        return pos
-
-    def delete(self, key):
-        self.unlink(form.keyhash(key))
-
-    def touch(self, key, ts):
-        if self.geo.ts:
-            pos = self.find(form.keyhash(key))[1]
-            self.change(pos + 25, p(ts, 7))
-
-    def rename(self, old, new):
-        g = self.geo
-        h, ho = form.keyhash(new), form.keyhash(old)
-        pos = self.find(ho)[1]
-        klen, n = u(self.v, pos + 19, 2), g.length(self.v, pos)
-        value = bytes(self.v[pos + g.hl + klen:pos + n])
-        ts = u(self.v, pos + 25, 7) if g.ts else 0
-        pad = self.s.soft.get(pos, 0)
-        left = pad + len(old) - len(new)
-        self.unlink(ho)
-        if not pad or not g.least <= left <= g.most or pos in self.s.moving:
-            return self.put(new, value, ts)
-        front = pos - pad
-        to = front + left
-        self.change(front, g.dead(left) + bytes(left - g.hl)
-                    + g.head(h, 1, len(new), len(value), ts) + new)
-        self.link(h, to, (to + 13, to + g.hl))
-        self.s.soft_new[to] = left
-
-    def stream_end(self, pos, size, key, value, ts):
-        """The bytes are in their place already: give them their header."""
-        g, h = self.geo, form.keyhash(key)
-        b = g.head(h, 1, len(key), len(value), ts) + key
-        self.change(pos, b)
-        n = len(b) + len(value)
-        self.v[pos + len(b):pos + n] = value
-        for at, c in g.cover(pos + n, size - n):
-            self.change(at, c)
-        self.link(h, pos, (pos + 13, pos + g.hl))
-        self.streams.append((pos + len(b), len(value), form.sum64(value)))
-
-    def raw(self, changes):
-        """Headers of dead blocks: they may swallow pads."""
-        self.s.soft_new.update(dict.fromkeys(self.s.soft, 0))
-        for pos, b in changes:
-            self.change(pos, b)
-
-    def move_to_end(self, pos):
-        """A neighbour makes room: its key, value and time stay."""
-        n = self.geo.length(self.v, pos)
-        to = self.append(bytes(self.v[pos:pos + n]))
-        self.relocated(pos, to)
-
-    def relocated(self, src, dst):
-        """The copy at dst takes over; next and time as they are now."""
-        at = self.find(bytes(self.v[src:src + 13]), src)[0]
-        self.change(dst + 13, self.v[src + 13:src + self.geo.hl])
-        self.change(at, p(dst, 6))
-        self.change(src + 13, p(0, 6))
-        self.s.soft_new.update({src: 0, dst: 0})
-
-    def relocate(self, chunk, covers):
-        """Blocks whose bytes are at their targets; some may have died."""
-        for src, dst, n in chunk:
-            self.v[dst:dst + n] = self.v[src:src + n]
-        for src, dst, n in chunk:
-            if u(self.v, src + 13, 6):
-                self.relocated(src, dst)
-            else:
-                self.change(dst + 13, p(0, 6))
-                self.s.soft_new[dst] = 0
-        self.raw(covers)
-
-    def move_buckets(self, count):
-        nb, io, _ = self.s.layout(self.v)
-        st = self.state
-        for i in range(st.moved, min(nb, st.moved + count)):
-            at = u(self.v, io + 6 * i, 6)
-            if st.n == nb:
-                self.change(st.pos + 6 * i, p(max(1, at), 6))
-                continue
-            while at > 1:
-                nxt = u(self.v, at + 13, 6)
-                to = st.pos + 6 * form.bucket(bytes(self.v[at:at + 13]), st.n)
-                self.change(at + 13, p(max(1, u(self.v, to, 6)), 6))
-                self.change(to, p(at, 6))
-                at = nxt
-        self.state = State(GROWTH, st.pos, st.n, min(nb, st.moved + count))
+def put_change(changes, pos, b, strict):
+    """Two changes of a set never overlap: nothing says in which order they
+    are made."""
+    if strict:
+        for at in range(pos - 40, pos + len(b)):
+            if at != pos and at in changes:
+                assert at + len(changes[at]) <= pos, "changes overlap"
+    changes[pos] = b
 
 
 class Store:
-    def __init__(self, disk, rng, bugs=(), behind=False):
-        """behind: a record follows its batch, else it stands in front."""
+    def __init__(self, disk, rng, bugs=()):
         self.disk, self.rng, self.bugs = disk, rng, frozenset(bugs)
-        self.behind = behind
-        self.on_append = self.on_sync = self.on_phase = None
+        self.on_append = self.on_freeze = self.on_sync = self.beside = None
         self.latched = False
-        self.unapplied, self.soft, self.soft_new = [], {}, {}
-        self.streams, self.moving = {}, set()   # position: length; positions
+        self.recorded, self.frozen = {}, {}
+        self.streams = {}       # position: length
+        self.views, self.epoch = [], 0      # [(epoch, position, bytes)]
         self.state, self.slot, self.log = State(), None, 0
         self.geo = Geo(disk.cache)
         if u(disk.cache, 16, 2) == 0:
@@ -208,28 +47,34 @@ class Store:
 
     # ---- facts ----
 
-    @staticmethod
-    def layout(v):
-        """n_buckets, index position, first data block."""
-        nb, unset = u(v, 21, 4), (0, 0x303030303030)
-        io, first = u(v, 65, 6), u(v, 71, 6)
-        return (nb, HEAD if io in unset else io,
-                HEAD + 6 * nb if first in unset else first)
+    def holes(self):
+        """Stretches that are no data, in order."""
+        nb, io, first = layout(self.view)
+        st, out = self.state, []
+        if st.kind == GROWTH:
+            # One in front (prune): nothing is between the two.
+            end = io + 6 * nb if st.pos < io else st.pos + 6 * st.n
+            out.append((st.pos, end))
+        if st.kind == ZONE:
+            out.append((st.pos, st.pos + st.n))
+        if io >= first:
+            out.append((io, io + 6 * nb))
+        return sorted(out)
 
-    def regions(self):
-        nb, io, first = self.layout(self.view)
-        cut = [(io, io + 6 * nb)] if io >= first else []
-        if self.state.kind == GROWTH:
-            cut.append((self.state.pos, self.state.pos + 6 * self.state.n))
-        at, out = first, []
-        for a, z in sorted(cut):
-            out.append((at, a))
-            at = z
-        return out + [(at, len(self.view))]
+    def first(self):
+        return layout(self.view)[2]
 
     def walk(self, at, end):
-        while at < end:
+        """(position, length, whether it lives) of each block."""
+        holes = self.holes()
+        while True:
+            for a, z in holes:
+                if a <= at < z:
+                    at = z
+            if at >= end:
+                return
             n = self.geo.length(self.view, at)
+            assert not any(at < a < at + n for a, _ in holes), "walks astray"
             yield at, n, u(self.view, at + 13, 6) != 0
             at += n
 
@@ -255,7 +100,7 @@ class Store:
             fill = 0
         self.slot = Slot(1, self.rng.randbytes(8), 1, len(self.view),
                          self.n_keys, u(self.view, 16, 2), fill, State())
-        self.where, self.seq, self.log, self.first = 0, 1, 0, True
+        self.where, self.seq, self.log, self.fresh = 0, 1, 0, True
         self.write_header(self.header(self.slot, 0))
         if "no_hot_sync" not in self.bugs:
             self.fdatasync()
@@ -267,108 +112,126 @@ class Store:
             self.latched = True
             raise
 
+    def others(self):
+        if self.beside:
+            self.beside()
+
     # ---- commit, sync, checkpoint ----
 
-    def commit(self, ops, reserve=0, tail=None, state=None, user=False):
-        """ops: (name of a Plan method, arguments...).  tail(position): what
-        stands at the start of the reserved space.  state(position)."""
+    def commit(self, ops, reserve=0, user=False):
+        """ops: (name of a Plan method, arguments...).  reserve: bytes behind
+        the record, covered with a dead block; returns where they begin."""
         if self.slot is None:
             self.hot()
-        rec_len = 0
-        while True:     # positions depend on the record's length: twice
-            self.soft_new = {}
-            front = 0 if self.behind else rec_len
-            plan = Plan(self, len(self.view) + front)
-            for op in ops:
-                getattr(plan, op[0])(*op[1:])
-            batch = bytes(plan.v[plan.base:])
-            at = len(self.view) + rec_len + len(batch)
-            extra = tail(at) if tail else b""
-            if extra and not state:
-                plan.changes.append((at, extra))    # a reservation's cover
-            st = state(at) if state else plan.state
-            rec = Record(self.slot.salt, self.seq, len(self.view), plan.n_keys,
-                         st, bytes(self.header()) if self.first else b"",
-                         plan.streams, plan.changes, len(batch), reserve,
-                         self.behind)
-            if rec.size(self.geo) == rec_len:
+        plan = Plan(self)
+        for op in ops:
+            getattr(plan, op[0])(*op[1:])
+        batch, changes = bytes(plan.v[plan.base:]), plan.changes
+        at = len(plan.v)
+        for last in (not reserve, True):
+            if reserve:     # behind the record: its length says where
+                plan.v.extend(bytes(at + reserve - len(plan.v)))
+                plan.changes = dict(changes)
+                plan.cover(at, reserve)
+            rec = Record(self.slot.salt, self.seq, plan.base, plan.n_keys,
+                         plan.state, bytes(self.header()) if self.fresh else
+                         b"", plan.streams, plan.changes, len(batch), reserve)
+            if last:
                 break
-            rec_len = rec.size(self.geo)
-        self.append(rec, rec.pack(self.geo, batch), batch, extra, plan)
+            at = plan.base + len(batch) + rec.size(self.geo)
+        self.append(rec, rec.pack(self.geo, batch), batch, plan)
         if user and self.on_append:
             self.on_append()
         if "early_pointers" in self.bugs:
-            self.apply()
+            for pos, b in rec.changes.items():
+                self.disk.write(pos, b)
         return at
 
-    def append(self, rec, blocks, batch, extra, plan):
-        end = len(self.view)
+    def append(self, rec, blocks, batch, plan):
+        end, d = plan.base, self.disk
         try:
-            both = batch + blocks if self.behind else blocks + batch
-            self.disk.write(end, both + extra)
-            if rec.reserve > len(extra) or len(self.disk.cache) < rec.end:
-                self.disk.truncate(max(rec.end, len(self.disk.cache)))
+            if plan.hole:
+                d.truncate(end + len(batch))
+                for pos, b in plan.hole:
+                    d.write(pos, b)
+                d.write(end + len(batch), blocks)
+            else:
+                d.write(end, batch + blocks)
+            if len(d.cache) < rec.end:
+                d.truncate(rec.end)
         except Failed:      # ENOSPC: back to the committed end
-            self.disk.truncate(end)
+            d.truncate(end)
             raise
-        if self.behind:
-            plan.v[end + len(batch):] = blocks
-        else:
-            plan.v[end:end + len(blocks)] = blocks
         plan.v.extend(bytes(max(0, rec.end - len(plan.v))))
-        if extra:
-            a = rec.end - rec.reserve
-            plan.v[a:a + len(extra)] = extra
+        del plan.v[rec.end:]
+        plan.v[end + len(batch):end + len(batch) + len(blocks)] = blocks
         self.view, self.n_keys, self.state = plan.v, rec.n_keys, rec.state
-        self.unapplied += rec.changes
-        self.soft.update(self.soft_new)
-        self.seq, self.first = self.seq + 1, False
+        for pos, b in rec.changes.items():
+            put_change(self.recorded, pos, b, not self.bugs)
+        self.seq, self.fresh = self.seq + 1, False
         self.log += len(blocks) + len(batch)
 
-    def apply(self):
-        """In-place changes, sorted; all their records are durable."""
-        for pos, n in sorted({(a, len(c)) for a, c in self.unapplied}):
-            self.disk.write(pos, self.view[pos:pos + n])
-        self.unapplied = []
+    def next_slot(self):
+        """As things are now."""
+        old = self.slot
+        return Slot(old.seq + 1, old.salt, self.seq, len(self.view),
+                    self.n_keys, old.version, old.fill, self.state)
 
-    def sync(self):
+    def sync(self, alone=False):
+        """Makes durable what is committed, and puts it in place; returns the
+        slot that would begin the log behind it.  alone: nobody commits
+        meanwhile."""
+        self.frozen, self.recorded = self.recorded, {}
+        if self.on_freeze:
+            self.on_freeze()
+        slot = self.next_slot()
+        if not alone:
+            self.others()
         self.fdatasync()
         if self.on_sync:
             self.on_sync()
-        self.apply()
+        if not alone:
+            self.others()
+        if "later_too" in self.bugs:
+            self.frozen.update(self.recorded)
+        for i, pos in enumerate(sorted(self.frozen)):
+            self.disk.write(pos, self.frozen[pos])
+            if not i and not alone:
+                self.others()
+        self.frozen = {}
+        return slot
 
-    def checkpoint(self, start=None, state=None):
+    def checkpoint(self, alone=False):
         if self.slot is None:
-            return
-        if state:
-            self.state = state
-        self.sync()
+            self.hot()
+        slot = self.sync(alone)
+        self.begin_log(slot, alone)
+
+    def begin_log(self, slot, alone=True):
         if "no_checkpoint_sync" not in self.bugs:
             self.fdatasync()
-        self.next_slot(self.slot.salt,
-                       len(self.view) if start is None else start)
-        self.log, self.first = 0, True
+        if not alone:
+            self.others()
+        if "slot_ahead" in self.bugs:
+            slot.n_keys, slot.state = self.n_keys, self.state
+        self.write_slot(slot)
+        self.log = len(self.view) - slot.start
+        self.fresh = self.seq == slot.rec_seq
 
-    def next_slot(self, salt, start):
-        old = self.slot
-        self.slot = Slot(old.seq + 1, salt, self.seq, start, self.n_keys,
-                         old.version, old.fill, self.state)
+    def write_slot(self, slot):
+        self.slot = slot
         if "slot_in_place" not in self.bugs:
             self.where = 1 - self.where
-        self.write_header(self.header(self.slot, self.where))
+        self.write_header(self.header(slot, self.where))
         if "no_slot_sync" not in self.bugs:
             self.fdatasync()
 
     def clean(self):
-        """A plain booklet file again."""
+        """A plain booklet file again; no job is under way any more."""
         if self.slot is None:
             return
         self.streams = {}
-        while self.state.kind == GROWTH:
-            self.growth_step(99)
-        if self.state.kind == ZONE:
-            self.drop_zone()
-        self.sync()
+        self.sync(alone=True)
         self.disk.truncate(len(self.view))
         if "no_clean_sync" not in self.bugs:
             self.fdatasync()
@@ -382,7 +245,7 @@ class Store:
         except Failed:      # the disk may still say hot: so must the cache
             self.disk.write(0, hot)
             raise
-        self.slot, self.soft = None, {}
+        self.slot = None
 
     # ---- recovery ----
 
@@ -396,72 +259,72 @@ class Store:
         assert s.start <= len(b), "the log begins past the end"
         recs, end, seq = [], s.start, s.rec_seq
         while r := Record.parse(self.geo, b, end, s.salt, seq,
-                                "no_checksum" not in self.bugs, self.behind):
+                                "no_checksum" not in self.bugs):
             recs.append(r)
             end, seq = r.end, seq + 1
+        changes = self.redo(recs)
         # What was read may be in the cache alone: the last process was killed,
         # or its fsync failed and left the pages marked clean.  Pointers must
         # not reach the disk before it.
-        for r in recs:
-            if "no_log_rewrite" not in self.bugs:
-                at = r.end - r.reserve
-                d.write(r.start, bytes(b[r.start:at]))
         if "no_header_rewrite" not in self.bugs:
             d.write(0, bytes(b[:HEAD]))
+        for r in recs if "no_log_rewrite" not in self.bugs else ():
+            d.write(r.start, bytes(b[r.start:r.end - r.reserve]))
         if "no_recovery_sync" not in self.bugs:
             d.sync()
         if len(b) < end:
             d.truncate(end)
-        if "redo_order" in self.bugs:
-            recs.reverse()
-        self.redo(recs)
-        if "keep_salt" not in self.bugs:
+        # Also where the bytes are there already, for the same reason.
+        for pos in sorted(changes):
+            d.write(pos, changes[pos])
+        if "keep_tail" not in self.bugs:
             d.truncate(end)
         if "no_redo_sync" not in self.bugs:
             d.sync()
-        self.view, self.seq, self.log, self.first = (bytearray(b[:end]), seq,
-                                                     0, True)
-        self.next_slot(s.salt if "keep_salt" in self.bugs
-                       else self.rng.randbytes(8), end)
+        self.view, self.seq = bytearray(b[:end]), seq
+        slot = self.next_slot()
+        if "keep_salt" not in self.bugs:
+            slot.salt = self.rng.randbytes(8)
+        self.log, self.fresh = 0, True
+        self.write_slot(slot)
 
     def redo(self, recs):
-        """Writes every change, also where the bytes are there already: a page
-        can be marked clean and not be on the disk."""
-        st = self.state = self.slot.state
-        self.n_keys = self.slot.n_keys
-        self.refill(st)
-        for r in recs:
-            if r.state.kind == GROWTH and r.state.pos != st.pos:
-                self.refill(r.state)
-            for pos, c in r.changes:
-                self.disk.write(pos, c)
-            st = self.state = r.state
-            self.n_keys = r.n_keys
-        if st.kind == ZONE:
-            for pos, c in self.geo.cover(st.pos, st.n):
-                self.disk.write(pos, c)
-            self.state = State()
-
-    def refill(self, st):
-        if st.kind == GROWTH and not st.moved and "no_refill" not in self.bugs:
-            self.disk.write(st.pos, p(1, 6) * st.n)
+        """{position: bytes}: all changes of the log, and dead blocks over a
+        zone that is open at its end."""
+        out = {}
+        self.state, self.n_keys = self.slot.state, self.slot.n_keys
+        for r in reversed(recs) if "redo_order" in self.bugs else recs:
+            for pos, c in r.changes.items():
+                put_change(out, pos, c, not self.bugs)
+        if recs:
+            self.state, self.n_keys = recs[-1].state, recs[-1].n_keys
+        st = self.state
+        if st.kind != ZONE:
+            return out
+        self.state = State()
+        if "zone_left" in self.bugs:
+            return out
+        if "zone_redone" not in self.bugs:
+            out = {pos: c for pos, c in out.items()
+                   if not st.pos <= pos < st.pos + st.n}
+        out.update(self.geo.cover(st.pos, st.n))
+        return out
 
     # ---- streamed values ----
 
     def stream_begin(self, size):
-        pos = self.commit([], size, lambda at: self.geo.dead(size))
+        pos = self.commit([], size)
         self.streams[pos] = size
         return pos
 
     def stream_end(self, pos, key, value, ts, cut):
         size, n = self.streams[pos], self.geo.hl + len(key) + len(value)
-        last = pos + size == len(self.view)
         if "no_stream_sync" not in self.bugs:
             self.fdatasync()
-        if cut and last and n < size:
+        if cut and pos + size == len(self.view) and n < size:
             self.cut_reservation(pos, n)
             size = n
-        if self.geo.cover(pos + n, size - n) is None:
+        if not self.geo.fits(size - n):
             return False
         self.commit([("stream_end", pos, size, key, value, ts)], user=True)
         del self.streams[pos]
@@ -471,72 +334,24 @@ class Store:
         """Gives back what the value did not take.  From the new slot on the
         log begins where the value ends, so nothing beyond counts."""
         head = self.geo.dead(n)
-        self.sync()
+        slot = self.sync(alone=True)
         self.disk.write(pos, head)
         self.view[pos:pos + len(head)] = head
-        self.checkpoint(pos + n)
+        slot.start = pos + n
+        self.begin_log(slot)
+        self.log, self.fresh = 0, True
         self.disk.truncate(pos + n)
         del self.view[pos + n:]
         self.streams[pos] = n
 
-    # ---- growth ----
+    # ---- those who look at the file's bytes ----
 
-    def growth_begin(self, nb, pos=None):
-        """pos: in a gap in front of the index (prune), else at the end."""
-        self.checkpoint()
-        if pos is None:
-            self.commit([], 6 * nb, lambda at: p(1, 6) * nb,
-                        lambda at: State(GROWTH, at, nb))
-        else:
-            self.commit([], state=lambda at: State(GROWTH, pos, nb))
-            if "early_index" not in self.bugs:
-                self.sync()
-            fresh = p(1, 6) * nb
-            self.disk.write(pos, fresh)
-            self.view[pos:pos + len(fresh)] = fresh
-        self.checkpoint()
+    def look_at(self, pos, n):
+        self.views.append((self.epoch, pos, bytes(self.view[pos:pos + n])))
 
-    def growth_step(self, count):
-        nb = self.layout(self.view)[0]
-        if self.state.moved < nb:
-            self.commit([("move_buckets", count)])
-        else:
-            self.growth_finish()
-
-    def hole(self, start, end):
-        """Ops that make [start, end) dead blocks; live ones behind it move
-        until that is possible.  None: a reservation is in the way."""
-        ops = []
-        while self.geo.cover(start, end - start) is None:
-            if end in self.streams or end == self.layout(self.view)[1]:
-                return None
-            n = self.geo.length(self.view, end)
-            if u(self.view, end + 13, 6):
-                ops.append(("move_to_end", end))
-            end += n
-        return ops + [("raw", self.geo.cover(start, end - start))]
-
-    def growth_finish(self):
-        self.checkpoint()
-        nb, io, first = self.layout(self.view)
-        st = self.state
-        if st.pos < io:
-            ops = self.hole(st.pos + 6 * st.n, io + 6 * nb)
-        elif io >= first:
-            ops = self.hole(io, io + 6 * nb)
-        else:
-            ops = []        # the original index stays in front of the data
-        if ops is None:
-            return False
-        fields = p(st.pos, 6) + p(first, 6)
-        if st.pos == HEAD:
-            fields = bytes(12)
-        ops.append(("raw", [(21, p(st.n, 4)), (65, fields)]))
-        self.commit(ops, state=lambda at: State())
-        self.checkpoint()
-        return True
-
-    def drop_zone(self):
-        st = self.state
-        self.commit([("raw", self.geo.cover(st.pos, st.n))],
-                    state=lambda at: State())
+    def retire(self):
+        """Until whoever may have seen what is dead by now has left."""
+        self.epoch += 1
+        while "view_ignored" not in self.bugs and any(
+                v[0] < self.epoch for v in self.views):
+            yield

@@ -4,13 +4,15 @@ import hashlib
 import random
 
 import form
+import grow
 import maintain
 import plain
 from disk import Disk, Failed
-from form import GROWTH, NONE, p
+from form import p
+from plan import find, layout
 from store import CHECKPOINT, SIZES, Hopeless, Store
 
-LARGEST = 24000     # bytes of a file; a world ends there
+LARGEST = 30000     # bytes of a file; a world ends there
 KEYS = [b"k%d" % i for i in range(9)] + [b"a-longer-key", b"d/e", b"d/f"]
 
 
@@ -18,18 +20,25 @@ def weights(**w):
     return tuple(w), tuple(w.values())
 
 
-USUAL = dict(commit=40, sync=10, stream=10, grow=10, maintain=14, checkpoint=2,
-             prepare=2, short=2, close=2.5, power=1.5, kill=1.5, fail=1)
+USUAL = dict(commit=40, sync=10, stream=10, job=20, view=10, checkpoint=2,
+             prepare=2, short=2, close=2.5, cancel=0.5, power=1.5, kill=1.5,
+             fail=1)
 FLAVOURS = {
     "all": weights(**USUAL),
-    "prune": weights(**{**USUAL, "maintain": 80, "grow": 1}),
-    "growth": weights(**{**USUAL, "maintain": 1, "grow": 60, "close": 0.5}),
+    "prune": weights(**{**USUAL, "job": 90}),
+    "growth": weights(**{**USUAL, "job": 60, "close": 0.5}),
+    "trim": weights(**{**USUAL, "job": 40, "view": 10}),
     "salt": weights(commit=40, sync=2, power=8),
-    "stream": weights(**{**USUAL, "stream": 80, "maintain": 1, "sync": 3}),
-    "packed": weights(commit=20, sync=3, maintain=70),
-    "kills": weights(**{**USUAL, "kill": 12, "maintain": 3}),
+    "stream": weights(**{**USUAL, "stream": 80, "job": 8, "sync": 3}),
+    "packed": weights(commit=20, sync=3, job=70),
+    "kills": weights(**{**USUAL, "kill": 12}),
+    "beside": weights(commit=10, checkpoint=60, job=5),
+    "tail": weights(commit=5, sync=3, stream=40, job=60),
     "faults": weights(**{**USUAL, "fail": 10, "power": 5}),
 }
+# What a job is, by flavour: prune, trim, growth.
+JOBS = {"prune": (8, 1, 1), "growth": (1, 0, 8), "trim": (1, 8, 1),
+        "packed": (8, 1, 3), "tail": (1, 0, 0)}
 
 
 class Lost(Exception):
@@ -71,7 +80,6 @@ class World:
         self.seed, self.count, self.bugs, self.rate = seed, count, bugs, rate
         self.flavour = flavour
         fixed = rng.random() < 0.3
-        self.behind = rng.random() < 0.6
         data = new_file(rng, fixed, rng.random() < 0.8,
                         rng.choice((0, 0x30)))
         self.fixed_bytes = data[:16] + data[16:21] + data[25:33] + data[37:65]
@@ -86,21 +94,40 @@ class World:
         disk.rng, disk.hook, disk.fail_sync = self.rng, self.crash, 0
         disk.short_write = None
         self.job, self.streams, self.store = None, {}, None
-        self.store = Store(disk, self.rng, self.bugs, self.behind)
-        self.store.on_append = self.did_append
-        self.store.on_sync = self.did_sync
+        self.frozen, self.others = 0, False
+        self.store = s = Store(disk, self.rng, self.bugs)
+        s.on_append, s.on_freeze = self.did_append, self.did_freeze
+        s.on_sync, s.beside = self.did_sync, self.beside
 
     def did_append(self):
         self.appended = len(self.history) - 1
 
+    def did_freeze(self):
+        self.frozen = self.appended
+
     def did_sync(self):
-        self.synced = self.appended
+        self.synced = self.frozen
+
+    def beside(self):
+        """Somebody commits in the middle of another's sync."""
+        rate = 0.8 if self.flavour == "beside" else 0.1
+        if self.others or self.rng.random() >= rate:
+            return
+        phase, self.others = self.phase, True
+        try:
+            self.commit()
+        finally:
+            self.phase, self.others = phase, False
 
     # ---- crashes ----
 
     def crash(self):
         """Called after every change of the disk."""
         rng = self.rng
+        for _, pos, b in self.store.views if self.store else ():
+            if self.disk.cache[pos:pos + len(b)] != b:
+                raise Lost("%s, world %s: bytes change under a view" %
+                           (self.phase, self.seed))
         rate = self.rate if self.store else self.rate / 10
         for mode in ("kill", "part", "drop", "some", "some", "some"):
             if rng.random() < rate:
@@ -138,13 +165,14 @@ class World:
         try:
             if not nested:
                 base = d
-            s = Store(base, self.rng, self.bugs, self.behind)
+            s = Store(base, self.rng, self.bugs)
             base.hook = None
+            maintain.settle(s)
             s.clean()
             got = plain.read(base.cache)
             self.same_header(base.cache)
         except (plain.Damaged, Hopeless, AssertionError, IndexError,
-                ValueError, TypeError, OverflowError) as e:
+                ValueError, TypeError, ArithmeticError) as e:
             raise Lost("%s, world %s: %s: %s" % (what, self.seed,
                                                  type(e).__name__, e)) from e
         for j in range(hi, lo - 1, -1):
@@ -201,14 +229,14 @@ class World:
     def random_op(self, now):
         """(op, its effect on now)"""
         rng = self.rng
-        kind = rng.choice(("put", "put", "soft", "delete", "touch", "rename"))
+        kind = rng.choice(("put", "put", "put", "delete", "touch", "rename"))
         if self.flavour == "salt":
             kind = rng.choice(("put", "touch"))
-        if not now or kind in ("put", "soft"):
+        if not now or kind == "put":
             few = 5 if self.flavour == "salt" else None
             key, val, ts = rng.choice(KEYS[:few]), self.value(), self.stamp()
             now[key] = (val, ts)
-            return ("put", key, val, ts, kind == "soft")
+            return ("put", key, val, ts)
         key = rng.choice(sorted(now))
         if kind == "delete":
             del now[key]
@@ -226,15 +254,7 @@ class World:
         ops = []
         most = 1 if self.flavour == "salt" else 4
         for _ in range(min(most, self.rng.choice((1, 1, 1, 2, 4)))):
-            op = self.random_op(now)
-            if op[0] == "rename" and len(ops):
-                # a soft block of this very batch has no place of its own yet
-                now = dict(self.history[-1])
-                ops = []
-                op = self.random_op(now)
-            ops.append(op)
-            if op[0] == "rename":
-                break
+            ops.append(self.random_op(now))
         self.history.append(now)
         self.phase = "batch" if len(ops) > 1 else ops[0][0]
         self.count.commits += 1
@@ -275,34 +295,56 @@ class World:
                 n += self.geo.least + rng.randrange(200)
             self.streams[s.stream_begin(n)] = key, val, self.stamp(), 0
 
-    def maintain(self):
+    def new_job(self):
         s, rng = self.store, self.rng
+        nb = layout(s.view)[0]
+        sizes = [n for n in SIZES if n > nb and s.n_keys > nb] or SIZES
+        if s.state.kind != form.NONE:       # a recovery's, or cut short
+            return "prune", maintain.prune(s)
+        return rng.choices((
+            ("prune", maintain.prune(s)), ("trim", maintain.trim(s)),
+            ("growth", grow.grow(s, rng.choice(sizes)))),
+            JOBS.get(self.flavour, (3, 1, 2)))[0]
+
+    def op_job(self):
         if self.job is None:
-            if s.slot is None:
-                return
-            self.name, make = rng.choice((("prune", maintain.prune),
-                                          ("prune", maintain.prune),
-                                          ("trim", maintain.trim)))
-            if s.state.kind != NONE:
-                return self.grow()
-            self.job = make(s)
+            self.name, self.job = self.new_job()
         self.phase = self.name
-        for _ in range(rng.choice((1, 3, 12))):
+        for _ in range(self.rng.choice((1, 3, 12, 40))):
+            if self.store.state.kind == form.GROWTH:
+                self.phase = "growth"
             if next(self.job, self) is self:
                 self.job = None
                 return
 
-    def grow(self):
-        s, rng = self.store, self.rng
-        if self.job:
-            return
-        self.phase = "growth"
-        nb = s.layout(s.view)[0]
-        larger = [n for n in SIZES if n > nb]
-        if s.state.kind == GROWTH:
-            s.growth_step(rng.choice((1, 2, 5)))
-        elif s.n_keys > nb and larger and s.slot:
-            s.growth_begin(larger[0])
+    def op_cancel(self):
+        """A job stops, where it is allowed to."""
+        if self.store.state.kind != form.GROWTH:
+            self.job = None
+            maintain.zone_cover(self.store)
+
+    def op_view(self):
+        """Somebody looks at a value, for a while."""
+        s, rng, now = self.store, self.rng, self.history[-1]
+        if s.views and rng.random() < 0.5:
+            return s.views.pop(rng.randrange(len(s.views)))
+        if not now:
+            return None
+        key = rng.choice(sorted(now))
+        pos = find(s.view, s.state, form.keyhash(key))[1]
+        return s.look_at(pos + self.geo.hl + len(key), len(now[key][0]))
+
+    def look(self):
+        """Lookups find what is committed, and nothing else."""
+        s, now = self.store, self.history[-1]
+        for key in KEYS:
+            h = form.keyhash(key)
+            pos = find(s.view, s.state, h, s.bugs)[1]
+            at = pos + self.geo.hl + len(key)
+            b = bytes(s.view[at:at + len(now.get(key, (b"",))[0])])
+            if (pos != 0) != (key in now) or pos and b != now[key][0]:
+                raise Lost("%s, world %s: a lookup of %r" %
+                           (self.phase, self.seed, key))
 
     # ---- one step, chosen by the flavour's weights ----
 
@@ -327,8 +369,12 @@ class World:
             self.disk.short_write = None
 
     def op_close(self):
-        self.job, self.streams, self.store.moving = None, {}, set()
-        self.store.clean()
+        s = self.store
+        self.job, self.streams, s.views, s.streams = None, {}, [], {}
+        s.beside = None
+        maintain.settle(s)
+        s.clean()
+        s.beside = self.beside
 
     def op_power(self):
         self.go_on_after("power")
@@ -339,7 +385,7 @@ class World:
     def op_fail(self):
         self.disk.fail_sync = self.rng.randrange(1, 4)
 
-    op_commit, op_stream, op_grow, op_maintain = commit, stream, grow, maintain
+    op_commit, op_stream = commit, stream
 
     def step(self):
         names, weights = FLAVOURS[self.flavour]
@@ -349,6 +395,8 @@ class World:
         if self.store.log > CHECKPOINT and self.store.slot:
             self.phase = "checkpoint"
             self.store.checkpoint()
+        if self.rng.random() < 0.3:
+            self.look()
 
     def run(self, steps):
         for _ in range(steps):
@@ -358,7 +406,8 @@ class World:
                 self.step()
             except Failed:
                 self.go_on_after("kill")
-            except (AssertionError, IndexError, ValueError, OverflowError) as e:
+            except (AssertionError, IndexError, ValueError, TypeError,
+                    ArithmeticError) as e:
                 if not self.bugs:
                     raise
                 raise Lost("%s, world %s: %s" % (self.phase, self.seed, e)) \
