@@ -283,13 +283,20 @@ class Work:
         os.close(fd)
         self.promise()
 
+    def prune(self, _):
+        run(BLT, "prune", self.mount)
+
+    def reindex(self, _):
+        buckets = self.rng.choice((5, 23, 211))
+        run(BLT, "reindex", f"--buckets={buckets}", self.mount)
+
     def rest(self):
         wait_for("the store at rest", lambda: version_of(self.store) != 0)
 
     def step(self):
         ops = ((self.write, 50), (self.cut, 5), (self.rename, 10),
                (self.unlink, 10), (self.mkdir, 8), (self.touch, 5),
-               (self.sync_dir, 8))
+               (self.sync_dir, 8), (self.prune, 2), (self.reindex, 2))
         op, = self.rng.choices([op for op, _ in ops], [n for _, n in ops])
         name = self.some_file()
         (op if name else self.write)(name)

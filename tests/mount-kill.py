@@ -17,9 +17,12 @@ import checker
 BLT, BLTFS = os.environ["BLT"], os.environ["BLTFS"]
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
 SEED = int(os.environ.get("KILL_SEED", "7"))
-ROUNDS_A_STORE = 20  # nothing prunes it
+ROUNDS_A_STORE = 20
 WRITERS = 3
 OPTIONS = ("commit=1", "commit=3600", "sync")
+# Beside the writers, over and over.
+JOBS = (("prune",), ("reindex", "--buckets=7"), ("prune",),
+        ("reindex", "--buckets=211"))
 SIZES = (0, 1, 30, 500, 5000, 70000, 600000)
 
 if not os.path.exists("/dev/fuse"):
@@ -138,9 +141,34 @@ class Writer(threading.Thread):
             self.calls.release(1000)
 
 
+class Keeper(threading.Thread):
+    """Prunes the store and changes its index, until told to stop.  The kill
+    ends a job early, as a rule."""
+
+    def __init__(self, mount, first):
+        super().__init__()
+        self.mount, self.stop = mount, threading.Event()
+        self.first = self.count = first
+        self.wrong = None
+
+    def run(self):
+        while not self.stop.is_set():
+            job = JOBS[self.count % len(JOBS)]
+            done = subprocess.run([BLT, *job, self.mount], text=True,
+                                  stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE)
+            self.count += 1
+            if done.returncode == os.EX_USAGE and not self.stop.is_set():
+                self.wrong = done.stderr
+                return
+
+
 def mounted(store, mount, options):
-    daemon = subprocess.Popen([BLTFS, "-f", "-o", "create," + options, store,
-                               mount], stderr=subprocess.PIPE)
+    # few buckets, so that the index grows by itself, too
+    daemon = subprocess.Popen([BLTFS, "-f", "-o",
+                               "create,buckets=11," + options, store, mount],
+                              stderr=subprocess.PIPE)
     while not os.path.ismount(mount):
         if daemon.poll() is not None:
             sys.exit(f"no mount: {daemon.stderr.read()}")
@@ -169,24 +197,29 @@ def difference(found, want):
 
 
 def kill_under_load(store, mount, states, number, rng):
-    """Returns the writers, whose threads have ended."""
+    """Returns the writers, whose threads have ended, and how many jobs there
+    were."""
     daemon = mounted(store, mount, rng.choice(OPTIONS))
     calls = threading.Semaphore(0)
     writers = [Writer(mount, i, states[i], calls,
                       f"{SEED} {number} {i}") for i in range(WRITERS)]
-    for w in writers:
-        w.start()
+    keeper = Keeper(mount, number)
+    for thread in (*writers, keeper):
+        thread.start()
     for _ in range(rng.randrange(1, 200)):
         calls.acquire()
     alive = all(w.is_alive() for w in writers)
+    keeper.stop.set()
     daemon.kill()
     daemon.wait()
-    for w in writers:
-        w.join()
+    for thread in (*writers, keeper):
+        thread.join()
     subprocess.run(["umount", "-l", mount], check=True)
     if not alive:
         sys.exit(f"round {number}: the writers gave up")
-    return writers
+    if keeper.wrong:
+        sys.exit(f"round {number}: {keeper.wrong}")
+    return writers, keeper.count - keeper.first
 
 
 def check(store, mount, writers, number):
@@ -214,16 +247,18 @@ def main():
     top = tempfile.mkdtemp(prefix="mount-kill.")
     store, mount = os.path.join(top, "s.blt"), os.path.join(top, "m")
     os.mkdir(mount)
-    rng, calls = random.Random(SEED), 0
+    rng, calls, jobs = random.Random(SEED), 0, 0
     states = [{}] * WRITERS
     for number in range(ROUNDS):
         if number % ROUNDS_A_STORE == 0 and number:
             os.unlink(store)
             states = [{}] * WRITERS
-        writers = kill_under_load(store, mount, states, number, rng)
+        writers, ended = kill_under_load(store, mount, states, number, rng)
         calls += sum(w.count for w in writers)
+        jobs += ended
         states = check(store, mount, writers, number)
-    print(f"{ROUNDS} kills, {calls} calls before them, nothing lost")
+    print(f"{ROUNDS} kills, {calls} calls and {jobs} prunes and reindexes"
+          " before them, nothing lost")
     shutil.rmtree(top)
 
 
