@@ -72,6 +72,15 @@ static int sys_fdatasync(void *arg, int fd)
 	return fdatasync(fd);
 }
 
+/* Its bytes are no business of the mapping's: msync is the one call that makes
+ * a part of a file durable, and nothing else. */
+static int sys_sync_range(void *arg, void *at, size_t len, off_t pos)
+{
+	(void)arg;
+	(void)pos;
+	return msync(at, len, MS_SYNC);
+}
+
 static int sys_fstat(void *arg, int fd, struct stat *st)
 {
 	(void)arg;
@@ -89,6 +98,7 @@ const struct file_ops file_system_ops = {
 	.ftruncate = sys_ftruncate,
 	.fallocate = sys_fallocate,
 	.fdatasync = sys_fdatasync,
+	.sync_range = sys_sync_range,
 	.fstat = sys_fstat,
 	.mmap = sys_mmap,
 };
@@ -358,6 +368,20 @@ int file_resize(struct file *f, uint64_t size)
 int file_sync(struct file *f)
 {
 	return f->ops.fdatasync(f->ops.arg, f->fd) < 0 ? -errno : 0;
+}
+
+int file_sync_range(struct file *f, uint64_t from, uint64_t to)
+{
+	void *at;
+
+	from -= from % (uint64_t)sysconf(_SC_PAGESIZE);
+	if (from >= to)
+		return 0;
+	at = (void *)(uintptr_t)file_ptr(f, from);
+	return f->ops.sync_range(f->ops.arg, at, (size_t)(to - from),
+				 (off_t)from) < 0 ?
+		       -errno :
+		       0;
 }
 
 int file_sync_name(struct file *f)

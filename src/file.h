@@ -37,6 +37,9 @@ struct file_ops {
 	int (*ftruncate)(void *arg, int fd, off_t len);
 	int (*fallocate)(void *arg, int fd, int mode, off_t pos, off_t len);
 	int (*fdatasync)(void *arg, int fd);
+	/* The same for bytes of the file alone, which stand at that place of
+	 * the mapping; pos and at are those of a page. */
+	int (*sync_range)(void *arg, void *at, size_t len, off_t pos);
 	int (*fstat)(void *arg, int fd, struct stat *st);
 	void *(*mmap)(void *arg, size_t len, int fd);
 	void *arg;
@@ -81,6 +84,11 @@ int file_stat(struct file *f, struct stat *ret);
 int file_write(struct file *f, const void *buf, size_t len, uint64_t pos);
 int file_resize(struct file *f, uint64_t size);
 int file_sync(struct file *f);
+
+/* Makes the bytes from one position to another durable, and that the file
+ * reaches to them: what else was written need not be.  The mapping reaches
+ * there. */
+int file_sync_range(struct file *f, uint64_t from, uint64_t to);
 
 /* Makes the file's name durable. */
 int file_sync_name(struct file *f);

@@ -115,8 +115,9 @@ struct space {
 	struct batch_log before;    /* the same as it was at space_begin */
 	uint8_t *own;               /* of log.own_len bytes */
 	size_t own_room;
-	uint64_t flushes;          /* records written */
-	uint64_t frozen_end;       /* what lies below has been frozen */
+	uint64_t flushes;     /* records written */
+	uint64_t frozen_from; /* the bytes of the log that are being made */
+	uint64_t frozen_end;  /* durable; below from they are */
 	uint64_t commits, settled; /* counts of publishes: all, and as of the
 				    * last time the file was plain */
 
@@ -226,7 +227,8 @@ int space_fail(struct space *sp, int err);
 int space_flush(struct space *sp);
 
 /* Without a lock held: flushes and makes durable; concurrent callers share the
- * fdatasync. */
+ * call.  Durable is the log, with the blocks in it; bytes that were written
+ * elsewhere are with the next checkpoint, or with file_sync. */
 int space_sync(struct space *sp);
 
 /* Without a lock held: a plain booklet file until the next commit.  idle: only

@@ -4,7 +4,8 @@
  *
  *   1. the header says "hot", and where the log begins: durable
  *   2. blocks and the record that commits them: one sequential write
- *   3. one fdatasync: from here they survive the machine's death
+ *   3. these bytes of the file made durable: from here they survive the
+ *      machine's death
  *   4. the changes that the record lists, in their places
  *   5. now and then: fdatasync, a new slot that begins the log behind them,
  *      fdatasync
@@ -23,13 +24,20 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Bytes of log after which a sync brings about a checkpoint. */
-#define CHECKPOINT_BYTES ((uint64_t)8 << 20)
+/* Bytes of log after which a sync brings about a checkpoint: a quarter of the
+ * file, within these.  A checkpoint writes every page that has changed, so in a
+ * large file with changes all over it, many of them had better share one; what
+ * a longer log costs is a longer recovery. */
+#define CHECKPOINT_LEAST ((uint64_t)8 << 20)
+#define CHECKPOINT_MOST ((uint64_t)64 << 20)
 
 /* ---- putting changes into the file ---- */
 
-/* Changes that stand within one window are written with one call. */
-#define APPLY_WINDOW 4096u
+/* Changes that stand within one window, each less than a page behind the one
+ * before, are written with one call: where there are many, that is one for
+ * several pages, and none is written that has no change. */
+#define APPLY_WINDOW 32768u
+#define APPLY_GAP 4096u
 
 struct apply_window {
 	struct space *sp;
@@ -63,7 +71,8 @@ static bool fits_window(const struct space *sp, const struct change *item,
 	const struct change *last = &item[n - 1], *next = &item[n];
 	uint64_t zone_end = sp->zone.pos + sp->zone.len;
 
-	if (next->pos < last->pos || next->pos - item->pos >= APPLY_WINDOW)
+	if (next->pos < last->pos || next->pos - last->pos >= APPLY_GAP ||
+	    next->pos - item->pos >= APPLY_WINDOW)
 		return false;
 	return next->pos <= sp->zone.pos || last->pos + last->len >= zone_end;
 }
@@ -287,6 +296,7 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	ret->record_seq = sp->record_seq;
 	ret->start = sp->log.start;
 	ret->n_keys = (uint32_t)sp->recorded_keys;
+	sp->frozen_from = sp->frozen_end;
 	sp->frozen_end = sp->append;
 	atomic_store(&sp->full, false);
 	ret->growth = sp->recorded_next;
@@ -298,6 +308,19 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	pthread_rwlock_unlock(&sp->lock);
 }
 
+/* Under sync_lock: the log as far as it is frozen.  What older records changed
+ * in place waits for a checkpoint: they would do it again. */
+static int sync_frozen(struct space *sp)
+{
+	struct file file;
+
+	/* The mapping may be replaced meanwhile; the old one stays. */
+	pthread_rwlock_rdlock(&sp->lock);
+	file = sp->file;
+	pthread_rwlock_unlock(&sp->lock);
+	return file_sync_range(&file, sp->frozen_from, sp->frozen_end);
+}
+
 /* Under sync_lock: makes durable what is frozen, and puts it in its place. */
 static int land_frozen(struct space *sp)
 {
@@ -306,7 +329,7 @@ static int land_frozen(struct space *sp)
 	if (MUTANT(POINTERS_FIRST))
 		rc = space_apply(sp, &sp->frozen);
 	if (rc == 0 && !MUTANT(SYNC_DOES_NOTHING))
-		rc = file_sync(&sp->file);
+		rc = sync_frozen(sp);
 	if (rc == 0)
 		rc = space_apply(sp, &sp->frozen);
 	return rc < 0 ? space_fail(sp, rc) : 0;
@@ -343,6 +366,12 @@ static int finish_frozen(struct space *sp, uint64_t covers)
 	return 0;
 }
 
+static bool is_long(uint64_t log, uint64_t file)
+{
+	return log >
+	       max_u64(CHECKPOINT_LEAST, min_u64(CHECKPOINT_MOST, file / 4));
+}
+
 /* Under sync_lock: whatever was flushed while this caller waited for the one
  * before is made durable by the same call.  checkpoint: however short the log
  * is. */
@@ -358,7 +387,7 @@ static int sync_all(struct space *sp, bool checkpoint)
 	pthread_mutex_unlock(&sp->write);
 	rc = finish_frozen(sp, covers);
 	if (rc < 0 ||
-	    (!checkpoint && slot.start - sp->slot.start <= CHECKPOINT_BYTES))
+	    (!checkpoint && !is_long(slot.start - sp->slot.start, slot.start)))
 		return rc;
 	return begin_log_anew(sp, &slot);
 }

@@ -143,6 +143,20 @@ static int disk_fdatasync(void *arg, int fd)
 	return 0;
 }
 
+static int disk_sync_range(void *arg, void *at, size_t len, off_t pos)
+{
+	struct crashdisk *d = arg;
+
+	(void)at;
+	if (fails(d, CALL_FDATASYNC)) {
+		note(d, DISK_SYNC_FAILED, 0, NULL, 0);
+		return -1;
+	}
+	note(d, DISK_SYNC_RANGE, (uint64_t)pos, NULL, 0);
+	d->op[d->n - 1].to = (uint64_t)pos + len;
+	return 0;
+}
+
 static int disk_fstat(void *arg, int fd, struct stat *st)
 {
 	if (fails(arg, CALL_FSTAT))
@@ -166,6 +180,7 @@ void crashdisk_init(struct crashdisk *d, const uint8_t *image, size_t len)
 			   .ftruncate = disk_ftruncate,
 			   .fallocate = disk_fallocate,
 			   .fdatasync = disk_fdatasync,
+			   .sync_range = disk_sync_range,
 			   .fstat = disk_fstat,
 			   .mmap = disk_mmap,
 			   .arg = d },
@@ -331,18 +346,6 @@ static bool keeps_size(const struct window *w, size_t i)
 	return w->cut->how == CUT_ALL || i - w->from <= w->moment;
 }
 
-static void do_part(struct image *im, const struct disk_op *op, size_t i,
-		    const struct window *w)
-{
-	uint64_t to, s;
-
-	for (s = sectors_of(im, op, &to); s < to; s++)
-		if (keeps_sector(w, i, s))
-			do_sector(im, op, s);
-	if (keeps_size(w, i))
-		do_size(im, op);
-}
-
 /* Whether a later fdatasync covers call i. */
 static bool covered(const struct crashdisk *d, size_t i, size_t at)
 {
@@ -353,6 +356,42 @@ static bool covered(const struct crashdisk *d, size_t i, size_t at)
 			return false;
 	}
 	return false;
+}
+
+/* The same for bytes of it: they lie in a range, or are all covered. */
+static bool covered_range(const struct crashdisk *d, size_t i, size_t at,
+			  uint64_t from, uint64_t to)
+{
+	for (; i < at; i++) {
+		const struct disk_op *op = &d->op[i];
+
+		if (op->kind == DISK_SYNC || (op->kind == DISK_SYNC_RANGE &&
+					      from >= op->pos && to <= op->to))
+			return true;
+		if (op->kind == DISK_SYNC_FAILED)
+			return false;
+	}
+	return false;
+}
+
+/* Of a sector, the part that a write changes counts; that the file reaches to
+ * the end of a write is covered with its last bytes. */
+static void do_part(const struct crashdisk *d, struct image *im, size_t i,
+		    const struct window *w)
+{
+	const struct disk_op *op = &d->op[i];
+	uint64_t end = op->pos + op->len, to, s;
+	bool write = op->kind == DISK_WRITE;
+
+	for (s = sectors_of(im, op, &to); s < to; s++)
+		if (keeps_sector(w, i, s) ||
+		    (write && covered_range(d, i, w->cut->at,
+					    max_u64(op->pos, s * SECTOR),
+					    min_u64(end, (s + 1) * SECTOR))))
+			do_sector(im, op, s);
+	if (keeps_size(w, i) ||
+	    (write && covered_range(d, i, w->cut->at, end - 1, end)))
+		do_size(im, op);
 }
 
 /* Brings d->durable up to the last call before at that is followed by nothing
@@ -398,7 +437,7 @@ uint8_t *crashdisk_image(struct crashdisk *d, const struct cut *cut,
 		if (covered(d, i, cut->at))
 			do_whole(&im, &d->op[i]);
 		else
-			do_part(&im, &d->op[i], i, &w);
+			do_part(d, &im, i, &w);
 	}
 	room_for(&im, im.size);
 	*ret_len = im.size;
@@ -417,7 +456,9 @@ void crashdisk_kill(struct crashdisk *d, size_t at, struct crashdisk *ret)
 	ret->base = memcpy(need(malloc(d->durable_len + 1)), d->durable,
 			   d->durable_len);
 	ret->base_len = d->durable_len;
-	for (size_t i = d->durable_at; i < at; i++)
+	for (size_t i = d->durable_at; i < at; i++) {
 		note(ret, d->op[i].kind, d->op[i].pos, d->op[i].data,
 		     d->op[i].len);
+		ret->op[ret->n - 1].to = d->op[i].to;
+	}
 }

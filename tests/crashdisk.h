@@ -6,12 +6,13 @@
  *   crashdisk_image(&d, &cut, &image, &len)               what a cut leaves
  *   crashdisk_release(&d)
  *
- * What an fdatasync has covered stays.  Of the writes and changes of size
- * behind the last one before the cut each 512-byte sector may have any of its
- * versions, and the file any of its sizes: kept, dropped, torn and reordered
- * are all cases of that.  A write within one sector is atomic.  What a failed
- * fdatasync was to cover is read back as long as the system runs, and no later
- * one makes it last: that is what Linux does with such pages.
+ * What an fdatasync has covered stays, and of what was written before one of a
+ * range the sectors in it.  Of the writes and changes of size
+ * behind the last one before the cut each other 512-byte sector may have any of
+ * its versions, and the file any of its sizes: kept, dropped, torn and
+ * reordered are all cases of that.  A write within one sector is atomic.  What
+ * a failed fdatasync was to cover is read back as long as the system runs, and
+ * no later one makes it last: that is what Linux does with such pages.
  *
  * Faults: the n-th call, counted over all calls that the fault can meet, gives
  * an error or does half its work.
@@ -23,11 +24,18 @@
 
 #include "file.h"
 
-enum disk_op_kind { DISK_WRITE, DISK_RESIZE, DISK_SYNC, DISK_SYNC_FAILED };
+enum disk_op_kind {
+	DISK_WRITE,
+	DISK_RESIZE,
+	DISK_SYNC,
+	DISK_SYNC_RANGE,
+	DISK_SYNC_FAILED,
+};
 
 struct disk_op {
 	enum disk_op_kind kind;
-	uint64_t pos; /* of a write; the size of a resize */
+	uint64_t pos; /* of a write, a range; the size of a resize */
+	uint64_t to;  /* the end of a range */
 	size_t len;
 	uint8_t *data;
 };
@@ -36,7 +44,7 @@ enum disk_call {
 	CALL_PWRITE = 1,
 	CALL_FTRUNCATE = 2,
 	CALL_FALLOCATE = 4,
-	CALL_FDATASYNC = 8,
+	CALL_FDATASYNC = 8, /* of a range, too */
 	CALL_FSTAT = 16,
 	CALL_MMAP = 32,
 	CALL_PUNCH = 64, /* an fallocate that makes a hole */

@@ -20,16 +20,25 @@ struct shared {
 };
 
 /* The first that counts lasts until everybody has flushed. */
-static int slow_sync(void *arg, int fd)
+static void count(struct shared *s)
 {
-	struct shared *s = arg;
-
 	if (!atomic_load(&s->counts))
-		return fdatasync(fd);
+		return;
 	if (atomic_fetch_add(&s->syncs, 1) == 0)
 		while (atomic_load(&s->flushed) < CALLERS)
 			usleep(1000);
+}
+
+static int slow_sync(void *arg, int fd)
+{
+	count(arg);
 	return fdatasync(fd);
+}
+
+static int slow_sync_range(void *arg, void *at, size_t len, off_t pos)
+{
+	count(arg);
+	return file_system_ops.sync_range(NULL, at, len, pos);
 }
 
 static void *put_and_sync(void *arg)
@@ -58,6 +67,7 @@ static void open_store(struct shared *s, char *path)
 	unlink(path);
 	ops.arg = s;
 	ops.fdatasync = slow_sync;
+	ops.sync_range = slow_sync_range;
 	ck_assert_int_eq(store_open(path, &how, &ops, &s->store, &err), 0);
 	/* hot, so that no later sync is for that */
 	ck_assert_int_eq(blt_put(s->store, "k", 1, "v", 1, BLT_NOW), 0);

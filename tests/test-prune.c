@@ -19,6 +19,15 @@ static int no_sync(void *arg, int fd)
 	return 0;
 }
 
+static int no_sync_range(void *arg, void *at, size_t len, off_t pos)
+{
+	(void)arg;
+	(void)at;
+	(void)len;
+	(void)pos;
+	return 0;
+}
+
 static struct blt *open_with(const struct blt_open_options *o)
 {
 	struct file_ops ops = file_system_ops;
@@ -26,6 +35,7 @@ static struct blt *open_with(const struct blt_open_options *o)
 	struct blt *s;
 
 	ops.fdatasync = no_sync;
+	ops.sync_range = no_sync_range;
 	ck_assert_msg(store_open(path, o, &ops, &s, &err) == 0, "%s", err.text);
 	return s;
 }
