@@ -168,8 +168,11 @@ static uint64_t carry_max(const struct format *f)
 
 uint64_t log_record_len(const struct format *f, uint64_t payload_len)
 {
-	uint64_t blocks = (payload_len + carry_max(f) - 1) / carry_max(f);
+	uint64_t blocks = 1;
 
+	/* Asked at every commit, and nearly always one. */
+	if (payload_len > carry_max(f))
+		blocks = (payload_len + carry_max(f) - 1) / carry_max(f);
 	return payload_len + blocks * format_dead_min(f);
 }
 

@@ -134,16 +134,11 @@ void space_let_go(void *hold)
 		chunk_put(hold);
 }
 
-static void copy_log(struct batch_log *to, const struct batch_log *from)
-{
-	to->start = from->start;
-	to->own_len = from->own_len;
-	XXH3_copyState(to->sum, from->sum);
-}
-
 void space_mark(struct space *sp)
 {
-	copy_log(&sp->before, &sp->log);
+	sp->before.start = sp->log.start;
+	sp->before.own_len = sp->log.own_len;
+	sp->sum_kept = false;
 }
 
 int space_begin(struct space *sp)
@@ -278,6 +273,7 @@ int space_flush_tail(struct space *sp)
 
 	if (sp->tail->len == 0)
 		return 0;
+	space_sum_late(sp);
 	rc = write_tail(sp);
 	if (rc < 0)
 		return rc;
@@ -322,11 +318,6 @@ int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret)
 	return (int64_t)n;
 }
 
-void space_filled(struct space *sp, const uint8_t *bytes, size_t len)
-{
-	XXH3_64bits_update(sp->log.sum, bytes, len);
-}
-
 int space_append_plain(struct space *sp, const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes;
@@ -367,28 +358,6 @@ int space_finish_block(struct space *sp, uint64_t len)
 	return len > SPACE_CHUNK ? space_flush_tail(sp) : 0;
 }
 
-/* What the checksum of the batch leaves out, for the record. */
-int space_note_own(struct space *sp, const struct block_head *head)
-{
-	size_t n = log_own_len(&sp->fmt);
-
-	if (sp->log.own_len + n > sp->own_room) {
-		size_t room = 2 * sp->own_room + 64 * n;
-		uint8_t *own = realloc(sp->own, room);
-
-		if (!own)
-			return -ENOMEM;
-		sp->own = own;
-		sp->own_room = room;
-	}
-	put_le(sp->own + sp->log.own_len, head->next, FORMAT_POS_LEN);
-	if (sp->fmt.timestamps)
-		put_le(sp->own + sp->log.own_len + FORMAT_POS_LEN,
-		       (uint64_t)head->timestamp, FORMAT_TIME_LEN);
-	sp->log.own_len += n;
-	return 0;
-}
-
 int space_block(struct space *sp, const struct block_head *head,
 		uint64_t *ret_pos)
 {
@@ -405,6 +374,10 @@ int space_block(struct space *sp, const struct block_head *head,
 		return rc;
 	*ret_pos = sp->append;
 	format_head_encode(&sp->fmt, head, bytes);
+	if (sp->tail->len + len <= SPACE_CHUNK) {
+		sp->late_pos = sp->append;
+		sp->late_len = len;
+	}
 	rc = space_append_plain(sp, bytes, format_head_len(&sp->fmt));
 	log_mask_head(&sp->fmt, bytes);
 	space_filled(sp, bytes, format_head_len(&sp->fmt));
@@ -419,6 +392,8 @@ int space_block_end(struct space *sp, const struct block_head *head)
 /* Room for the changes has been had: nothing fails. */
 static void merge_delta(struct space *sp, int64_t more_keys)
 {
+	bool crowded;
+
 	for (size_t i = 0; i < sp->delta.n; i++) {
 		const struct change *c = &sp->delta.item[i];
 
@@ -432,6 +407,9 @@ static void merge_delta(struct space *sp, int64_t more_keys)
 		sp->n_keys += (uint64_t)more_keys;
 	sp->changed = now_us();
 	sp->commits++;
+	crowded = sp->n_keys > sp->fmt.n_buckets;
+	if (crowded != atomic_load(&sp->crowded))
+		atomic_store(&sp->crowded, crowded);
 	if (sp->active.n + sp->recorded.n > FULL_CHANGES ||
 	    sp->append - sp->frozen_end > FULL_BYTES)
 		atomic_store(&sp->full, true);
@@ -455,9 +433,11 @@ int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 	if (rc == 0)
 		merge_delta(sp, more_keys);
 	pthread_rwlock_unlock(&sp->lock);
-	if (rc == 0)
-		changes_clear(&sp->delta);
-	return rc;
+	if (rc < 0)
+		return rc;
+	space_sum_published(sp);
+	changes_clear(&sp->delta);
+	return 0;
 }
 
 void space_cut_back(struct space *sp)
@@ -486,6 +466,8 @@ void space_cut_back(struct space *sp)
 void space_rollback(struct space *sp)
 {
 	changes_clear(&sp->delta);
-	copy_log(&sp->log, &sp->before);
+	sp->log.start = sp->before.start;
+	sp->log.own_len = sp->before.own_len;
+	space_sum_back(sp);
 	space_cut_back(sp);
 }

@@ -112,8 +112,11 @@ struct space {
 	uint8_t salt[LOG_SALT_LEN]; /* of this log */
 	bool first_record;          /* of this log: it carries the header */
 	struct batch_log log;       /* what the next record will cover */
-	struct batch_log before;    /* the same as it was at space_begin */
-	uint8_t *own;               /* of log.own_len bytes */
+	struct batch_log before;    /* the same as it was at space_begin, */
+	bool sum_kept;              /* its sum too, if so: log's has changed */
+	uint64_t late_pos; /* a block that log.sum does not have yet, */
+	uint64_t late_len; /* its length; 0: none */
+	uint8_t *own;      /* of log.own_len bytes */
 	size_t own_room;
 	uint64_t flushes;     /* records written */
 	uint64_t frozen_from; /* the bytes of the log that are being made */
@@ -127,10 +130,11 @@ struct space {
 	uint8_t slots[2 * LOG_SLOT_LEN]; /* both as they are in the header */
 	uint64_t synced;                 /* records made durable */
 
-	struct epoch epoch; /* who holds bytes of the file without a lock; a
-			     * new one begins with lock held exclusively */
-	atomic_bool full;   /* much waits for a sync; set by commits */
-	atomic_int failed;  /* the first error, negative; 0: none */
+	struct epoch epoch;  /* who holds bytes of the file without a lock; a
+			      * new one begins with lock held exclusively */
+	atomic_bool full;    /* much waits for a sync; set by commits */
+	atomic_bool crowded; /* more keys than buckets; as of the last commit */
+	atomic_int failed;   /* the first error, negative; 0: none */
 };
 
 /* Takes the file over; *file is not to be closed by the caller any more where
@@ -266,6 +270,12 @@ int space_apply(struct space *sp, const struct changes *changes);
  * batch that begins at sp->append. */
 int space_flush_tail(struct space *sp);
 void space_log_reset(struct space *sp);
+
+/* For space.c (space_sum.c): a block in the tail counts from now on; the commit
+ * has succeeded, or everything is as it was at space_mark. */
+void space_sum_late(struct space *sp);
+void space_sum_published(struct space *sp);
+void space_sum_back(struct space *sp);
 
 /* For space_hole.c: the file ends where the tail begins, or -EIO: somebody who
  * ignores the lock changed it.  The tail, which is empty, goes on at base.  The

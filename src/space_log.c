@@ -172,7 +172,7 @@ void space_log_reset(struct space *sp)
 	XXH3_64bits_reset(sp->log.sum);
 	sp->before.start = sp->append;
 	sp->before.own_len = 0;
-	XXH3_64bits_reset(sp->before.sum);
+	sp->sum_kept = false;
 }
 
 /* ---- records ---- */

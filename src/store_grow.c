@@ -143,6 +143,9 @@ static void grow_if_needed(struct blt *store)
 {
 	uint32_t size;
 
+	if (!atomic_load(&store->engine.space.crowded) &&
+	    !atomic_load(&store->engine.growing))
+		return;
 	if (atomic_load(&store->growing) || !is_time(store, &size))
 		return;
 	if (!store->alone && start_thread(store) == 0)
