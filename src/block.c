@@ -160,8 +160,8 @@ int block_at(const struct space *sp, uint64_t pos, enum space_who who,
 	ret->head.next =
 		space_field(sp, pos + FORMAT_AT_NEXT, FORMAT_POS_LEN, who);
 	if (sp->fmt.timestamps)
-		ret->head.timestamp = (int64_t)space_field(
-			sp, pos + FORMAT_AT_TIME, FORMAT_TIME_LEN, who);
+		ret->head.timestamp =
+			(int64_t)space_time(sp, pos + FORMAT_AT_TIME, who);
 	return 0;
 }
 

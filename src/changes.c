@@ -47,6 +47,13 @@ void changes_clear(struct changes *c)
 			c->slot[slot_of(c, c->item[i].pos)] = 0;
 	}
 	c->n = 0;
+	c->odd = false;
+}
+
+void changes_prefetch(const struct changes *c, uint64_t pos)
+{
+	if (c->n)
+		__builtin_prefetch(&c->slot[home_of(c, pos)]);
 }
 
 static int grow_slots(struct changes *c, unsigned bits)
@@ -63,9 +70,8 @@ static int grow_slots(struct changes *c, unsigned bits)
 	return 0;
 }
 
-int changes_reserve(struct changes *c, size_t n)
+static int make_room(struct changes *c, size_t want)
 {
-	size_t want = c->n + n;
 	unsigned bits = c->slot ? c->slot_bits : FIRST_BITS;
 
 	if (want > UINT32_MAX / 2)
@@ -86,6 +92,13 @@ int changes_reserve(struct changes *c, size_t n)
 	return grow_slots(c, bits);
 }
 
+int changes_reserve(struct changes *c, size_t n)
+{
+	size_t want = c->n + n;
+
+	return want <= c->room && 2 * want <= slots(c) ? 0 : make_room(c, want);
+}
+
 int changes_set(struct changes *c, uint64_t pos, uint64_t value, uint32_t len)
 {
 	size_t at;
@@ -98,7 +111,10 @@ int changes_set(struct changes *c, uint64_t pos, uint64_t value, uint32_t len)
 		c->item[c->slot[at] - 1].value = value;
 		return 0;
 	}
-	c->item[c->n++] = (struct change){ pos, value, len };
+	c->item[c->n++] = (struct change){ .pos = pos & CHANGE_POS_MOST,
+					   .len = (uint16_t)len,
+					   .value = value };
+	c->odd |= len != CHANGE_USUAL;
 	c->slot[at] = (uint32_t)c->n;
 	return 0;
 }

@@ -18,10 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CHANGE_POS_MOST ((UINT64_C(1) << 48) - 1)
+
+/* Small, since there may be many of them, and each is looked for. */
 struct change {
-	uint64_t pos;
-	uint64_t value; /* little-endian in the file */
-	uint32_t len;   /* bytes, at most 8 */
+	uint64_t pos : 48;
+	uint64_t len : 16; /* bytes, at most 8 */
+	uint64_t value;    /* little-endian in the file */
 };
 
 struct changes {
@@ -29,7 +32,11 @@ struct changes {
 	size_t n, room;
 	uint32_t *slot; /* hash table of indexes + 1; 0: free */
 	unsigned slot_bits;
+	bool odd; /* not all are CHANGE_USUAL bytes long */
 };
+
+/* The length of a pointer. */
+#define CHANGE_USUAL 6u
 
 #define CHANGES_INIT \
 	{            \
@@ -57,6 +64,16 @@ static inline bool changes_get(const struct changes *c, uint64_t pos,
 {
 	return c->n && changes_find(c, pos, ret);
 }
+
+/* The same for what is not of the usual length. */
+static inline bool changes_get_odd(const struct changes *c, uint64_t pos,
+				   uint64_t *ret)
+{
+	return c->odd && changes_find(c, pos, ret);
+}
+
+/* Where changes_get will look. */
+void changes_prefetch(const struct changes *c, uint64_t pos);
 
 /* The items by position, malloc'd, or NULL for want of memory (or of items). */
 struct change *changes_sorted(const struct changes *c);

@@ -316,8 +316,8 @@ int log_next_change(struct log_lists *l, struct change *ret)
 		return 0;
 	if (l->end - l->change < CHANGE_HEAD)
 		return -EUCLEAN;
-	c.pos = get(&l->change, FORMAT_POS_LEN);
-	c.len = (uint32_t)get(&l->change, 2);
+	c.pos = get(&l->change, FORMAT_POS_LEN) & CHANGE_POS_MOST;
+	c.len = (uint16_t)get(&l->change, 2);
 	if (c.len == 0 || c.len > 8 || l->end - l->change < (long)c.len)
 		return -EUCLEAN;
 	c.value = get(&l->change, c.len);

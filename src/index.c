@@ -17,9 +17,12 @@ int index_find(const struct space *sp, const struct keyhash *hash,
 {
 	struct index_place p = { .slot = index_bucket(sp, hash) };
 	const uint64_t bucket = p.slot;
-	uint64_t at = space_field(sp, bucket, FORMAT_POS_LEN, who);
-	uint64_t steps = 0, landmark = 0, power = 1;
+	uint64_t at, steps = 0, landmark = 0, power = 1;
 
+	/* The memory for one is waited for while the other is looked at. */
+	__builtin_prefetch(space_ptr(sp, bucket));
+	changes_prefetch(&sp->active, bucket);
+	at = space_field(sp, bucket, FORMAT_POS_LEN, who);
 	while (at > FORMAT_LAST) {
 		int rc = block_at(sp, at, who, &p.block);
 

@@ -156,7 +156,7 @@ static inline const uint8_t *space_ptr(const struct space *sp, uint64_t pos)
  * write held, also what the commit it is building has done so far. */
 enum space_who { SPACE_READER, SPACE_WRITER };
 
-/* A pointer or timestamp of len bytes. */
+/* A pointer of len bytes. */
 static inline uint64_t space_field(const struct space *sp, uint64_t pos,
 				   uint32_t len, enum space_who who)
 {
@@ -168,6 +168,20 @@ static inline uint64_t space_field(const struct space *sp, uint64_t pos,
 	    changes_get(&sp->frozen, pos, &v))
 		return v;
 	return get_le(space_ptr(sp, pos), len);
+}
+
+/* The same for a timestamp: few commits change one in place. */
+static inline uint64_t space_time(const struct space *sp, uint64_t pos,
+				  enum space_who who)
+{
+	uint64_t v;
+
+	if ((who == SPACE_WRITER && changes_get_odd(&sp->delta, pos, &v)) ||
+	    changes_get_odd(&sp->active, pos, &v) ||
+	    changes_get_odd(&sp->recorded, pos, &v) ||
+	    changes_get_odd(&sp->frozen, pos, &v))
+		return v;
+	return get_le(space_ptr(sp, pos), FORMAT_TIME_LEN);
 }
 
 /* Where the data ends. */

@@ -335,11 +335,19 @@ static int land_frozen(struct space *sp)
 	return rc < 0 ? space_fail(sp, rc) : 0;
 }
 
-/* With write held. */
+/* With write held.  The next commits get the memory, unless they have as much:
+ * where nobody commits beside a sync, one set's is all there is. */
 static void drop_frozen(struct space *sp)
 {
+	struct changes empty;
+
 	pthread_rwlock_wrlock(&sp->lock);
 	changes_clear(&sp->frozen);
+	empty = sp->frozen;
+	if (sp->active.n == 0 && sp->active.room < empty.room) {
+		sp->frozen = sp->active;
+		sp->active = empty;
+	}
 	pthread_rwlock_unlock(&sp->lock);
 }
 
