@@ -75,7 +75,9 @@ int scan_keep_time(struct engine *engine, uint64_t pos, int64_t time)
 
 struct stride {
 	struct scan *s;
-	struct block *ret;
+	unsigned most; /* blocks to be met */
+	uint64_t pos;  /* behind those that have been */
+	unsigned n;
 };
 
 static bool wanted(const struct scan *s, struct block *b)
@@ -90,47 +92,92 @@ static bool wanted(const struct scan *s, struct block *b)
 	return b->head.next != FORMAT_DEAD || s->dead_too;
 }
 
-/* 1: a block; 0: the end; -EAGAIN: not yet either. */
+/* Whether the block stands in the same memory as those before it: they are
+ * pinned together. */
+static bool same_place(const struct stride *w, const struct block *b)
+{
+	const struct chunk *tail = w->s->engine->space.tail;
+
+	return !w->n || !tail ||
+	       (b->pos >= tail->base) == (w->s->ahead[0].pos >= tail->base);
+}
+
+/* 1: some blocks; 0: the end; -EAGAIN: not yet either.  An error comes when
+ * what was met before it has been told. */
 static int run_stride(void *arg)
 {
 	struct stride *w = arg;
 	struct scan *s = w->s;
 	struct space *sp = &s->engine->space;
 
-	for (int i = 0; i < STRIDE; i++) {
+	for (int i = 0; i < STRIDE && w->n < w->most; i++) {
+		struct block *b = &s->ahead[w->n];
 		int rc;
 
-		if (s->pos >= s->end)
-			return 0;
 		/* A zone may have opened there since the last block. */
-		s->pos = block_skip_index(sp, s->pos);
-		if (s->pos >= s->end)
-			return 0;
-		rc = block_at(sp, s->pos, SPACE_READER, w->ret);
+		w->pos = block_skip_index(sp, w->pos);
+		if (w->pos >= s->end)
+			break;
+		rc = block_at(sp, w->pos, SPACE_READER, b);
 		if (rc < 0)
-			return rc;
-		s->pos = block_behind(sp, w->ret);
-		if (wanted(s, w->ret))
-			return 1;
+			return w->n ? 1 : rc;
+		if (!same_place(w, b))
+			break;
+		w->pos = block_behind(sp, b);
+		w->n += wanted(s, b);
 	}
-	return -EAGAIN;
+	if (w->n)
+		return 1;
+	return w->pos >= s->end ? 0 : -EAGAIN;
 }
 
-int scan_next(struct scan *s, struct block *ret)
+/* The dead ones that a check wants to see are seen as they are, one by one. */
+static unsigned most_of(const struct scan *s)
+{
+	return s->dead_too ? 1 : SCAN_AHEAD;
+}
+
+/* Where the file was cut short, one by one up to there. */
+static int meet(struct scan *s)
+{
+	struct stride w = { s, most_of(s), s->pos, 0 };
+	int rc = file_try(run_stride, &w);
+
+	if (rc == -EIO && w.most > 1) {
+		w = (struct stride){ s, 1, s->pos, 0 };
+		rc = file_try(run_stride, &w);
+	}
+	s->pos = w.pos;
+	s->n_ahead = rc == 1 ? w.n : 0;
+	return rc;
+}
+
+static int fetch_ahead(struct scan *s)
 {
 	struct space *sp = &s->engine->space;
-	struct stride w = { s, ret };
 	int rc;
 
+	s->told = 0;
 	do {
 		pthread_rwlock_rdlock(&sp->lock);
 		chunk_put(s->pin);
 		s->pin = NULL;
-		rc = file_try(run_stride, &w);
+		rc = meet(s);
 		if (rc == 1)
-			s->pin = space_pin(sp, ret->pos);
+			s->pin = space_pin(sp, s->ahead[0].pos);
 		pthread_rwlock_unlock(&sp->lock);
 	} while (rc == -EAGAIN);
+	return rc;
+}
+
+int scan_next(struct scan *s, struct block *ret)
+{
+	int rc = 1;
+
+	if (s->told == s->n_ahead)
+		rc = fetch_ahead(s);
+	if (rc == 1)
+		*ret = s->ahead[s->told++];
 	return rc;
 }
 

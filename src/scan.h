@@ -24,6 +24,9 @@
 #include "block.h"
 #include "engine.h"
 
+/* Blocks fetched under one hold of the lock. */
+#define SCAN_AHEAD 16
+
 struct scan {
 	struct engine *engine;
 	pthread_t thread;  /* that began it */
@@ -35,6 +38,10 @@ struct scan {
 			      * what it was */
 	struct chunk *pin;   /* holds the block that was met last */
 	bool dead_too;
+
+	/* Of its own thread alone: met under the lock, not told yet. */
+	unsigned n_ahead, told;
+	struct block ahead[SCAN_AHEAD];
 };
 
 /* dead_too: dead blocks are met as well, with head.next FORMAT_DEAD.  What has
