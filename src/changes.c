@@ -1,5 +1,7 @@
 #include "changes.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,7 +180,7 @@ static unsigned bits_of_positions(const struct change *item, size_t n)
 /* *item is sorted, or its memory is given back for that of the sorted ones. */
 static void sort_by_counting(struct change **item, size_t n)
 {
-	struct change *other = malloc(n * sizeof(*other));
+	struct change *other = scratch_get(n * sizeof(*other));
 	unsigned bits = bits_of_positions(*item, n);
 
 	if (!other) {
@@ -192,13 +194,15 @@ static void sort_by_counting(struct change **item, size_t n)
 		*item = other;
 		other = from;
 	}
-	free(other);
+	scratch_put(other, n * sizeof(*other));
 }
 
 struct change *changes_sorted(const struct changes *c)
 {
-	struct change *item = c->n ? malloc(c->n * sizeof(*item)) : NULL;
+	struct change *item = NULL;
 
+	if (c->n)
+		item = scratch_get(c->n * sizeof(*item));
 	if (!item)
 		return NULL;
 	memcpy(item, c->item, c->n * sizeof(*item));
@@ -207,6 +211,11 @@ struct change *changes_sorted(const struct changes *c)
 	else
 		sort_by_counting(&item, c->n);
 	return item;
+}
+
+void changes_put_sorted(const struct changes *c, struct change *sorted)
+{
+	scratch_put(sorted, c->n * sizeof(*sorted));
 }
 
 int changes_drop(struct changes *c, uint64_t pos, uint64_t len)

@@ -75,7 +75,9 @@ static inline bool changes_get_odd(const struct changes *c, uint64_t pos,
 /* Where changes_get will look. */
 void changes_prefetch(const struct changes *c, uint64_t pos);
 
-/* The items by position, malloc'd, or NULL for want of memory (or of items). */
+/* The items by position, or NULL for want of memory (or of items); given back
+ * with changes_put_sorted. */
 struct change *changes_sorted(const struct changes *c);
+void changes_put_sorted(const struct changes *c, struct change *sorted);
 
 #endif

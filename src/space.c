@@ -12,8 +12,9 @@
 #define RESERVE_STEP ((uint64_t)4 << 20)
 #define RESERVE_KEEP ((uint64_t)256 << 10)
 
-/* Changes and bytes that may wait for a sync. */
-#define FULL_CHANGES ((size_t)1 << 17)
+/* Changes and bytes that may wait for a sync: a little less than what sets of
+ * changes, which double, have room for. */
+#define FULL_CHANGES (((size_t)1 << 17) - 4096)
 #define FULL_BYTES ((uint64_t)32 << 20)
 
 int space_fail(struct space *sp, int err)

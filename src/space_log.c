@@ -100,7 +100,7 @@ int space_apply(struct space *sp, const struct changes *changes)
 	struct change *sorted = changes_sorted(changes);
 	int rc = apply_items(sp, sorted ? sorted : changes->item, changes->n);
 
-	free(sorted);
+	changes_put_sorted(changes, sorted);
 	return rc;
 }
 

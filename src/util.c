@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 void hex_encode(char *to, const void *from, size_t len)
@@ -43,6 +45,29 @@ int hex_decode(void *to, const char *from, size_t len)
 		*p++ = (uint8_t)(high << 4 | low);
 	}
 	return 0;
+}
+
+/* From so much on, a system call each is nothing beside what is done with it.
+ */
+#define SCRATCH_MUCH ((size_t)256 << 10)
+
+void *scratch_get(size_t len)
+{
+	void *p;
+
+	if (len < SCRATCH_MUCH)
+		return malloc(len);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		 -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void scratch_put(void *p, size_t len)
+{
+	if (len < SCRATCH_MUCH)
+		free(p);
+	else if (p)
+		munmap(p, len);
 }
 
 int64_t now_us(void)

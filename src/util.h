@@ -128,6 +128,11 @@ int hex_digit(char c);
  * -EINVAL where len is odd or a character is no hex digit. */
 int hex_decode(void *to, const char *from, size_t len);
 
+/* Memory for a while, of which nothing stays with malloc if it is much: the
+ * length is said again when it is given back.  NULL where there is none. */
+void *scratch_get(size_t len);
+void scratch_put(void *p, size_t len); /* NULL is fine */
+
 /* The time now, in microseconds since the Unix epoch. */
 int64_t now_us(void);
 

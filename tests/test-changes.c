@@ -69,7 +69,7 @@ START_TEST(test_sorted)
 		ck_assert(changes_get(&c, item[i].pos, &v));
 		ck_assert_uint_eq(v, item[i].value);
 	}
-	free(item);
+	changes_put_sorted(&c, item);
 	changes_release(&c);
 }
 END_TEST
