@@ -192,7 +192,7 @@ uint8_t *log_payload(const struct format *f, struct log_record *r,
 		     const uint8_t *header, const uint8_t *own, size_t own_len,
 		     const struct changes *changes)
 {
-	uint8_t *payload = malloc(
+	uint8_t *payload = scratch_get(
 		log_payload_bound(f, own_len / log_own_len(f), changes->n));
 	uint8_t *p;
 
@@ -224,6 +224,12 @@ uint8_t *log_payload(const struct format *f, struct log_record *r,
 	put_state(&p, &r->growth, &r->zone);
 	put(&p, 0, 4);
 	return payload;
+}
+
+void log_payload_free(const struct format *f, const struct log_record *r,
+		      uint8_t *payload)
+{
+	scratch_put(payload, log_payload_bound(f, r->n_own, r->n_changes));
 }
 
 void log_payload_set_sum(uint8_t *payload, uint64_t sum)

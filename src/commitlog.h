@@ -91,11 +91,13 @@ uint64_t log_payload_bound(const struct format *f, uint64_t n_own,
 /* Bytes in the file of a record with such a payload. */
 uint64_t log_record_len(const struct format *f, uint64_t payload_len);
 
-/* The payload, malloc'd, with its checksum field zero.  header may be NULL.
- * Sets r->payload_len and the counts. */
+/* The payload, with its checksum field zero.  header may be NULL.  Sets
+ * r->payload_len and the counts, by which log_payload_free knows its size. */
 uint8_t *log_payload(const struct format *f, struct log_record *r,
 		     const uint8_t *header, const uint8_t *own, size_t own_len,
 		     const struct changes *changes);
+void log_payload_free(const struct format *f, const struct log_record *r,
+		      uint8_t *payload);
 void log_payload_set_sum(uint8_t *payload, uint64_t sum);
 
 /* Lays a payload out as dead blocks: calls put for each piece, in order. */

@@ -210,7 +210,7 @@ static int append_record(struct space *sp)
 		rc = log_carry(&sp->fmt, payload, r.payload_len, put_piece, sp);
 	if (rc == 0)
 		rc = space_finish_block(sp, len);
-	free(payload);
+	log_payload_free(&sp->fmt, &r, payload);
 	return rc;
 }
 
@@ -236,6 +236,8 @@ static int grow_recorded(struct space *sp)
 {
 	int rc;
 
+	if (sp->recorded.n == 0)
+		return 0;
 	pthread_rwlock_wrlock(&sp->lock);
 	rc = changes_reserve(&sp->recorded, sp->active.n);
 	pthread_rwlock_unlock(&sp->lock);

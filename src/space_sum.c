@@ -44,6 +44,7 @@ void space_sum_published(struct space *sp)
 {
 	if (sp->late_len)
 		add_late(sp);
+	sp->sum_kept = false;
 }
 
 void space_sum_back(struct space *sp)

@@ -179,7 +179,7 @@ START_TEST(test_record_round_trip)
 	ck_assert_int_eq(log_next_change(&lists, &c), 0);
 	free(s.bytes);
 	free(own);
-	free(payload);
+	log_payload_free(&f, &r, payload);
 	free(back);
 	changes_release(&changes);
 }
@@ -208,7 +208,7 @@ START_TEST(test_hostile_lists)
 			ck_assert_uint_le(c.len, 8);
 		ck_assert(rc == 0 || rc == -EUCLEAN);
 	}
-	free(payload);
+	log_payload_free(&f, &r, payload);
 	changes_release(&changes);
 }
 END_TEST
@@ -230,7 +230,7 @@ START_TEST(test_unknown)
 	payload[61] = 3;
 	ck_assert(log_record_decode(payload, r.payload_len, &q));
 	ck_assert(q.unknown);
-	free(payload);
+	log_payload_free(&f, &r, payload);
 }
 END_TEST
 
