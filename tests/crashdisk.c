@@ -358,7 +358,8 @@ static bool covered(const struct crashdisk *d, size_t i, size_t at)
 	return false;
 }
 
-/* The same for bytes of it: they lie in a range, or are all covered. */
+/* The same for bytes of it: they lie in a range, or are all covered.  Changes
+ * of size take effect in their order, before what is synced behind them. */
 static bool covered_range(const struct crashdisk *d, size_t i, size_t at,
 			  uint64_t from, uint64_t to)
 {
@@ -367,6 +368,8 @@ static bool covered_range(const struct crashdisk *d, size_t i, size_t at,
 
 		if (op->kind == DISK_SYNC || (op->kind == DISK_SYNC_RANGE &&
 					      from >= op->pos && to <= op->to))
+			return true;
+		if (op->kind == DISK_SYNC_RANGE && from == to)
 			return true;
 		if (op->kind == DISK_SYNC_FAILED)
 			return false;
@@ -381,16 +384,21 @@ static void do_part(const struct crashdisk *d, struct image *im, size_t i,
 {
 	const struct disk_op *op = &d->op[i];
 	uint64_t end = op->pos + op->len, to, s;
-	bool write = op->kind == DISK_WRITE;
 
+	if (op->kind == DISK_RESIZE &&
+	    covered_range(d, i, w->cut->at, op->pos, op->pos)) {
+		do_whole(im, op);
+		return;
+	}
 	for (s = sectors_of(im, op, &to); s < to; s++)
 		if (keeps_sector(w, i, s) ||
-		    (write && covered_range(d, i, w->cut->at,
-					    max_u64(op->pos, s * SECTOR),
-					    min_u64(end, (s + 1) * SECTOR))))
+		    (op->kind == DISK_WRITE &&
+		     covered_range(d, i, w->cut->at,
+				   max_u64(op->pos, s * SECTOR),
+				   min_u64(end, (s + 1) * SECTOR))))
 			do_sector(im, op, s);
-	if (keeps_size(w, i) ||
-	    (write && covered_range(d, i, w->cut->at, end - 1, end)))
+	if (keeps_size(w, i) || (op->kind == DISK_WRITE &&
+				 covered_range(d, i, w->cut->at, end - 1, end)))
 		do_size(im, op);
 }
 

@@ -6,13 +6,14 @@
  *   crashdisk_image(&d, &cut, &image, &len)               what a cut leaves
  *   crashdisk_release(&d)
  *
- * What an fdatasync has covered stays, and of what was written before one of a
- * range the sectors in it.  Of the writes and changes of size
- * behind the last one before the cut each other 512-byte sector may have any of
- * its versions, and the file any of its sizes: kept, dropped, torn and
- * reordered are all cases of that.  A write within one sector is atomic.  What
- * a failed fdatasync was to cover is read back as long as the system runs, and
- * no later one makes it last: that is what Linux does with such pages.
+ * What an fdatasync has covered stays, of size what any sync has, and of what
+ * was written before one of a range the sectors in it.  Of the writes and
+ * changes of size behind the last one before the cut each other 512-byte sector
+ * may have any of its versions, and the file any of its sizes: kept, dropped,
+ * torn and reordered are all cases of that.  A write within one sector is
+ * atomic.  What a failed fdatasync was to cover is read back as long as the
+ * system runs, and no later one makes it last: that is what Linux does with
+ * such pages.
  *
  * Faults: the n-th call, counted over all calls that the fault can meet, gives
  * an error or does half its work.
