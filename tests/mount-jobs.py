@@ -155,7 +155,7 @@ def check_info(m):
     assert "longest_chain" not in f, f
     text = t.ok("info", m.path).decode()
     assert f"uuid              {f['uuid']}" in text, text
-    t.refused(t.USAGE, "--chart", args=["info", "--chart", "-", m.path])
+    t.refused(t.USAGE, "is a mount; copy the store", args=["info", "--chart", "-", m.path])
     return f
 
 
