@@ -51,7 +51,7 @@ cd ..
 
 echo "== lintian"
 # no request for a package stands behind the first upload
-lintian --allow-root --fail-on error \
+lintian --allow-root --fail-on error,warning \
 	--suppress-tags initial-upload-closes-no-bugs ./*.changes
 
 [[ ${1:-} == root ]] || exit 0
