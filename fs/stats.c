@@ -39,7 +39,7 @@ static void raise_to(_Atomic uint64_t *v, uint64_t to)
 
 	while (to > old &&
 	       !atomic_compare_exchange_weak_explicit(
-		       v, &old, to, memory_order_relaxed, memory_order_relaxed))
+		       v, &old, to, memory_order_release, memory_order_relaxed))
 		;
 }
 
@@ -48,10 +48,12 @@ void stats_end(struct stats *s, enum stats_op op, int64_t since)
 	struct stats_count *c = &s->set[own_set()].op[op];
 	uint64_t took = (uint64_t)(clock_ticks_ns() - since);
 
-	atomic_fetch_add_explicit(&c->times[time_index(took)], 1,
-				  memory_order_relaxed);
+	/* add_up reads them the other way round: what is counted is in the
+	 * longest and in the sum */
 	atomic_fetch_add_explicit(&c->ns, took, memory_order_relaxed);
 	raise_to(&c->longest, took);
+	atomic_fetch_add_explicit(&c->times[time_index(took)], 1,
+				  memory_order_release);
 }
 
 /* All sets as one. */
@@ -64,13 +66,14 @@ static void add_up(struct stats *s, int op, struct sum *ret)
 	*ret = (struct sum){ 0 };
 	for (size_t i = 0; i < STATS_SETS; i++) {
 		struct stats_count *c = &s->set[i].op[op];
-		uint64_t longest = atomic_load(&c->longest);
+		uint64_t longest;
 
-		ret->ns += atomic_load(&c->ns);
-		if (longest > ret->longest)
-			ret->longest = longest;
 		for (size_t k = 0; k < STATS_TIMES; k++)
 			ret->times[k] += atomic_load(&c->times[k]);
+		longest = atomic_load(&c->longest);
+		if (longest > ret->longest)
+			ret->longest = longest;
+		ret->ns += atomic_load(&c->ns);
 	}
 	for (size_t k = 0; k < STATS_TIMES; k++)
 		ret->calls += ret->times[k];

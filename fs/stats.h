@@ -7,8 +7,8 @@
  *
  * Zeros are a valid start.  Threads count apart, in one of a few sets each, so
  * that no cache line goes to and fro between them; who prints adds these up.
- * Counters are atomic, one by one: a reader may see a call counted whose time
- * is not.  Any thread.
+ * Counters are atomic, one by one: a reader may see the time of a call that is
+ * not counted yet.  Any thread.
  */
 #ifndef FS_STATS_H
 #define FS_STATS_H

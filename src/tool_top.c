@@ -27,7 +27,7 @@ static int print_on_screen(struct top *top)
 	const struct top_style style = {
 		.path = top->t->arg[0],
 		.mark = "\f",
-		.jobs_since = top->now.at - ENDED_SHOWN_US,
+		.keep_us = ENDED_SHOWN_US,
 	};
 	char *text = NULL;
 	size_t len = 0;
@@ -49,7 +49,6 @@ static int print_block(struct top *top)
 	const struct top_style style = {
 		.path = top->t->arg[0],
 		.mark = "",
-		.jobs_since = top->any ? before->at : top->now.at,
 	};
 
 	if (tool_has(top->t, OPT_JSON)) {

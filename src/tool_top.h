@@ -43,12 +43,12 @@ struct top_sample {
 int top_take(int fd, struct top_sample *ret);
 void top_free(struct top_sample *s);
 
-/* before NULL: since the mount.  Jobs are shown that have not ended, or ended
- * after jobs_since.  mark is put in front of headings. */
+/* before NULL: since the mount. */
 struct top_style {
 	const char *path; /* the mount point, as given */
-	const char *mark;
-	int64_t jobs_since;
+	const char *mark; /* put in front of headings */
+	int64_t keep_us;  /* how long jobs are shown that have ended; 0: those
+			   * that had not ended before */
 };
 void top_print(FILE *to, const struct top_style *style,
 	       const struct top_sample *before, const struct top_sample *now);

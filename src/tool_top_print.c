@@ -80,9 +80,24 @@ static double seconds_between(const struct top_sample *before,
 	return us > 0 ? (double)us / 1e6 : 1e-6;
 }
 
-static bool is_shown(const struct top_style *style, const struct job_info *job)
+static bool had_ended(const struct top_sample *before, uint64_t id)
 {
-	return !job_has_ended(job) || job->ended > style->jobs_since;
+	for (size_t i = 0; i < before->n_jobs; i++) {
+		if (before->job[i].id == id)
+			return job_has_ended(&before->job[i]);
+	}
+	return false;
+}
+
+static bool is_shown(const struct top_style *style,
+		     const struct top_sample *before,
+		     const struct top_sample *now, const struct job_info *job)
+{
+	if (!job_has_ended(job))
+		return true;
+	if (style->keep_us)
+		return job->ended > now->at - style->keep_us;
+	return before && !had_ended(before, job->id);
 }
 
 /* ---- text ---- */
@@ -162,7 +177,7 @@ void top_print(FILE *to, const struct top_style *style,
 			print_change(to, &c, seconds);
 	}
 	for (size_t i = now->n_jobs; i-- > 0;) {
-		if (!is_shown(style, &now->job[i]))
+		if (!is_shown(style, before, now, &now->job[i]))
 			continue;
 		if (!any)
 			fprintf(to, "%s%-4s %-8s %-9s %10s %10s %6s %12s\n",
@@ -224,7 +239,7 @@ void top_print_json(FILE *to, const struct top_style *style,
 	jout_close(&j, '}');
 	jout_open(&j, "jobs", '[');
 	for (size_t i = 0; i < now->n_jobs; i++) {
-		if (is_shown(style, &now->job[i]))
+		if (is_shown(style, before, now, &now->job[i]))
 			tool_print_job_json(&j, &now->job[i]);
 	}
 	jout_close(&j, ']');

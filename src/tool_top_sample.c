@@ -154,11 +154,10 @@ int top_take(int fd, struct top_sample *ret)
 {
 	int r;
 
-	*ret = (struct top_sample){ 0 };
+	*ret = (struct top_sample){ .at = now_us() };
 	r = read_stats(fd, ret);
 	if (!r)
 		r = read_jobs(fd, ret);
-	ret->at = now_us();
 	return !r && !ret->store ? -ENOMEM : r;
 }
 
