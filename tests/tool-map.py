@@ -3,11 +3,11 @@
 counts."""
 
 import hashlib
-import json
 import os
 import re
 
 import toollib as t
+from toollib import items, mapped as counts
 
 SOFTWARE = 70
 work = t.directory()
@@ -17,34 +17,11 @@ ITEMS = {b"a/%d.txt" % i: b"value %d\n" % i for i in range(20)}
 ITEMS.update({b"top": b"", b"a/b/deep.tar.gz": b"deep" * 5000})
 
 
-def fresh(path=STORE, items=None, *options):
+def fresh(path=STORE, given=None, *options):
     if os.path.exists(path):
         os.unlink(path)
     t.ok("create", path, *options)
-    t.ok("load", "-q", path, stdin=b"".join(
-        b"%s %s -\n" % (k.hex().encode() or b"-", v.hex().encode() or b"-")
-        for k, v in (ITEMS if items is None else items).items()))
-
-
-def items(path):
-    found = {}
-    for line in t.ok("dump", path).splitlines():
-        key, value, _ = line.split()
-        found[bytes.fromhex(key.decode().strip("-"))] = (
-            bytes.fromhex(value.decode().strip("-")))
-    return found
-
-
-def counts(*args, exit_code=0, **options):
-    """Runs a map with --json; (processed, written, skipped, errors) and what
-    failed."""
-    done = t.run("map", "--json", *args, **options)
-    t.equal(done.returncode, exit_code, f"map {args}: {done.stderr}")
-    said = json.loads(done.stdout)
-    t.equal(said["seconds"] >= 0, True, "seconds")
-    return (tuple(said[name] for name in ("processed", "written", "skipped",
-                                          "errors")),
-            {f["key"]: f["error"] for f in said["failed"]})
+    t.load(path, ITEMS if given is None else given)
 
 
 def upper(found):

@@ -11,6 +11,7 @@ import sys
 import time
 
 import toollib as t
+from toollib import items
 
 SOFTWARE = 70
 EXAMPLES = os.path.join(t.HERE, "..", "doc", "examples")
@@ -24,27 +25,11 @@ def fresh(found, *options):
         if os.path.exists(path):
             os.unlink(path)
     t.ok("create", STORE, *options)
-    t.ok("load", "-q", STORE, stdin=b"".join(
-        b"%s %s -\n" % (k.hex().encode() or b"-", v.hex().encode() or b"-")
-        for k, v in found.items()))
+    t.load(STORE, found)
 
 
-def items(path):
-    found = {}
-    for line in t.ok("dump", path).splitlines():
-        key, value, _ = line.split()
-        found[bytes.fromhex(key.decode().strip("-"))] = (
-            bytes.fromhex(value.decode().strip("-")))
-    return found
-
-
-def counts(*args, exit_code=0):
-    done = t.run("map", "--json", STORE, *args)
-    t.equal(done.returncode, exit_code, f"map {args}: {done.stderr}")
-    said = json.loads(done.stdout)
-    return (tuple(said[name] for name in ("processed", "written", "skipped",
-                                          "errors")),
-            {f["key"]: f["error"] for f in said["failed"]})
+def counts(*args, **options):
+    return t.mapped(STORE, *args, **options)
 
 
 def python(name, text):

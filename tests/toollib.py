@@ -1,6 +1,7 @@
 """What the tests of blt share: a private directory, and running blt."""
 
 import atexit
+import json
 import os
 import shutil
 import signal
@@ -67,6 +68,35 @@ def refused(code, *texts, args, **options):
         if text not in said:
             fail(f"blt {args}: {text!r} is missing in {said!r}")
     return done
+
+
+def load(path, found):
+    """Puts {key: value} into a store."""
+    ok("load", "-q", path, stdin=b"".join(
+        b"%s %s -\n" % (k.hex().encode() or b"-", v.hex().encode() or b"-")
+        for k, v in found.items()))
+
+
+def items(path):
+    """{key: value} of a store."""
+    found = {}
+    for line in ok("dump", path).splitlines():
+        key, value, _ = line.split()
+        found[bytes.fromhex(key.decode().strip("-"))] = (
+            bytes.fromhex(value.decode().strip("-")))
+    return found
+
+
+def mapped(*args, exit_code=0, **options):
+    """Runs a map with --json; (processed, written, skipped, errors) and what
+    failed."""
+    done = run("map", "--json", *args, **options)
+    equal(done.returncode, exit_code, f"map {args}: {done.stderr}")
+    said = json.loads(done.stdout)
+    equal(said["seconds"] >= 0, True, "seconds")
+    return (tuple(said[name] for name in ("processed", "written", "skipped",
+                                          "errors")),
+            {f["key"]: f["error"] for f in said["failed"]})
 
 
 def vector(name):
