@@ -110,6 +110,42 @@ static int take_hex(struct tool *t, const char *arg, struct tool_key *ret)
 	return 0;
 }
 
+static bool has_long_part(const char *path)
+{
+	size_t len;
+
+	do {
+		len = strcspn(path, "/");
+		if (len > COMPONENT_MAX)
+			return true;
+		path += len + 1;
+	} while (path[-1]);
+	return false;
+}
+
+static int fail_path(const struct tool *t, const char *path, int r)
+{
+	if (r == -EINVAL)
+		return tool_fail(
+			t, EX_DATAERR,
+			"%s: no key of %s can have "
+			"that path; give the key's bytes with --raw or "
+			"--hex",
+			path, blt_path(t->store));
+	if (r == -ENAMETOOLONG && has_long_part(path))
+		return tool_fail(
+			t, EX_DATAERR,
+			"%s: a part of a path has at most %d bytes; give the "
+			"key's bytes with --raw or --hex",
+			path, COMPONENT_MAX);
+	if (r == -EISDIR)
+		return tool_fail(t, EX_NOINPUT, "%s: is a directory in %s",
+				 path, blt_path(t->store));
+	if (r == -ENOENT)
+		return tool_fail_missing(t, path);
+	return tool_fail_store(t, path, r);
+}
+
 static int take_path(struct tool *t, const char *path, bool may_be_new,
 		     struct tool_key *ret)
 {
@@ -132,19 +168,7 @@ static int take_path(struct tool *t, const char *path, bool may_be_new,
 	} else if (r == -ENOENT && may_be_new) {
 		r = blt_ns_key_of_path(t->ns, path, &ret->bytes, &ret->len);
 	}
-	if (r == -EINVAL)
-		return tool_fail(
-			t, EX_DATAERR,
-			"%s: no key of %s can have "
-			"that path; give the key's bytes with --raw or "
-			"--hex",
-			path, blt_path(t->store));
-	if (r == -EISDIR)
-		return tool_fail(t, EX_NOINPUT, "%s: is a directory in %s",
-				 path, blt_path(t->store));
-	if (r == -ENOENT)
-		return tool_fail_missing(t, path);
-	return r < 0 ? tool_fail_store(t, path, r) : 0;
+	return r < 0 ? fail_path(t, path, r) : 0;
 }
 
 int tool_key(struct tool *t, const char *arg, bool may_be_new,

@@ -82,6 +82,9 @@ def check_plain(store):
     t.equal(t.ok("get", "--raw", store, ".bltfs"), b"control", "a key .bltfs")
     for path in ("b%", "%41", "%zz", "x/%2e"):
         t.refused(t.DATAERR, "--raw", args=["put", store, path])
+    for args in (["get"], ["put"]):
+        t.refused(t.DATAERR, "255 bytes", "--raw",
+                  args=[*args, store, "a/" + 256 * "k"])
     for path in ("b%", "%41"):
         t.refused(t.NOT_FOUND, "no such", args=["get", store, path])
     t.equal(t.ok("get", "--flat", store, "a%2Fb"), b"a/b", "flat")
