@@ -39,6 +39,7 @@ struct bltfs {
 	pthread_rwlock_t names;
 	_Atomic uint64_t moves; /* renames of directories so far */
 	atomic_bool complete;   /* the tree's walk has ended */
+	atomic_bool changed;    /* jobs have changed names (changed.h) */
 };
 
 static inline void bltfs_share_names(struct bltfs *fs)

@@ -102,7 +102,10 @@ void changed_any(struct bltfs *fs)
 	struct node **list;
 	size_t n;
 
-	if (blt_ns_wait(fs->ns) < 0 || nodes_all(fs->nodes, &list, &n) < 0)
+	if (blt_ns_wait(fs->ns) < 0)
+		return;
+	atomic_store(&fs->changed, true);
+	if (nodes_all(fs->nodes, &list, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		struct node *node = list[i];
@@ -122,7 +125,40 @@ void changed_key(struct bltfs *fs, const void *key, size_t len)
 {
 	if (blt_ns_wait(fs->ns) < 0)
 		return;
+	atomic_store(&fs->changed, true);
 	bltfs_share_names(fs);
 	walk(fs, key, len);
 	bltfs_leave_names(fs);
+}
+
+bool changed_lost(struct bltfs *fs, struct node *node, bool stored)
+{
+	if (!atomic_load(&fs->changed))
+		return false;
+	if (stored && !is_there(fs, node->key, node->key_len))
+		return true;
+	return node->dir_len && !dir_is_there(fs, node->key, node->dir_len);
+}
+
+void changed_back(struct bltfs *fs, struct node *node)
+{
+	struct node *dir = nodes_root(fs->nodes), *child;
+	const uint8_t *key = node->key;
+	size_t len = node->key_len, to = 0;
+	char name[256];
+
+	do {
+		const uint8_t *slash = memchr(key + to, '/', len - to);
+		enum blt_kind kind =
+			slash && node->dir_len ? BLT_DIR : BLT_FILE;
+
+		to = kind == BLT_DIR ? (size_t)(slash - key) + 1 : len;
+		if (blt_ns_name(fs->ns, key, to, kind, name) == 0) {
+			dir_notify_pair(fs, dir, name);
+			notify_inode(fs->notify, dir);
+		}
+		child = to < len ? nodes_find_dir(fs->nodes, key, to) : NULL;
+		nodes_put(fs->nodes, dir, 1);
+		dir = child;
+	} while (dir);
 }

@@ -1,5 +1,6 @@
 #include "content.h"
 
+#include "changed.h"
 #include "coding.h"
 #include "log.h"
 #include "notify.h"
@@ -137,6 +138,16 @@ static int put_stage(struct bltfs *fs, struct node *node, bool last)
 	return rc;
 }
 
+static int put_changed(struct bltfs *fs, struct node *node, bool last)
+{
+	bool lost = changed_lost(fs, node, !nodes_is_fresh(fs->nodes, node));
+	int rc = put_stage(fs, node, last);
+
+	if (lost)
+		changed_back(fs, node);
+	return rc;
+}
+
 static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
 {
 	int rc = 0;
@@ -144,7 +155,7 @@ static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
 	if (node->gone)
 		return 0;
 	if (node->stage && node->stage->dirty)
-		rc = put_stage(fs, node, last);
+		rc = put_changed(fs, node, last);
 	if (rc == 0 && durable && fs->syncer)
 		rc = blt_sync(fs->store);
 	return rc;

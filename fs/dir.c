@@ -3,6 +3,7 @@
 #include "dir.h"
 
 #include "attr.h"
+#include "changed.h"
 #include "clock.h"
 #include "content.h"
 #include "notify.h"
@@ -203,9 +204,12 @@ static int claim(struct bltfs *fs, struct node *dir, const char *name,
 static int store_value(struct bltfs *fs, struct node *node, const void *value,
 		       size_t len)
 {
+	bool lost = changed_lost(fs, node, false);
 	int rc = blt_put(fs->store, node->key, node->key_len, value, len,
 			 BLT_NOW);
 
+	if (lost)
+		changed_back(fs, node);
 	return rc < 0 ? rc : syncer_commit(fs->syncer, node->key_len + len);
 }
 

@@ -303,6 +303,30 @@ def check_text_prune():
             "new", "two"]
 
 
+def check_taken_away():
+    """What a job deletes while somebody writes it is back with the close, and
+    the kernel, which has been told that nothing is there, learns of it."""
+    with Mount(store, "control_exec") as m:
+        put(m, "there", "old")
+        put(m, "d/e/other", "x")
+        names = [os.path.join(m.path, name) for name in ("there", "d/e/new")]
+        with open(names[0], "r+b", buffering=0) as f, open(
+                names[1], "xb", buffering=0) as g:
+            f.write(b"new")
+            g.write(b"new")
+            job = m.tell("clear").split()[1]
+            assert m.ended(job)["state"] == "done"
+            assert os.listdir(m.path) == []
+            assert not any(os.path.exists(name) for name in names)
+        until("what was closed", lambda: all(
+            os.path.exists(name) for name in names))
+        until("its names", lambda: sorted(
+            os.listdir(m.path)) == ["d", "there"])
+        for name in names:
+            with open(name, "rb") as f:
+                assert f.read() == b"new"
+
+
 def check_interrupted(m):
     """Ctrl-C: the job is cancelled, or was faster."""
     for i in range(300):
@@ -351,6 +375,7 @@ def main():
                   "key_serializer", "data_offset", "index_offset"):
         assert after[field] == before[field], field
     check_text_prune()
+    check_taken_away()
     check(store)
     check_gone()
 
