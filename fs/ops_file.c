@@ -8,6 +8,7 @@
  * copy is cheaper than setting up a pipe. */
 #define READ_FROM_FILE ((size_t)64 << 10)
 #define COPY_CHUNK ((size_t)1 << 20)
+#define COPY_MOST ((size_t)128 << 20)
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
 {
@@ -193,8 +194,11 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	(void)datasync;
 	(void)fi;
 	bltfs_share_names(fs);
-	rc = content_commit(fs, ops_node(req, ino), true);
+	rc = content_commit(fs, ops_node(req, ino), false);
 	bltfs_leave_names(fs);
+	/* no lock is held while the disk works */
+	if (rc == 0 && fs->syncer)
+		rc = blt_sync(fs->store);
 	ops_reply(req, rc);
 }
 
@@ -223,7 +227,19 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	ops_reply(req, rc);
 }
 
-/* Bytes copied, fewer at the source's end; or -errno where none were. */
+static int64_t copy_chunk(struct bltfs *fs, struct node *from, uint64_t at,
+			  struct node *to, uint64_t to_at, char *buf, size_t n)
+{
+	int64_t got = content_read(fs, from, buf, n, at);
+	int rc = 0;
+
+	if (got > 0)
+		rc = content_write(fs, to, buf, (size_t)got, to_at, false);
+	return rc < 0 ? rc : got;
+}
+
+/* Bytes copied, fewer at the source's end; or -errno where none were.  A rename
+ * that waits for names, and all who wait for that, wait for a chunk. */
 static int64_t copy_range(struct bltfs *fs, struct node *from, uint64_t at,
 			  struct node *to, uint64_t to_at, uint64_t len)
 {
@@ -234,14 +250,9 @@ static int64_t copy_range(struct bltfs *fs, struct node *from, uint64_t at,
 	while (got > 0 && done < len) {
 		size_t n = len - done < COPY_CHUNK ? len - done : COPY_CHUNK;
 
-		got = content_read(fs, from, buf, n, at + done);
-		if (got > 0) {
-			int rc = content_write(fs, to, buf, (size_t)got,
-					       to_at + done, false);
-
-			if (rc < 0)
-				got = rc;
-		}
+		bltfs_share_names(fs);
+		got = copy_chunk(fs, from, at + done, to, to_at + done, buf, n);
+		bltfs_leave_names(fs);
 		done += got > 0 ? (uint64_t)got : 0;
 	}
 	free(buf);
@@ -259,13 +270,11 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	(void)fi_in;
 	(void)fi_out;
 	(void)flags;
-	/* the reply counts in 32 bits */
-	if (len > (size_t)1 << 30)
-		len = (size_t)1 << 30;
-	bltfs_share_names(fs);
+	/* the caller goes on from there, or has been killed */
+	if (len > COPY_MOST)
+		len = COPY_MOST;
 	done = copy_range(fs, ops_node(req, ino_in), (uint64_t)off_in,
 			  ops_node(req, ino_out), (uint64_t)off_out, len);
-	bltfs_leave_names(fs);
 	if (done < 0)
 		ops_reply(req, (int)done);
 	else
