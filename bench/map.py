@@ -48,6 +48,7 @@ MARKS = [
     ("command", "blt map", "xargs -P2", 1.3),
     ("command", "blt map", "parallel -j2", None),
     ("a millisecond", "shared object x2", "shared object x1", 1.8),
+    ("a millisecond asleep", "shared object x2", "shared object x1", 1.8),
 ]
 
 
@@ -136,11 +137,13 @@ class Bench:
         few = os.path.join(self.place, "few.blt")
         if not os.path.exists(few):
             self.fill(few, self.args.worked)
-        for jobs in 1, 2:
-            self.time("a millisecond", f"shared object x{jobs}",
-                      self.args.worked,
-                      [self.blt, "map", "-qj", str(jobs), few, "-s",
-                       f"{self.args.build}/bench/mapshared.so", "--", "1000"])
+        for row, how in (("a millisecond", ["1000"]),
+                         ("a millisecond asleep", ["1000", "asleep"])):
+            for jobs in 1, 2:
+                self.time(row, f"shared object x{jobs}", self.args.worked,
+                          [self.blt, "map", "-qj", str(jobs), few, "-s",
+                           f"{self.args.build}/bench/mapshared.so", "--",
+                           *how])
 
     # ---- a mount ----
 

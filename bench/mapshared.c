@@ -1,11 +1,12 @@
 /* mapshared.c - a shared object for "blt map": every value as it is, behind so
- * many microseconds of work as its argument says. */
+ * many microseconds of work as its argument says; or, with a second one, of
+ * sleep. */
 #include "blt_map.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-static long work_ns;
+static long work_ns, sleep_ns;
 
 static long now_ns(void)
 {
@@ -17,7 +18,10 @@ static long now_ns(void)
 
 int blt_map_init(int argc, char **argv)
 {
-	work_ns = argc > 1 ? atol(argv[1]) * 1000 : 0;
+	long ns = argc > 1 ? atol(argv[1]) * 1000 : 0;
+
+	work_ns = argc > 2 ? 0 : ns;
+	sleep_ns = argc > 2 ? ns : 0;
 	return 0;
 }
 
@@ -27,5 +31,7 @@ int blt_map_fn(const struct blt_map_item *item, const struct blt_map_out *out)
 
 	while (until && now_ns() < until)
 		;
+	if (sleep_ns)
+		nanosleep(&(struct timespec){ .tv_nsec = sleep_ns }, NULL);
 	return out->put_same(out, item->value, item->value_len);
 }
