@@ -389,7 +389,8 @@ static int do_batch(struct trimmer *t)
 	if (rc < 0)
 		return rc;
 	rc = merge(t);
-	if (rc == -ENOSPC) {
+	/* Not where a merge is on its way: its record may be lost yet. */
+	if (rc == -ENOSPC && !t->engine->space.n_merge) {
 		rc = punch_all(t);
 		if (rc == 0)
 			rc = merge(t);
