@@ -93,6 +93,7 @@ static int find_in_file(void *arg)
 static int find(struct batch *b, const struct batch_key *key,
 		struct index_place *ret)
 {
+	/* cppcheck-suppress ctuuninitvar ; what it points at is written */
 	struct find_args a = { &b->engine->space, &key->hash, ret };
 
 	return file_try(find_in_file, &a);
@@ -144,6 +145,27 @@ static uint64_t bucket_entry(const struct space *sp, uint64_t slot)
 	return space_field(sp, slot, FORMAT_POS_LEN, SPACE_WRITER);
 }
 
+/* What a chain goes on with behind a block that comes to its place, or head. */
+static uint64_t next_of(const struct space *sp, const struct index_place *old,
+			int found)
+{
+	return index_chain(found ? old->block.head.next :
+				   bucket_entry(sp, old->slot));
+}
+
+/* The block at pos is the key's from now on. */
+static int link_block(struct batch *b, const struct batch_key *key,
+		      const struct index_place *old, int found, uint64_t pos)
+{
+	struct space *sp = &b->engine->space;
+	int rc = set_pointer(sp, old->slot, pos);
+
+	if (rc == 0 && found)
+		rc = set_pointer(sp, old->block.pos + FORMAT_AT_NEXT,
+				 FORMAT_DEAD);
+	return rc < 0 ? rc : note(b, key, found ? old->block.pos : 0, pos);
+}
+
 int batch_put(struct batch *b, const struct batch_key *key,
 	      const struct batch_value *value, int64_t timestamp)
 {
@@ -159,15 +181,25 @@ int batch_put(struct batch *b, const struct batch_key *key,
 	found = find(b, key, &old);
 	if (found < 0)
 		return found;
-	head.next = index_chain(found ? old.block.head.next :
-					bucket_entry(sp, old.slot));
+	head.next = next_of(sp, &old, found);
 	rc = append_block(sp, key, value, &head, &pos);
-	if (rc == 0)
-		rc = set_pointer(sp, old.slot, pos);
-	if (rc == 0 && found)
-		rc = set_pointer(sp, old.block.pos + FORMAT_AT_NEXT,
-				 FORMAT_DEAD);
-	return rc < 0 ? rc : note(b, key, found ? old.block.pos : 0, pos);
+	return rc < 0 ? rc : link_block(b, key, &old, found, pos);
+}
+
+int batch_adopt(struct batch *b, const struct batch_key *key, uint64_t pos,
+		int64_t timestamp)
+{
+	struct space *sp = &b->engine->space;
+	struct index_place old;
+	int found = find(b, key, &old), rc;
+
+	if (found < 0)
+		return found;
+	rc = set_pointer(sp, pos + FORMAT_AT_NEXT, next_of(sp, &old, found));
+	if (rc == 0 && sp->fmt.timestamps)
+		rc = changes_set(&sp->delta, pos + FORMAT_AT_TIME,
+				 (uint64_t)timestamp, FORMAT_TIME_LEN);
+	return rc < 0 ? rc : link_block(b, key, &old, found, pos);
 }
 
 int batch_delete(struct batch *b, const struct batch_key *key)
@@ -466,6 +498,8 @@ static int keep_for_scans(void *arg)
 					    event->old_time);
 		else if (event->old_pos)
 			rc = scan_keep(b->engine, event->old_pos);
+		if (rc == 0 && event->kind != BATCH_TIME && event->new_pos)
+			rc = scan_hide(b->engine, event->new_pos);
 	}
 	return rc;
 }

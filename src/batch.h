@@ -68,6 +68,10 @@ void batch_give_way(struct engine *engine);
 
 int batch_put(struct batch *b, const struct batch_key *key,
 	      const struct batch_value *value, int64_t timestamp);
+/* The block of key that stands at pos, below the log's beginning and inside
+ * what was a dead block until now, lives: with this timestamp. */
+int batch_adopt(struct batch *b, const struct batch_key *key, uint64_t pos,
+		int64_t timestamp);
 int batch_delete(struct batch *b, const struct batch_key *key); /* -ENOENT */
 int batch_touch(struct batch *b, const struct batch_key *key,
 		int64_t timestamp);

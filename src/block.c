@@ -119,23 +119,26 @@ static bool head_laid_out(const struct space *sp, uint64_t pos, uint8_t *head)
 	return true;
 }
 
-/* head: as head_laid_out gave it, or NULL. */
-static int decode(const struct space *sp, uint64_t pos, uint64_t end,
-		  const uint8_t *head, struct block *ret)
+/* Whether a head can stand at pos. */
+static bool has_room(const struct space *sp, uint64_t pos, uint64_t end)
 {
 	uint32_t head_len = format_head_len(&sp->fmt);
-	uint64_t len;
 
-	if (end < head_len || pos > end - head_len)
-		return -EUCLEAN;
-	ret->pos = pos;
-	ret->start = space_ptr(sp, pos);
-	format_head_decode(&sp->fmt, head ? head : ret->start, &ret->head);
-	len = format_block_len(&sp->fmt, &ret->head);
+	return end >= head_len && pos <= end - head_len;
+}
+
+/* What follows from the head, which is there. */
+static int place(const struct space *sp, uint64_t pos, uint64_t end,
+		 struct block *ret)
+{
+	uint64_t len = format_block_len(&sp->fmt, &ret->head);
+
 	if (len > end - pos)
 		return -EUCLEAN;
+	ret->pos = pos;
 	ret->len = len;
-	ret->key = ret->start + head_len;
+	ret->start = space_ptr(sp, pos);
+	ret->key = ret->start + format_head_len(&sp->fmt);
 	ret->value = ret->key + ret->head.key_len;
 	return 0;
 }
@@ -143,26 +146,45 @@ static int decode(const struct space *sp, uint64_t pos, uint64_t end,
 int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
 	      struct block *ret)
 {
-	return decode(sp, pos, limit, NULL, ret);
+	if (!has_room(sp, pos, limit))
+		return -EUCLEAN;
+	format_head_decode(&sp->fmt, space_ptr(sp, pos), &ret->head);
+	return place(sp, pos, limit, ret);
+}
+
+/* What changes in place.  Of a live block the lengths never do; of a dead one
+ * they do where a stream had reserved it (stream.c). */
+static void look_up(const struct space *sp, uint64_t pos, enum space_who who,
+		    struct block_head *head)
+{
+	head->next = space_field(sp, pos + FORMAT_AT_NEXT, FORMAT_POS_LEN, who);
+	if (sp->fmt.timestamps)
+		head->timestamp =
+			(int64_t)space_time(sp, pos + FORMAT_AT_TIME, who);
+	if (head->next == FORMAT_DEAD && !sp->fmt.fixed) {
+		uint64_t lens = space_field(sp, pos + FORMAT_AT_LENS,
+					    FORMAT_LENS_LEN, who);
+
+		head->key_len = (uint32_t)(lens & 0xffff);
+		head->value_len = (uint32_t)(lens >> 16);
+	}
 }
 
 int block_at(const struct space *sp, uint64_t pos, enum space_who who,
 	     struct block *ret)
 {
+	uint64_t end = block_region_end(sp, pos, space_limit(sp, who));
 	uint8_t head[FORMAT_HEAD_MAX];
-	bool laid_out = !sp->file.writable && head_laid_out(sp, pos, head);
-	int rc =
-		decode(sp, pos, block_region_end(sp, pos, space_limit(sp, who)),
-		       laid_out ? head : NULL, ret);
 
-	if (rc < 0 || laid_out)
-		return rc;
-	ret->head.next =
-		space_field(sp, pos + FORMAT_AT_NEXT, FORMAT_POS_LEN, who);
-	if (sp->fmt.timestamps)
-		ret->head.timestamp =
-			(int64_t)space_time(sp, pos + FORMAT_AT_TIME, who);
-	return 0;
+	if (!has_room(sp, pos, end))
+		return -EUCLEAN;
+	if (!sp->file.writable && head_laid_out(sp, pos, head)) {
+		format_head_decode(&sp->fmt, head, &ret->head);
+	} else {
+		format_head_decode(&sp->fmt, space_ptr(sp, pos), &ret->head);
+		look_up(sp, pos, who, &ret->head);
+	}
+	return place(sp, pos, end, ret);
 }
 
 static int change_bytes(struct space *sp, uint64_t pos, const uint8_t *bytes,
@@ -201,4 +223,50 @@ int block_cover(struct space *sp, uint64_t pos, uint64_t len)
 		len -= n;
 	}
 	return 0;
+}
+
+int block_resize_dead(struct space *sp, uint64_t pos, uint64_t len)
+{
+	uint8_t head[FORMAT_HEAD_MAX];
+
+	format_dead_head(&sp->fmt, len, head);
+	return changes_set(&sp->delta, pos + FORMAT_AT_LENS,
+			   get_le(head + FORMAT_AT_LENS, FORMAT_LENS_LEN),
+			   FORMAT_LENS_LEN);
+}
+
+/* Records and what is left of reservations: more than that is not looked at. */
+#define UNUSED_MOST 256
+
+struct unused {
+	const struct space *sp;
+	uint64_t pos, to;
+};
+
+static int look_for_use(void *arg)
+{
+	struct unused *u = arg;
+
+	for (int i = 0; i < UNUSED_MOST && u->pos < u->to; i++) {
+		struct block b;
+		int rc = block_at(u->sp, u->pos, SPACE_WRITER, &b);
+
+		if (rc < 0)
+			return rc;
+		if (b.head.next != FORMAT_DEAD ||
+		    !format_never_lived(&b.head.hash))
+			return 0;
+		u->pos += b.len;
+	}
+	return u->pos == u->to;
+}
+
+int block_unused(const struct space *sp, uint64_t pos, uint64_t to)
+{
+	struct unused u = { sp, pos, to };
+
+	if (block_region_end(sp, pos, to) != to || sp->n_merge ||
+	    (sp->zone.len && sp->zone.pos + sp->zone.len > pos))
+		return 0;
+	return file_try(look_for_use, &u);
 }

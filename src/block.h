@@ -62,4 +62,13 @@ static inline uint64_t block_value_pos(const struct block *b)
  * these bytes may be on its way still: it would overlap. */
 int block_cover(struct space *sp, uint64_t pos, uint64_t len);
 
+/* Adds to the commit that is being built that the dead block at pos, of a file
+ * with values of any length, has len bytes from now on.  What then stands
+ * behind it must be whole blocks up to its old end, or to its new one. */
+int block_resize_dead(struct space *sp, uint64_t pos, uint64_t len);
+
+/* Whether [pos, to), where blocks begin and end, is all dead ones that never
+ * lived; only a few are looked at.  1, 0, or an error.  For the writer. */
+int block_unused(const struct space *sp, uint64_t pos, uint64_t to);
+
 #endif

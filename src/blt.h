@@ -270,6 +270,47 @@ struct blt_source {
 BLT_PUBLIC int blt_put_from(struct blt *store, const void *key, size_t key_len,
 			    const struct blt_source *source, int64_t timestamp);
 
+/* A stream: a value that is written in pieces straight into its place in the
+ * file, and is the key's at its commit; until then the old value is.  For large
+ * values of which not all is in memory: the file is written once, and memory
+ * does not grow.
+ *
+ *   blt_stream_open(store, key_len, room, &s);
+ *   blt_stream_write(s, buf, n, offset);       any order, again and again
+ *   rc = blt_stream_commit(s, key, key_len, BLT_NOW);
+ *   if (rc < 0)
+ *           blt_stream_abort(s);
+ *
+ * Any number of streams may be open, each for one thread at a time; none when
+ * the store is closed.  What was reserved and not used is a hole in the file
+ * that the next prune takes out, or is cut off at once where it is the file's
+ * end; the same goes for all of a stream that was aborted, or whose process
+ * died.  Prune goes on around open streams. */
+struct blt_stream;
+
+/* key_len: of the key to be expected; room: bytes to have room for at first,
+ * which may be 0 (there is more when more is written; a good guess spares
+ * copies).  -ENOTSUP: a fixed-length store. */
+BLT_PUBLIC int blt_stream_open(struct blt *store, size_t key_len, uint64_t room,
+			       struct blt_stream **ret);
+/* All n bytes, or an error, behind which bytes from offset on that were there
+ * may have changed.  What was never written reads as zeros.  -EFBIG: the value
+ * would be longer than BLT_VALUE_MAX; -ENOSPC. */
+BLT_PUBLIC int blt_stream_write(struct blt_stream *s, const void *buf, size_t n,
+				uint64_t offset);
+/* How many bytes were read: 0 at the end, or a negative errno. */
+BLT_PUBLIC int64_t blt_stream_read(struct blt_stream *s, void *buf, size_t n,
+				   uint64_t offset);
+/* Cuts the value, or lengthens it by zeros. */
+BLT_PUBLIC int blt_stream_resize(struct blt_stream *s, uint64_t len);
+BLT_PUBLIC uint64_t blt_stream_len(const struct blt_stream *s);
+/* Makes the bytes durable, then the value that of key, as blt_put does, and
+ * frees the stream.  On an error nothing has changed and the stream is still
+ * open.  -EINVAL: the value or the key would not load. */
+BLT_PUBLIC int blt_stream_commit(struct blt_stream *s, const void *key,
+				 size_t key_len, int64_t timestamp);
+BLT_PUBLIC void blt_stream_abort(struct blt_stream *s); /* NULL is fine */
+
 /* Several changes as one: all or none, seen by readers at one moment.  Later
  * operations of a batch see earlier ones.  Keys and values are copied.
  * Operations report bad arguments at once; what depends on the store (-ENOENT)

@@ -10,6 +10,7 @@
 #include "tree.h"
 
 struct scan;
+struct pin;
 
 /* An index move under way; under engine.whole. */
 struct growth {
@@ -37,6 +38,7 @@ struct engine {
 				       * counted before the first byte of what
 				       * they leave is used again */
 	struct scan *scans;           /* under space.lock */
+	struct pin *pins;             /* under space.lock, and space.write */
 	bool walking;                 /* the tree is being filled; changed with
 				       * space.write and space.lock held */
 	uint64_t walk_pos;            /* up to here; under space.write */

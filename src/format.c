@@ -218,6 +218,13 @@ static void dead_shape(const struct format *f, uint64_t len,
 	}
 }
 
+bool format_never_lived(const struct keyhash *hash)
+{
+	static const struct keyhash zeros;
+
+	return keyhash_equal(hash, &zeros);
+}
+
 void format_dead_head(const struct format *f, uint64_t len, uint8_t *to)
 {
 	struct block_head head = { .next = FORMAT_DEAD };

@@ -43,6 +43,11 @@ enum {
 /* Offset of the next pointer in a block. */
 #define FORMAT_AT_NEXT KEYHASH_LEN
 
+/* Offset and bytes of its lengths: the key's 2, and where they vary the value's
+ * 4. */
+#define FORMAT_AT_LENS (KEYHASH_LEN + FORMAT_POS_LEN)
+#define FORMAT_LENS_LEN 6
+
 /* The header.  raw holds every byte as read, so that what is not understood is
  * written back as it was; the other members are its decoded fields. */
 struct format {
@@ -153,6 +158,9 @@ static inline uint64_t format_block_len(const struct format *f,
 /* The least and the most bytes one dead block can cover. */
 uint64_t format_dead_min(const struct format *f);
 uint64_t format_dead_max(const struct format *f);
+
+/* Whether a block never lived: that is what a hash of zeros says. */
+bool format_never_lived(const struct keyhash *hash);
 
 /* The head of one dead block of len bytes, which must be a legal length. */
 void format_dead_head(const struct format *f, uint64_t len, uint8_t *to);

@@ -111,4 +111,8 @@ int mover_wait_scans(struct mover *m);
  * something does. */
 int mover_cut(struct mover *m, uint64_t to);
 
+/* The same where nothing behind to ever lived, so that nobody looks at it, and
+ * without trying again.  engine.whole is held, and no lock of the space. */
+int mover_cut_unused(struct engine *e, uint64_t to);
+
 #endif

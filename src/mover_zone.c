@@ -13,6 +13,7 @@
 
 #include "block.h"
 #include "mutants.h"
+#include "pins.h"
 #include "scan.h"
 #include "util.h"
 
@@ -309,18 +310,18 @@ static int cut(struct space *sp, uint64_t to)
 }
 
 /* 1: done; 0: somebody was faster. */
-static int try_cut(struct mover *m, uint64_t to, uint64_t end)
+static int try_cut(struct engine *e, uint64_t to, uint64_t end)
 {
-	struct space *sp = &m->engine->space;
-	bool watched;
+	struct space *sp = &e->space;
+	bool held;
 	int rc = space_begin_whole(sp);
 
 	if (rc < 0)
 		return rc;
 	pthread_rwlock_rdlock(&sp->lock);
-	watched = mover_watched(m->engine);
+	held = mover_watched(e) || pins_any(e, to, end);
 	pthread_rwlock_unlock(&sp->lock);
-	if (!watched && at_rest(sp, end)) {
+	if (!held && at_rest(sp, end)) {
 		rc = cut(sp, to);
 		rc = rc < 0 ? rc : 1;
 	}
@@ -331,15 +332,20 @@ static int try_cut(struct mover *m, uint64_t to, uint64_t end)
 /* The end of all blocks; -EEXIST: something lives behind to. */
 static int dead_end(struct mover *m, uint64_t to, uint64_t *ret)
 {
+	struct space *sp = &m->engine->space;
 	uint64_t live;
+	bool pinned;
 	int rc;
 
 	rc = zone_vacate(m);
 	if (rc < 0)
 		return rc;
 	*ret = mover_end_of(m);
+	pthread_rwlock_rdlock(&sp->lock);
+	pinned = pins_any(m->engine, to, *ret);
+	pthread_rwlock_unlock(&sp->lock);
 	rc = mover_skip(m, to, *ret, false, &live);
-	if (rc == 0 && live < *ret)
+	if (rc == 0 && (pinned || live < *ret))
 		rc = -EEXIST;
 	return rc;
 }
@@ -357,7 +363,24 @@ int mover_cut(struct mover *m, uint64_t to)
 		if (rc == 0)
 			rc = mover_wait_scans(m);
 		if (rc == 0)
-			rc = try_cut(m, to, end);
+			rc = try_cut(m->engine, to, end);
 	}
 	return rc == -EEXIST ? 0 : rc;
+}
+
+int mover_cut_unused(struct engine *e, uint64_t to)
+{
+	struct space *sp = &e->space;
+	uint64_t end;
+	int rc = space_begin_log(sp);
+
+	if (rc == 0)
+		rc = space_begin(sp);
+	if (rc < 0)
+		return rc;
+	end = sp->append;
+	/* The place of an index to be is dead, too. */
+	rc = atomic_load(&e->growing) ? 0 : block_unused(sp, to, end);
+	space_end(sp);
+	return rc > 0 ? try_cut(e, to, end) : rc;
 }

@@ -30,6 +30,7 @@ enum mutant {
 	MUTANT_ZONE_NOT_COVERED, /* prune's gap is left as it is */
 	MUTANT_CUT_EARLY,        /* the file's end before its slot */
 	MUTANT_PUNCH_EARLY,      /* trim's holes before the merge is durable */
+	MUTANT_STREAM_UNSYNCED,  /* a value's record before its bytes */
 	MUTANTS,
 };
 

@@ -13,6 +13,8 @@
 #include "prune.h"
 
 #include "batch.h"
+#include "block.h"
+#include "pins.h"
 #include "prune_inner.h"
 #include "reindex.h"
 #include "util.h"
@@ -23,6 +25,52 @@
 
 /* Bytes moved by one step; engine.prune_chunk has another number in tests. */
 #define CHUNK ((uint64_t)16 << 20)
+
+/* ---- beside open streams ---- */
+
+static bool pinned(struct pruner *p, uint64_t to)
+{
+	uint64_t first, behind;
+
+	pins_first(p->engine, 0, to, &first, &behind);
+	return first < to;
+}
+
+/* Packs [pos, to), each stretch between their reservations by itself; *ret_d is
+ * the end of what is packed in the last. */
+static int pack_between(struct pruner *p, uint64_t pos, uint64_t to,
+			uint64_t *ret_d)
+{
+	uint64_t stop, behind;
+	int rc;
+
+	do {
+		pins_first(p->engine, pos, to, &stop, &behind);
+		rc = prune_pack_from(p, pos, stop, ret_d);
+		if (rc == 0)
+			rc = zone_cover(p->engine);
+		pos = behind;
+	} while (rc == 0 && stop < to);
+	return rc;
+}
+
+/* The index stays where it is. */
+static int prune_between(struct pruner *p, uint64_t end)
+{
+	const struct space *sp = &p->engine->space;
+	uint64_t index = sp->fmt.index_offset, d;
+	int rc = 0;
+
+	if (index > sp->fmt.data_offset)
+		rc = pack_between(p, sp->fmt.data_offset, index, &d);
+	if (rc == 0)
+		rc = pack_between(
+			p,
+			max_u64(block_first(sp),
+				index + format_index_len(sp->fmt.n_buckets)),
+			end, &d);
+	return rc < 0 ? rc : mover_cut(&p->mover, d);
+}
 
 /* ---- the index ---- */
 
@@ -138,6 +186,11 @@ static int by_way_of_the_end(struct pruner *p, uint64_t d)
 	/* The scratch space is in the middle of what is to be packed now: a gap
 	 * that reaches over it would have its blocks in it. */
 	p->scratch_len = 0;
+	/* Streams that were opened meanwhile stand there, too: the index comes
+	 * down at another time. */
+	if (rc == 0 && pinned(p, sp->fmt.index_offset))
+		return pack_between(p, max_u64(d, sp->fmt.data_offset),
+				    sp->fmt.index_offset, &d);
 	if (rc == 0)
 		rc = pack_front(p, &d, sp->fmt.index_offset);
 	/* A few bytes at the front, and nothing alive, are left. */
@@ -204,6 +257,8 @@ static int run(struct pruner *p)
 	if (rc < 0)
 		return rc;
 	p->mover.total = end = mover_end_of(&p->mover);
+	if (pinned(p, end))
+		return prune_between(p, end);
 	if (sp->fmt.index_offset == FORMAT_HEADER_LEN)
 		return pack_rest(p, block_first(sp), end);
 	return prune_relocated(p, end);

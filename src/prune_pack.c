@@ -36,7 +36,7 @@ static int add_scratch(struct pruner *p, uint64_t len)
 
 	if (rc < 0)
 		return rc;
-	rc = batch_end(&b, space_append_dead(sp, len, &start));
+	rc = batch_end(&b, space_append_hole(sp, len, false, &start));
 	if (rc < 0)
 		return rc;
 	p->scratch = start;

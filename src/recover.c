@@ -143,8 +143,9 @@ static void sum_block(XXH3_state_t *sum, const struct format *f,
 	memcpy(head, b->start, format_head_len(f));
 	log_mask_head(f, head);
 	XXH3_64bits_update(sum, head, format_head_len(f));
-	XXH3_64bits_update(sum, b->key,
-			   (size_t)b->head.key_len + b->head.value_len);
+	if (!format_never_lived(&b->head.hash))
+		XXH3_64bits_update(sum, b->key,
+				   (size_t)b->head.key_len + b->head.value_len);
 }
 
 /* Walks the batch to its record, and verifies it.  1: found; 0: the log ends.
@@ -334,12 +335,42 @@ static int redo_all(struct log_reader *r, XXH3_state_t *sum, uint64_t end)
 
 /* ---- into the file ---- */
 
-/* Writes what stands there again: the header (t NULL), the log. */
-static int rewrite(struct space *sp, uint64_t from, uint64_t to,
+/* What of the block at pos counts: all of it, but for the holes that stream and
+ * growth reserve, whose bytes are nobody's yet.  Records are small, or at least
+ * begin as such; those of fixed-length files may go on in a block that does
+ * not. */
+struct measure {
+	struct space *sp;
+	uint64_t pos, to;
+	uint64_t len, counts;
+};
+
+#define HOLE_LEAST ((uint64_t)64 << 10)
+
+static int measure(void *arg)
+{
+	struct measure *m = arg;
+	struct log_record r;
+	struct block b;
+	int rc = block_raw(m->sp, m->pos, m->to, &b);
+
+	if (rc < 0)
+		return rc;
+	m->len = m->counts = b.len;
+	if (!m->sp->fmt.fixed && b.len >= HOLE_LEAST &&
+	    b.head.next == FORMAT_DEAD && format_never_lived(&b.head.hash) &&
+	    !log_record_decode(b.key, (size_t)b.head.key_len + b.head.value_len,
+			       &r))
+		m->counts = format_head_len(&m->sp->fmt);
+	return 0;
+}
+
+/* Writes what stands there again: the header (t NULL), the log, which begins at
+ * start. */
+static int rewrite(struct space *sp, uint64_t from, uint64_t to, uint64_t start,
 		   struct teller *t)
 {
 	const size_t most = (size_t)1 << 20;
-	const uint64_t start = from;
 	uint8_t *buf = malloc(most);
 	int rc = buf ? 0 : -ENOMEM;
 
@@ -355,6 +386,25 @@ static int rewrite(struct space *sp, uint64_t from, uint64_t to,
 	}
 	free(buf);
 	return rc;
+}
+
+/* The log has been verified: whole blocks stand there. */
+static int rewrite_log(struct space *sp, uint64_t from, uint64_t to,
+		       struct teller *t)
+{
+	struct measure m = { .sp = sp, .pos = from, .to = to };
+	uint64_t done = from;
+	int rc = 0;
+
+	while (rc == 0 && m.pos < to) {
+		rc = file_try(measure, &m);
+		if (rc == 0 && m.counts < m.len) {
+			rc = rewrite(sp, done, m.pos + m.counts, from, t);
+			done = m.pos + m.len;
+		}
+		m.pos += m.len;
+	}
+	return rc < 0 ? rc : rewrite(sp, done, to, from, t);
 }
 
 /* What prune had open becomes dead blocks; what was changed in it is past. */
@@ -384,9 +434,9 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	if (sp->zone.len && !MUTANT(ZONE_NOT_COVERED))
 		rc = cover_zone(sp);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = rewrite(sp, 0, FORMAT_HEADER_LEN, NULL);
+		rc = rewrite(sp, 0, FORMAT_HEADER_LEN, 0, NULL);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = rewrite(sp, old->start, r->pos, r->tell);
+		rc = rewrite_log(sp, old->start, r->pos, r->tell);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = file_sync(&sp->file);
 	if (rc == 0)

@@ -3,6 +3,7 @@
 #include "batch.h"
 #include "block.h"
 #include "mutants.h"
+#include "pins.h"
 #include "scan.h"
 #include "util.h"
 
@@ -13,24 +14,6 @@
 #define FILL_STEP ((uint64_t)4 << 20)
 
 /* ---- the old index's place ---- */
-
-static int append_dead_pad(struct space *sp)
-{
-	struct block_head head = { .next = FORMAT_DEAD,
-				   .key_len = 1,
-				   .value_len = sp->fmt.value_len };
-	size_t len = 1 + (size_t)head.value_len;
-	uint8_t *zeros = calloc(1, len);
-	uint64_t pos;
-	int rc = zeros ? space_block(sp, &head, &pos) : -ENOMEM;
-
-	if (rc == 0)
-		rc = space_append(sp, zeros, len);
-	if (rc == 0)
-		rc = space_block_end(sp, &head);
-	free(zeros);
-	return rc;
-}
 
 static struct vacated place_of_index(const struct space *sp)
 {
@@ -52,13 +35,17 @@ static struct vacated place_of_index(const struct space *sp)
 static int move_neighbours(struct batch *b, struct vacated *v)
 {
 	struct space *sp = &b->engine->space;
+	uint64_t pad;
 	int rc = 0;
 
 	while (rc == 0 && !format_dead_fits(&sp->fmt, v->len)) {
 		uint64_t len = 0;
 
 		if (v->pos + v->len >= sp->append)
-			rc = append_dead_pad(sp);
+			rc = space_append_filler(sp, format_dead_min(&sp->fmt),
+						 &pad);
+		if (pins_any(b->engine, v->pos + v->len, v->pos + v->len + 1))
+			rc = -EBUSY;
 		if (rc == 0)
 			rc = batch_away(b, v->pos + v->len, &len);
 		v->len += len;
@@ -167,7 +154,7 @@ int reindex_reserve(struct engine *e, uint32_t n_buckets)
 
 	if (rc < 0)
 		return rc;
-	rc = space_append_dead(sp, len, &pos);
+	rc = space_append_hole(sp, len, false, &pos);
 	if (rc == 0)
 		rc = space_publish(sp, 0, NULL, NULL);
 	if (rc < 0)

@@ -50,14 +50,27 @@ void scan_pass_over(struct engine *engine, uint64_t pos, uint64_t end)
 	pass_over(&engine->walk_pos, pos, end);
 }
 
-int scan_keep(struct engine *engine, uint64_t pos)
+/* The first change of a block ahead says what it was at the scan's start. */
+static int remember(struct engine *engine, uint64_t pos, bool lived)
 {
+	uint64_t first;
 	int rc = 0;
 
 	for (struct scan *s = engine->scans; s && rc == 0; s = s->next)
-		if (pos >= s->pos && pos < s->end)
-			rc = changes_set(&s->kept, pos, 1, 1);
+		if (pos >= s->pos && pos < s->end &&
+		    !changes_get(&s->kept, pos, &first))
+			rc = changes_set(&s->kept, pos, lived, 1);
 	return rc;
+}
+
+int scan_keep(struct engine *engine, uint64_t pos)
+{
+	return remember(engine, pos, true);
+}
+
+int scan_hide(struct engine *engine, uint64_t pos)
+{
+	return remember(engine, pos, false);
 }
 
 int scan_keep_time(struct engine *engine, uint64_t pos, int64_t time)
@@ -84,8 +97,12 @@ static bool wanted(const struct scan *s, struct block *b)
 {
 	uint64_t kept;
 
-	if (b->head.next == FORMAT_DEAD && changes_get(&s->kept, b->pos, &kept))
-		b->head.next = FORMAT_LAST;
+	if (changes_get(&s->kept, b->pos, &kept)) {
+		if (!kept)
+			b->head.next = FORMAT_DEAD;
+		else if (b->head.next == FORMAT_DEAD)
+			b->head.next = FORMAT_LAST;
+	}
 	if (s->engine->space.fmt.timestamps &&
 	    changes_get(&s->kept, b->pos + FORMAT_AT_TIME, &kept))
 		b->head.timestamp = (int64_t)kept;

@@ -33,9 +33,10 @@ struct scan {
 	struct scan *next; /* under space.lock, as all below */
 	uint64_t pos;
 	uint64_t end;
-	struct changes kept; /* blocks ahead that have died: pos -> 1; those
-			      * whose time has changed: where that stands ->
-			      * what it was */
+	struct changes kept; /* blocks ahead that have died: pos -> 1; that
+			      * have come to life: pos -> 0; those whose time
+			      * has changed: where that stands -> what it was
+			      */
 	struct chunk *pin;   /* holds the block that was met last */
 	bool dead_too;
 
@@ -64,6 +65,9 @@ void scan_pass_over(struct engine *engine, uint64_t pos, uint64_t end);
 
 /* Told by the writer, under space.lock: the block at pos dies now. */
 int scan_keep(struct engine *engine, uint64_t pos);
+
+/* The same: the block at pos lives from now on. */
+int scan_hide(struct engine *engine, uint64_t pos);
 
 /* The same: the block's timestamp, so far this one, changes now. */
 int scan_keep_time(struct engine *engine, uint64_t pos, int64_t time);

@@ -220,8 +220,13 @@ int space_append(struct space *sp, const void *bytes, size_t len);
 int space_block_end(struct space *sp, const struct block_head *head);
 
 /* Dead blocks over the next len bytes, which must be a sum of legal ones; the
- * file has a hole where their keys and values are (space_hole.c). */
-int space_append_dead(struct space *sp, uint64_t len, uint64_t *ret_pos);
+ * file has a hole where their keys and values are (space_hole.c), for which
+ * disk space is had, unless sparse. */
+int space_append_hole(struct space *sp, uint64_t len, bool sparse,
+		      uint64_t *ret_pos);
+
+/* One dead block of len bytes, which are written. */
+int space_append_filler(struct space *sp, uint64_t len, uint64_t *ret_pos);
 
 /* Room for at most len bytes, to be filled by the caller, who then says so:
  * returns how many, at least 1. */

@@ -1,27 +1,16 @@
-/* Dead blocks whose bytes are not written: the place of an index to be.
+/* Dead blocks that never lived: places for an index to be and for streamed
+ * values, which are holes in the file, and scratch space.
  *
- * They are part of a commit like any other blocks, but their keys and values
- * are a hole in the file, zeros as far as the checksum goes.  Whoever wants to
- * put something else there waits until the log begins behind them.
+ * They are part of a commit like any other blocks, but the checksum covers
+ * their heads alone: what stands in them is nobody's until a later commit says
+ * so.  While the log is walked for recovery their lengths count: so a head
+ * stays as it is until the log begins behind it.
  */
 #include "space.h"
 
 #include "util.h"
 
 #include <errno.h>
-
-/* The zeros of a hole, for the checksum. */
-static void sum_zeros(struct space *sp, uint64_t len)
-{
-	static const uint8_t zeros[32768];
-
-	while (len) {
-		size_t n = (size_t)min_u64(len, sizeof(zeros));
-
-		space_filled(sp, zeros, n);
-		len -= n;
-	}
-}
 
 static int write_head(struct space *sp, uint64_t pos, uint64_t len)
 {
@@ -36,7 +25,6 @@ static int write_head(struct space *sp, uint64_t pos, uint64_t len)
 	rc = file_write(&sp->file, head, head_len, pos);
 	log_mask_head(&sp->fmt, head);
 	space_filled(sp, head, head_len);
-	sum_zeros(sp, len - head_len);
 	return rc;
 }
 
@@ -54,10 +42,31 @@ static int lay_out(struct space *sp, uint64_t pos, uint64_t len)
 	return rc;
 }
 
-int space_append_dead(struct space *sp, uint64_t len, uint64_t *ret_pos)
+int space_append_filler(struct space *sp, uint64_t len, uint64_t *ret_pos)
+{
+	static const uint8_t zeros[4096];
+	uint8_t bytes[FORMAT_HEAD_MAX];
+	struct block_head head;
+	int rc;
+
+	format_dead_head(&sp->fmt, len, bytes);
+	format_head_decode(&sp->fmt, bytes, &head);
+	rc = space_block(sp, &head, ret_pos);
+	len -= format_head_len(&sp->fmt);
+	while (rc == 0 && len) {
+		size_t n = (size_t)min_u64(len, sizeof(zeros));
+
+		rc = space_append_plain(sp, zeros, n);
+		len -= n;
+	}
+	return rc < 0 ? rc : space_block_end(sp, &head);
+}
+
+int space_append_hole(struct space *sp, uint64_t len, bool sparse,
+		      uint64_t *ret_pos)
 {
 	uint64_t pos = sp->append;
-	int rc = space_reserve(sp, len);
+	int rc = space_reserve(sp, sparse ? 0 : len);
 
 	if (rc == 0)
 		rc = space_flush_tail(sp);
@@ -74,7 +83,7 @@ int space_append_dead(struct space *sp, uint64_t len, uint64_t *ret_pos)
 		/* Cutting the file gives back what was reserved behind, too. */
 		sp->reserved = min_u64(sp->reserved, pos);
 		if (file_resize(&sp->file, pos) < 0 ||
-		    (rc != -ENOSPC && rc != -ENOMEM))
+		    (rc != -ENOSPC && rc != -ENOMEM && rc != -EFBIG))
 			space_fail(sp, rc);
 		return rc;
 	}

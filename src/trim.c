@@ -20,6 +20,7 @@
 #include "block.h"
 #include "mover.h"
 #include "mutants.h"
+#include "pins.h"
 #include "reindex.h"
 #include "util.h"
 
@@ -107,7 +108,8 @@ static int gather_block(void *arg, const struct block *b)
 
 	if (t->looked++ == LOOK)
 		return 1;
-	if (b->head.next != FORMAT_DEAD)
+	if (b->head.next != FORMAT_DEAD ||
+	    pins_any(t->engine, b->pos, b->pos + 1))
 		return 0;
 	if (!follows)
 		drop_useless(t);

@@ -184,10 +184,10 @@ size_t crashwork_possible(const struct crashwork *w, const struct cut *cut,
 /* ---- phases ---- */
 
 const char *const crash_phase_names[PHASES] = {
-	[PHASE_CHANGES] = "changes",   [PHASE_LONG] = "long values",
-	[PHASE_GROWTH] = "growth",     [PHASE_PRUNE] = "prune",
-	[PHASE_TRIM] = "trim",         [PHASE_SYNC] = "sync and close",
-	[PHASE_RECOVERY] = "recovery",
+	[PHASE_CHANGES] = "changes",     [PHASE_LONG] = "long values",
+	[PHASE_STREAM] = "streams",      [PHASE_GROWTH] = "growth",
+	[PHASE_PRUNE] = "prune",         [PHASE_TRIM] = "trim",
+	[PHASE_SYNC] = "sync and close", [PHASE_RECOVERY] = "recovery",
 };
 
 /* While the index grows, whoever commits does a step of that. */
@@ -413,6 +413,88 @@ static int do_big(struct crashwork *w)
 		"a put of a long value", true);
 }
 
+/* ---- streams: a step of one with each call ---- */
+
+#define STREAM_MOST ((size_t)40000)
+
+static void drop_stream(struct crash_stream *s)
+{
+	blt_stream_abort(s->stream);
+	free(s->value);
+	*s = (struct crash_stream){ NULL };
+}
+
+static int begin_stream(struct crashwork *w, struct crash_stream *s)
+{
+	unsigned seed = (unsigned)draw(w, 60000) | 1;
+	int rc = blt_stream_open(w->store, draw(w, 400), draw(w, STREAM_MOST),
+				 &s->stream);
+
+	if (rc < 0) {
+		s->stream = NULL;
+		return outcome(w, rc, "a stream's open", false);
+	}
+	s->len = 1 + draw(w, STREAM_MOST);
+	s->written = 0;
+	s->value = need(malloc(s->len));
+	for (size_t i = 0; i < s->len; i++)
+		s->value[i] = (uint8_t)(i * seed >> 8);
+	return 0;
+}
+
+/* What was written before is written once more at times: the end counts. */
+static int write_stream(struct crashwork *w, struct crash_stream *s)
+{
+	size_t from = draw(w, 4) ? s->written : draw(w, s->written + 1);
+	size_t n = 1 + draw(w, 15000);
+	int rc;
+
+	n = min_u64(n, s->len - from);
+	rc = blt_stream_write(s->stream, s->value + from, n, from);
+	if (rc == 0 && s->written < from + n)
+		s->written = from + n;
+	return outcome(w, rc, "a stream's write", false);
+}
+
+static int end_stream(struct crashwork *w, struct crash_stream *s)
+{
+	struct crash_state state = *newest(w);
+	unsigned i = (unsigned)draw(w, CRASH_KEYS);
+	int64_t time = draw_time(w);
+	char key[600];
+	int rc;
+
+	state.key[i] = timed_entry(w, s->value, s->len, time);
+	note_commit(w, &state);
+	rc = blt_stream_commit(s->stream, key, make_key(i, key), time);
+	if (rc == 0)
+		s->stream = NULL;
+	drop_stream(s);
+	return outcome(w, rc, "a stream's commit", true);
+}
+
+static int do_stream(struct crashwork *w)
+{
+	struct crash_stream *s = &w->stream[draw(w, 2)];
+
+	if (w->kind->create.value_len)
+		return crashwork_put(w);
+	if (!s->stream)
+		return begin_stream(w, s);
+	if (s->written < s->len && draw(w, 12))
+		return write_stream(w, s);
+	if (s->written == s->len)
+		return end_stream(w, s);
+	drop_stream(s);
+	return 0;
+}
+
+static void drop_streams(struct crashwork *w)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->stream); i++)
+		drop_stream(&w->stream[i]);
+}
+
 static int do_slot(struct crashwork *w)
 {
 	unsigned i = (unsigned)draw(w, CRASH_SLOTS);
@@ -517,6 +599,7 @@ static const struct {
 	{ 3, do_settle, PHASE_SYNC },
 	{ 4, do_reindex, PHASE_GROWTH },
 	{ 2, do_reopen, PHASE_SYNC },
+	{ 10, do_stream, PHASE_STREAM },
 };
 
 int crashwork_do(struct crashwork *w, unsigned n)
@@ -610,6 +693,7 @@ int crashwork_end(struct crashwork *w)
 	int rc;
 
 	note_phase(w, PHASE_SYNC);
+	drop_streams(w);
 	rc = blt_close(w->store);
 	w->store = NULL;
 	if (rc == 0)
@@ -620,6 +704,7 @@ int crashwork_end(struct crashwork *w)
 void crashwork_release(struct crashwork *w)
 {
 	w->faulty = true;
+	drop_streams(w);
 	blt_close(w->store);
 	crashdisk_release(&w->disk);
 	free(w->commit);

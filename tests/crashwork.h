@@ -56,6 +56,7 @@ struct crash_promise {
 enum crash_phase_kind {
 	PHASE_CHANGES,
 	PHASE_LONG, /* values of more than a chunk */
+	PHASE_STREAM,
 	PHASE_GROWTH,
 	PHASE_PRUNE,
 	PHASE_TRIM,
@@ -71,6 +72,13 @@ struct crash_phase {
 	size_t call; /* the first */
 };
 
+/* A value on its way. */
+struct crash_stream {
+	struct blt_stream *stream; /* NULL: none */
+	uint8_t *value;
+	size_t len, written;
+};
+
 struct crashwork {
 	const struct crash_kind *kind;
 	uint64_t seed, drawn;
@@ -83,8 +91,9 @@ struct crashwork {
 	size_t n_durable, durable_room, n_flushed, flushed_room;
 	struct crash_phase *phase;
 	size_t n_phases, phase_room;
-	bool faulty;     /* errors are no failure of the test */
-	int error;       /* the first one that an operation gave */
+	bool faulty; /* errors are no failure of the test */
+	int error;   /* the first one that an operation gave */
+	struct crash_stream stream[2];
 	bool prunes;     /* and trims, now and then */
 	bool big_values; /* some are longer than a chunk */
 };

@@ -35,6 +35,8 @@ static const char *const names[MUTANTS] = {
 		"space in use again before a checkpoint",
 	[MUTANT_COPY_UNSYNCED] = "moved blocks before their bytes are durable",
 	[MUTANT_ZONE_NOT_COVERED] = "a replay that leaves prune's gap open",
+	[MUTANT_STREAM_UNSYNCED] =
+		"a streamed value's record before its bytes are durable",
 	[MUTANT_CUT_EARLY] = "the end cut off before the slot is durable",
 	[MUTANT_PUNCH_EARLY] = "holes before the merge is durable",
 };
