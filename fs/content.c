@@ -28,6 +28,8 @@ static int stage_of(struct bltfs *fs, struct node *node, bool empty)
 	if (node->stage)
 		return 0;
 	rc = stage_new(&fs->pool, &s);
+	if (rc == 0)
+		s->key_len = node->key_len;
 	if (rc < 0 || empty)
 		goto out;
 	if (node->has_view) {
@@ -89,19 +91,6 @@ static bool just_cut(struct bltfs *fs, const struct stage *s)
 	return s->len == 0 && !s->written && !fs->takes_empty;
 }
 
-static int put_bytes(struct bltfs *fs, struct node *node, struct stage *s,
-		     int64_t mtime)
-{
-	struct blt_source source = stage_source(s);
-
-	if (s->mem || s->len == 0)
-		return blt_put(fs->store, node->key, node->key_len,
-			       s->mem ? s->mem : (const uint8_t *)"", s->len,
-			       mtime);
-	return blt_put_from(fs->store, node->key, node->key_len, &source,
-			    mtime);
-}
-
 static int put_coded(struct bltfs *fs, struct node *node)
 {
 	struct stage *coded;
@@ -109,7 +98,8 @@ static int put_coded(struct bltfs *fs, struct node *node)
 
 	if (rc < 0)
 		return rc;
-	rc = put_bytes(fs, node, coded, node->stage->mtime);
+	rc = stage_put(coded, fs->store, node->key, node->key_len,
+		       node->stage->mtime);
 	stage_free(coded);
 	return rc;
 }
@@ -118,6 +108,7 @@ static int put_stage(struct bltfs *fs, struct node *node, bool last)
 {
 	struct stage *s = node->stage;
 	uint64_t bytes = s->len + node->key_len;
+	bool streamed = s->stream;
 	int rc;
 
 	if (is_marker_key(node) && s->len == 0)
@@ -125,7 +116,8 @@ static int put_stage(struct bltfs *fs, struct node *node, bool last)
 	else if (fs->opts->decode)
 		rc = put_coded(fs, node);
 	else
-		rc = put_bytes(fs, node, s, s->mtime);
+		rc = stage_put(s, fs->store, node->key, node->key_len,
+			       s->mtime);
 	if (rc < 0) {
 		if (rc == -EINVAL && (last || !just_cut(fs, s)))
 			say_refused(fs, node);
@@ -135,6 +127,11 @@ static int put_stage(struct bltfs *fs, struct node *node, bool last)
 	rc = syncer_commit(fs->syncer, bytes);
 	/* each descriptor's close is to say that it may be lost */
 	s->dirty = rc < 0;
+	node->lost = rc;
+	if (streamed) {
+		node->stage = NULL;
+		stage_free(s);
+	}
 	return rc;
 }
 
@@ -156,6 +153,8 @@ static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
 		return 0;
 	if (node->stage && node->stage->dirty)
 		rc = put_changed(fs, node, last);
+	else if (node->lost)
+		rc = node->lost = syncer_commit(fs->syncer, 0);
 	if (rc == 0 && durable && fs->syncer)
 		rc = blt_sync(fs->store);
 	return rc;

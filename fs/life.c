@@ -275,6 +275,8 @@ static int prepare(struct life *life)
 	}
 	fs->pool.max = life->opts->max_staging;
 	fs->pool.dir = dirname(life->stage_dir);
+	if (!fs->opts->decode && !fs->opts->ro)
+		fs->pool.store = fs->store;
 	return 0;
 }
 

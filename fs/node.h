@@ -67,6 +67,7 @@ struct node {
 	struct blt_view view; /* of an unlinked file, while has_view */
 	bool has_view;
 	bool gone;           /* no key any more: unlinked, replaced */
+	int lost;            /* 0, or why what was put last may be lost */
 	enum node_link link; /* shown as a symbolic link? */
 	struct node_open *opens;
 	unsigned nopen;  /* of a file */

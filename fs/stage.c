@@ -1,6 +1,6 @@
-/* Invariant: mem[0..len) or the file's first len bytes are the content; what
- * lies behind is unspecified in memory and absent in the file, so growing
- * clears in memory and needs nothing in the file.
+/* Invariant: mem[0..len), the file's first len bytes, or the stream's are the
+ * content; what lies behind is unspecified in memory and absent in the others,
+ * so growing clears in memory and needs nothing there.
  */
 #include "stage.h"
 
@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)1 << 20)
+
+/* A stream costs some syncs: less than this goes into a temporary file. */
+#define STREAM_LEAST ((uint64_t)1 << 20)
 
 static int64_t now(void)
 {
@@ -83,10 +86,40 @@ static void drop_memory(struct stage *s)
 	s->cap = 0;
 }
 
+static bool streams(const struct stage *s)
+{
+	uint64_t least = s->pool->max / 2;
+
+	return s->pool->store &&
+	       s->len >= (least < STREAM_LEAST ? least : STREAM_LEAST);
+}
+
+/* What has come so far is the only hint at what will. */
+static int spill_to_store(struct stage *s)
+{
+	struct blt_stream *stream;
+	int rc = blt_stream_open(s->pool->store, s->key_len, 4 * s->len,
+				 &stream);
+
+	if (rc < 0)
+		return rc;
+	rc = blt_stream_write(stream, s->mem, s->len, 0);
+	if (rc < 0) {
+		blt_stream_abort(stream);
+		return rc;
+	}
+	drop_memory(s);
+	s->stream = stream;
+	return 0;
+}
+
 static int spill(struct stage *s)
 {
-	int fd = open_temporary(s->pool->dir);
-	int rc;
+	int fd, rc;
+
+	if (streams(s) && spill_to_store(s) == 0)
+		return 0;
+	fd = open_temporary(s->pool->dir);
 
 	if (fd < 0)
 		return fd;
@@ -108,7 +141,7 @@ static int reserve(struct stage *s, uint64_t len)
 	uint64_t cap = s->cap * 2 > 4096 ? s->cap * 2 : 4096;
 	uint8_t *mem;
 
-	if (s->fd >= 0 || len <= s->cap)
+	if (s->fd >= 0 || s->stream || len <= s->cap)
 		return 0;
 	if (cap < len)
 		cap = len;
@@ -141,7 +174,11 @@ static int extend(struct stage *s, uint64_t len)
 	rc = reserve(s, len);
 	if (rc < 0)
 		return rc;
-	if (s->fd >= 0) {
+	if (s->stream) {
+		rc = blt_stream_resize(s->stream, len);
+		if (rc < 0)
+			return rc;
+	} else if (s->fd >= 0) {
 		if (ftruncate(s->fd, (off_t)len) < 0)
 			return -errno;
 	} else {
@@ -170,9 +207,19 @@ void stage_free(struct stage *s)
 	if (!s)
 		return;
 	drop_memory(s);
+	blt_stream_abort(s->stream);
 	if (s->fd >= 0)
 		close(s->fd);
 	free(s);
+}
+
+static int put_in_stream(struct stage *s, const void *buf, size_t n,
+			 uint64_t offset)
+{
+	int rc = blt_stream_write(s->stream, buf, n, offset);
+
+	s->len = blt_stream_len(s->stream);
+	return rc;
 }
 
 static int put_bytes(struct stage *s, const void *buf, size_t n,
@@ -186,13 +233,15 @@ static int put_bytes(struct stage *s, const void *buf, size_t n,
 	/* Without a hole nothing needs clearing first. */
 	if (offset <= s->len) {
 		rc = reserve(s, offset + n);
-		if (rc == 0 && s->fd < 0 && s->len < offset + n)
+		if (rc == 0 && s->mem && s->len < offset + n)
 			s->len = offset + n;
 	} else {
 		rc = extend(s, offset + n);
 	}
 	if (rc < 0)
 		return rc;
+	if (s->stream)
+		return put_in_stream(s, buf, n, offset);
 	if (s->fd < 0) {
 		memcpy(s->mem + offset, buf, n);
 		return 0;
@@ -228,9 +277,12 @@ int stage_resize(struct stage *s, uint64_t len)
 	int rc = 0;
 
 	if (len < s->len) {
-		if (s->fd >= 0 && ftruncate(s->fd, (off_t)len) < 0)
-			return -errno;
-		s->len = len;
+		if (s->stream)
+			rc = blt_stream_resize(s->stream, len);
+		else if (s->fd >= 0 && ftruncate(s->fd, (off_t)len) < 0)
+			rc = -errno;
+		if (rc == 0)
+			s->len = len;
 	} else {
 		rc = extend(s, len);
 	}
@@ -241,27 +293,37 @@ int stage_resize(struct stage *s, uint64_t len)
 	return 0;
 }
 
+/* Of what has been spilled. */
+static int write_zeros(struct stage *s, uint64_t offset, uint64_t n)
+{
+	static const uint8_t zeros[65536];
+	int rc = 0;
+
+	while (n > 0 && rc == 0) {
+		uint64_t part = n < sizeof(zeros) ? n : sizeof(zeros);
+
+		rc = s->stream ? put_in_stream(s, zeros, part, offset) :
+				 write_all(s->fd, zeros, part, offset);
+		offset += part;
+		n -= part;
+	}
+	return rc;
+}
+
 int stage_zero(struct stage *s, uint64_t offset, uint64_t n)
 {
-	static const uint8_t zeros[4096];
 	int rc = 0;
 
 	if (offset >= s->len)
 		return 0;
 	if (n > s->len - offset)
 		n = s->len - offset;
-	if (s->fd < 0)
+	if (s->mem)
 		memset(s->mem + offset, 0, n);
-	else if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			   (off_t)offset, (off_t)n) < 0) {
-		while (n > 0 && rc == 0) {
-			uint64_t part = n < sizeof(zeros) ? n : sizeof(zeros);
-
-			rc = write_all(s->fd, zeros, part, offset);
-			offset += part;
-			n -= part;
-		}
-	}
+	else if (s->stream ||
+		 fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			   (off_t)offset, (off_t)n) < 0)
+		rc = write_zeros(s, offset, n);
 	if (rc == 0)
 		changed(s);
 	return rc;
@@ -275,6 +337,8 @@ int64_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset)
 		return 0;
 	if (n > s->len - offset)
 		n = s->len - offset;
+	if (s->stream)
+		return blt_stream_read(s->stream, buf, n, offset);
 	if (s->fd < 0) {
 		memcpy(buf, s->mem + offset, n);
 		return (int64_t)n;
@@ -335,4 +399,23 @@ struct blt_source stage_source(struct stage *s)
 		.read = source_read,
 		.arg = s,
 	};
+}
+
+int stage_put(struct stage *s, struct blt *store, const void *key,
+	      size_t key_len, int64_t mtime)
+{
+	struct blt_source source = stage_source(s);
+	int rc;
+
+	if (s->stream) {
+		rc = blt_stream_commit(s->stream, key, key_len, mtime);
+		if (rc == 0)
+			s->stream = NULL;
+		return rc;
+	}
+	if (s->mem || s->len == 0)
+		return blt_put(store, key, key_len,
+			       s->mem ? s->mem : (const uint8_t *)"", s->len,
+			       mtime);
+	return blt_put_from(store, key, key_len, &source, mtime);
 }
