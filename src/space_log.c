@@ -299,7 +299,8 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	ret->start = sp->log.start;
 	ret->n_keys = (uint32_t)sp->recorded_keys;
 	sp->frozen_from = sp->frozen_end;
-	sp->frozen_end = sp->append;
+	/* What others have committed since the flush is in memory still. */
+	sp->frozen_end = sp->log.start;
 	atomic_store(&sp->full, false);
 	ret->growth = sp->recorded_next;
 	ret->zone = sp->recorded_zone;

@@ -96,6 +96,112 @@ START_TEST(callers_share_a_sync)
 }
 END_TEST
 
+/* ---- who commits while another syncs ---- */
+
+#define LATE ((size_t)100000) /* some pages */
+
+struct beside {
+	struct blt *store;
+	atomic_bool holds; /* the next sync of a range */
+	atomic_bool held, let_go, watches, wrote;
+	off_t from; /* of the last one */
+	size_t len;
+};
+
+static ssize_t seen_pwrite(void *arg, int fd, const void *buf, size_t len,
+			   off_t pos)
+{
+	struct beside *b = arg;
+
+	if (atomic_load(&b->watches))
+		atomic_store(&b->wrote, true);
+	return file_system_ops.pwrite(NULL, fd, buf, len, pos);
+}
+
+static int held_sync_range(void *arg, void *at, size_t len, off_t pos)
+{
+	struct beside *b = arg;
+
+	b->from = pos;
+	b->len = len;
+	if (atomic_exchange(&b->holds, false)) {
+		atomic_store(&b->held, true);
+		while (!atomic_load(&b->let_go))
+			usleep(1000);
+	}
+	return file_system_ops.sync_range(NULL, at, len, pos);
+}
+
+static void *sync_one(void *arg)
+{
+	struct beside *b = arg;
+
+	ck_assert_int_eq(blt_put(b->store, "one", 3, "v", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_sync(b->store), 0);
+	return NULL;
+}
+
+static void *sync_two(void *arg)
+{
+	struct beside *b = arg;
+
+	ck_assert_int_eq(blt_put(b->store, "two", 3, "v", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_sync(b->store), 0);
+	return NULL;
+}
+
+static void wait_until(atomic_bool *is)
+{
+	while (!atomic_load(is))
+		usleep(1000);
+}
+
+/* One is in the middle of its sync, two has flushed and waits for it: what is
+ * put now stands in memory when two's sync begins, and is no part of it.  The
+ * next sync must not take it for durable. */
+START_TEST(what_came_late_is_synced_later)
+{
+	struct beside b = { .store = NULL };
+	struct shared s = { .store = NULL };
+	char path[] = "/tmp/test-group.XXXXXX";
+	struct blt_open_options how = { .mode = BLT_WRITE };
+	struct file_ops ops = file_system_ops;
+	uint8_t *value = calloc(1, LATE);
+	struct blt_location where;
+	pthread_t one, two;
+
+	ck_assert_ptr_nonnull(value);
+	open_store(&s, path);
+	ck_assert_int_eq(blt_close(s.store), 0);
+	ops.arg = &b;
+	ops.pwrite = seen_pwrite;
+	ops.sync_range = held_sync_range;
+	ck_assert_int_eq(store_open(path, &how, &ops, &b.store, NULL), 0);
+	ck_assert_int_eq(blt_put(b.store, "k", 1, "w", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_sync(b.store), 0);
+
+	atomic_store(&b.holds, true);
+	ck_assert_int_eq(pthread_create(&one, NULL, sync_one, &b), 0);
+	wait_until(&b.held);
+	atomic_store(&b.watches, true);
+	ck_assert_int_eq(pthread_create(&two, NULL, sync_two, &b), 0);
+	wait_until(&b.wrote);
+	/* Waits for the end of two's flush. */
+	ck_assert_int_eq(blt_put(b.store, "late", 4, value, LATE, BLT_NOW), 0);
+	atomic_store(&b.let_go, true);
+	pthread_join(one, NULL);
+	pthread_join(two, NULL);
+
+	ck_assert_int_eq(blt_sync(b.store), 0);
+	ck_assert_int_eq(blt_locate(b.store, "late", 4, &where), 0);
+	ck_assert_uint_le((uint64_t)b.from, where.offset);
+	ck_assert_uint_ge((uint64_t)b.from + b.len, where.offset + where.len);
+	ck_assert_int_eq(blt_close(b.store), 0);
+	unlink(path);
+	free(value);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("group");
@@ -105,6 +211,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, callers_share_a_sync);
+	tcase_add_test(tc, what_came_late_is_synced_later);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
