@@ -6,6 +6,7 @@ short have done all of their work or none.  KILL_ROUNDS sets how often."""
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,9 +21,6 @@ SEED = int(os.environ.get("KILL_SEED", "7"))
 ROUNDS_A_STORE = 20
 WRITERS = 3
 OPTIONS = ("commit=1", "commit=3600", "sync")
-# Beside the writers, over and over.
-JOBS = (("prune",), ("reindex", "--buckets=7"), ("prune",),
-        ("reindex", "--buckets=211"))
 SIZES = (0, 1, 30, 500, 5000, 70000, 600000)
 
 if not os.path.exists("/dev/fuse"):
@@ -141,27 +139,38 @@ class Writer(threading.Thread):
             self.calls.release(1000)
 
 
-class Keeper(threading.Thread):
-    """Prunes the store and changes its index, until told to stop.  The kill
-    ends a job early, as a rule."""
+class Keeper:
+    """Prunes the store and changes its index, over and over.  A shell does, for
+    a process that is forked here would hold the writers' open files for a
+    moment, and close them."""
 
-    def __init__(self, mount, first):
-        super().__init__()
-        self.mount, self.stop = mount, threading.Event()
-        self.first = self.count = first
-        self.wrong = None
+    LOOP = """while :; do
+        for job in prune "reindex --buckets=7" "reindex --buckets=211"; do
+            echo $job
+            "$0" $job "$1" >&2
+            [ $? -ne 64 ] || exit 1
+        done
+    done"""
 
-    def run(self):
-        while not self.stop.is_set():
-            job = JOBS[self.count % len(JOBS)]
-            done = subprocess.run([BLT, *job, self.mount], text=True,
-                                  stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE)
-            self.count += 1
-            if done.returncode == os.EX_USAGE and not self.stop.is_set():
-                self.wrong = done.stderr
-                return
+    def __init__(self, mount):
+        self.done, self.said = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            ["sh", "-c", self.LOOP, BLT, mount], start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=self.done, stderr=self.said)
+
+    def is_wrong(self):
+        return self.process.poll() is not None
+
+    def end(self):
+        """How many jobs there were."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.done.seek(0)
+        return len(self.done.readlines())
+
+    def text(self):
+        self.said.seek(0)
+        return self.said.read().decode()
 
 
 def mounted(store, mount, options):
@@ -203,23 +212,23 @@ def kill_under_load(store, mount, states, number, rng):
     calls = threading.Semaphore(0)
     writers = [Writer(mount, i, states[i], calls,
                       f"{SEED} {number} {i}") for i in range(WRITERS)]
-    keeper = Keeper(mount, number)
-    for thread in (*writers, keeper):
-        thread.start()
+    keeper = Keeper(mount)
+    for w in writers:
+        w.start()
     for _ in range(rng.randrange(1, 200)):
         calls.acquire()
     alive = all(w.is_alive() for w in writers)
-    keeper.stop.set()
+    if keeper.is_wrong():
+        sys.exit(f"round {number}: {keeper.text()}")
     daemon.kill()
     daemon.wait()
-    for thread in (*writers, keeper):
-        thread.join()
+    jobs = keeper.end()
+    for w in writers:
+        w.join()
     subprocess.run(["umount", "-l", mount], check=True)
     if not alive:
         sys.exit(f"round {number}: the writers gave up")
-    if keeper.wrong:
-        sys.exit(f"round {number}: {keeper.wrong}")
-    return writers, keeper.count - keeper.first
+    return writers, jobs
 
 
 def check(store, mount, writers, number):
