@@ -195,7 +195,9 @@ static int open_output(struct tar *tar)
 	return 0;
 }
 
-/* Names are bytes, not text of this locale. */
+/* Names are bytes.  The locale stays "C", from which libarchive can translate
+ * none that is no ASCII: it then writes the bytes, with hdrcharset=BINARY, and
+ * warns.  Asked for that in all entries, it makes GNU tar warn of each. */
 static int open_archive(struct tar *tar, const struct format *f)
 {
 	tar->a = archive_write_new();
@@ -203,8 +205,6 @@ static int open_archive(struct tar *tar, const struct format *f)
 	if (!tar->a || !tar->entry)
 		return tool_fail(tar->ex->t, EX_OSERR, "out of memory");
 	if (archive_write_set_format_pax(tar->a) != ARCHIVE_OK ||
-	    archive_write_set_options(tar->a, "hdrcharset=BINARY") !=
-		    ARCHIVE_OK ||
 	    f->filter(tar->a) < ARCHIVE_WARN ||
 	    archive_write_open_fd(tar->a, tar->place.fd) != ARCHIVE_OK)
 		return fail_write(tar);
