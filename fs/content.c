@@ -466,6 +466,16 @@ int content_touch(struct bltfs *fs, struct node *node, int64_t mtime)
 	return rc;
 }
 
+void content_prepare(struct node *node)
+{
+	pthread_mutex_lock(&node->lock);
+	if (node->stage && node->stage->stream && node->stage->dirty &&
+	    !node->gone)
+		/* where it fails, so does the commit */
+		(void)blt_stream_sync(node->stage->stream);
+	pthread_mutex_unlock(&node->lock);
+}
+
 int content_commit(struct bltfs *fs, struct node *node, bool durable)
 {
 	int rc;

@@ -6,8 +6,8 @@
  * into the store as one value.  The stage goes with the last handle.  An
  * unlinked file that is open lives on in its stage or in a view taken before.
  *
- * All calls want names shared (node.h) and take the node's lock themselves.
- * Results are 0 or -errno unless said otherwise.
+ * All calls but content_prepare want names shared (node.h) and take the node's
+ * lock themselves. Results are 0 or -errno unless said otherwise.
  */
 #ifndef FS_CONTENT_H
 #define FS_CONTENT_H
@@ -54,6 +54,10 @@ int content_resize(struct bltfs *fs, struct node *node, uint64_t len, bool now);
 int content_allocate(struct bltfs *fs, struct node *node, int mode,
 		     uint64_t offset, uint64_t len);
 int content_touch(struct bltfs *fs, struct node *node, int64_t mtime);
+
+/* Before content_commit or content_release, with names not held: what takes
+ * long of it, for a large file. */
+void content_prepare(struct node *node);
 
 /* Puts a changed file.  A close (durable false) lets it survive this process,
  * fsync the machine. */

@@ -178,6 +178,7 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int rc = 0;
 
 	if (handle_of(fi)->writes) {
+		content_prepare(ops_node(req, ino));
 		bltfs_share_names(fs);
 		rc = content_commit(fs, ops_node(req, ino), false);
 		bltfs_leave_names(fs);
@@ -193,6 +194,7 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 
 	(void)datasync;
 	(void)fi;
+	content_prepare(ops_node(req, ino));
 	bltfs_share_names(fs);
 	rc = content_commit(fs, ops_node(req, ino), false);
 	bltfs_leave_names(fs);
@@ -206,7 +208,7 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct bltfs *fs = ops_fs(req);
 
-	(void)ino;
+	content_prepare(ops_node(req, ino));
 	bltfs_share_names(fs);
 	content_release(fs, handle_of(fi));
 	bltfs_leave_names(fs);

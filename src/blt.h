@@ -304,6 +304,9 @@ BLT_PUBLIC int64_t blt_stream_read(struct blt_stream *s, void *buf, size_t n,
 /* Cuts the value, or lengthens it by zeros. */
 BLT_PUBLIC int blt_stream_resize(struct blt_stream *s, uint64_t len);
 BLT_PUBLIC uint64_t blt_stream_len(const struct blt_stream *s);
+/* Makes durable what was written so far: a commit then has little left to do.
+ */
+BLT_PUBLIC int blt_stream_sync(struct blt_stream *s);
 /* Makes the bytes durable, then the value that of key, as blt_put does, and
  * frees the stream.  On an error nothing has changed and the stream is still
  * open.  -EINVAL: the value or the key would not load. */

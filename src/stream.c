@@ -374,6 +374,18 @@ int64_t blt_stream_read(struct blt_stream *s, void *buf, size_t n,
 	return rc < 0 ? rc : (int64_t)n;
 }
 
+int blt_stream_sync(struct blt_stream *s)
+{
+	struct space *sp = space_of(s);
+	int rc;
+
+	if (atomic_load(&sp->failed))
+		return -EIO;
+	/* Whoever is told of a failure, it is everybody's. */
+	rc = file_sync(&sp->file);
+	return rc < 0 ? space_fail(sp, rc) : 0;
+}
+
 /* ---- the end ---- */
 
 /* What nobody uses behind the value is given back, where that is easily done.

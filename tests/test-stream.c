@@ -144,6 +144,7 @@ START_TEST(value_is_there_after_commit)
 	ck_assert_uint_eq(blt_stream_len(st), 90000);
 	ck_assert_int_eq(blt_stat_key(s, "k", 1, &stat), 0);
 	ck_assert_uint_eq(stat.len, 3);
+	ck_assert_int_eq(blt_stream_sync(st), 0);
 	check_store(s);
 	commit(st, "k");
 	check_value(s, "k", 7, 90000);
