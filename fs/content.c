@@ -150,7 +150,7 @@ static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
 	int rc = 0;
 
 	if (node->gone)
-		return 0;
+		return node->stage && node->stage->dirty ? node->lost : 0;
 	if (node->stage && node->stage->dirty)
 		rc = put_changed(fs, node, last);
 	else if (node->lost)
@@ -514,4 +514,12 @@ void content_gone(struct bltfs *fs, struct node *node)
 	nodes_unindex(fs->nodes, node);
 	nodes_clear_fresh(fs->nodes, node);
 	content_set_gone(node, true);
+}
+
+void content_lose(struct bltfs *fs, struct node *node, int err)
+{
+	content_gone(fs, node);
+	pthread_mutex_lock(&node->lock);
+	node->lost = err;
+	pthread_mutex_unlock(&node->lock);
 }

@@ -70,6 +70,10 @@ int content_keep(struct bltfs *fs, struct node *node);
 void content_set_gone(struct node *node, bool gone);
 void content_gone(struct bltfs *fs, struct node *node);
 
+/* The same for one whose key has not gone, but cannot be known any more: what
+ * is written to it is lost, and its close says so with err. */
+void content_lose(struct bltfs *fs, struct node *node, int err);
+
 /* The target of a symbolic link, NUL-terminated; its length, or -EINVAL where
  * the file is none.  target: BLT_LINK_MAX + 1 bytes. */
 int content_link_target(struct bltfs *fs, const void *key, size_t len,

@@ -213,8 +213,9 @@ void mapping_rekey_all(struct bltfs *fs, const struct mapping *m, size_t n_m)
 			if (!mapping_covers(&m[j], list[i]->kind, list[i]->key,
 					    list[i]->key_len))
 				continue;
-			if (mapping_rekey(fs, list[i], &m[j]) < 0)
-				content_gone(fs, list[i]);
+			rc = mapping_rekey(fs, list[i], &m[j]);
+			if (rc < 0)
+				content_lose(fs, list[i], rc);
 			break;
 		}
 		nodes_put(fs->nodes, list[i], 1);

@@ -163,8 +163,9 @@ static int move_file(struct bltfs *fs, struct side *from, struct side *to,
 		return rc;
 	if (to->node)
 		content_gone(fs, to->node);
-	if (from->node && mapping_rekey(fs, from->node, &m) < 0)
-		content_gone(fs, from->node);
+	rc = from->node ? mapping_rekey(fs, from->node, &m) : 0;
+	if (rc < 0)
+		content_lose(fs, from->node, rc);
 	return written(fs, from, to);
 }
 
