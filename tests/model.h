@@ -18,9 +18,9 @@ struct model;
 
 struct model_options {
 	struct blt_create_options create;
-	unsigned n_keys;  /* different keys */
-	size_t max_value; /* bytes; most values are far shorter */
-	bool threads;     /* readers run beside the steps */
+	unsigned n_keys;   /* different keys */
+	size_t max_value;  /* bytes; most values are far shorter */
+	size_t huge_value; /* the same for one of thousands; 0: none */
 };
 
 struct model *model_new(const struct model_options *o, unsigned seed,
