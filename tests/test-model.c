@@ -31,7 +31,7 @@ static const struct model_options kinds[] = {
 
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 #define ROUNDS 6
-#define STEPS_MOST 30000u /* between two closings */
+#define STEPS_MOST 20000u /* between two closings */
 #define OPERATIONS_SOON 30000u
 #define HUGE_SOON ((size_t)6 << 20)
 
