@@ -3,4 +3,4 @@
 # mistake is caught (doc/durability.md has the long run's command).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-exec "$PYTHON" "$here/model/run.py" --images 12000
+exec "$PYTHON" "$here/model/run.py" --images 8000

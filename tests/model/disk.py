@@ -24,6 +24,8 @@ class Disk:
         self.hook = None        # called after every change and every sync
         self.fail_sync = 0      # 1: the next sync fails, 2: the one after, ...
         self.short_write = None  # the next write stops after so many bytes
+        self.before = None      # the cache before the last write, if no sync
+        #                         has come since
         self.rng = None         # decides what a failed sync loses
         self.lost = False       # pages that look clean are not on the platter
 
@@ -64,19 +66,40 @@ class Disk:
         self.pending.append(("p", pos, n))
         self._did()
 
-    def sync(self):
+    def sync(self, start=0, end=None):
+        """end: that part of the file alone, and that the file reaches to
+        there."""
         if self.fail_sync:
             self.fail_sync -= 1
             if not self.fail_sync:
                 return self._lose()
+        now = self.cache
         if self.lost:
-            b = bytearray(self.durable)
-            self._replay(b, self.pending)
-            self.durable = bytes(b)
+            now = bytearray(self.durable)
+            self._replay(now, self.pending)
+        if end is None:
+            self.durable, self.pending = bytes(now), []
         else:
-            self.durable = bytes(self.cache)
-        self.pending = []
+            self._sync_part(now, start - start % SECTOR, end)
+        self.before = None
         self._did()
+
+    def _sync_part(self, now, start, end):
+        b = bytearray(self.durable)
+        self._put(b, start, now[start:end])
+        self.durable, rest = bytes(b), []
+        for op in self.pending:
+            if op[0] == "t":
+                rest += [op] if op[1] >= end else []
+                continue
+            pos = op[1]
+            to = pos + (len(op[2]) if op[0] == "w" else op[2])
+            for a, z in ((pos, min(to, start)), (max(pos, end), to)):
+                if a < z and op[0] == "w":
+                    rest.append(("w", a, op[2][a - pos:z - pos], op[3]))
+                elif a < z:
+                    rest.append(("p", a, z - a))
+        self.pending = rest
 
     def _lose(self):
         """The kernel reports the error once and forgets what was dirty."""
@@ -149,8 +172,8 @@ class Disk:
         """The process dies: a disk as the next process finds it.  part: in
         the middle of the last write (one within a page happens or not)."""
         d = self.clone()
-        if part and d.pending and d.pending[-1][0] == "w" \
-                and d.pending[-1][1]:
+        torn = part and self.before is not None and d.pending
+        if torn and d.pending[-1][0] == "w" and d.pending[-1][1]:
             kind, pos, data, unit = d.pending.pop()
             cut = data[:rng.randrange(len(data) + 1)]
             d.cache = bytearray(self.before)

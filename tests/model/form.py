@@ -42,7 +42,8 @@ def bucket(h, n_buckets):
 class Geo:
     """What follows from the header's fixed fields."""
 
-    def __init__(self, head):
+    def __init__(self, head, bugs=()):
+        self.bugs = bugs
         self.fixed = head[:16] == MAGIC_FIX
         self.value_len = u(head, 37, 4) if self.fixed else 0
         self.ts = not self.fixed and head[41] == 1
@@ -140,26 +141,24 @@ class Slot:
 
 class Record:
     """One commit: what it appended, and what it changes in place.  start is
-    where its batch begins; the record follows, and what it reserves."""
+    where its batch begins; the record follows."""
 
-    def __init__(self, salt, seq, start, n_keys, state, header, streams,
-                 changes, batch_len, reserve):
+    def __init__(self, salt, seq, start, n_keys, state, header, changes,
+                 batch_len):
         self.salt, self.seq, self.start = salt, seq, start
         self.n_keys, self.state, self.header = n_keys, state, header
-        self.streams, self.changes = streams, changes
-        self.batch_len, self.reserve = batch_len, reserve
-        self.end = 0    # of batch, record and reservation; set by pack, parse
+        self.changes, self.batch_len = changes, batch_len
+        self.end = 0    # of batch and record; set by pack, parse
 
     def _payload(self):
         tail = self.header
-        tail += b"".join(p(a, 6) + p(n, 4) + s for a, n, s in self.streams)
         tail += b"".join(p(a, 6) + p(len(c), 2) + c
                          for a, c in self.changes.items())
         b = (MARK + bytes(8) + self.salt + p(self.seq, 8) + p(self.start, 6)
-             + p(self.batch_len, 6) + p(self.reserve, 6) + p(self.n_keys, 4)
+             + p(self.batch_len, 6) + p(self.n_keys, 4)
              + p(RECORD_LEN + len(tail), 4) + p(len(self.changes), 4)
-             + p(len(self.streams), 2) + p(HAS_HEADER if self.header else 0, 1)
-             + self.state.pack())
+             + p(HAS_HEADER if self.header else 0, 1) + self.state.pack()
+             + bytes(8))
         assert len(b) == RECORD_LEN, len(b)
         return b + tail
 
@@ -168,14 +167,20 @@ class Record:
 
     def pack(self, geo, batch):
         blocks = bytearray(geo.carry(self._payload()))
-        self.end = self.start + len(batch) + len(blocks) + self.reserve
-        blocks[geo.hl + 8:geo.hl + 16] = self._sum(blocks, batch)
+        self.end = self.start + len(batch) + len(blocks)
+        blocks[geo.hl + 8:geo.hl + 16] = self._sum(geo, blocks, batch)
         return bytes(blocks)
 
-    def _sum(self, blocks, batch):
+    def _sum(self, geo, blocks, batch):
         """Over the record and the batch, without the bytes of the batch that
-        the change list carries: only those may ever change."""
-        b = bytearray(batch)
+        the change list carries, and what dead blocks hold that never lived:
+        only those may ever change."""
+        b, at = bytearray(batch), 0
+        while at < len(b) and "sum_all" not in geo.bugs:
+            n = geo.length(b, at)
+            if b[at:at + 13] == bytes(13):
+                b[at + geo.hl:at + n] = bytes(n - geo.hl)
+            at += n
         for pos, c in self.changes.items():
             a = max(pos - self.start, 0)
             z = min(pos - self.start + len(c), len(b))
@@ -205,7 +210,7 @@ class Record:
     @classmethod
     def _gather(cls, geo, b, at, payload):
         """(all of the payload, where its blocks end)"""
-        at, want = at + geo.length(b, at), u(payload, 54, 4)
+        at, want = at + geo.length(b, at), u(payload, 48, 4)
         while len(payload) < want:
             n = geo.length(b, at) if at + geo.hl <= len(b) else 0
             if not n or at + n > len(b) or b[at:at + 19] != bytes(19):
@@ -224,11 +229,11 @@ class Record:
         r = cls._lists(payload, salt, seq, start)
         if r is None:
             return None
-        r.end = at + r.reserve
+        r.end = at
         blocks = bytearray(b[record:at])
         said = bytes(blocks[geo.hl + 8:geo.hl + 16])
         blocks[geo.hl + 8:geo.hl + 16] = bytes(8)
-        if check and r._sum(blocks, b[start:record]) != said:
+        if check and r._sum(geo, blocks, b[start:record]) != said:
             return None
         if any(a + len(c) > r.end for a, c in r.changes.items()):
             return None
@@ -236,14 +241,11 @@ class Record:
 
     @classmethod
     def _lists(cls, b, salt, seq, start):
-        at, header, want = RECORD_LEN, b"", u(b, 54, 4)
-        if b[64] & HAS_HEADER:
+        at, header, want = RECORD_LEN, b"", u(b, 48, 4)
+        if b[56] & HAS_HEADER:
             header, at = b[at:at + HEAD], at + HEAD
-        streams, changes = [], {}
-        for _ in range(u(b, 62, 2)):
-            streams.append((u(b, at, 6), u(b, at + 6, 4), b[at + 10:at + 18]))
-            at += 18
-        for _ in range(u(b, 58, 4)):
+        changes = {}
+        for _ in range(u(b, 52, 4)):
             n = u(b, at + 6, 2)
             if at + 8 + n > want:
                 return None
@@ -251,5 +253,5 @@ class Record:
             at += 8 + n
         if at != want:
             return None
-        return cls(salt, seq, start, u(b, 50, 4), State.unpack(b, 65), header,
-                   streams, changes, u(b, 38, 6), u(b, 44, 6))
+        return cls(salt, seq, start, u(b, 44, 4), State.unpack(b, 57), header,
+                   changes, u(b, 38, 6))

@@ -77,8 +77,7 @@ def zone_cover(store):
     if st.kind != ZONE:
         return
     if st.n:
-        if "cover_in_log" not in store.bugs:
-            store.checkpoint()
+        store.checkpoint()
         store.commit([("cover", st.pos, st.n)])
         store.checkpoint()
     store.state = State()
@@ -255,20 +254,11 @@ def cut(store, to):
     """Nothing alive behind: the file ends there."""
     zone_cover(store)
     yield from zone_vacate(store)
-    if store.streams and "cut_reserved" not in store.bugs:
+    if any(at >= to for at in store.streams):
         return
     if any(b[2] for b in store.walk(to, len(store.view))):
         return
-    slot = store.sync(alone=True)
-    if slot.start != store.slot.start:
-        return          # somebody was faster
-    slot.start = to
-    if "early_cut" in store.bugs:
-        store.disk.truncate(to)
-    store.write_slot(slot)
-    store.disk.truncate(to)
-    del store.view[to:]
-    store.log, store.fresh = 0, True
+    store.cut(to)
 
 
 def prune_relocated(store, steps, end):
@@ -281,6 +271,10 @@ def prune_relocated(store, steps, end):
             return                          # a reservation is in the way
         steps.scratch_len = 0
         io = layout(store.view)[1]
+        if any(at < io for at in store.streams):
+            # Opened meanwhile: it comes down at another time.
+            at = max(d, store.first())
+            return (yield from pack_between(steps, at, io))
         d = yield from steps.pack_front(d, io)
         if not store.geo.fits(io - d):
             return
@@ -292,16 +286,39 @@ def prune_relocated(store, steps, end):
     yield from cut(store, d)
 
 
+def pack_between(steps, pos, to):
+    """Each stretch between the streams' reservations by itself."""
+    s = steps.s
+    while True:
+        stop, n = min(((a, n) for a, n in s.streams.items()
+                       if pos <= a < to), default=(to, 0))
+        if "prune_reserved" in s.bugs:
+            stop, n = to, 0
+        d = yield from steps.pack_from(pos, stop)
+        zone_cover(s)
+        if stop == to:
+            return d
+        pos = stop + n
+
+
+def prune_between(store, steps, end):
+    """The index stays where it is."""
+    nb, io, first = layout(store.view)
+    if io > first:
+        yield from pack_between(steps, first, io)
+    d = yield from pack_between(steps, max(first, io + 6 * nb), end)
+    yield from cut(store, d)
+
+
 def prune(store):
-    """Streams that began before have ended."""
-    if store.streams:
-        return
     yield from grow.resume(store)
     zone_cover(store)
     yield from clear_front(store)
     store.checkpoint()
     end, steps = len(store.view), Steps(store)
-    if layout(store.view)[1] == HEAD:
+    if store.streams:
+        yield from prune_between(store, steps, end)
+    elif layout(store.view)[1] == HEAD:
         d = yield from steps.pack_from(store.first(), end)
         yield from cut(store, d)
     else:

@@ -38,7 +38,7 @@ class Plan:
         self.s, self.geo, self.base = store, store.geo, len(store.view)
         self.v = bytearray(store.view)
         self.changes, self.n_keys = {}, store.n_keys
-        self.state, self.streams, self.hole = store.state, [], []
+        self.state, self.hole = store.state, []
 
     def change(self, pos, b):
         self.v[pos:pos + len(b)] = b
@@ -68,7 +68,7 @@ class Plan:
     def find(self, h):
         return find(self.v, self.state, h, self.s.bugs)
 
-    def link(self, h, pos):
+    def link(self, h, pos, masked=True):
         """Makes the block at pos the one of its key."""
         at, old = self.find(h)
         if old:
@@ -78,7 +78,7 @@ class Plan:
             nxt = max(1, u(self.v, at, 6))
             self.n_keys += 1
         self.v[pos + 13:pos + 19] = p(nxt, 6)
-        self.fields(pos)
+        self.fields(pos, masked)
         self.change(at, p(pos, 6))
         if old:
             self.change(old + 13, p(0, 6))
@@ -105,18 +105,15 @@ class Plan:
         ts = u(self.v, pos + 25, 7) if g.ts else 0
         self.put(new, bytes(self.v[pos + g.hl + klen:pos + n]), ts)
 
-    def stream_end(self, pos, size, key, value, ts):
-        """The bytes are in their place already: give them their header."""
-        g, h = self.geo, form.keyhash(key)
-        b = g.head(h, 1, len(key), len(value), ts)
-        self.head(pos, b)
-        self.change(pos + g.hl, key)
-        n = g.hl + len(key) + len(value)
-        self.v[pos + n - len(value):pos + n] = value
-        self.cover(pos + n, size - n)
-        self.link(h, pos)
-        self.streams.append((pos + n - len(value), len(value),
-                             form.sum64(value)))
+    def adopt(self, key, pos, ts):
+        """A block that has been inside a dead one until now."""
+        if self.geo.ts:
+            self.v[pos + 25:pos + 32] = p(ts, 7)
+        self.link(form.keyhash(key), pos, masked=False)
+
+    def resize(self, pos, n):
+        """A dead block has another length from now on."""
+        self.change(pos + 19, self.geo.dead(n)[19:25])
 
     # ---- maintenance ----
 

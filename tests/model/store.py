@@ -38,7 +38,7 @@ class Store:
         self.streams = {}       # position: length
         self.views, self.epoch = [], 0      # [(epoch, position, bytes)]
         self.state, self.slot, self.log = State(), None, 0
-        self.geo = Geo(disk.cache)
+        self.geo = Geo(disk.cache, self.bugs)
         if u(disk.cache, 16, 2) == 0:
             self.recover()
         else:
@@ -101,13 +101,15 @@ class Store:
         self.slot = Slot(1, self.rng.randbytes(8), 1, len(self.view),
                          self.n_keys, u(self.view, 16, 2), fill, State())
         self.where, self.seq, self.log, self.fresh = 0, 1, 0, True
+        self.durable_to = len(self.view)
         self.write_header(self.header(self.slot, 0))
         if "no_hot_sync" not in self.bugs:
             self.fdatasync()
 
-    def fdatasync(self):
+    def fdatasync(self, start=0, end=None):
+        """end: of these bytes alone."""
         try:
-            self.disk.sync()
+            self.disk.sync(start, end)
         except Failed:
             self.latched = True
             raise
@@ -118,34 +120,25 @@ class Store:
 
     # ---- commit, sync, checkpoint ----
 
-    def commit(self, ops, reserve=0, user=False):
-        """ops: (name of a Plan method, arguments...).  reserve: bytes behind
-        the record, covered with a dead block; returns where they begin."""
+    def commit(self, ops, user=False):
+        """ops: (name of a Plan method, arguments...).  Returns where its
+        blocks begin."""
         if self.slot is None:
             self.hot()
         plan = Plan(self)
         for op in ops:
             getattr(plan, op[0])(*op[1:])
-        batch, changes = bytes(plan.v[plan.base:]), plan.changes
-        at = len(plan.v)
-        for last in (not reserve, True):
-            if reserve:     # behind the record: its length says where
-                plan.v.extend(bytes(at + reserve - len(plan.v)))
-                plan.changes = dict(changes)
-                plan.cover(at, reserve)
-            rec = Record(self.slot.salt, self.seq, plan.base, plan.n_keys,
-                         plan.state, bytes(self.header()) if self.fresh else
-                         b"", plan.streams, plan.changes, len(batch), reserve)
-            if last:
-                break
-            at = plan.base + len(batch) + rec.size(self.geo)
+        batch = bytes(plan.v[plan.base:])
+        rec = Record(self.slot.salt, self.seq, plan.base, plan.n_keys,
+                     plan.state, bytes(self.header()) if self.fresh else b"",
+                     plan.changes, len(batch))
         self.append(rec, rec.pack(self.geo, batch), batch, plan)
         if user and self.on_append:
             self.on_append()
         if "early_pointers" in self.bugs:
             for pos, b in rec.changes.items():
                 self.disk.write(pos, b)
-        return at
+        return plan.base
 
     def append(self, rec, blocks, batch, plan):
         end, d = plan.base, self.disk
@@ -157,14 +150,10 @@ class Store:
                 d.write(end + len(batch), blocks)
             else:
                 d.write(end, batch + blocks)
-            if len(d.cache) < rec.end:
-                d.truncate(rec.end)
         except Failed:      # ENOSPC: back to the committed end
             d.truncate(end)
             raise
-        plan.v.extend(bytes(max(0, rec.end - len(plan.v))))
-        del plan.v[rec.end:]
-        plan.v[end + len(batch):end + len(batch) + len(blocks)] = blocks
+        plan.v += blocks
         self.view, self.n_keys, self.state = plan.v, rec.n_keys, rec.state
         for pos, b in rec.changes.items():
             put_change(self.recorded, pos, b, not self.bugs)
@@ -178,20 +167,23 @@ class Store:
                     self.n_keys, old.version, old.fill, self.state)
 
     def sync(self, alone=False):
-        """Makes durable what is committed, and puts it in place; returns the
-        slot that would begin the log behind it.  alone: nobody commits
-        meanwhile."""
+        """Makes durable what is committed, which is the log alone, and puts it
+        in place; returns the slot that would begin the log behind it.  alone:
+        nobody commits meanwhile."""
         self.frozen, self.recorded = self.recorded, {}
         if self.on_freeze:
             self.on_freeze()
         slot = self.next_slot()
         if not alone:
             self.others()
-        self.fdatasync()
+        self.fdatasync(self.durable_to, slot.start)
         if self.on_sync:
             self.on_sync()
         if not alone:
             self.others()
+        self.durable_to = slot.start
+        if "range_ahead" in self.bugs:
+            self.durable_to = len(self.view)
         if "later_too" in self.bugs:
             self.frozen.update(self.recorded)
         for i, pos in enumerate(sorted(self.frozen)):
@@ -269,11 +261,9 @@ class Store:
         if "no_header_rewrite" not in self.bugs:
             d.write(0, bytes(b[:HEAD]))
         for r in recs if "no_log_rewrite" not in self.bugs else ():
-            d.write(r.start, bytes(b[r.start:r.end - r.reserve]))
+            d.write(r.start, bytes(b[r.start:r.end]))
         if "no_recovery_sync" not in self.bugs:
             d.sync()
-        if len(b) < end:
-            d.truncate(end)
         # Also where the bytes are there already, for the same reason.
         for pos in sorted(changes):
             d.write(pos, changes[pos])
@@ -285,7 +275,7 @@ class Store:
         slot = self.next_slot()
         if "keep_salt" not in self.bugs:
             slot.salt = self.rng.randbytes(8)
-        self.log, self.fresh = 0, True
+        self.log, self.fresh, self.durable_to = 0, True, end
         self.write_slot(slot)
 
     def redo(self, recs):
@@ -310,39 +300,79 @@ class Store:
         out.update(self.geo.cover(st.pos, st.n))
         return out
 
-    # ---- streamed values ----
+    # ---- streamed values: written inside a dead block of their own ----
 
-    def stream_begin(self, size):
-        pos = self.commit([], size)
-        self.streams[pos] = size
+    def front(self):
+        """From there to the value: a pad, head and key."""
+        return self.geo.least + self.geo.hl + 20
+
+    def room(self, pos):
+        return self.streams[pos] - self.front() - self.geo.least
+
+    def stream_begin(self, room):
+        n = self.front() + room + self.geo.least
+        pos = self.commit([("dead", n, True)])
+        self.streams[pos] = n
         return pos
 
-    def stream_end(self, pos, key, value, ts, cut):
-        size, n = self.streams[pos], self.geo.hl + len(key) + len(value)
-        if "no_stream_sync" not in self.bugs:
-            self.fdatasync()
-        if cut and pos + size == len(self.view) and n < size:
-            self.cut_reservation(pos, n)
-            size = n
-        if not self.geo.fits(size - n):
+    def never_lived(self, at):
+        """From there to the end of the data all is dead, and was for ever."""
+        return all(z <= at for _, z in self.holes()) and all(
+            not live and at not in self.streams
+            and self.view[at:at + 13] == bytes(13)
+            for at, _, live in self.walk(at, len(self.view)))
+
+    def stream_lengthen(self, pos, more):
+        """The caller sees to it that no job is under way.  False: something is
+        behind it."""
+        self.checkpoint()
+        if not self.never_lived(pos + self.streams[pos]):
             return False
-        self.commit([("stream_end", pos, size, key, value, ts)], user=True)
-        del self.streams[pos]
+        n = len(self.view) + more - pos
+        self.commit([("dead", more, True), ("resize", pos, n)])
+        if "lengthened_in_log" not in self.bugs:
+            self.checkpoint()
+        self.streams[pos] = n
         return True
 
-    def cut_reservation(self, pos, n):
-        """Gives back what the value did not take.  From the new slot on the
-        log begins where the value ends, so nothing beyond counts."""
-        head = self.geo.dead(n)
+    def stream_end(self, pos, key, value, ts, commits):
+        """commits: called when the commit begins."""
+        g, end = self.geo, pos + self.streams[pos]
+        behind = pos + self.front() + len(value)
+        head = g.head(form.keyhash(key), 0, len(key), len(value), ts) + key
+        at = behind - len(value) - len(head)
+        rest = g.dead(end - behind)
+        self.disk.write(at, head)
+        self.disk.write(behind, rest)
+        self.view[at:behind + len(rest)] = head + value + rest
+        if "stream_in_log" in self.bugs:
+            self.sync()
+        elif "no_stream_sync" not in self.bugs:
+            self.checkpoint()
+        commits()
+        self.commit([("adopt", key, at, ts), ("resize", pos, at - pos)],
+                    user=True)
+        del self.streams[pos]
+
+    def cut_unused(self, to):
+        """What was never used behind a value is given back; no job is under
+        way."""
+        self.checkpoint()
+        if self.never_lived(to):
+            self.cut(to)
+
+    def cut(self, to):
+        """The file ends there, unless somebody was faster."""
         slot = self.sync(alone=True)
-        self.disk.write(pos, head)
-        self.view[pos:pos + len(head)] = head
-        slot.start = pos + n
-        self.begin_log(slot)
-        self.log, self.fresh = 0, True
-        self.disk.truncate(pos + n)
-        del self.view[pos + n:]
-        self.streams[pos] = n
+        if slot.start != self.slot.start:
+            return
+        slot.start = to
+        if "early_cut" in self.bugs:
+            self.disk.truncate(to)
+        self.write_slot(slot)
+        self.disk.truncate(to)
+        del self.view[to:]
+        self.log, self.fresh, self.durable_to = 0, True, to
 
     # ---- those who look at the file's bytes ----
 

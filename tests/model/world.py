@@ -32,13 +32,17 @@ FLAVOURS = {
     "stream": weights(**{**USUAL, "stream": 80, "job": 8, "sync": 3}),
     "packed": weights(commit=20, sync=3, job=70),
     "kills": weights(**{**USUAL, "kill": 12}),
-    "beside": weights(commit=10, checkpoint=60, job=5),
+    "beside": weights(commit=10, sync=30, checkpoint=30, job=5),
+    "reserved": weights(commit=10, sync=5, stream=50, job=40),
     "tail": weights(commit=5, sync=3, stream=40, job=60),
+    "header": weights(commit=20, sync=5, checkpoint=10, close=10, fail=30,
+                      power=5, kill=5),
     "faults": weights(**{**USUAL, "fail": 10, "power": 5}),
 }
 # What a job is, by flavour: prune, trim, growth.
 JOBS = {"prune": (8, 1, 1), "growth": (1, 0, 8), "trim": (1, 8, 1),
-        "packed": (8, 1, 3), "tail": (1, 0, 0)}
+        "packed": (8, 1, 3), "tail": (1, 0, 0),
+        "reserved": (2, 5, 1)}
 
 
 class Lost(Exception):
@@ -268,32 +272,37 @@ class World:
     def stream(self):
         rng, s = self.rng, self.store
         self.phase = "stream"
+        if self.geo.fixed:
+            return
         done = [k for k, v in self.streams.items() if v[3] >= len(v[1])]
         if done:
-            pos = done[0]
-            key, val, ts, _ = self.streams.pop(pos)
-            now = dict(self.history[-1])
-            now[key] = (val, ts)
-            self.history.append(now)
-            self.count.commits += 1
-            if not s.stream_end(pos, key, val, ts, rng.random() < 0.5):
-                self.history.pop()
-                del s.streams[pos]
-            return
-        if self.streams and rng.random() < 0.7:
-            pos = rng.choice(sorted(self.streams))
-            key, val, ts, at = self.streams[pos]
-            n = rng.randrange(1, len(val) + 1)
-            self.disk.write(pos + self.geo.hl + len(key) + at, val[at:at + n])
-            self.streams[pos] = key, val, ts, at + n
+            key, val, ts, _ = self.streams.pop(done[0])
+
+            def commits():
+                self.history.append({**self.history[-1], key: (val, ts)})
+                self.count.commits += 1
+
+            s.stream_end(done[0], key, val, ts, commits)
+            if self.job is None and rng.random() < 0.5:
+                s.cut_unused(done[0] + s.front() + len(val))
+        elif self.streams and rng.random() < 0.7:
+            self.write_stream(rng.choice(sorted(self.streams)))
         elif len(self.streams) < 2:
-            key, val = rng.choice(KEYS), self.value()
-            if not self.geo.fixed:
-                val = rng.randbytes(rng.choice((30, 700, 1300)))
-            n = self.geo.hl + len(key) + len(val)
-            if not self.geo.fixed and rng.random() < 0.6:
-                n += self.geo.least + rng.randrange(200)
-            self.streams[s.stream_begin(n)] = key, val, self.stamp(), 0
+            key, val = rng.choice(KEYS), rng.randbytes(
+                rng.choice((30, 700, 1300)))
+            room = rng.choice((0, len(val), len(val) + 300))
+            self.streams[s.stream_begin(room)] = key, val, self.stamp(), 0
+
+    def write_stream(self, pos):
+        s = self.store
+        key, val, ts, at = self.streams[pos]
+        n = self.rng.randrange(1, len(val) - at + 1)
+        if at + n > s.room(pos) and (
+                self.job or not s.stream_lengthen(pos, len(val) + 60)):
+            del self.streams[pos], s.streams[pos]   # given up
+            return
+        self.disk.write(pos + s.front() + at, val[at:at + n])
+        self.streams[pos] = key, val, ts, at + n
 
     def new_job(self):
         s, rng = self.store, self.rng
