@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+"""Large files go straight into their place in the store.
+
+STREAM_BYTES sets how long the file is whose bytes on the disk are counted.
+"""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+from mountlib import BLT, Mount, eventually, fails, read, write
+
+MIB = 1 << 20
+LONG = int(os.environ.get("STREAM_BYTES", 48 * MIB))
+
+
+def written(m):
+    with open(f"/proc/{m.daemon.pid}/io") as f:
+        return int(dict(line.split(": ") for line in f)["write_bytes"])
+
+
+def temporary(m):
+    """Unlinked files that the daemon has open."""
+    fds = f"/proc/{m.daemon.pid}/fd"
+    links = [os.readlink(os.path.join(fds, fd)) for fd in os.listdir(fds)]
+    return [link for link in links if link.endswith("(deleted)")]
+
+
+def bytes_of(seed, n):
+    return bytes((i * (seed | 1) >> 4) & 255 for i in range(4096)) * (n // 4096)
+
+
+def test_written_once(m):
+    piece = os.urandom(MIB)
+    before = written(m)
+    with open("f", "wb") as f:
+        for i in range(LONG // MIB):
+            f.write(piece)
+        f.flush()
+        assert not temporary(m), temporary(m)
+    with open("f", "rb") as f:
+        for i in range(LONG // MIB):
+            assert f.read(MIB) == piece, i
+        assert not f.read(1)
+    count = written(m) - before
+    print(f"{count} bytes written for a file of {LONG}")
+    # tmpfs writes nothing
+    assert count <= 1.05 * LONG + 4 * MIB
+
+
+def test_patterns(m):
+    data = bytearray(bytes_of(1, 8 * MIB))
+    with open("f", "w+b", buffering=0) as f, open("f", "rb") as other:
+        for at in range(0, len(data), MIB):
+            f.write(data[at:at + MIB])
+        os.pwrite(f.fileno(), b"middle", 3 * MIB)
+        data[3 * MIB:3 * MIB + 6] = b"middle"
+        assert os.pread(other.fileno(), 6, 3 * MIB) == b"middle"
+        f.truncate(5 * MIB)
+        f.truncate(6 * MIB)
+        data = data[:5 * MIB] + bytes(MIB)
+        assert os.fstat(other.fileno()).st_size == 6 * MIB
+        os.fsync(f.fileno())
+        os.pwrite(f.fileno(), b"behind", 7 * MIB)
+        data += bytes(MIB) + b"behind"
+    assert read("f") == data
+    m.remount()
+    assert read("f") == data
+    with open("f", "ab") as f:
+        f.write(b"more")
+    assert read("f") == data + b"more"
+
+
+def test_several(m):
+    files = [open(f"f{i}", "wb", buffering=0) for i in range(4)]
+    for at in range(6):
+        for i, f in enumerate(files):
+            f.write(bytes_of(i + at, MIB))
+            write(f"small{i}-{at}", b"x" * 100)
+    files.pop().close()
+    os.unlink("f0")
+    subprocess.run([BLT, "prune", "-q", m.mnt], check=True)
+    for f in files:
+        f.write(b"end")
+        f.close()
+    m.remount()
+    for i in range(4):
+        want = b"".join(bytes_of(i + at, MIB) for at in range(6))
+        if i:
+            assert read(f"f{i}") == want + (b"end" if i < 3 else b"")
+    assert sorted(os.listdir("."))[:3] == ["f1", "f2", "f3"]
+
+
+def test_unlinked(m):
+    with open("f", "wb", buffering=0) as f:
+        f.write(bytes_of(1, 6 * MIB))
+        os.unlink("f")
+        f.write(bytes_of(2, MIB))
+    def small():
+        subprocess.run([BLT, "prune", "-q", m.mnt], check=True)
+        return os.path.getsize(m.store) < MIB
+    eventually(small)
+
+
+def test_killed(m):
+    write("f", b"old")
+    fd = os.open("f", os.O_WRONLY | os.O_TRUNC)
+    for i in range(6):
+        os.write(fd, bytes_of(i, MIB))
+    write("other", b"new")
+    os.chdir("/")
+    m.daemon.send_signal(signal.SIGKILL)
+    m.daemon.wait()
+    with fails(errno.ENOTCONN):
+        os.close(fd)
+    subprocess.run(["fusermount3", "-u", "-z", m.mnt], check=True)
+    m.start()
+    os.chdir(m.mnt)
+    assert read("f") == b"old"
+    assert read("other") == b"new"
+    write("f", bytes_of(3, 5 * MIB))
+    m.remount()
+    assert read("f") == bytes_of(3, 5 * MIB)
+
+
+def main():
+    if not os.path.exists("/dev/fuse"):
+        print("no /dev/fuse")
+        return 77
+    for test in (test_written_once, test_patterns, test_several, test_unlinked,
+                 test_killed):
+        print(test.__name__, flush=True)
+        with Mount("create", "max_staging=2M") as m:
+            test(m)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
