@@ -492,6 +492,16 @@ static bool zone_is_sound(const struct space *sp, uint64_t end)
 			   format_dead_fits(&sp->fmt, z->len));
 }
 
+/* One that reaches into the log was declared, and the checkpoint that makes it
+ * writable had not been made: dead blocks stand there still.  The head of one
+ * over all of them would be durable before the slot that begins the log anew,
+ * and after another crash the log would end there. */
+static void drop_zone_in_log(struct space *sp, uint64_t start)
+{
+	if (sp->zone.pos + sp->zone.len > start)
+		sp->zone = (struct log_zone){ 0 };
+}
+
 static int replay(struct space *sp, const struct log_slot *slot,
 		  struct log_reader *r, XXH3_state_t *sum)
 {
@@ -500,6 +510,8 @@ static int replay(struct space *sp, const struct log_slot *slot,
 
 	if (rc == 0)
 		rc = redo_all(&again, sum, r->pos);
+	if (rc == 0)
+		drop_zone_in_log(sp, slot->start);
 	if (rc == 0 && format_decode(sp->fmt.raw, r->pos, &sp->fmt))
 		rc = -EUCLEAN;
 	if (rc == 0 &&
