@@ -1,5 +1,6 @@
 /* The checksum of the batch that waits for its record: over all bytes that have
- * been appended behind log.start, without those that log_mask_head leaves out.
+ * been appended behind log.start, without those that log_mask_head leaves out
+ * and all but the heads of dead blocks that never lived.
  *
  * A commit that comes to nothing must leave it as it was.  So a block that is
  * whole in the tail is added late, when the commit has succeeded or the next
@@ -23,12 +24,15 @@ static void add_late(struct space *sp)
 	const uint8_t *block = space_ptr(sp, sp->late_pos);
 	uint32_t head_len = format_head_len(&sp->fmt);
 	uint8_t head[FORMAT_HEAD_MAX];
+	struct keyhash hash;
 
 	memcpy(head, block, head_len);
+	memcpy(hash.byte, head, sizeof(hash.byte));
 	log_mask_head(&sp->fmt, head);
 	XXH3_64bits_update(sp->log.sum, head, head_len);
-	XXH3_64bits_update(sp->log.sum, block + head_len,
-			   (size_t)(sp->late_len - head_len));
+	if (!format_never_lived(&hash))
+		XXH3_64bits_update(sp->log.sum, block + head_len,
+				   (size_t)(sp->late_len - head_len));
 	sp->late_len = 0;
 }
 

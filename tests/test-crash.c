@@ -93,6 +93,19 @@ START_TEST(nothing_promised_is_lost)
 }
 END_TEST
 
+/* Found in long runs: a cut between a growth's pad and its checkpoint. */
+START_TEST(what_was_lost_once)
+{
+	static const uint64_t seeds[] = { 4913 };
+	struct crash_totals t = { 0 };
+
+	for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++)
+		ck_assert_msg(
+			crashwork_run(seeds[i], IMAGES_PER_WORKLOAD, &t) == 0,
+			"%s", crash_says);
+}
+END_TEST
+
 static void remove_dir(void)
 {
 	char command[64];
@@ -113,6 +126,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, NULL, NULL);
 	tcase_add_test(tc, nothing_promised_is_lost);
+	tcase_add_test(tc, what_was_lost_once);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
