@@ -29,6 +29,7 @@
 #include "mover.h"
 #include "mutants.h"
 #include "pins.h"
+#include "scan.h"
 #include "serial.h"
 #include "util.h"
 
@@ -53,6 +54,7 @@ struct blt_stream {
 	uint64_t value_at;
 	uint64_t len;
 	uint64_t high; /* behind it, the region's bytes are zeros */
+	bool in_log;   /* the head in the middle of a longer region is */
 };
 
 static struct space *space_of(const struct blt_stream *s)
@@ -107,10 +109,14 @@ static int add_pin(void *arg)
 	return 0;
 }
 
+/* A walk that has come as far as what stood behind the region has nothing more
+ * to find there: soon the stream's bytes do. */
 static int lengthen_pin(void *arg)
 {
 	struct reserving *r = arg;
+	uint64_t start = r->pin->pos;
 
+	scan_pass_over(r->engine, start + r->pin->len, start + r->as.len);
 	r->pin->len = r->as.len;
 	return 0;
 }
@@ -176,6 +182,17 @@ static int lengthen_in(struct blt_stream *s, uint64_t want, uint64_t *ret_len)
 	return rc;
 }
 
+/* Before the region's new part is written to: a walk of the log needs its
+ * head.  Where that fails, the region is as long all the same. */
+static int leave_log(struct blt_stream *s)
+{
+	int rc = s->in_log ? space_begin_log(space_of(s)) : 0;
+
+	if (rc == 0)
+		s->in_log = false;
+	return rc;
+}
+
 /* The region becomes one with a new one at the end.  The old head is below the
  * log's beginning before it changes, the new one before it is written over. */
 static int lengthen(struct blt_stream *s, uint64_t want)
@@ -195,9 +212,10 @@ static int lengthen(struct blt_stream *s, uint64_t want)
 		b.also = lengthen_pin;
 		b.also_arg = &r;
 		rc = batch_end(&b, lengthen_in(s, want, &r.as.len));
+		s->in_log = rc == 0;
 	}
 	if (rc == 0)
-		rc = space_begin_log(&e->space);
+		rc = leave_log(s);
 	pthread_mutex_unlock(&e->whole);
 	return rc;
 }
@@ -221,7 +239,7 @@ static int move(struct blt_stream *s, uint64_t want)
 {
 	struct engine *e = &s->store->engine;
 	struct pin old = s->pin, fresh;
-	uint64_t value_at;
+	uint64_t value_at, compactions = atomic_load(&e->compactions);
 	int rc = reserve(e, want, &fresh);
 
 	if (rc < 0)
@@ -242,7 +260,7 @@ static int move(struct blt_stream *s, uint64_t want)
 		return rc;
 	s->value_at = value_at;
 	s->high = s->len;
-	s->compactions = atomic_load(&e->compactions);
+	s->compactions = compactions;
 	return 0;
 }
 
@@ -253,8 +271,9 @@ static int have_room(struct blt_stream *s, uint64_t len)
 
 	if (len > BLT_VALUE_MAX)
 		return -EFBIG;
-	if (len <= capacity(s))
-		return 0;
+	rc = leave_log(s);
+	if (rc < 0 || len <= capacity(s))
+		return rc;
 	rc = lengthen(s, more_than(s, len + least, 2));
 	if (rc == -EAGAIN)
 		rc = move(s, more_than(s, len + least, 4));

@@ -1,5 +1,6 @@
 /* Streams: values that are written straight into their place. */
 #include "blt.h"
+#include "scan.h"
 #include "store.h"
 #include "util.h"
 
@@ -21,6 +22,35 @@ static int no_sync(void *arg, int fd)
 	return 0;
 }
 
+/* Where it counts, the n-th write that makes the file longer finds the disk
+ * full. */
+static unsigned full_at;
+
+static ssize_t write_or_full(void *arg, int fd, const void *buf, size_t n,
+			     off_t pos)
+{
+	struct stat st;
+
+	(void)arg;
+	if (full_at && fstat(fd, &st) == 0 && pos >= st.st_size &&
+	    --full_at == 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return pwrite(fd, buf, n, pos);
+}
+
+/* Not every filesystem can. */
+static bool no_reserves;
+
+static int reserve(void *arg, int fd, int mode, off_t pos, off_t len)
+{
+	if (!no_reserves)
+		return file_system_ops.fallocate(arg, fd, mode, pos, len);
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
 static struct blt *open_store(enum blt_mode mode,
 			      const struct blt_create_options *create)
 {
@@ -32,6 +62,8 @@ static struct blt *open_store(enum blt_mode mode,
 	if (create)
 		o.create = *create;
 	ops.fdatasync = no_sync;
+	ops.pwrite = write_or_full;
+	ops.fallocate = reserve;
 	ck_assert_msg(store_open(path, &o, &ops, &s, &err) == 0, "%s",
 		      err.text);
 	return s;
@@ -473,12 +505,25 @@ static void check_old(struct blt *s)
 	blt_view_release(&v);
 }
 
+/* What a process leaves that dies now. */
+static struct blt *die(struct blt *s, struct blt_stream *st)
+{
+	char kept[100], command[300];
+
+	snprintf(kept, sizeof(kept), "%.80s.dead", path);
+	snprintf(command, sizeof(command), "cp %s %s", path, kept);
+	ck_assert_int_eq(system(command), 0);
+	blt_stream_abort(st);
+	done(s);
+	strcpy(path, kept);
+	return open_store(BLT_WRITE, NULL);
+}
+
 /* The store that a process leaves that dies with a stream open. */
 START_TEST(death_leaves_the_old_value)
 {
 	struct blt *s = make(NULL), *after;
 	struct blt_stream *st;
-	char kept[100], command[300];
 
 	ck_assert_int_eq(blt_put(s, "k", 1, "old", 3, 1), 0);
 	st = begin(s, "k", 0);
@@ -486,18 +531,82 @@ START_TEST(death_leaves_the_old_value)
 	ck_assert_int_eq(blt_put(s, "other", 5, "new", 3, 1), 0);
 	ck_assert_int_eq(blt_flush(s), 0);
 	write_some(st, 3, 200000, 300000);
-	snprintf(kept, sizeof(kept), "%.80s.dead", path);
-	snprintf(command, sizeof(command), "cp %s %s", path, kept);
-	ck_assert_int_eq(system(command), 0);
-	blt_stream_abort(st);
-	done(s);
-	strcpy(path, kept);
-	after = open_store(BLT_WRITE, NULL);
+	after = die(s, st);
 	check_store(after);
 	check_old(after);
 	ck_assert_int_eq(blt_delete(after, "k", 1), 0);
 	ck_assert_int_eq(blt_delete(after, "other", 5), 0);
 	done(after);
+}
+END_TEST
+
+/* A region becomes longer, and there is no room for the n-th write of that:
+ * once there is, the stream goes on.  Returns whether there were so many. */
+static bool full_while_longer(unsigned n)
+{
+	struct blt *s = make(NULL), *after;
+	struct blt_stream *st = begin(s, "k", 0);
+	uint8_t buf[30000];
+	int rc;
+
+	fill(buf, 5, 0, sizeof(buf));
+	write_some(st, 5, 0, 7000);
+	ck_assert_int_eq(blt_flush(s), 0);
+	full_at = n;
+	rc = blt_stream_write(st, buf + 7000, 13000, 7000);
+	ck_assert(rc == 0 || rc == -ENOSPC);
+	full_at = 0;
+	write_some(st, 5, 7000, 20000);
+	ck_assert_int_eq(blt_put(s, "other", 5, "new", 3, 1), 0);
+	ck_assert_int_eq(blt_flush(s), 0);
+	after = die(s, st);
+	check_store(after);
+	ck_assert_int_eq(blt_delete(after, "other", 5), 0);
+	done(after);
+	return rc < 0;
+}
+
+START_TEST(disk_full_while_it_becomes_longer)
+{
+	unsigned n = 1;
+
+	no_reserves = true;
+	while (full_while_longer(n))
+		n++;
+	no_reserves = false;
+	ck_assert_uint_gt(n, 1);
+}
+END_TEST
+
+/* A walk stands between a region and the end, and the stream writes there. */
+START_TEST(grows_where_a_scan_stands)
+{
+	struct blt *s = make(NULL);
+	struct blt_stream *st;
+	struct block b;
+	struct scan scan;
+	uint64_t behind;
+	int rc = 1;
+
+	ck_assert_int_eq(blt_put(s, "k", 1, "old", 3, 1), 0);
+	st = begin(s, "k", 0);
+	behind = s->engine.space.end;
+	ck_assert_int_eq(blt_touch(s, "k", 1, 2), 0);
+	ck_assert_int_eq(blt_flush(s), 0);
+	scan_start(&scan, &s->engine, true);
+	while (scan.pos < behind && rc > 0)
+		rc = scan_next(&scan, &b);
+	ck_assert_uint_eq(scan.pos, behind);
+	ck_assert_uint_gt(scan.end, behind);
+	write_some(st, 7, 0, 200000);
+	while ((rc = scan_next(&scan, &b)) > 0)
+		ck_assert_uint_ge(b.pos, behind);
+	ck_assert_int_eq(rc, 0);
+	scan_end(&scan);
+	commit(st, "k");
+	check_value(s, "k", 7, 200000);
+	check_store(s);
+	done(s);
 }
 END_TEST
 
@@ -523,6 +632,8 @@ int main(void)
 	tcase_add_test(tc, prune_goes_around);
 	tcase_add_test(tc, growth_and_copy_beside_it);
 	tcase_add_test(tc, death_leaves_the_old_value);
+	tcase_add_test(tc, disk_full_while_it_becomes_longer);
+	tcase_add_test(tc, grows_where_a_scan_stands);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
