@@ -139,13 +139,35 @@ static int named_function(struct bltfs *fs, const char *name, char **argv,
 	return -ENOENT;
 }
 
+/* What kind of function the words are; how has those behind the option. */
+static int function_kind(char **argv, struct map_options *how)
+{
+	static const struct {
+		const char *option;
+		enum map_kind kind;
+	} kinds[] = {
+		{ "--framed", MAP_FRAMED },
+		{ "--shared", MAP_SHARED },
+		{ "--builtin", MAP_BUILTIN },
+	};
+
+	how->kind = MAP_COMMAND;
+	how->argv = argv;
+	for (size_t i = 0; argv[0] && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(argv[0], kinds[i].option) == 0) {
+			how->kind = kinds[i].kind;
+			how->argv = argv + 1;
+			break;
+		}
+	return how->argv[0] ? 0 : -EINVAL;
+}
+
 /* map NAME [keys GLOB] [prefix PREFIX]: only a function that the mounter
  * named. */
 int control_parse_map(struct bltfs *fs, const struct control_words *w,
 		      void *arg)
 {
-	struct map_options how = { .kind = MAP_COMMAND,
-				   .max_errors = MAP_ERRORS_ANY };
+	struct map_options how = { .max_errors = MAP_ERRORS_ANY };
 	char *argv[CONTROL_WORDS + 1] = { NULL }, *copy = NULL;
 	struct bltfs_map *m = arg;
 	uint8_t *packed = NULL;
@@ -165,7 +187,8 @@ int control_parse_map(struct bltfs *fs, const struct control_words *w,
 	}
 	if (rc == 0 && i != w->n)
 		rc = -EINVAL;
-	how.argv = argv;
+	if (rc == 0)
+		rc = function_kind(argv, &how);
 	if (rc == 0)
 		rc = map_pack(&how, &packed, &len);
 	if (rc == 0)

@@ -3,6 +3,7 @@
 each kind of function, and by the control file with those that it may run; and
 what functions that misbehave cost."""
 
+import errno
 import os
 import subprocess
 
@@ -195,15 +196,9 @@ def check_fixed():
         check(store)
 
 
-def check_text():
-    """The control file runs what the mounter named; the status has the same
-    counts, and the file of errors a line for each."""
-    script = os.path.join(work, "upper.sh")
-    with open(script, "w", encoding="ascii") as f:
-        f.write("#!/bin/sh\n" + PLAIN)
-    os.chmod(script, 0o755)
+def check_text_of(function, why):
     n = len(FILES)
-    with fresh(f"create,map=up={script}") as m:
+    with fresh(f"create,map=up={function}") as m:
         fill(m, FILES)
         for line, counts, done in (
                 ("map up keys d1/*", "10 processed, 10 written", ("d1/",)),
@@ -218,11 +213,37 @@ def check_text():
         job = m.tell("map up prefix odd/").split()[1]
         status = m.ended(job)
         assert (status["state"], status["errors"]) == ("done", "1"), status
+        # all but a plain command write "odd/more" and "new/odd/more"
+        written = len(values(m)) - n - len(ODD) + 1
         assert status["text"].startswith(
-            "4 processed, 1 written, 2 skipped, 1 errors"), status
+            f"4 processed, {written} written, 2 skipped, 1 errors"), status
         with open(m.control("jobs", job, "errors"), encoding="ascii") as f:
-            assert f.read() == "odd/fail: exit 3: as asked\n"
+            assert f.read() == f"odd/fail: {why}\n"
     check(store)
+
+
+def check_text():
+    """The control file runs what the mounter named; the status has the same
+    counts, and the file of errors a line for each."""
+    script = os.path.join(work, "upper.sh")
+    with open(script, "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\n" + PLAIN)
+    os.chmod(script, 0o755)
+    check_text_of(script, "exit 3: as asked")
+    worker = [w for w in KINDS["framed"] if w != "--"]
+    check_text_of(" ".join(worker), "ValueError: as asked")
+    check_text_of(" ".join(KINDS["shared"]), "as asked")
+    with fresh("create,map=up=--builtin upper,map=none=--framed") as m:
+        fill(m, FILES)
+        status = m.ended(m.tell("map up").split()[1])
+        assert status["state"] == "done", status
+        assert values(m) == upper(FILES)
+        try:
+            m.tell("map none")
+        except OSError as e:
+            assert e.errno == errno.EINVAL, e
+        else:
+            raise AssertionError("an option and no function")
 
 
 # ---- what misbehaves ----
