@@ -35,16 +35,32 @@ static int fail_job(const struct tool *t, uint64_t id, int err)
 
 /* ---- jobs ---- */
 
+/* Bytes a second; keys where it counts no bytes. */
+static const char *rate_text(const struct job_info *i, char buf[64])
+{
+	char size[32];
+
+	if (!(i->rate > 0))
+		return "-";
+	if (i->done)
+		snprintf(buf, 64, "%s/s", tool_size((uint64_t)i->rate, size));
+	else
+		snprintf(buf, 64, "%.0f/s", i->rate);
+	return buf;
+}
+
 static void print_row(const struct job_info *i)
 {
-	char done[32], left[32] = "-";
+	char done[32], rate[64], left[32] = "-";
 
 	if (i->left_us >= 0)
 		snprintf(left, sizeof(left), "%.0f s",
 			 (double)i->left_us / 1e6);
-	printf("%4" PRIu64 "  %-8s %-9s %10" PRIu64 " %12s %8s  ", i->id,
-	       job_kind_name(i->kind), job_state_name(i->state), i->items,
-	       tool_size(i->done, done), left);
+	printf("%4" PRIu64 "  %-8s %-9s %10" PRIu64 " %12s %12s %8s %6" PRIu64
+	       "  ",
+	       i->id, job_kind_name(i->kind), job_state_name(i->state),
+	       i->items, tool_size(i->done, done), rate_text(i, rate), left,
+	       i->errors);
 	tool_print_name(i->text, strlen(i->text));
 	putchar('\n');
 }
@@ -64,9 +80,9 @@ static int run_jobs(struct tool *t)
 		if (json)
 			tool_print_job_json(&j, &info);
 		else if (!any)
-			printf("%4s  %-8s %-9s %10s %12s %8s  %s\n", "JOB",
-			       "KIND", "STATE", "KEYS", "DONE", "LEFT",
-			       "RESULT");
+			printf("%4s  %-8s %-9s %10s %12s %12s %8s %6s  %s\n",
+			       "JOB", "KIND", "STATE", "KEYS", "DONE", "RATE",
+			       "LEFT", "ERRORS", "RESULT");
 		if (!json)
 			print_row(&info);
 		any = true;
