@@ -14,6 +14,8 @@
 
 #define CHILD_FDS 4
 #define ABOVE_CHILD 10
+#define KILL_ROUNDS 10
+#define KILL_DEPTH 64
 
 static void shut(int *fd)
 {
@@ -155,6 +157,39 @@ bool pool_worker_ended(const struct pool_worker *w)
 	return info.si_pid == w->pid;
 }
 
+/* All below a process, but not itself; whether any was.  One that is stopped
+ * does not reap, so that the numbers stay those of its children. */
+static bool kill_below(pid_t pid, int depth)
+{
+	char path[64];
+	FILE *f;
+	int child;
+	bool any = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid,
+		 (int)pid);
+	kill(pid, SIGSTOP);
+	f = depth > 0 ? fopen(path, "re") : NULL;
+	if (!f)
+		return false;
+	while (fscanf(f, "%d", &child) == 1) {
+		kill_below(child, depth - 1);
+		kill(child, SIGKILL);
+		any = true;
+	}
+	fclose(f);
+	return any;
+}
+
+/* What has left the group, too.  The worker is stopped, or it would begin the
+ * item anew; what loses its parent becomes its child, and is met by the next
+ * round. */
+static void kill_descendants(pid_t worker)
+{
+	for (int i = 0; i < KILL_ROUNDS && kill_below(worker, KILL_DEPTH); i++)
+		;
+}
+
 int pool_worker_kill(struct pool_worker *w)
 {
 	int status = -1;
@@ -163,6 +198,7 @@ int pool_worker_kill(struct pool_worker *w)
 	if (w->state == POOL_NONE)
 		return -1;
 	pool_worker_listen(w);
+	kill_descendants(w->pid);
 	/* Not reaped yet, so the group is still this one's. */
 	kill(-w->pid, SIGKILL);
 	do

@@ -327,6 +327,87 @@ def check_hostile_frames(m):
     check_hang(m, *worker)
 
 
+# What never ends: its own process, children, and one that left the group.
+ENDLESS = {
+    "plain": ["--", "sh", "-c", "sleep 100000 & setsid sleep 100000 & "
+              "echo $$ $! >>{pids}; exec sleep 100000"],
+    "framed": maplib.python_worker(os.path.join(work, "endless.py"), """
+import subprocess
+@serve
+def work(key, value):
+    child = subprocess.Popen(["sleep", "100000"])
+    with open(sys.argv[1], "a") as f:
+        f.write(f"{os.getpid()} {child.pid}\\n")
+    child.wait()
+""") + ["{pids}"],
+    "shared": maplib.shared_object(os.path.join(work, "endless.so"), """
+#include <blt_map.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char *path;
+
+int blt_map_init(int argc, char **argv)
+{
+	path = argc > 0 ? argv[argc - 1] : "/dev/null";
+	return 0;
+}
+
+int blt_map_fn(const struct blt_map_item *item, const struct blt_map_out *out)
+{
+	FILE *f = fopen(path, "a");
+
+	(void)item;
+	if (!f)
+		return out->fail(out, "no file");
+	fprintf(f, "%d\\n", getpid());
+	fclose(f);
+	for (;;)
+		pause();
+}
+""") + ["--", "{pids}"],
+}
+
+
+def is_there(pid):
+    """Zombies, too, but for those whose parent is not of ours."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read() != b""
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def started(path):
+    try:
+        with open(path, encoding="ascii") as f:
+            lines = f.read().split("\n")
+    except FileNotFoundError:
+        return []
+    return lines[:-1] if len(lines) > 2 else []
+
+
+def check_cancel():
+    """No process is left behind, and no value is another."""
+    for kind, function in ENDLESS.items():
+        pids = os.path.join(work, "pids-" + kind)
+        with fresh() as m:
+            fill(m, FILES)
+            job = t.ok("map", "--detach", "-j", "2", m.path,
+                       *(a.replace("{pids}", pids) for a in function))
+            job = job.decode().strip()
+            lines = controllib.until("two workers", lambda p=pids: started(p))
+            t.ok("cancel", m.path, job)
+            assert m.ended(job)["state"] == "cancelled"
+            for pid in " ".join(lines).split():
+                controllib.until(f"the end of {kind}'s {pid}",
+                                 lambda p=pid: not is_there(p))
+            controllib.until("no child of the daemon", lambda m=m: not
+                             descendants(m.daemon.pid))
+            assert values(m) == FILES
+        check(store)
+
+
 def check_hostile():
     with fresh() as m:
         check_hostile_commands(m)
@@ -344,4 +425,5 @@ check_table()
 check_read_only()
 check_fixed()
 check_text()
+check_cancel()
 check_hostile()
