@@ -242,7 +242,7 @@ def check_kept(m):
     last = 0
     for _ in range(KEPT + 10):
         last = int(m.tell("count").split()[1])
-    m.ended(last)
+        m.ended(last)  # what waits is kept besides
     jobs = [j["job"] for j in json.loads(t.ok("jobs", "--json", m.path))]
     wanted = list(range(last - KEPT + 1, last + 1))
     assert jobs[-KEPT:] == wanted, jobs
