@@ -243,7 +243,7 @@ void space_rollback(struct space *sp);
 /* Keeps err as the reason for taking no more writes; returns it. */
 int space_fail(struct space *sp, int err);
 
-/* ---- space_log.c: from memory into the file ---- */
+/* ---- from memory into the file: space_log.c, space_sync.c ---- */
 
 /* With write held: to the kernel, with a record, so that it survives the death
  * of the process. */
@@ -282,7 +282,10 @@ int space_cut(struct space *sp, uint64_t to);
 /* A new slot, in the place of the older one, durable. */
 int space_write_slot(struct space *sp, const struct log_slot *slot);
 
-/* Puts changes into their places in the file. */
+/* For space_sync.c: the header while the file is hot. */
+int space_write_hot_header(struct space *sp);
+
+/* Puts changes into their places in the file (space_apply.c). */
 int space_apply(struct space *sp, const struct changes *changes);
 
 /* For space_log.c and recover.c: the tail's bytes to the kernel; an empty
@@ -310,7 +313,7 @@ int space_append_plain(struct space *sp, const void *bytes, size_t len);
 int space_finish_block(struct space *sp, uint64_t len);
 void space_cut_back(struct space *sp);
 
-/* For space.c: the mark in the header, before the first byte of a log. */
+/* With write held: the mark in the header, before the first byte of a log. */
 int space_go_hot(struct space *sp);
 
 #endif
