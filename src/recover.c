@@ -1,7 +1,6 @@
-/* The log is read twice.  First every record is verified: its place, salt and
- * sequence number, and the checksum over the blocks it commits and itself; the
- * log ends at the first that does not fit.  Then the changes are done again,
- * in order, checked against the file's bounds: the file may be hostile.
+/* The log is read twice (log_reader.h).  First every record is verified; the
+ * log ends at the first that does not fit.  Then the changes are done again, in
+ * order, checked against the file's bounds: the file may be hostile.
  *
  * What was read may stand in the page cache alone: the writer was killed, or
  * its fsync failed and left the pages marked clean.  So the log is written
@@ -12,6 +11,7 @@
 #include "recover.h"
 
 #include "block.h"
+#include "log_reader.h"
 #include "mutants.h"
 #include "util.h"
 
@@ -73,144 +73,6 @@ static int tell_pass(struct teller *t, uint64_t len)
 	t->next = 0;
 	t->before += len;
 	return tell(t, 0);
-}
-
-/* ---- the log ---- */
-
-/* One record, found behind its batch. */
-struct found {
-	struct log_record record;
-	uint8_t *payload; /* malloc'd */
-	uint64_t end;     /* behind it in the file */
-};
-
-struct log_reader {
-	struct space *sp;
-	uint64_t limit; /* the file's end */
-	uint64_t pos;   /* of the next batch */
-	uint64_t seq;
-	uint8_t salt[LOG_SALT_LEN];
-	struct found found;
-	struct teller *tell;
-};
-
-static bool begins_record(const struct log_reader *r, const struct block *b,
-			  struct log_record *ret)
-{
-	return b->head.next == FORMAT_DEAD &&
-	       log_record_decode(b->key,
-				 (size_t)b->head.key_len + b->head.value_len,
-				 ret) &&
-	       memcmp(ret->salt, r->salt, sizeof(r->salt)) == 0 &&
-	       ret->seq == r->seq && ret->start == r->pos &&
-	       ret->batch_len == b->pos - r->pos;
-}
-
-/* Gathers a payload that may span blocks. */
-static int gather(const struct log_reader *r, const struct block *first,
-		  struct found *ret)
-{
-	struct space *sp = r->sp;
-	uint32_t want = ret->record.payload_len, have = 0;
-	struct block b = *first;
-
-	if (want > r->limit)
-		return -EUCLEAN;
-	ret->payload = malloc(want);
-	if (!ret->payload)
-		return -ENOMEM;
-	for (;;) {
-		uint64_t room = b.len - format_head_len(&sp->fmt);
-		uint32_t n = (uint32_t)min_u64(room, want - have);
-		int rc;
-
-		memcpy(ret->payload + have, b.key, n);
-		have += n;
-		ret->end = b.pos + b.len;
-		if (have == want)
-			return 0;
-		rc = block_raw(sp, ret->end, r->limit, &b);
-		if (rc < 0)
-			return rc;
-	}
-}
-
-static void sum_block(XXH3_state_t *sum, const struct format *f,
-		      const struct block *b)
-{
-	uint8_t head[FORMAT_HEAD_MAX];
-
-	memcpy(head, b->start, format_head_len(f));
-	log_mask_head(f, head);
-	XXH3_64bits_update(sum, head, format_head_len(f));
-	if (!format_never_lived(&b->head.hash))
-		XXH3_64bits_update(sum, b->key,
-				   (size_t)b->head.key_len + b->head.value_len);
-}
-
-/* Walks the batch to its record, and verifies it.  1: found; 0: the log ends.
- */
-static int read_batch(struct log_reader *r, XXH3_state_t *sum)
-{
-	const struct format *f = &r->sp->fmt;
-	uint64_t at = r->pos;
-	uint32_t n_own = 0;
-	struct block b;
-
-	XXH3_64bits_reset(sum);
-	for (;; at += b.len, n_own++) {
-		if (block_raw(r->sp, at, r->limit, &b) < 0)
-			return 0;
-		if (begins_record(r, &b, &r->found.record))
-			break;
-		sum_block(sum, f, &b);
-	}
-	int rc = gather(r, &b, &r->found);
-
-	if (rc < 0)
-		return rc == -ENOMEM ? rc : 0;
-	log_payload_set_sum(r->found.payload, 0);
-	XXH3_64bits_update(sum, r->found.payload, r->found.record.payload_len);
-	if (MUTANT(SUM_UNCHECKED))
-		return 1;
-	if (n_own != r->found.record.n_own ||
-	    XXH3_64bits_digest(sum) != get_le(r->found.record.sum, 8))
-		return 0;
-	return r->found.record.unknown ? -EPROTONOSUPPORT : 1;
-}
-
-struct read_args {
-	struct log_reader *reader;
-	XXH3_state_t *sum;
-};
-
-static int read_batch_args(void *arg)
-{
-	struct read_args *a = arg;
-
-	return read_batch(a->reader, a->sum);
-}
-
-/* The next record: 1, 0 at the log's end, or an error. */
-static int next_record(struct log_reader *r, XXH3_state_t *sum)
-{
-	struct read_args a = { r, sum };
-	int rc;
-
-	free(r->found.payload);
-	r->found = (struct found){ 0 };
-	rc = file_try(read_batch_args, &a);
-	if (rc <= 0) {
-		free(r->found.payload);
-		r->found.payload = NULL;
-	}
-	return rc;
-}
-
-static void step_over(struct log_reader *r)
-{
-	r->pos = r->found.end;
-	r->seq++;
 }
 
 /* ---- redo ---- */
@@ -295,42 +157,38 @@ static int redo_guarded(void *arg)
 }
 
 /* Verifies the whole log: its end, and the sequence number behind it. */
-static int find_end(struct log_reader *r, XXH3_state_t *sum)
+static int find_end(struct log_reader *r, struct teller *t)
 {
 	const uint64_t start = r->pos;
 	int rc;
 
-	while ((rc = next_record(r, sum)) > 0) {
-		step_over(r);
-		r->tell->records++;
-		rc = tell(r->tell, r->pos - start);
+	while ((rc = log_reader_next(r)) > 0) {
+		log_reader_step(r);
+		t->records++;
+		rc = tell(t, r->pos - start);
 		if (rc < 0)
 			break;
 	}
-	free(r->found.payload);
-	r->found.payload = NULL;
-	return rc < 0 ? rc : tell_pass(r->tell, r->pos - start);
+	return rc < 0 ? rc : tell_pass(t, r->pos - start);
 }
 
-static int redo_all(struct log_reader *r, XXH3_state_t *sum, uint64_t end)
+static int redo_all(struct log_reader *r, uint64_t end, struct teller *t)
 {
 	const uint64_t start = r->pos;
 	int rc = 0;
 
 	while (rc == 0 && r->pos < end) {
-		rc = next_record(r, sum);
+		rc = log_reader_next(r);
 		if (rc == 0)
 			rc = -EIO;
 		if (rc > 0)
 			rc = file_try(redo_guarded, r);
 		if (rc == 0)
-			step_over(r);
+			log_reader_step(r);
 		if (rc == 0)
-			rc = tell(r->tell, r->pos - start);
+			rc = tell(t, r->pos - start);
 	}
-	free(r->found.payload);
-	r->found.payload = NULL;
-	return rc < 0 ? rc : tell_pass(r->tell, end - start);
+	return rc < 0 ? rc : tell_pass(t, end - start);
 }
 
 /* ---- into the file ---- */
@@ -426,7 +284,7 @@ static int cover_zone(struct space *sp)
 }
 
 static int into_file(struct space *sp, const struct log_slot *old,
-		     const struct log_reader *r)
+		     const struct log_reader *r, struct teller *t)
 {
 	struct log_slot slot = *old;
 	int rc = 0;
@@ -436,7 +294,7 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = rewrite(sp, 0, FORMAT_HEADER_LEN, 0, NULL);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = rewrite_log(sp, old->start, r->pos, r->tell);
+		rc = rewrite_log(sp, old->start, r->pos, t);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
 		rc = file_sync(&sp->file);
 	if (rc == 0)
@@ -458,7 +316,7 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	    getrandom(slot.salt, sizeof(slot.salt), 0) < LOG_SALT_LEN)
 		put_le(slot.salt, (uint64_t)now_us(), LOG_SALT_LEN);
 	rc = space_write_slot(sp, &slot);
-	return rc < 0 ? rc : tell_pass(r->tell, r->pos - old->start);
+	return rc < 0 ? rc : tell_pass(t, r->pos - old->start);
 }
 
 static void set_end(struct space *sp, uint64_t end)
@@ -502,14 +360,19 @@ static void drop_zone_in_log(struct space *sp, uint64_t start)
 		sp->zone = (struct log_zone){ 0 };
 }
 
+/* Leaves r at the log's end. */
 static int replay(struct space *sp, const struct log_slot *slot,
-		  struct log_reader *r, XXH3_state_t *sum)
+		  struct log_reader *r, struct teller *t)
 {
-	struct log_reader again = *r;
-	int rc = find_end(r, sum);
+	struct log_reader again;
+	int rc = find_end(r, t);
 
 	if (rc == 0)
-		rc = redo_all(&again, sum, r->pos);
+		rc = log_reader_init(&again, sp, slot);
+	if (rc < 0)
+		return rc;
+	rc = redo_all(&again, r->pos, t);
+	log_reader_release(&again);
 	if (rc == 0)
 		drop_zone_in_log(sp, slot->start);
 	if (rc == 0 && format_decode(sp->fmt.raw, r->pos, &sp->fmt))
@@ -518,7 +381,7 @@ static int replay(struct space *sp, const struct log_slot *slot,
 	    (!growth_is_sound(sp, r->pos) || !zone_is_sound(sp, r->pos)))
 		rc = -EUCLEAN;
 	if (rc == 0 && sp->file.writable)
-		rc = into_file(sp, slot, r);
+		rc = into_file(sp, slot, r, t);
 	return rc;
 }
 
@@ -528,27 +391,21 @@ int recover(struct space *sp, const struct log_slot *slot, int slot_at,
 	struct teller t = { .passes = sp->file.writable ? 3 : 2,
 			    .len = sp->end - slot->start,
 			    .next = TELL_EVERY };
-	struct log_reader r = { .sp = sp,
-				.limit = sp->end,
-				.pos = slot->start,
-				.seq = slot->record_seq,
-				.tell = &t };
-	XXH3_state_t *sum = XXH3_createState();
-	int rc;
+	struct log_reader r;
+	int rc = log_reader_init(&r, sp, slot);
 
-	if (!sum)
-		return -ENOMEM;
+	if (rc < 0)
+		return rc;
 	if (hook)
 		t.hook = *hook;
-	memcpy(r.salt, slot->salt, sizeof(r.salt));
 	sp->n_keys = slot->n_keys;
 	sp->next = slot->growth;
 	sp->zone = slot->zone;
 	sp->slot = *slot;
 	sp->slot_at = slot_at;
 	log_slot_encode(slot, sp->slots + (size_t)slot_at * LOG_SLOT_LEN);
-	rc = replay(sp, slot, &r, sum);
-	XXH3_freeState(sum);
+	rc = replay(sp, slot, &r, &t);
+	log_reader_release(&r);
 	if (rc < 0)
 		return rc;
 	set_end(sp, r.pos);
