@@ -145,7 +145,7 @@ static int put_changed(struct bltfs *fs, struct node *node, bool last)
 	return rc;
 }
 
-static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
+static int commit(struct bltfs *fs, struct node *node, bool last)
 {
 	int rc = 0;
 
@@ -155,8 +155,6 @@ static int commit(struct bltfs *fs, struct node *node, bool durable, bool last)
 		rc = put_changed(fs, node, last);
 	else if (node->lost)
 		rc = node->lost = syncer_commit(fs->syncer, 0);
-	if (rc == 0 && durable && fs->syncer)
-		rc = blt_sync(fs->store);
 	return rc;
 }
 
@@ -258,7 +256,7 @@ int content_release(struct bltfs *fs, struct handle *h)
 	pthread_mutex_lock(&node->lock);
 	node->nopen--;
 	if (h->writes || node->nopen == 0) {
-		rc = commit(fs, node, false, node->nopen == 0);
+		rc = commit(fs, node, node->nopen == 0);
 		if (rc < 0 && node->nopen == 0)
 			forget_failed(fs, node, rc);
 	}
@@ -416,7 +414,7 @@ int content_resize(struct bltfs *fs, struct node *node, uint64_t len, bool now)
 	if (rc == 0)
 		rc = stage_resize(node->stage, len);
 	if (rc == 0 && now)
-		rc = commit(fs, node, false, true);
+		rc = commit(fs, node, true);
 	if (now && node->nopen == 0) {
 		stage_free(node->stage);
 		node->stage = NULL;
@@ -476,12 +474,12 @@ void content_prepare(struct node *node)
 	pthread_mutex_unlock(&node->lock);
 }
 
-int content_commit(struct bltfs *fs, struct node *node, bool durable)
+int content_commit(struct bltfs *fs, struct node *node)
 {
 	int rc;
 
 	pthread_mutex_lock(&node->lock);
-	rc = commit(fs, node, durable, false);
+	rc = commit(fs, node, false);
 	pthread_mutex_unlock(&node->lock);
 	return rc;
 }

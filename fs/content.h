@@ -59,9 +59,9 @@ int content_touch(struct bltfs *fs, struct node *node, int64_t mtime);
  * long of it, for a large file. */
 void content_prepare(struct node *node);
 
-/* Puts a changed file.  A close (durable false) lets it survive this process,
- * fsync the machine. */
-int content_commit(struct bltfs *fs, struct node *node, bool durable);
+/* Puts a changed file, which then survives this process; the machine after a
+ * blt_sync. */
+int content_commit(struct bltfs *fs, struct node *node);
 
 /* A file loses its key: content_keep, so that what is open keeps its content;
  * content_set_gone, so that no close puts it again; the change of the store;

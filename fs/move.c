@@ -146,7 +146,7 @@ static int move_file(struct bltfs *fs, struct side *from, struct side *to,
 	if (from->node && from->node == to->node)
 		return 0;
 	if (from->node) {
-		rc = content_commit(fs, from->node, false);
+		rc = content_commit(fs, from->node);
 		if (rc < 0 && from->fresh)
 			return to->stored || to->fresh ?
 				       rc :
@@ -246,7 +246,7 @@ static int settle(struct bltfs *fs, struct side *s)
 
 	if (!s->node || s->kind != BLT_FILE)
 		return 0;
-	rc = content_commit(fs, s->node, false);
+	rc = content_commit(fs, s->node);
 	return s->fresh ? rc : 0;
 }
 

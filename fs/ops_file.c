@@ -180,7 +180,7 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (handle_of(fi)->writes) {
 		content_prepare(ops_node(req, ino));
 		bltfs_share_names(fs);
-		rc = content_commit(fs, ops_node(req, ino), false);
+		rc = content_commit(fs, ops_node(req, ino));
 		bltfs_leave_names(fs);
 	}
 	ops_reply(req, rc);
@@ -196,7 +196,7 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	(void)fi;
 	content_prepare(ops_node(req, ino));
 	bltfs_share_names(fs);
-	rc = content_commit(fs, ops_node(req, ino), false);
+	rc = content_commit(fs, ops_node(req, ino));
 	bltfs_leave_names(fs);
 	/* no lock is held while the disk works */
 	if (rc == 0 && fs->syncer)
