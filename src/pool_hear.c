@@ -48,7 +48,7 @@ static void end_first(struct pool *p, struct pool_worker *w, const char *why)
 	if (w->average < 1)
 		w->average = 1;
 	w->since = t;
-	w->tail_len = 0;
+	w->tail.len = 0;
 	p->barren = 0;
 	pool_give_back(p, pool_pop(p, w), why);
 }

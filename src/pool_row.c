@@ -153,7 +153,7 @@ static void status_text(int status, char *to, size_t room)
  * before it took anything is nobody's fault, but must not go on for ever. */
 int pool_lose(struct pool *p, struct pool_worker *w, const char *why)
 {
-	char status[128], tail[POOL_TAIL + 3], text[700];
+	char status[128], tail[CHILD_TAIL_LINE], text[700];
 	bool idle = !w->first;
 	int code = pool_worker_kill(w);
 
@@ -161,7 +161,7 @@ int pool_lose(struct pool *p, struct pool_worker *w, const char *why)
 		status_text(code, status, sizeof(status));
 		why = status;
 	}
-	pool_worker_tail(w, tail, sizeof(tail));
+	child_tail_line(&w->tail, tail);
 	snprintf(text, sizeof(text), "%s%s", why, tail);
 	scatter(p, w, text);
 	if (!idle) {

@@ -1,13 +1,8 @@
 #include "pool_worker.h"
 
-#include "util.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,13 +11,6 @@
 #define ABOVE_CHILD 10
 #define KILL_ROUNDS 10
 #define KILL_DEPTH 64
-
-static void shut(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
 
 /* In a process without standard streams a new descriptor may have a number
  * that the child's own are to have. */
@@ -60,34 +48,6 @@ static int make_channels(struct pool_worker *w, int its[2])
 	return rc < 0 ? rc : move_up(&its[1]);
 }
 
-static int spawn(struct pool_worker *w, const struct pool_how *how,
-		 const int fds[CHILD_FDS])
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int rc;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
-						POSIX_SPAWN_SETSIGMASK |
-						POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&attr, 0);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_init(&files);
-	for (int i = 0; i < CHILD_FDS; i++)
-		if (fds[i] >= 0)
-			posix_spawn_file_actions_adddup2(&files, fds[i], i);
-	rc = posix_spawn(&w->pid, how->program, &files, &attr, how->argv,
-			 how->env);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return -rc;
-}
-
 int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
 {
 	int its[2] = { -1, -1 };
@@ -98,14 +58,20 @@ int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
 	if (rc == 0) {
 		const int fds[CHILD_FDS] = { its[0], its[0], its[1],
 					     how->store_fd };
+		const struct child_how child = { .program = how->program,
+						 .argv = how->argv,
+						 .env = how->env,
+						 .fds = fds,
+						 .n_fds = CHILD_FDS,
+						 .group = true };
 
-		rc = spawn(w, how, fds);
+		rc = child_start(&child, &w->pid);
 	}
-	shut(&its[0]);
-	shut(&its[1]);
+	child_shut(&its[0]);
+	child_shut(&its[1]);
 	if (rc < 0) {
-		shut(&w->fd);
-		shut(&w->err);
+		child_shut(&w->fd);
+		child_shut(&w->err);
 		return rc;
 	}
 	wire_in_init(&w->in);
@@ -113,22 +79,8 @@ int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
 	w->state = POOL_STARTING;
 	w->places = w->late = false;
 	w->average = 0;
-	w->tail_len = 0;
+	w->tail.len = 0;
 	return 0;
-}
-
-static void keep_tail(struct pool_worker *w, const char *said, size_t n)
-{
-	size_t keep;
-
-	if (n > POOL_TAIL) {
-		said += n - POOL_TAIL;
-		n = POOL_TAIL;
-	}
-	keep = (size_t)min_u64(w->tail_len, POOL_TAIL - n);
-	memmove(w->tail, w->tail + w->tail_len - keep, keep);
-	memcpy(w->tail + keep, said, n);
-	w->tail_len = keep + n;
 }
 
 void pool_worker_listen(struct pool_worker *w)
@@ -140,9 +92,9 @@ void pool_worker_listen(struct pool_worker *w)
 		ssize_t n = read(w->err, said, sizeof(said));
 
 		if (n > 0)
-			keep_tail(w, said, (size_t)n);
+			child_tail_add(&w->tail, said, (size_t)n);
 		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			shut(&w->err);
+			child_shut(&w->err);
 		else
 			return;
 	}
@@ -204,23 +156,10 @@ int pool_worker_kill(struct pool_worker *w)
 	do
 		got = waitpid(w->pid, &status, 0);
 	while (got < 0 && errno == EINTR);
-	shut(&w->fd);
-	shut(&w->err);
+	child_shut(&w->fd);
+	child_shut(&w->err);
 	wire_in_free(&w->in);
 	wire_out_free(&w->out);
 	w->state = POOL_NONE;
 	return got < 0 ? -1 : status;
-}
-
-void pool_worker_tail(const struct pool_worker *w, char *to, size_t room)
-{
-	size_t len = w->tail_len, n = 0;
-
-	while (len && strchr("\n\r\t ", w->tail[len - 1]))
-		len--;
-	if (len)
-		n = (size_t)snprintf(to, room, ": ");
-	for (size_t i = 0; i < len && n + 1 < room; i++)
-		to[n++] = (unsigned char)w->tail[i] < ' ' ? ' ' : w->tail[i];
-	to[n] = '\0';
 }

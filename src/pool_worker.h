@@ -7,12 +7,11 @@
 #ifndef BLT_POOL_WORKER_H
 #define BLT_POOL_WORKER_H
 
+#include "child.h"
 #include "pool.h"
 #include "wire.h"
 
 #include <sys/types.h>
-
-#define POOL_TAIL 400
 
 enum pool_state {
 	POOL_NONE,     /* no process */
@@ -34,13 +33,12 @@ struct pool_worker {
 	int64_t since;   /* the first one is at work, or, before the hello, its
 			  * start */
 	int64_t average; /* microseconds a task */
-	char tail[POOL_TAIL]; /* what it said last on standard error */
-	size_t tail_len;
+	struct child_tail tail;
 };
 
 int pool_worker_start(struct pool_worker *w, const struct pool_how *how);
 
-/* Reads what stands on its standard error. */
+/* Reads what stands on its standard error, into the tail. */
 void pool_worker_listen(struct pool_worker *w);
 
 /* Whether its process has ended by itself; it stays to be reaped. */
@@ -49,8 +47,5 @@ bool pool_worker_ended(const struct pool_worker *w);
 /* Kills its process group, reaps it and forgets all but its tasks; the status
  * as waitpid has it, -1 where it is not known. */
 int pool_worker_kill(struct pool_worker *w);
-
-/* What it said last, as one line behind ": "; or "". */
-void pool_worker_tail(const struct pool_worker *w, char *to, size_t room);
 
 #endif

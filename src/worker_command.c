@@ -7,6 +7,7 @@
 #include "worker.h"
 
 #include "blt.h"
+#include "child.h"
 #include "map_text.h"
 #include "util.h"
 
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,6 @@
 #define SKIP_EXIT 100
 #define TRIES 2 /* of a command that dies of a signal */
 #define PIECE (64u << 10)
-#define TAIL 400 /* of what it says on standard error */
 
 /* The command, and what its environment is made of. */
 static struct {
@@ -48,8 +47,7 @@ struct run {
 	uint64_t given;   /* bytes of the value that are on their way */
 	size_t at, len;   /* of piece */
 	struct worker_buf *made;
-	char tail[TAIL];
-	size_t tail_len;
+	struct child_tail tail; /* of what it says on standard error */
 	bool ended;
 	int status;
 };
@@ -147,39 +145,14 @@ static int make_pipe(int *ret_ours, int *ret_its, bool to_it)
 	return 0;
 }
 
-static void shut(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-static int spawn_with(struct run *r, const int *its)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int rc;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK |
-						POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_init(&files);
-	for (int i = 0; i < 3; i++)
-		posix_spawn_file_actions_adddup2(&files, its[i], i);
-	rc = posix_spawn(&r->pid, cmd.path, &files, &attr, r->w->argv, cmd.env);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return -rc;
-}
-
 static int start(struct run *r)
 {
 	int its[3] = { -1, -1, -1 };
+	const struct child_how how = { .program = cmd.path,
+				       .argv = r->w->argv,
+				       .env = cmd.env,
+				       .fds = its,
+				       .n_fds = 3 };
 	int rc = make_pipe(&r->in, &its[0], true);
 
 	if (rc == 0)
@@ -187,9 +160,9 @@ static int start(struct run *r)
 	if (rc == 0)
 		rc = make_pipe(&r->err, &its[2], false);
 	if (rc == 0)
-		rc = spawn_with(r, its);
+		rc = child_start(&how, &r->pid);
 	for (int i = 0; i < 3; i++)
-		shut(&its[i]);
+		child_shut(&its[i]);
 	return rc < 0 ? worker_fail(r->w, "%s: cannot be run: %s",
 				    r->w->argv[0], strerror(-rc)) :
 			0;
@@ -218,14 +191,14 @@ static int give(struct run *r)
 	if (r->at == r->len && next_piece(r) < 0)
 		return -1;
 	if (r->at == r->len) {
-		shut(&r->in);
+		child_shut(&r->in);
 		return 0;
 	}
 	n = write(r->in, piece + r->at, r->len - r->at);
 	if (n >= 0)
 		r->at += (size_t)n;
 	else if (errno != EAGAIN && errno != EINTR)
-		shut(&r->in);
+		child_shut(&r->in);
 	return 0;
 }
 
@@ -241,7 +214,7 @@ static int take(struct run *r, size_t max)
 	if (n > 0)
 		b->len += (size_t)n;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		shut(&r->out);
+		child_shut(&r->out);
 	if (b->len > BLT_VALUE_MAX)
 		return worker_fail(r->w, "its output is longer than 4294967295 "
 					 "bytes");
@@ -252,21 +225,11 @@ static void listen_to(struct run *r, size_t max)
 {
 	char said[4096];
 	ssize_t n = read(r->err, said, max < sizeof(said) ? max : sizeof(said));
-	size_t keep;
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		shut(&r->err);
-	if (n <= 0)
-		return;
-	keep = (size_t)n < TAIL ? TAIL - (size_t)n : 0;
-	if (keep > r->tail_len)
-		keep = r->tail_len;
-	memmove(r->tail, r->tail + r->tail_len - keep, keep);
-	if ((size_t)n > TAIL)
-		memcpy(r->tail, said + n - TAIL, TAIL);
-	else
-		memcpy(r->tail + keep, said, (size_t)n);
-	r->tail_len = keep + ((size_t)n > TAIL ? TAIL : (size_t)n);
+		child_shut(&r->err);
+	if (n > 0)
+		child_tail_add(&r->tail, said, (size_t)n);
 }
 
 static size_t waiting(int fd)
@@ -361,39 +324,21 @@ static void reap_all(void)
 	}
 }
 
-/* One line of the last that it said. */
-static const char *last_words(struct run *r, char text[TAIL + 3])
-{
-	size_t n = 0;
-
-	while (r->tail_len && strchr("\n\r\t ", r->tail[r->tail_len - 1]))
-		r->tail_len--;
-	if (r->tail_len)
-		memcpy(text, ": ", n = 2);
-	for (size_t i = 0; i < r->tail_len; i++) {
-		char c = r->tail[i];
-
-		text[n++] = (unsigned char)c < ' ' || c == 0x7f ? ' ' : c;
-	}
-	text[n] = '\0';
-	return text;
-}
-
 static int finish(struct run *r)
 {
-	char text[TAIL + 3];
+	char text[CHILD_TAIL_LINE];
 	int code;
 
+	child_tail_line(&r->tail, text);
 	if (WIFSIGNALED(r->status))
-		return worker_fail(
-			r->w, "died of signal %d (%s)%s", WTERMSIG(r->status),
-			strsignal(WTERMSIG(r->status)), last_words(r, text));
+		return worker_fail(r->w, "died of signal %d (%s)%s",
+				   WTERMSIG(r->status),
+				   strsignal(WTERMSIG(r->status)), text);
 	code = WEXITSTATUS(r->status);
 	if (code == SKIP_EXIT)
 		return 0;
 	if (code)
-		return worker_fail(r->w, "exit %d%s", code,
-				   last_words(r, text));
+		return worker_fail(r->w, "exit %d%s", code, text);
 	return worker_result(r->w, NULL, 0, r->made->bytes, r->made->len);
 }
 
@@ -413,9 +358,9 @@ static int run_once(struct run *r)
 			waitpid(r->pid, &r->status, 0);
 		}
 	}
-	shut(&r->in);
-	shut(&r->out);
-	shut(&r->err);
+	child_shut(&r->in);
+	child_shut(&r->out);
+	child_shut(&r->err);
 	reap_all();
 	return rc;
 }

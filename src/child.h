@@ -1,0 +1,40 @@
+/* child.h - starting a process of a map, and what it says on standard error.
+ *
+ * Errors: a negative errno.  One thread per tail; the rest is free of state.
+ */
+#ifndef BLT_CHILD_H
+#define BLT_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define CHILD_TAIL 400
+#define CHILD_TAIL_LINE (CHILD_TAIL + 3)
+
+/* The last that it said. */
+struct child_tail {
+	char text[CHILD_TAIL];
+	size_t len;
+};
+
+struct child_how {
+	const char *program; /* a path */
+	char *const *argv, *const *env;
+	const int *fds; /* become its 0 to n_fds - 1; -1: none there */
+	int n_fds;
+	bool group; /* it leads a process group of its own */
+};
+
+/* It blocks and ignores no signals, whatever its parent does. */
+int child_start(const struct child_how *how, pid_t *ret);
+
+/* Closes a descriptor that is open, and makes it -1. */
+void child_shut(int *fd);
+
+void child_tail_add(struct child_tail *t, const char *said, size_t n);
+
+/* As one line behind ": ", or "". */
+void child_tail_line(const struct child_tail *t, char to[CHILD_TAIL_LINE]);
+
+#endif
