@@ -13,12 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BLT = os.environ.get("BLT", os.path.join(HERE, "..", "build", "blt"))
-BLTFS = os.environ.get("BLTFS", os.path.join(HERE, "..", "build", "bltfs"))
-LIMIT = 300  # seconds; only a hang comes near it
+import daemonlib
+from daemonlib import BLT, BLTFS, HERE, LIMIT, check, until
 
 if not os.path.exists("/dev/fuse"):
     print("no /dev/fuse")
@@ -32,17 +29,6 @@ def directory():
     return path
 
 
-def until(what, condition):
-    """Waits until condition() is true, and returns it."""
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"waited in vain: {what}")
-
-
 class Mount:
     def __init__(self, store, options="", expect=None):
         self.store, self.options, self.expect = store, options, expect
@@ -51,21 +37,14 @@ class Mount:
         self.log = tempfile.TemporaryFile()
         self.daemon = None
 
-    def _live(self):
-        if self.daemon.poll() is not None:
-            raise AssertionError(f"no mount: {self.said()}")
-        return os.path.ismount(self.path)
-
     def __enter__(self):
-        options = ["-o", self.options] if self.options else []
-        self.daemon = subprocess.Popen(
-            [BLTFS, "-f", self.store, self.path, *options], stderr=self.log)
-        until("the mount", self._live)
+        self.daemon = daemonlib.start(
+            self.store, self.path, [self.options] if self.options else [],
+            self.log)
         return self
 
     def said(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        return daemonlib.said(self.log)
 
     def kill(self):
         self.daemon.kill()
@@ -74,15 +53,10 @@ class Mount:
 
     def __exit__(self, kind, value, trace):
         if kind is not None:
-            subprocess.run(["fusermount3", "-uz", self.path], check=False)
-            self.daemon.kill()
-            self.daemon.wait()
-            print(self.said(), file=sys.stderr)
+            daemonlib.give_up(self.daemon, self.path, self.log)
             return
         if self.daemon.poll() is None:
-            subprocess.run(["fusermount3", "-u", self.path], check=True)
-            code = self.daemon.wait(LIMIT)
-            assert code == 0, f"the daemon ended with {code}: {self.said()}"
+            daemonlib.end(self.daemon, self.path, self.log)
         for line in self.said().splitlines():
             assert self.expect and re.search(self.expect, line), line
         os.rmdir(self.path)
@@ -114,9 +88,3 @@ class Mount:
             status = self.lines("jobs", str(job), "status")
             return status["state"] not in ("queued", "running") and status
         return until(f"the end of job {job}", look)
-
-
-def check(store):
-    """Python would open it, and load each item."""
-    subprocess.run([sys.executable, os.path.join(HERE, "checker.py"),
-                    "--loads", store], check=True)

@@ -11,20 +11,11 @@ import subprocess
 import controllib
 import toollib as t
 from controllib import Mount, check
+from maplib import values
 
 work = controllib.directory()
 store = os.path.join(work, "kv.blt")
 N = int(os.environ.get("MAP_ITEMS", "60"))
-
-
-def values(m, top=""):
-    found = {}
-    for where, _, names in os.walk(os.path.join(m.path, top)):
-        for name in names:
-            path = os.path.join(where, name)
-            with open(path, "rb") as f:
-                found[os.path.relpath(path, m.path)] = f.read()
-    return found
 
 
 def fill(m, n=N):

@@ -15,12 +15,11 @@ import ctypes
 import errno
 import os
 import subprocess
-import sys
 import tempfile
-import time
 
-BLT, BLTFS = os.environ["BLT"], os.environ["BLTFS"]
-TESTS = os.path.dirname(os.path.abspath(__file__))
+import daemonlib
+from daemonlib import BLT
+
 CHECKED = 256 << 20  # the checker takes several times that much memory
 NOREPLACE, EXCHANGE = 1, 2
 libc = ctypes.CDLL(None, use_errno=True)
@@ -39,31 +38,18 @@ class Mount:
         os.mkdir(self.mnt)
 
     def start(self):
-        self.log = open(os.path.join(self.dir, "log"), "w+")
-        command = [BLTFS, "-f", self.store, self.mnt]
-        if self.options:
-            command += ["-o", ",".join(self.options)]
-        self.daemon = subprocess.Popen(command, stderr=self.log)
-        for _ in range(6000):
-            assert self.daemon.poll() is None, open(self.log.name).read()
-            if os.path.ismount(self.mnt):
-                return
-            time.sleep(0.01)
-        raise AssertionError("not mounted in time")
+        self.log = open(os.path.join(self.dir, "log"), "w+b")
+        self.daemon = daemonlib.start(self.store, self.mnt, self.options,
+                                      self.log)
 
     def stop(self):
-        # who looks at all mounts, as df does, holds it for a moment
-        eventually(lambda: subprocess.run(["fusermount3", "-u", self.mnt],
-                                          check=False).returncode == 0)
-        assert self.daemon.wait() == 0, "exit code"
-        said = [line for line in open(self.log.name)
+        daemonlib.end(self.daemon, self.mnt, self.log)
+        said = [line for line in daemonlib.said(self.log).splitlines()
                 if not any(m in line for m in self.messages)]
         assert not said, said
         subprocess.run([BLT, "check", "-q", self.store], check=True)
-        if os.path.getsize(self.store) > CHECKED:
-            return
-        subprocess.run([sys.executable, os.path.join(TESTS, "checker.py"),
-                        "--loads", self.store], check=True)
+        if os.path.getsize(self.store) <= CHECKED:
+            daemonlib.check(self.store)
 
     def remount(self):
         os.chdir("/")
@@ -72,8 +58,7 @@ class Mount:
         os.chdir(self.mnt)
 
     def said(self, text):
-        with open(self.log.name) as f:
-            assert text in f.read(), text
+        assert text in daemonlib.said(self.log), text
         self.messages.append(text)
 
     def __enter__(self):
@@ -86,10 +71,7 @@ class Mount:
         if kind is None:
             self.stop()
         else:
-            sys.stderr.write(open(self.log.name).read())
-            subprocess.run(["fusermount3", "-u", "-z", self.mnt], check=False)
-            self.daemon.kill()
-            self.daemon.wait()
+            daemonlib.give_up(self.daemon, self.mnt, self.log)
         subprocess.run(["rm", "-rf", self.dir], check=True)
 
 
@@ -105,11 +87,7 @@ def fails(code):
 
 def eventually(what):
     """The last close is told to the daemon behind the caller's back."""
-    for _ in range(3000):
-        if what():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited in vain")
+    daemonlib.until("what comes behind a close", what)
 
 
 def write(path, data):

@@ -1,0 +1,66 @@
+"""What the tests of a mount share (controllib, mountlib): a daemon in the
+foreground, its start and its end."""
+
+import os
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BLT = os.environ.get("BLT", os.path.join(HERE, "..", "build", "blt"))
+BLTFS = os.environ.get("BLTFS", os.path.join(HERE, "..", "build", "bltfs"))
+LIMIT = 300  # seconds; only a hang comes near it
+
+
+def until(what, condition):
+    """Waits until condition() is true, and returns it."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"waited in vain: {what}")
+
+
+def said(log):
+    """What the daemon wrote to the file log, whose position is the daemon's."""
+    size = os.fstat(log.fileno()).st_size
+    return os.pread(log.fileno(), size, 0).decode(errors="replace")
+
+
+def start(store, mnt, options, log):
+    """The daemon, once the mount is there; options is a list."""
+    command = [BLTFS, "-f", store, mnt]
+    if options:
+        command += ["-o", ",".join(options)]
+    daemon = subprocess.Popen(command, stderr=log)
+
+    def live():
+        assert daemon.poll() is None, f"no mount: {said(log)}"
+        return os.path.ismount(mnt)
+    until("the mount", live)
+    return daemon
+
+
+def end(daemon, mnt, log):
+    """Unmounts; the daemon must end well."""
+    # who looks at all mounts, as df does, holds it for a moment
+    until("unmounting", lambda: subprocess.run(
+        ["fusermount3", "-u", mnt], check=False).returncode == 0)
+    code = daemon.wait(LIMIT)
+    assert code == 0, f"the daemon ended with {code}: {said(log)}"
+
+
+def give_up(daemon, mnt, log):
+    """The test has failed: what the daemon said may say why."""
+    subprocess.run(["fusermount3", "-uz", mnt], check=False)
+    daemon.kill()
+    daemon.wait()
+    print(said(log), file=sys.stderr)
+
+
+def check(store):
+    """Python would open it, and load each item."""
+    subprocess.run([sys.executable, os.path.join(HERE, "checker.py"),
+                    "--loads", store], check=True)
