@@ -53,6 +53,14 @@ out:
 	return rc;
 }
 
+/* Whatever it held, it is empty now. */
+static int cut(struct bltfs *fs, struct node *node)
+{
+	int rc = stage_of(fs, node, true);
+
+	return rc < 0 ? rc : stage_resize(node->stage, 0);
+}
+
 /* The empty value of such a key is a directory's marker (names are free to end
  * in '/' only in a flat or integer store, where the directory is the root). */
 static bool is_marker_key(const struct node *node)
@@ -199,11 +207,8 @@ int content_open(struct bltfs *fs, struct node *node, int flags,
 		.appends = flags & O_APPEND,
 	};
 	pthread_mutex_lock(&node->lock);
-	if (flags & O_TRUNC) {
-		rc = stage_of(fs, node, true);
-		if (rc == 0)
-			rc = stage_resize(node->stage, 0);
-	}
+	if (flags & O_TRUNC)
+		rc = cut(fs, node);
 	if (rc == 0)
 		node->nopen++;
 	pthread_mutex_unlock(&node->lock);
@@ -222,9 +227,7 @@ int content_create(struct bltfs *fs, struct node *node, const char *name)
 	int rc;
 
 	pthread_mutex_lock(&node->lock);
-	rc = stage_of(fs, node, true);
-	if (rc == 0)
-		rc = stage_resize(node->stage, 0);
+	rc = cut(fs, node);
 	if (rc == 0)
 		rc = nodes_set_fresh(fs->nodes, node, name);
 	pthread_mutex_unlock(&node->lock);
@@ -236,9 +239,7 @@ int content_make(struct bltfs *fs, struct node *node)
 	int rc;
 
 	pthread_mutex_lock(&node->lock);
-	rc = stage_of(fs, node, true);
-	if (rc == 0)
-		rc = stage_resize(node->stage, 0);
+	rc = cut(fs, node);
 	if (rc == 0)
 		rc = put_stage(fs, node, true);
 	stage_free(node->stage);

@@ -267,9 +267,6 @@ int space_begin_log(struct space *sp);
 int space_begin_whole(struct space *sp);
 void space_end_whole(struct space *sp);
 
-/* With both held: everything into its place and durable, the log empty. */
-int space_checkpoint(struct space *sp);
-
 /* With sync_lock held, and not write, which commits may take meanwhile: all
  * that has been committed so far goes into its place and is durable; the log
  * begins behind it. */

@@ -226,18 +226,6 @@ static int sync_whole(struct space *sp, struct log_slot *ret)
 	return 0;
 }
 
-int space_checkpoint(struct space *sp)
-{
-	struct log_slot slot;
-	int rc = space_go_hot(sp);
-
-	if (rc == 0)
-		rc = sync_whole(sp, &slot);
-	if (rc == 0)
-		rc = begin_log_anew(sp, &slot);
-	return rc;
-}
-
 int space_checkpoint_beside(struct space *sp)
 {
 	int rc = space_begin(sp);
