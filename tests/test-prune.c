@@ -1,5 +1,6 @@
 /* What prune leaves where gaps are too small for a dead block. */
 #include "blt.h"
+#include "sound.h"
 #include "store.h"
 #include "util.h"
 
@@ -95,21 +96,6 @@ static void expect(struct blt *s, const struct blt_create_options *how,
 	blt_view_release(&v);
 }
 
-static int fault(void *arg, const struct blt_fault *f)
-{
-	(void)arg;
-	ck_abort_msg("at %llu: %s", (unsigned long long)f->position, f->text);
-	return -1;
-}
-
-static void check(struct blt *s)
-{
-	struct blt_check_options o = { .values = false };
-	struct blt_check_result r;
-
-	ck_assert_int_eq(blt_check(s, &o, fault, NULL, &r), 0);
-}
-
 /* Nothing is left but the header, the index and what lives. */
 static void check_size(struct blt *s)
 {
@@ -143,7 +129,7 @@ static void prune(struct blt *s, uint64_t chunk)
 
 	s->engine.prune_chunk = chunk;
 	ck_assert_int_eq(blt_prune(s, &o, NULL), 0);
-	check(s);
+	check_sound(s);
 }
 
 static struct blt *open_again(struct blt *s)
@@ -157,7 +143,7 @@ static struct blt *open_again(struct blt *s)
 static void end(struct blt *s)
 {
 	s = open_again(s);
-	check(s);
+	check_sound(s);
 	ck_assert_int_eq(blt_close(s), 0);
 	unlink(path);
 }

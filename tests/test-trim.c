@@ -1,6 +1,7 @@
 /* What trim makes of dead blocks: as few as the format allows, holes under
  * them, and nothing else. */
 #include "scan.h"
+#include "sound.h"
 #include "store.h"
 #include "util.h"
 
@@ -166,21 +167,6 @@ static void expect(struct blt *s, const struct blt_create_options *how,
 	}
 }
 
-static int fault(void *arg, const struct blt_fault *f)
-{
-	(void)arg;
-	ck_abort_msg("at %llu: %s", (unsigned long long)f->position, f->text);
-	return -1;
-}
-
-static void check(struct blt *s)
-{
-	struct blt_check_options o = { .values = false };
-	struct blt_check_result r;
-
-	ck_assert_int_eq(blt_check(s, &o, fault, NULL, &r), 0);
-}
-
 /* ---- runs ---- */
 
 /* Where dead blocks stand side by side in front of end, and how many. */
@@ -275,7 +261,7 @@ static void merge_in_batches(const struct blt_create_options *how, size_t batch)
 	ck_assert(r.no_holes || disk.holes);
 	expect(s, how, n);
 	s = open_again(s);
-	check(s);
+	check_sound(s);
 	expect(s, how, n);
 	/* Nothing is left to be merged but what the first one has written. */
 	find_runs(s, end, &after);
@@ -334,7 +320,7 @@ START_TEST(disk_space_is_given_back)
 	ck_assert(r.no_holes || r.freed > 7 * sizeof(value) - 65536);
 	ck_assert_int_eq(blt_trim(s, NULL, NULL, &r), 0);
 	ck_assert_uint_le(r.freed, 65536);
-	check(s);
+	check_sound(s);
 	ck_assert_int_eq(blt_close(s), 0);
 }
 END_TEST
@@ -383,7 +369,7 @@ START_TEST(a_full_disk_gets_room)
 	expect_fewest(s, &before, &after);
 	expect(s, how, 200);
 	s = open_again(s);
-	check(s);
+	check_sound(s);
 	ck_assert_int_eq(blt_close(s), 0);
 	unlink(path);
 }
@@ -412,11 +398,11 @@ START_TEST(it_stops_anywhere)
 		s->engine.trim_runs = 5;
 		rc = blt_trim(s, give_up, &left, NULL);
 		expect(s, how, 200);
-		check(s);
+		check_sound(s);
 	}
 	ck_assert_int_eq(rc, 0);
 	s = open_again(s);
-	check(s);
+	check_sound(s);
 	ck_assert_int_eq(blt_close(s), 0);
 	unlink(path);
 }
@@ -491,7 +477,7 @@ START_TEST(who_looks_is_waited_for)
 	ck_assert(memcmp(v.data, value, v.len) == 0);
 	blt_view_release(&v);
 	pthread_join(trimmer, NULL);
-	check(s);
+	check_sound(s);
 	ck_assert_int_eq(blt_close(s), 0);
 	unlink(path);
 }
