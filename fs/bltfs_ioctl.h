@@ -116,10 +116,10 @@ struct bltfs_job_info {
 	uint32_t state;  /* enum bltfs_job_state */
 	int32_t error;   /* an errno, where it failed */
 	uint64_t items;  /* keys so far */
-	uint64_t done;   /* bytes */
+	uint64_t done;   /* bytes; of a map keys */
 	uint64_t total;  /* of how many; 0: not known */
 	uint64_t errors; /* items that failed */
-	uint64_t rate;   /* bytes a second; items where bytes are not counted */
+	uint64_t rate;   /* of done a second; of items where done is 0 */
 	int64_t left;    /* microseconds, estimated; -1: not known */
 	int64_t queued, started, ended; /* times; 0: not yet */
 	uint64_t fact[4]; /* what the kind counts: bltfs-control(7) */

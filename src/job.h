@@ -77,7 +77,7 @@ struct job_info {
 	enum job_state state;
 	int err;                        /* failed: the negative errno */
 	uint64_t items;                 /* keys so far */
-	uint64_t done, total;           /* bytes; total 0: not known */
+	uint64_t done, total;           /* bytes, of a map keys; 0: not known */
 	uint64_t errors;                /* items that failed */
 	int64_t queued, started, ended; /* microseconds; 0: not yet */
 	double rate;     /* bytes a second, or items where bytes are not

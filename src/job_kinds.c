@@ -335,6 +335,8 @@ static int run_trim(struct job *job)
 
 /* ---- map ---- */
 
+#define MAP_BYTES 3 /* the fact */
+
 static int map_progress(void *arg, const struct map_progress *p)
 {
 	struct job *job = arg;
@@ -343,6 +345,7 @@ static int map_progress(void *arg, const struct map_progress *p)
 	job->info.done = p->done;
 	job->info.total = p->total;
 	job->info.items = p->so_far->processed;
+	job->info.fact[MAP_BYTES] = p->bytes;
 	pthread_mutex_unlock(&job->jobs->lock);
 	return atomic_load(&job->cancel) ? -ECANCELED : 0;
 }
@@ -410,7 +413,8 @@ static int run_map(struct job *job)
 	rc = map_run(job->jobs->store, &how, &hooks, &r, &err);
 	map_options_free(&how);
 	facts(job,
-	      (const uint64_t[JOB_FACTS]){ r.processed, r.written, r.skipped });
+	      (const uint64_t[JOB_FACTS]){ r.processed, r.written, r.skipped,
+					   job->info.fact[MAP_BYTES] });
 	/* too many errors are no wish of anybody */
 	if (rc == -ECANCELED && !atomic_load(&job->cancel))
 		rc = -EIO;
@@ -439,7 +443,7 @@ const struct job_kind_row job_kinds[JOB__COUNT] = {
 		      false,
 		      run_map,
 		      NULL,
-		      { "processed", "written", "skipped" } },
+		      { "processed", "written", "skipped", "value_bytes" } },
 	[JOB_PRUNE] = { "prune",
 			true,
 			true,

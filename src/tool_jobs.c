@@ -42,7 +42,7 @@ static const char *rate_text(const struct job_info *i, char buf[64])
 
 	if (!(i->rate > 0))
 		return "-";
-	if (i->done)
+	if (i->done && i->kind != JOB_MAP)
 		snprintf(buf, 64, "%s/s", tool_size((uint64_t)i->rate, size));
 	else
 		snprintf(buf, 64, "%.0f/s", i->rate);
@@ -51,6 +51,8 @@ static const char *rate_text(const struct job_info *i, char buf[64])
 
 static void print_row(const struct job_info *i)
 {
+	/* a map counts keys, and bytes besides */
+	uint64_t bytes = i->kind == JOB_MAP ? i->fact[3] : i->done;
 	char done[32], rate[64], left[32] = "-";
 
 	if (i->left_us >= 0)
@@ -59,7 +61,7 @@ static void print_row(const struct job_info *i)
 	printf("%4" PRIu64 "  %-8s %-9s %10" PRIu64 " %12s %12s %8s %6" PRIu64
 	       "  ",
 	       i->id, job_kind_name(i->kind), job_state_name(i->state),
-	       i->items, tool_size(i->done, done), rate_text(i, rate), left,
+	       i->items, tool_size(bytes, done), rate_text(i, rate), left,
 	       i->errors);
 	tool_print_name(i->text, strlen(i->text));
 	putchar('\n');

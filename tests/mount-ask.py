@@ -5,6 +5,7 @@ bltfs-control(7) and nothing else; what blt jobs tells; the jobs that are kept.
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -235,6 +236,12 @@ def check_table(m):
     assert float(status["rate"]) >= 0 and "eta" in status, status
     t.ok("cancel", m.path, job)
     assert m.ended(job)["state"] == "cancelled"
+    # a map counts keys, and the bytes of their values
+    said = json.loads(t.ok("map", "--json", m.path, "-b", "identity"))
+    sizes = sum(map(len, values(m).values()))
+    assert said["value_bytes"] == sizes, (said, sizes)
+    row = t.ok("jobs", m.path).decode().splitlines()[-1]
+    assert f" 10 {sizes} B " in re.sub(" +", " ", row), row
 
 
 def check_kept(m):
