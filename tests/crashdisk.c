@@ -50,6 +50,11 @@ static bool fails(struct crashdisk *d, enum disk_call call)
 	return true;
 }
 
+bool crashdisk_memory_fails(struct crashdisk *d)
+{
+	return fails(d, CALL_MALLOC);
+}
+
 static void note(struct crashdisk *d, enum disk_op_kind kind, uint64_t pos,
 		 const void *data, size_t len)
 {

@@ -48,7 +48,8 @@ enum disk_call {
 	CALL_FDATASYNC = 8, /* of a range, too */
 	CALL_FSTAT = 16,
 	CALL_MMAP = 32,
-	CALL_PUNCH = 64, /* an fallocate that makes a hole */
+	CALL_PUNCH = 64,   /* an fallocate that makes a hole */
+	CALL_MALLOC = 128, /* the engine's; a test's own goes through */
 };
 
 struct disk_fault {
@@ -111,5 +112,8 @@ void crashdisk_kill(struct crashdisk *d, size_t at, struct crashdisk *ret);
 
 /* A value from a seed and two numbers that looks random. */
 uint64_t crash_mix(uint64_t seed, uint64_t a, uint64_t b);
+
+/* Whether an allocation of the engine is to fail (CALL_MALLOC). */
+bool crashdisk_memory_fails(struct crashdisk *d);
 
 #endif

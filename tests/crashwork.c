@@ -364,13 +364,15 @@ static int batch_one(struct crashwork *w, struct blt_batch *b,
 static int do_batch(struct crashwork *w)
 {
 	struct crash_state s = *newest(w);
-	struct blt_batch *b;
+	struct blt_batch *b = NULL;
 	int rc = blt_batch_new(w->store, &b);
 
 	for (uint64_t n = 1 + draw(w, 5); n && rc == 0; n--)
 		rc = batch_one(w, b, &s);
-	if (rc < 0)
-		return say(w, "a batch says %s", strerror(-rc));
+	if (rc < 0) {
+		blt_batch_abort(b);
+		return outcome(w, rc, "a batch", false);
+	}
 	note_commit(w, &s);
 	return outcome(w, blt_batch_commit(b), "a batch", true);
 }

@@ -1,6 +1,6 @@
-/* The n-th system call fails, for every n until the work goes through: the
- * error reaches the caller, what the store held is read still, and is there
- * when it is opened again. */
+/* The n-th system call or allocation fails, for every n until the work goes
+ * through: the error reaches the caller, what the store held is read still, and
+ * is there when it is opened again. */
 #include "crashwork.h"
 #include "util.h"
 
@@ -67,9 +67,44 @@ static const struct kind_of_fault faults[] = {
 	  .goes_unnoticed = true },
 	{ .name = "ENOMEM on every mmap",
 	  .fault = { .calls = CALL_MMAP, .err = ENOMEM, .for_ever = true } },
+	{ .name = "out of memory",
+	  .fault = { .calls = CALL_MALLOC, .err = ENOMEM } },
+	{ .name = "out of memory from there on",
+	  .fault = { .calls = CALL_MALLOC, .err = ENOMEM, .for_ever = true } },
 };
 
 static unsigned long rounds, cuts;
+
+/* ---- memory ---- */
+
+/* Whose allocations fail. */
+static struct crashdisk *_Atomic short_of_memory;
+
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+
+static bool memory_fails(void)
+{
+	struct crashdisk *d = short_of_memory;
+
+	return d && crashdisk_memory_fails(d);
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return memory_fails() ? NULL : malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return memory_fails() ? NULL : calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return memory_fails() ? NULL : realloc(p, n);
+}
 
 #define ok(call)                                                   \
 	ck_assert_msg((call) == 0, "%s, call %lu: %s", kind->name, \
@@ -141,9 +176,14 @@ static bool run_round(const struct kind_of_fault *kind, unsigned store,
 	w.disk.fault = kind->fault;
 	w.disk.fault.n = n;
 	for (unsigned i = 0; i < OPERATIONS && w.store; i++) {
-		ok(i == PRUNED_AT  ? crashwork_prune(&w) :
-		   i == TRIMMED_AT ? crashwork_trim(&w) :
-				     crashwork_do(&w, 1));
+		int rc;
+
+		short_of_memory = &w.disk;
+		rc = i == PRUNED_AT  ? crashwork_prune(&w) :
+		     i == TRIMMED_AT ? crashwork_trim(&w) :
+				       crashwork_do(&w, 1);
+		short_of_memory = NULL;
+		ok(rc);
 		if (w.store)
 			ok(crashwork_holds(&w));
 		if (w.disk.failed && !kind->goes_unnoticed &&
