@@ -67,6 +67,8 @@ int64_t control_write(struct bltfs *fs, struct control_handle *h,
 int control_cut(struct control_handle *h, uint64_t len);
 int control_flush(struct bltfs *fs, struct control_handle *h);
 void control_close(struct control_handle *h);
+/* Where a mount ends the kernel may not tell any more what was closed. */
+void control_close_all(struct control *c);
 
 /* A directory's names as they were when it was opened. */
 struct control_name {

@@ -23,6 +23,9 @@ struct control_handle {
 	size_t at; /* lock; of "control": read up to here */
 	bool appends;
 	bool changed; /* lock; a slot is to be put */
+	struct control *control;
+	/* the control's lock; what points here, NULL: not in its list */
+	struct control_handle **from, *next;
 };
 
 /* An empty slot is an empty file. */
@@ -56,6 +59,27 @@ static int load_text(struct bltfs *fs, struct control_handle *h)
 	return rc;
 }
 
+static void enter(struct control *c, struct control_handle *h)
+{
+	h->control = c;
+	pthread_mutex_lock(&c->lock);
+	h->from = &c->open;
+	h->next = c->open;
+	if (h->next)
+		h->next->from = &h->next;
+	c->open = h;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void leave(struct control_handle *h)
+{
+	pthread_mutex_lock(&h->control->lock);
+	*h->from = h->next;
+	if (h->next)
+		h->next->from = h->from;
+	pthread_mutex_unlock(&h->control->lock);
+}
+
 int control_open(struct bltfs *fs, uint64_t ino, int flags,
 		 struct control_handle **ret)
 {
@@ -84,15 +108,24 @@ int control_open(struct bltfs *fs, uint64_t ino, int flags,
 	}
 	if (row->write == WRITE_SLOT && write && flags & O_TRUNC)
 		control_cut(h, 0);
+	enter(fs->control, h);
 	*ret = h;
 	return 0;
 }
 
 void control_close(struct control_handle *h)
 {
+	if (h->from)
+		leave(h);
 	pthread_mutex_destroy(&h->lock);
 	free(h->buf);
 	free(h);
+}
+
+void control_close_all(struct control *c)
+{
+	while (c->open)
+		control_close(c->open);
 }
 
 /* The file "control" is a stream: where a command was written, its reply is

@@ -139,6 +139,7 @@ void control_free(struct control *c)
 		pthread_join(c->teller, NULL);
 	pthread_cond_destroy(&c->moved);
 	control_args_drop_all(c);
+	control_close_all(c);
 	pthread_mutex_destroy(&c->lock);
 	free(c->reply);
 	free(c);

@@ -38,6 +38,7 @@ struct control {
 	int64_t counted;
 	struct control_args args[CONTROL_ARGS]; /* lock */
 	uint64_t last_args;                     /* lock */
+	struct control_handle *open;            /* lock; a list */
 };
 
 /* Adds to those of that number; 0: new ones, whose number is then in *id.
