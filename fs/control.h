@@ -78,6 +78,11 @@ struct control_name {
 };
 int control_list(struct bltfs *fs, uint64_t dir, struct control_name **ret,
 		 size_t *ret_n);
+int control_opendir(struct bltfs *fs, uint64_t ino,
+		    struct control_handle **ret);
+/* Until control_close. */
+const struct control_name *control_names(const struct control_handle *h,
+					 size_t *ret_n);
 
 /* ---- the commands ---- */
 

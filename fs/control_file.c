@@ -22,7 +22,9 @@ struct control_handle {
 	size_t len;
 	size_t at; /* lock; of "control": read up to here */
 	bool appends;
-	bool changed; /* lock; a slot is to be put */
+	bool changed;               /* lock; a slot is to be put */
+	struct control_name *names; /* of a directory */
+	size_t n_names;
 	struct control *control;
 	/* the control's lock; what points here, NULL: not in its list */
 	struct control_handle **from, *next;
@@ -80,6 +82,15 @@ static void leave(struct control_handle *h)
 	pthread_mutex_unlock(&h->control->lock);
 }
 
+static struct control_handle *new_handle(void)
+{
+	struct control_handle *h = calloc(1, sizeof(*h));
+
+	if (h)
+		pthread_mutex_init(&h->lock, NULL);
+	return h;
+}
+
 int control_open(struct bltfs *fs, uint64_t ino, int flags,
 		 struct control_handle **ret)
 {
@@ -94,10 +105,9 @@ int control_open(struct bltfs *fs, uint64_t ino, int flags,
 		return -EISDIR;
 	if (write && !control_may_write(fs, row))
 		return fs->opts->ro ? -EROFS : -EACCES;
-	h = calloc(1, sizeof(*h));
+	h = new_handle();
 	if (!h)
 		return -ENOMEM;
-	pthread_mutex_init(&h->lock, NULL);
 	h->row = row;
 	h->job = control_job_of(ino);
 	h->appends = flags & O_APPEND;
@@ -113,11 +123,34 @@ int control_open(struct bltfs *fs, uint64_t ino, int flags,
 	return 0;
 }
 
+int control_opendir(struct bltfs *fs, uint64_t ino, struct control_handle **ret)
+{
+	struct control_handle *h = new_handle();
+	int rc = h ? control_list(fs, ino, &h->names, &h->n_names) : -ENOMEM;
+
+	if (rc < 0) {
+		if (h)
+			control_close(h);
+		return rc;
+	}
+	enter(fs->control, h);
+	*ret = h;
+	return 0;
+}
+
+const struct control_name *control_names(const struct control_handle *h,
+					 size_t *ret_n)
+{
+	*ret_n = h->n_names;
+	return h->names;
+}
+
 void control_close(struct control_handle *h)
 {
 	if (h->from)
 		leave(h);
 	pthread_mutex_destroy(&h->lock);
+	free(h->names);
 	free(h->buf);
 	free(h);
 }

@@ -10,11 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct listing {
-	struct control_name *names;
-	size_t n;
-};
-
 static bool refused(fuse_req_t req)
 {
 	if (control_allows(fuse_req_ctx(req)->uid))
@@ -162,51 +157,37 @@ void control_ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 
 /* ---- directories ---- */
 
-static struct listing *listing_of(const struct fuse_file_info *fi)
-{
-	return (struct listing *)(uintptr_t)fi->fh;
-}
-
-static void free_listing(struct listing *l)
-{
-	if (l)
-		free(l->names);
-	free(l);
-}
-
 void control_ops_opendir(fuse_req_t req, fuse_ino_t ino,
 			 struct fuse_file_info *fi)
 {
-	struct listing *l;
-	int rc = -ENOMEM;
+	struct control_handle *h;
+	int rc;
 
 	if (refused(req))
 		return;
-	l = calloc(1, sizeof(*l));
-	if (l)
-		rc = control_list(ops_fs(req), ino, &l->names, &l->n);
+	rc = control_opendir(ops_fs(req), ino, &h);
 	if (rc < 0) {
 		ops_reply(req, rc);
-		free_listing(l);
 		return;
 	}
-	fi->fh = (uintptr_t)l;
+	fi->fh = (uintptr_t)h;
 	if (fuse_reply_open(req, fi) < 0)
-		free_listing(l);
+		control_close(h);
 }
 
 static void list(fuse_req_t req, size_t size, off_t off,
-		 const struct listing *l, bool plus)
+		 const struct control_handle *h, bool plus)
 {
+	size_t n_names, used = 0;
+	const struct control_name *names = control_names(h, &n_names);
 	char *buf = malloc(size);
-	size_t used = 0;
 
 	if (!buf) {
 		ops_reply(req, -ENOMEM);
 		return;
 	}
-	for (size_t i = (size_t)off; i < l->n; i++) {
-		const struct control_name *name = &l->names[i];
+	for (size_t i = (size_t)off; i < n_names; i++) {
+		const struct control_name *name = &names[i];
 		/* no node is handed over: the kernel looks it up */
 		struct fuse_entry_param e = {
 			.attr = { .st_ino = name->ino, .st_mode = name->type }
@@ -233,21 +214,21 @@ void control_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 			 struct fuse_file_info *fi)
 {
 	(void)ino;
-	list(req, size, off, listing_of(fi), false);
+	list(req, size, off, handle_of(fi), false);
 }
 
 void control_ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 			     off_t off, struct fuse_file_info *fi)
 {
 	(void)ino;
-	list(req, size, off, listing_of(fi), true);
+	list(req, size, off, handle_of(fi), true);
 }
 
 void control_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
 			    struct fuse_file_info *fi)
 {
 	(void)ino;
-	free_listing(listing_of(fi));
+	control_close(handle_of(fi));
 	ops_reply(req, 0);
 }
 
