@@ -172,6 +172,11 @@ int tool_opt_seconds(const struct tool *t, enum tool_opt opt, double min,
 /* The same, or "forever", which is -1. */
 int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def,
 		     int *ret);
+/* The moment an option has; 0 where it was not given.  0, or an exit code after
+ * a message. */
+int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret);
+/* What it was given is no time: an exit code after a message. */
+int tool_fail_time(const struct tool *t, enum tool_opt opt);
 
 /* ---- tool_say.c ---- */
 
@@ -335,11 +340,6 @@ const char *time_text(int64_t us, char buf[TIME_BUF]);
  * "YYYY-MM-DD[THH:MM[:SS[.FRACTION]]][Z|+HH:MM|-HH:MM]" (UTC).  0 or
  * -EINVAL.  Now is BLT_NOW. */
 int time_parse(const char *text, int64_t *ret);
-/* The moment an option has; 0 where it was not given.  0, or an exit code after
- * a message. */
-int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret);
-/* What it was given is no time: an exit code after a message. */
-int tool_fail_time(const struct tool *t, enum tool_opt opt);
 
 /* ---- tool_progress.c ---- */
 

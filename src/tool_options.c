@@ -1,5 +1,6 @@
 /* tool_options.c - option rows: parsed, and printed as help. */
 #include "tool.h"
+#include "util.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -221,5 +222,28 @@ int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def, int *ret)
 				 "--%s %s: not a number of seconds "
 				 "from 0 to %.0f, nor \"forever\"",
 				 tool_opt_name(t, opt), text, TIMEOUT_MAX);
+	return 0;
+}
+
+int tool_fail_time(const struct tool *t, enum tool_opt opt)
+{
+	return tool_fail(t, EX_USAGE,
+			 "--%s %s: not a time: expected are now, "
+			 "2023-11-14T22:13:20Z, @SECONDS or microseconds, from "
+			 "1970 on",
+			 tool_opt_name(t, opt), t->opt[opt]);
+}
+
+int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret)
+{
+	const char *text = t->opt[opt];
+	int64_t time;
+
+	*ret = 0;
+	if (!text)
+		return 0;
+	if (time_parse(text, &time) < 0 || (time <= 0 && time != BLT_NOW))
+		return tool_fail_time(t, opt);
+	*ret = time == BLT_NOW ? now_us() : time;
 	return 0;
 }

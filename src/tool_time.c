@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sysexits.h>
 #include <time.h>
 
 #define SECOND INT64_C(1000000)
@@ -146,28 +145,5 @@ int time_parse(const char *text, int64_t *ret)
 	if (!digits(&s, 0, &v) || *s || v / SECOND >= MAX_SECONDS)
 		return -EINVAL;
 	*ret = v;
-	return 0;
-}
-
-int tool_fail_time(const struct tool *t, enum tool_opt opt)
-{
-	return tool_fail(t, EX_USAGE,
-			 "--%s %s: not a time: expected are now, "
-			 "2023-11-14T22:13:20Z, @SECONDS or microseconds, from "
-			 "1970 on",
-			 tool_opt_name(t, opt), t->opt[opt]);
-}
-
-int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret)
-{
-	const char *text = t->opt[opt];
-	int64_t time;
-
-	*ret = 0;
-	if (!text)
-		return 0;
-	if (time_parse(text, &time) < 0 || (time <= 0 && time != BLT_NOW))
-		return tool_fail_time(t, opt);
-	*ret = time == BLT_NOW ? now_us() : time;
 	return 0;
 }
