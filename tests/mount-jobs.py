@@ -149,6 +149,7 @@ def check_tenths(m):
 
 def check_info(m):
     """Of a mounted store, by its daemon: what the file says once it is free."""
+    put(m, "here", "x")
     f = json.loads(t.ok("info", "--json", "--count", m.path))
     assert (f["store"], f["python"]) == (store, "no"), f
     assert f["live_bytes"] > 0 and f["keys"] == f["header_keys"], f
