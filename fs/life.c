@@ -371,7 +371,7 @@ static int loop(struct life *life)
 {
 	struct fuse_session *se = life->fs.session;
 	struct signals *signals = NULL;
-	int rc = signals_start(se, &signals);
+	int rc = signals_start(se, life->fs.notify, &signals);
 
 	if (rc == 0)
 		rc = loop_run(se, life->opts);

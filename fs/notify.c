@@ -28,7 +28,7 @@ struct notify {
 	pthread_cond_t sent;
 	struct message *head, **tail; /* lock */
 	uint64_t queued, done;        /* lock; messages so far */
-	bool stop;                    /* lock */
+	bool sending, stop;           /* lock */
 };
 
 static void send_message(struct fuse_session *se, const struct message *m)
@@ -68,10 +68,12 @@ static void *run(void *arg)
 		n->head = m->next;
 		if (!n->head)
 			n->tail = &n->head;
+		n->sending = true;
 		pthread_mutex_unlock(&n->lock);
 		send_message(n->se, m);
 		drop(n, m);
 		pthread_mutex_lock(&n->lock);
+		n->sending = false;
 		n->done++;
 		pthread_cond_broadcast(&n->sent);
 	}
@@ -157,6 +159,8 @@ void notify_stop(struct notify *n)
 	n->stop = true;
 	pthread_cond_signal(&n->wake);
 	pthread_cond_broadcast(&n->sent);
+	while (n->sending)
+		pthread_cond_wait(&n->sent, &n->lock);
 	pthread_mutex_unlock(&n->lock);
 }
 

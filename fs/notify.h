@@ -2,7 +2,8 @@
  *
  *   notify_new(se, nodes, &n);  once the session is mounted
  *   notify_entry(n, dir, "x");  from any thread, with any lock held
- *   notify_stop(n);             after the session loop has ended
+ *   notify_stop(n);             while requests are still answered, or when no
+ *                               more can come
  *   notify_free(n);             after the unmount
  *
  * The kernel takes a directory's lock to drop one of its names, and that lock
@@ -22,8 +23,9 @@ struct notify;
 
 int notify_new(struct fuse_session *se, struct nodes *nodes,
 	       struct notify **ret);
-/* Both take NULL.  After notify_stop nothing is begun any more, but a message
- * may hang in the kernel until the mount goes; what waits is dropped. */
+/* Both take NULL.  After notify_stop no message is in the kernel and none goes
+ * there; what waits is dropped.  It waits for the one that is on its way, and
+ * that perhaps for a request to be answered: by others than the caller. */
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n);
 

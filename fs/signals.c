@@ -1,5 +1,7 @@
 #include "signals.h"
 
+#include "notify.h"
+
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <pthread.h>
@@ -16,6 +18,7 @@
 
 struct signals {
 	struct fuse_session *session;
+	struct notify *notify;
 	pthread_t looping;
 	pthread_t thread;
 	atomic_bool over; /* the loop has ended */
@@ -55,8 +58,10 @@ static void *run(void *arg)
 	ours(&set);
 	while (sigwait(&set, &which) != 0)
 		;
-	if (!atomic_load(&s->over))
+	if (!atomic_load(&s->over)) {
+		notify_stop(s->notify);
 		fuse_session_exit(s->session);
+	}
 	while (!atomic_load(&s->over)) {
 		pthread_kill(s->looping, WAKE);
 		nanosleep(&pause, NULL);
@@ -69,7 +74,8 @@ static void nothing(int signal)
 	(void)signal;
 }
 
-int signals_start(struct fuse_session *se, struct signals **ret)
+int signals_start(struct fuse_session *se, struct notify *notify,
+		  struct signals **ret)
 {
 	struct sigaction wake = { .sa_handler = nothing };
 	struct signals *s = calloc(1, sizeof(*s));
@@ -83,6 +89,7 @@ int signals_start(struct fuse_session *se, struct signals **ret)
 	sigaddset(&wakes, WAKE);
 	pthread_sigmask(SIG_UNBLOCK, &wakes, NULL);
 	s->session = se;
+	s->notify = notify;
 	s->looping = pthread_self();
 	sigaction(WAKE, &wake, NULL);
 	rc = -pthread_create(&s->thread, NULL, run, s);

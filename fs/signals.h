@@ -2,7 +2,7 @@
  *
  *   signals_ignore();                    before the store is opened
  *   signals_block();                     before the first thread
- *   signals_start(session, &s);          in the thread that will loop
+ *   signals_start(session, notify, &s);  in the thread that will loop
  *   ... the session's loop ...
  *   signals_stop(s);
  *
@@ -11,6 +11,10 @@
  * then lives on until something else wakes it.  Here the looping thread is
  * woken again until it has left the loop.
  *
+ * A request that has come in when the session is told to exit may be dropped
+ * unanswered, and the kernel would hold what it holds for that until the mount
+ * is gone.  So first of all notify, which may wait for that, is stopped.
+ *
  * The three stay blocked for good, so a second one does not cut short the
  * closing of the store.  Whoever starts a program gives it a mask of its own.
  */
@@ -18,6 +22,7 @@
 #define FS_SIGNALS_H
 
 struct fuse_session;
+struct notify;
 struct signals;
 
 /* Those that would kill a daemon for an error that a system call reports: a
@@ -28,7 +33,8 @@ void signals_ignore(void);
 void signals_block(void);
 
 /* 0 or -errno. */
-int signals_start(struct fuse_session *se, struct signals **ret);
+int signals_start(struct fuse_session *se, struct notify *notify,
+		  struct signals **ret);
 void signals_stop(struct signals *s); /* NULL is fine */
 
 #endif
