@@ -22,6 +22,10 @@
 
 /* How long to wait before progress is told again, so that it can cancel. */
 #define PATIENCE_MS 200
+/* Bytes punched by one call: who writes to the file waits for it.  Less where
+ * prune's steps are smaller. */
+#define PUNCH_MOST ((uint64_t)16 << 20)
+#define PUNCH_LEAST ((uint64_t)4 << 10)
 
 int mover_tell(struct mover *m)
 {
@@ -329,6 +333,59 @@ static int try_cut(struct engine *e, uint64_t to, uint64_t end)
 	return rc;
 }
 
+/* ---- what is to be cut off ---- */
+
+struct large {
+	uint64_t step, pos, len;
+};
+
+static int see_large(void *arg, const struct block *b)
+{
+	struct large *l = arg;
+
+	l->pos = b->pos;
+	l->len = b->len;
+	return b->len >= 2 * l->step;
+}
+
+/* Whole steps of it, behind its head. */
+static int punch_block(struct space *sp, const struct large *l)
+{
+	uint64_t pos = l->pos + FORMAT_HEAD_MAX, end = l->pos + l->len;
+	int rc = 0;
+
+	pos = (pos + l->step - 1) / l->step * l->step;
+	for (; pos + l->step <= end && rc == 0; pos += l->step)
+		rc = file_punch(&sp->file, pos, l->step);
+	return rc;
+}
+
+static uint64_t punch_step(const struct engine *e)
+{
+	uint64_t most = e->prune_chunk ? e->prune_chunk : PUNCH_MOST;
+
+	return max_u64(min_u64(most, PUNCH_MOST) / PUNCH_LEAST, 1) *
+	       PUNCH_LEAST;
+}
+
+/* To cut gigabytes off takes long, while writers wait: so most of it goes
+ * before, without a lock.  Since zone_vacate nobody looks at it, and the heads
+ * of its dead blocks, which stay, are in the file. */
+static int punch_dead(struct mover *m, uint64_t pos, uint64_t to)
+{
+	struct large l = { .step = punch_step(m->engine) };
+	struct mover_stroll s = { pos, to, see_large, &l };
+	int rc;
+
+	while ((rc = mover_stroll(m, &s)) == 0 && s.pos < to) {
+		rc = punch_block(&m->engine->space, &l);
+		if (rc < 0)
+			break;
+		s.pos = l.pos + l.len;
+	}
+	return rc == -EOPNOTSUPP ? 0 : rc;
+}
+
 /* The end of all blocks; -EEXIST: something lives behind to. */
 static int dead_end(struct mover *m, uint64_t to, uint64_t *ret)
 {
@@ -345,6 +402,8 @@ static int dead_end(struct mover *m, uint64_t to, uint64_t *ret)
 	pinned = pins_any(m->engine, to, *ret);
 	pthread_rwlock_unlock(&sp->lock);
 	rc = mover_skip(m, to, *ret, false, &live);
+	if (rc == 0 && !pinned)
+		rc = punch_dead(m, to, live);
 	if (rc == 0 && (pinned || live < *ret))
 		rc = -EEXIST;
 	return rc;

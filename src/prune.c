@@ -6,7 +6,8 @@
  *   3. the index slides into the gap that leaves; where that is too small for
  *      it, it goes to the end and comes down when all is packed
  *   4. the data behind it is packed
- *   5. the file is cut, where nothing was committed meanwhile
+ *   5. the file is cut, where nothing was committed meanwhile; what was is
+ *      packed by another call, from where the packed blocks end
  *
  * The end state has the size that booklet's own prune gives.  An index at its
  * first place stays there. */
@@ -54,6 +55,13 @@ static int pack_between(struct pruner *p, uint64_t pos, uint64_t to,
 	return rc;
 }
 
+/* Of what stands behind nothing lives, unless somebody has committed. */
+static int cut(struct pruner *p, uint64_t d)
+{
+	p->packed = d;
+	return mover_cut(&p->mover, d);
+}
+
 /* The index stays where it is. */
 static int prune_between(struct pruner *p, uint64_t end)
 {
@@ -69,7 +77,7 @@ static int prune_between(struct pruner *p, uint64_t end)
 			max_u64(block_first(sp),
 				index + format_index_len(sp->fmt.n_buckets)),
 			end, &d);
-	return rc < 0 ? rc : mover_cut(&p->mover, d);
+	return rc < 0 ? rc : cut(p, d);
 }
 
 /* ---- the index ---- */
@@ -133,7 +141,7 @@ static int finish_at(struct pruner *p, uint64_t end)
 {
 	int rc = zone_cover(p->engine);
 
-	return rc < 0 ? rc : mover_cut(&p->mover, end);
+	return rc < 0 ? rc : cut(p, end);
 }
 
 /* Packs the data from pos on, which is the last region. */
@@ -264,7 +272,23 @@ static int run(struct pruner *p)
 	return prune_relocated(p, end);
 }
 
-int prune(struct engine *e, const struct blt_prune_options *opts,
+/* The data from pos on: what was committed while that in front was packed. */
+static int run_behind(struct pruner *p, uint64_t pos)
+{
+	struct engine *e = p->engine;
+	uint64_t end, d;
+	int rc = space_begin_log(&e->space);
+
+	if (rc < 0)
+		return rc;
+	p->mover.total = end = mover_end_of(&p->mover);
+	if (!pinned(p, end))
+		return pack_rest(p, pos, end);
+	rc = pack_between(p, pos, end, &d);
+	return rc < 0 ? rc : cut(p, d);
+}
+
+int prune(struct engine *e, const struct blt_prune_options *opts, uint64_t *at,
 	  struct blt_prune_result *ret)
 {
 	struct blt_prune_result result = { 0 };
@@ -280,10 +304,11 @@ int prune(struct engine *e, const struct blt_prune_options *opts,
 	if (rc == 0)
 		rc = zone_cover(e);
 	if (rc == 0)
-		rc = run(&p);
+		rc = *at ? run_behind(&p, *at) : run(&p);
 	covered = zone_cover(e);
 	result.size_after = mover_end_of(&p.mover);
 	*ret = result;
+	*at = p.packed;
 	mover_end(&p.mover);
 	free(p.keep);
 	return rc < 0 ? rc : covered;

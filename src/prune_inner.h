@@ -15,6 +15,7 @@ struct pruner {
 	struct mover mover;
 	uint64_t chunk;                /* bytes moved by one step */
 	uint64_t scratch, scratch_len; /* dead blocks of our own */
+	uint64_t packed; /* the end of it, where the file is to be cut; 0 */
 };
 
 /* Deletes what is too old, as a user would. */

@@ -154,10 +154,20 @@ static void grow_if_needed(struct blt *store)
 		try_later(store);
 }
 
+static void be_quiet(struct blt *store)
+{
+	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	int64_t until;
+
+	while ((until = atomic_load(&store->quiet_until)) && now_us() < until)
+		nanosleep(&pause, NULL);
+}
+
 void store_committed(struct blt *store)
 {
 	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
 
+	be_quiet(store);
 	grow_if_needed(store);
 	if (!atomic_load(&store->engine.space.full))
 		return;

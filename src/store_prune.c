@@ -7,20 +7,40 @@
 #include <errno.h>
 
 /* Of all but the first: little to move, with little scratch space. */
-#define ROUNDS 7
+#define ROUNDS 10
 #define ROUND_CHUNK ((uint64_t)1 << 20)
+/* A round with no more than this to move is done while writers wait for it, but
+ * no longer than so many microseconds. */
+#define LAST_ROUND ((uint64_t)256 << 10)
+#define LAST_ROUND_US 20000
 
-static int prune_behind(struct engine *e, const struct blt_prune_options *opts,
-			struct blt_prune_result *ret)
+/* Those who commit wait behind it (store_committed), so that the file can end
+ * where the packed blocks do. */
+static int prune_last(struct blt *store, const struct blt_prune_options *opts,
+		      uint64_t *at, struct blt_prune_result *ret)
+{
+	int rc;
+
+	atomic_store(&store->quiet_until, now_us() + LAST_ROUND_US);
+	rc = prune(&store->engine, opts, at, ret);
+	atomic_store(&store->quiet_until, 0);
+	return rc;
+}
+
+static int prune_behind(struct blt *store, const struct blt_prune_options *opts,
+			uint64_t at, struct blt_prune_result *ret)
 {
 	const struct blt_prune_options more = { .progress = opts->progress,
 						.arg = opts->arg };
 	struct blt_prune_result r = *ret;
 	int rc = 0;
 
-	for (unsigned i = 0;
-	     i < ROUNDS && rc == 0 && r.size_after > r.size_before; i++) {
-		rc = prune(e, &more, &r);
+	for (unsigned i = 0; i < ROUNDS && rc == 0 && at && r.size_after > at;
+	     i++) {
+		if (i && r.size_after - r.size_before <= LAST_ROUND)
+			rc = prune_last(store, &more, &at, &r);
+		else
+			rc = prune(&store->engine, &more, &at, &r);
 		ret->moved += r.moved;
 		ret->size_after = r.size_after;
 	}
@@ -29,20 +49,23 @@ static int prune_behind(struct engine *e, const struct blt_prune_options *opts,
 
 /* What others commit while blocks slide down stands behind the gap that these
  * leave, and a file is cut only where nothing does.  So that is packed in
- * another round, which has less to do; where they never pause, the gap is left
- * to the next prune. */
-static int prune_in_rounds(struct engine *e,
+ * another round, which has less to do, and what comes meanwhile in the next.
+ * Where the disk is too slow for a round in the time that writers wait, the gap
+ * is left to the next prune. */
+static int prune_in_rounds(struct blt *store,
 			   const struct blt_prune_options *opts,
 			   struct blt_prune_result *ret)
 {
+	struct engine *e = &store->engine;
 	const uint64_t chunk = e->prune_chunk;
-	int rc = prune(e, opts, ret);
+	uint64_t at = 0;
+	int rc = prune(e, opts, &at, ret);
 
 	if (rc < 0)
 		return rc;
 	if (!chunk)
 		e->prune_chunk = ROUND_CHUNK;
-	rc = prune_behind(e, opts, ret);
+	rc = prune_behind(store, opts, at, ret);
 	e->prune_chunk = chunk;
 	return rc;
 }
@@ -71,7 +94,7 @@ int blt_prune(struct blt *store, const struct blt_prune_options *opts,
 	if (!e->space.file.writable)
 		return -EROFS;
 	begin_whole(store);
-	rc = prune_in_rounds(e, opts ? opts : &plain, &result);
+	rc = prune_in_rounds(store, opts ? opts : &plain, &result);
 	end_whole(store);
 	if (ret)
 		*ret = result;
