@@ -409,8 +409,9 @@ BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
  * Keys are counted from 0 on as they move.  progress may be NULL; where it
  * stops the move before the first of them, the file has only become longer;
  * later, the rest of the move is made when there is time for it, by blt_close
- * at the latest.  -EBUSY: in a fixed-length store, where blocks have to make
- * way, an iterator or the walk of a namespace is under way. */
+ * at the latest.  -EBUSY: where blocks have to make way (in a fixed-length
+ * store, behind an index of a few buckets), an iterator, the walk of a
+ * namespace or a stream is under way. */
 BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets,
 			   blt_progress_fn *progress, void *arg);
 

@@ -168,7 +168,8 @@ static int pack_front(struct pruner *p, uint64_t *d, uint64_t to)
 	return rc < 0 ? rc : prune_pack(p, d, s, to);
 }
 
-/* A scan in another thread may stand where blocks have to make way. */
+/* A scan in another thread may stand where blocks have to make way, or a stream
+ * that was opened meanwhile: 1, for that is not waited for. */
 static int index_to_end(struct pruner *p)
 {
 	int rc;
@@ -178,6 +179,8 @@ static int index_to_end(struct pruner *p)
 		if (rc < 0)
 			return rc;
 		rc = reindex(p->engine, p->engine->space.fmt.n_buckets);
+		if (rc == -EBUSY && pinned(p, mover_end_of(&p->mover)))
+			return 1;
 	} while (rc == -EBUSY);
 	return rc;
 }
@@ -194,6 +197,8 @@ static int by_way_of_the_end(struct pruner *p, uint64_t d)
 	/* The scratch space is in the middle of what is to be packed now: a gap
 	 * that reaches over it would have its blocks in it. */
 	p->scratch_len = 0;
+	if (rc > 0)
+		return prune_between(p, mover_end_of(&p->mover));
 	/* Streams that were opened meanwhile stand there, too: the index comes
 	 * down at another time. */
 	if (rc == 0 && pinned(p, sp->fmt.index_offset))

@@ -338,6 +338,51 @@ START_TEST(what_is_committed_meanwhile_is_packed_too)
 }
 END_TEST
 
+static struct blt_stream *stream;
+
+static int stream_beside(void *arg, uint64_t done, uint64_t total,
+			 uint64_t keys)
+{
+	(void)done;
+	(void)total;
+	(void)keys;
+	return stream ? 0 : blt_stream_open(arg, 5, 4096, &stream);
+}
+
+/* The index is to go by way of the end, and the region of a stream that was
+ * opened meanwhile, which stays, is right behind it. */
+START_TEST(a_stream_is_in_the_way_of_the_index)
+{
+	const struct blt_create_options *how = &kinds[_i];
+
+	for (uint32_t n_buckets = 1; n_buckets <= 12; n_buckets++) {
+		for (unsigned n = 1; n <= 4; n++) {
+			struct blt *s = make(*how, n_buckets);
+			struct blt_prune_options o = {
+				.progress = stream_beside,
+				.arg = s,
+			};
+
+			stream = NULL;
+			for (unsigned i = 0; i < 5; i++)
+				put(s, how, i, 0);
+			ck_assert_int_eq(
+				blt_reindex(s, n_buckets + n, NULL, NULL), 0);
+			for (unsigned i = 0; i < n; i++)
+				put(s, how, i, 1);
+			s->engine.prune_chunk = 64;
+			ck_assert_int_eq(blt_prune(s, &o, NULL), 0);
+			ck_assert_ptr_nonnull(stream);
+			blt_stream_abort(stream);
+			prune(s, 64);
+			for (unsigned i = 0; i < 5; i++)
+				expect(s, how, i, i < n);
+			end(s);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("prune");
@@ -353,6 +398,8 @@ int main(void)
 			    ARRAY_SIZE(kinds));
 	tcase_add_loop_test(tc, scratch_space_comes_to_be_in_the_way, 0,
 			    ARRAY_SIZE(kinds));
+	/* the first two kinds: others have no streams */
+	tcase_add_loop_test(tc, a_stream_is_in_the_way_of_the_index, 0, 2);
 	tcase_add_test(tc, long_keys_behind_a_gap);
 	tcase_add_test(tc, what_is_committed_meanwhile_is_packed_too);
 	suite_add_tcase(suite, tc);
