@@ -1,7 +1,9 @@
-"""What the tests of maps over a mount share."""
+"""What the tests of maps share, most of them over a mount."""
 
+import contextlib
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -63,3 +65,38 @@ def shared_object(path, text):
                     "-I" + os.path.join(t.HERE, "..", "src"), "-o", path,
                     source], check=True)
     return ["--shared", path]
+
+
+# Which none of what a map runs comes near to.
+LIMITS = {"Max open files": (resource.RLIMIT_NOFILE, 700),
+          "Max cpu time": (resource.RLIMIT_CPU, 100003),
+          "Max file size": (resource.RLIMIT_FSIZE, 1 << 43),
+          "Max address space": (resource.RLIMIT_AS, 1 << 46)}
+READ_LIMITS = ["--", "cat", "/proc/self/limits"]
+
+
+@contextlib.contextmanager
+def limited():
+    """What is started within has limits of its own; as the command READ_LIMITS
+    shows them, {name: [soft, hard]}."""
+    before = {which: resource.getrlimit(which) for which, _ in LIMITS.values()}
+    want = {}
+    try:
+        for name, (which, most) in LIMITS.items():
+            hard = before[which][1]
+            if hard != resource.RLIM_INFINITY:
+                most = min(most, hard)
+            resource.setrlimit(which, (most, hard))
+            want[name] = [str(most), "unlimited" if hard ==
+                          resource.RLIM_INFINITY else str(hard)]
+        yield want
+    finally:
+        for which, limits in before.items():
+            resource.setrlimit(which, limits)
+
+
+def limits_in(value):
+    """Those of LIMITS in what the command printed."""
+    found = {line[:26].strip(): line[26:].split()[:2]
+             for line in value.decode().splitlines()}
+    return {name: found[name] for name in LIMITS}

@@ -3,6 +3,7 @@
 each kind of function, and by the control file with those that it may run; and
 what functions that misbehave cost."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -246,6 +247,25 @@ def check_text():
             raise AssertionError("an option and no function")
 
 
+def check_limits():
+    """Functions run under the daemon's limits, not under those of blt."""
+    framed = maplib.python_worker(os.path.join(work, "limits.py"), """
+@serve
+def work(key, value):
+    with open("/proc/self/limits", "rb") as f:
+        return f.read()
+""")
+    with contextlib.ExitStack() as stack:
+        with maplib.limited() as want:
+            m = stack.enter_context(fresh())
+        for function in maplib.READ_LIMITS, framed:
+            put(m, "key", b"")
+            assert counted(m.path, *function) == ((1, 1, 0, 0), {})
+            found = maplib.limits_in(values(m)["key"])
+            assert found == want, (function, found, want)
+    check(store)
+
+
 # ---- what misbehaves ----
 
 HOSTILE = """case $BLT_KEY in
@@ -425,5 +445,6 @@ check_table()
 check_read_only()
 check_fixed()
 check_text()
+check_limits()
 check_cancel()
 check_hostile()

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 
+import maplib
 import toollib as t
 from toollib import items, mapped as counts
 
@@ -204,6 +205,13 @@ def environment():
     t.equal(items(STORE)[b"k"].split(), [b"0", b"1", b"2"], "descriptors")
 
 
+def limits():
+    fresh(STORE, {b"k": b"v"})
+    with maplib.limited() as want:
+        t.ok("map", "-q", STORE, *maplib.READ_LIMITS)
+    t.equal(maplib.limits_in(items(STORE)[b"k"]), want, "inherited limits")
+
+
 def no_function():
     fresh()
     before = items(STORE)
@@ -238,4 +246,5 @@ fixed()
 numbers()
 builtins()
 environment()
+limits()
 no_function()
