@@ -351,6 +351,7 @@ struct progress {
 	const char *what;
 	const char *items_are; /* keys, where progress_start was called */
 	uint64_t total;        /* 0: not known */
+	bool total_is_items;   /* it counts them, not bytes */
 	uint64_t items;        /* as of the last call */
 	int64_t started, last;
 };

@@ -202,7 +202,11 @@ static int follow(const struct tool *t, const struct source *s,
 	progress_start(&p, t->cmd->name, 0, quiet);
 	while ((r = look(s, ret)) == 0 && !job_has_ended(ret)) {
 		p.total = ret->total;
-		if (p.on)
+		/* a map counts keys, and bytes besides */
+		p.total_is_items = ret->kind == JOB_MAP;
+		if (p.on && p.total_is_items)
+			progress_show(&p, ret->fact[3], ret->done);
+		else if (p.on)
 			progress_show(&p, ret->done, ret->items);
 		else if (!quiet && !tool_has(t, OPT_JSON) &&
 			 progress_is_due(&p))

@@ -31,6 +31,8 @@ int map_report_progress(void *arg, const struct map_progress *p)
 {
 	struct map_report *r = arg;
 
+	r->progress.total = p->total;
+	r->progress.total_is_items = true;
 	progress_show(&r->progress, p->bytes, p->done);
 	return tool_signal() ? -EINTR : 0;
 }

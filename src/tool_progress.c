@@ -1,6 +1,7 @@
 /* tool_progress.c - how far a long command has come.
  *
  *   copy: 120000 keys, 1.5 GiB of 6.0 GiB, 25 %, 400.0 MiB/s, 12 s left
+ *   map: 120000 of 480000 keys, 1.5 GiB, 25 %, 400.0 MiB/s, 12 s left
  *
  * One line that is written over itself, with blanks and no escape sequences, so
  * that it is right on any terminal.
@@ -90,12 +91,36 @@ static void write_over(struct progress *p, const char *text)
 	p->shown = len;
 }
 
+/* "of 6.0 GiB, 25 %" and the rest of such a line are known with the total. */
+static int line(const struct progress *p, uint64_t bytes, double seconds,
+		char *text, size_t room)
+{
+	uint64_t at = p->total_is_items ? p->items : bytes;
+	char done[32], all[32] = "", rate[32], left[32], of[64] = "";
+	double part;
+
+	tool_size((uint64_t)((double)bytes / seconds), rate);
+	tool_size(bytes, done);
+	if (!p->total || !at)
+		return snprintf(text, room, "%s: %" PRIu64 " %s, %s, %s/s",
+				p->what, p->items, p->items_are, done, rate);
+	at = min_u64(at, p->total);
+	part = (double)at / (double)p->total;
+	if (p->total_is_items)
+		snprintf(of, sizeof(of), " of %" PRIu64, p->total);
+	else
+		tool_size(p->total, all);
+	return snprintf(text, room,
+			"%s: %" PRIu64 "%s %s, %s%s%s, %.0f %%, %s/s, %s left",
+			p->what, p->items, of, p->items_are, done,
+			*of ? "" : " of ", *of ? "" : all, part * 100, rate,
+			tool_duration(seconds / part - seconds, left));
+}
+
 void progress_show(struct progress *p, uint64_t bytes, uint64_t items)
 {
-	char done[32], all[32], rate[32], left[32], text[256];
-	double seconds, part;
+	char text[256];
 	int64_t now;
-	int n;
 
 	p->items = items;
 	if (!p->on)
@@ -104,24 +129,8 @@ void progress_show(struct progress *p, uint64_t bytes, uint64_t items)
 	if (now - p->last < INTERVAL_US)
 		return;
 	p->last = now;
-	seconds = (double)(now - p->started) / 1e6;
-	tool_size((uint64_t)((double)bytes / seconds), rate);
-	tool_size(bytes, done);
-	if (!p->total || !bytes) {
-		n = snprintf(text, sizeof(text), "%s: %" PRIu64 " %s, %s, %s/s",
-			     p->what, items, p->items_are, done, rate);
-	} else {
-		bytes = min_u64(bytes, p->total);
-		part = (double)bytes / (double)p->total;
-		n = snprintf(text, sizeof(text),
-			     "%s: %" PRIu64 " %s, %s of %s, %.0f %%, %s/s, "
-			     "%s left",
-			     p->what, items, p->items_are,
-			     tool_size(bytes, done), tool_size(p->total, all),
-			     part * 100, rate,
-			     tool_duration(seconds / part - seconds, left));
-	}
-	if (n > 0)
+	if (line(p, bytes, (double)(now - p->started) / 1e6, text,
+		 sizeof(text)) > 0)
 		write_over(p, text);
 }
 

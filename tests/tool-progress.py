@@ -6,11 +6,9 @@ pipe, and -q, never.
 """
 
 import os
-import pty
 import re
 import signal
 import subprocess
-import threading
 import time
 
 import checker
@@ -22,33 +20,10 @@ VALUE = 2500
 STORE = "kv.blt"
 
 
-class Screen:
-    """A terminal for standard error, read by a thread of its own."""
-
-    def __init__(self):
-        self.ours, self.theirs = pty.openpty()
-        self.seen = b""
-        self.thread = threading.Thread(target=self.read, daemon=True)
-        self.thread.start()
-
-    def read(self):
-        try:
-            while True:
-                self.seen += os.read(self.ours, 65536)
-        except OSError:
-            pass  # nobody holds the other end
-
-    def end(self):
-        os.close(self.theirs)
-        self.thread.join(t.LIMIT)
-        os.close(self.ours)
-        return self.seen.decode()
-
-
 def feed(args, lines):
     """Runs blt with a stop between the halves of its input; what the terminal
     was shown."""
-    screen = Screen()
+    screen = t.Screen()
     with subprocess.Popen([t.BLT, *args], stdin=subprocess.PIPE,
                           stdout=subprocess.DEVNULL,
                           stderr=screen.theirs) as run:
@@ -65,7 +40,7 @@ def feed(args, lines):
 
 def drain(args):
     """The same for a command whose output has to wait."""
-    screen = Screen()
+    screen = t.Screen()
     with subprocess.Popen([t.BLT, *args], stdout=subprocess.PIPE,
                           stderr=screen.theirs) as run:
         os.read(run.stdout.fileno(), 1)

@@ -3,12 +3,14 @@
 import atexit
 import json
 import os
+import pty
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VECTORS = os.environ.get("VECTORS", os.path.join(HERE, "vectors"))
@@ -103,6 +105,29 @@ def mapped(*args, exit_code=0, **options):
     return (tuple(said[name] for name in ("processed", "written", "skipped",
                                           "errors")),
             {f["key"]: f["error"] for f in said["failed"]})
+
+
+class Screen:
+    """A terminal for standard error, read by a thread of its own."""
+
+    def __init__(self):
+        self.ours, self.theirs = pty.openpty()
+        self.seen = b""
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        try:
+            while True:
+                self.seen += os.read(self.ours, 65536)
+        except OSError:
+            pass  # nobody holds the other end
+
+    def end(self):
+        os.close(self.theirs)
+        self.thread.join(LIMIT)
+        os.close(self.ours)
+        return self.seen.decode()
 
 
 def vector(name):
