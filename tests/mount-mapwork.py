@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Maps that are disturbed: the daemon is killed in the middle of one, and the
-rest is done by another; readers, a writer and a waiting prune are there during
-one.  MAP_MANY: how many items in that (100000 takes minutes)."""
+rest is done by another; the index grows during one; readers, a writer and a
+waiting prune are there during one.  MAP_MANY: how many items in that (100000
+takes minutes)."""
 
+import json
 import os
 import subprocess
 import sys
@@ -184,6 +186,44 @@ def check_company():
         t.ok("check", "-q", store)
 
 
+# ---- while the index grows ----
+
+def info(path):
+    return json.loads(t.ok("info", "--json", path))
+
+
+def check_growth():
+    """By the results under new keys, before the map is at its end; none of
+    them is met as an input."""
+    n, buckets, fifo = 90, 100, os.path.join(work, "growth")
+    os.mkfifo(fifo)
+    old = {f"k{i}": b"v%d" % i for i in range(n)}
+    t.ok("create", "--buckets", str(buckets), store)
+    # in this order, and the map takes them in it
+    t.load(store, {k.encode(): v for k, v in old.items()})
+    script = f'cat; [ "$BLT_KEY" != k{n // 2} ] || cat {fifo} >&2; printf x'
+    with Mount(store) as m:
+        assert info(m.path)["buckets"] == buckets
+        job = t.ok("map", "--detach", "-j", "1", "--key", "new/{key}", m.path,
+                   "--", "sh", "-c", script).decode().strip()
+        until("growth", lambda: info(m.path)["buckets"] > buckets)
+        status = m.lines("jobs", job, "status")
+        assert status["state"] == "running", status
+        with open(fifo, "w", encoding="ascii"):
+            pass
+        status = m.ended(job)
+        assert status["state"] == "done", status
+        assert status["text"].startswith(
+            f"{n} processed, {n} written, 0 skipped, 0 errors"), status
+        new = {f"new/{k}": v + b"x" for k, v in old.items()}
+        assert values(m) == old | new
+    facts = info(store)
+    assert facts["buckets"] > buckets and facts["keys"] == 2 * n, facts
+    t.ok("check", "-q", store)
+    check(store)
+    os.unlink(store)
+
+
 # ---- while the names are still being read ----
 
 def check_early():
@@ -210,5 +250,6 @@ def check_early():
 
 
 check_killed()
+check_growth()
 check_early()
 check_company()
