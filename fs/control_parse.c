@@ -162,8 +162,38 @@ static int function_kind(char **argv, struct map_options *how)
 	return how->argv[0] ? 0 : -EINVAL;
 }
 
-/* map NAME [keys GLOB] [prefix PREFIX]: only a function that the mounter
- * named. */
+/* One word of a map, and what stands behind it; how many those are. */
+static int map_word(char *const *word, struct map_options *how)
+{
+	const struct {
+		const char *name;
+		const char **text;
+		int64_t *time;
+	} rows[] = {
+		{ "keys", &how->glob, NULL },
+		{ "prefix", &how->prefix, NULL },
+		{ "key", &how->key_template, NULL },
+		{ "newer-than", NULL, &how->newer_than },
+		{ "older-than", NULL, &how->older_than },
+	};
+
+	if (strcmp(word[0], "if-unchanged") == 0) {
+		how->if_unchanged = true;
+		return 1;
+	}
+	for (size_t i = 0; word[1] && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(word[0], rows[i].name) != 0)
+			continue;
+		if (rows[i].time)
+			return parse_time(word[1], rows[i].time) < 0 ? -EINVAL :
+								       2;
+		*rows[i].text = word[1];
+		return 2;
+	}
+	return -EINVAL;
+}
+
+/* map NAME [WORD...]: only a function that the mounter named. */
 int control_parse_map(struct bltfs *fs, const struct control_words *w,
 		      void *arg)
 {
@@ -172,23 +202,20 @@ int control_parse_map(struct bltfs *fs, const struct control_words *w,
 	struct bltfs_map *m = arg;
 	uint8_t *packed = NULL;
 	size_t i = 2, len = 0;
-	int rc;
+	int rc, n;
 
 	if (w->n < 2)
 		return -EINVAL;
 	rc = named_function(fs, w->word[1], argv, &copy);
-	for (; rc == 0 && i + 1 < w->n; i += 2) {
-		if (strcmp(w->word[i], "keys") == 0)
-			how.glob = w->word[i + 1];
-		else if (strcmp(w->word[i], "prefix") == 0)
-			how.prefix = w->word[i + 1];
-		else
-			rc = -EINVAL;
+	while (rc == 0 && i < w->n) {
+		n = map_word(w->word + i, &how);
+		rc = n < 0 ? n : 0;
+		i += n < 0 ? 0 : (size_t)n;
 	}
-	if (rc == 0 && i != w->n)
-		rc = -EINVAL;
 	if (rc == 0)
 		rc = function_kind(argv, &how);
+	if (rc == 0)
+		rc = map_check(&how, NULL);
 	if (rc == 0)
 		rc = map_pack(&how, &packed, &len);
 	if (rc == 0)

@@ -223,6 +223,44 @@ def check_text_of(function, why):
     check(store)
 
 
+def check_words():
+    """What else may be said in the control file."""
+    changing = os.path.join(work, "changing.sh")
+    with Mount(other, "create,map=up=tr a-z A-Z,map=change=sh " +
+               changing) as m:
+        with open(changing, "w", encoding="ascii") as f:
+            f.write(f'cat; printf x; [ "$BLT_KEY" != b ] || '
+                    f'printf newer | dd of={m.path}/b conv=fsync status=none\n')
+        fill(m, {"a": b"a", "b": b"b"})
+        for path, when in (("a", 1000), ("b", 2000)):
+            os.utime(os.path.join(m.path, path), (when, when))
+        want = {"a": b"a", "b": b"b"}
+        for line, counts, made in (
+                ("older-than @1500", "1 processed, 1 written", {"a": b"A"}),
+                ("key {key}.up newer-than @1500 prefix b",
+                 "1 processed, 1 written", {"b.up": b"B"}),
+                ("keys b if-unchanged", "1 processed, 1 written",
+                 {"b": b"B"})):
+            status = m.ended(m.tell(f"map up {line}").split()[1])
+            assert status["text"].startswith(counts), (line, status)
+            want |= made
+            assert values(m) == want, line
+        for line in ("key", "key {nix}", "older-than", "older-than soon",
+                     "newer-than @", "to x", "if-unchanged yes"):
+            try:
+                m.tell(f"map up {line}")
+            except OSError as e:
+                assert e.errno == errno.EINVAL, (line, e)
+            else:
+                raise AssertionError(line)
+        status = m.ended(m.tell("map change keys b if-unchanged").split()[1])
+        assert status["text"].startswith(
+            "1 processed, 0 written, 1 skipped"), status
+        assert values(m) == want | {"b": b"newer"}
+    check(other)
+    os.unlink(other)
+
+
 def check_text():
     """The control file runs what the mounter named; the status has the same
     counts, and the file of errors a line for each."""
@@ -445,6 +483,7 @@ check_table()
 check_read_only()
 check_fixed()
 check_text()
+check_words()
 check_limits()
 check_cancel()
 check_hostile()
