@@ -210,6 +210,10 @@ void tool_print_name(const char *text, size_t len);
  * message. */
 int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	      const struct blt_create_options *create);
+/* What opening it, or reading it whole, failed for: an exit code after the
+ * message, which for a mount point is about that. */
+int tool_fail_open(const struct tool *t, const char *path, int rc,
+		   const struct blt_error *err);
 /* Closes it; the exit code of the run, given that of its work so far. */
 int tool_close(struct tool *t, int exit_code);
 /* The same for a command that writes something else. */

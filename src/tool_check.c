@@ -114,7 +114,7 @@ static int run_check(struct tool *t)
 	if (r < 0 && tool_signal())
 		return tool_fail(t, TOOL_SIGNALLED, "interrupted");
 	if (r < 0)
-		return tool_fail(t, tool_exit_code(r), "%s", err.text);
+		return tool_fail_open(t, c.path, r, &err);
 	if (!tool_has(t, OPT_JSON) && !tool_has(t, OPT_QUIET))
 		print_summary(&c, &result);
 	return result.faults ? EX_DATAERR : EX_OK;

@@ -46,6 +46,19 @@ void tool_catch_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
+int tool_fail_open(const struct tool *t, const char *path, int rc,
+		   const struct blt_error *err)
+{
+	if (rc == -EISDIR && tool_is_mount(path))
+		return tool_fail(t, EX_USAGE,
+				 "%s: is a mount point, and this is for store "
+				 "files: read and write the files there, or "
+				 "unmount it, or make a copy (blt copy %s "
+				 "copy.blt)",
+				 path, path);
+	return tool_fail(t, tool_exit_code(rc), "%s", err->text);
+}
+
 int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	      const struct blt_create_options *create)
 {
@@ -69,14 +82,7 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	progress_end(&p);
 	if (r < 0) {
 		t->store = NULL;
-		if (r == -EISDIR && tool_is_mount(path))
-			return tool_fail(t, EX_USAGE,
-					 "%s: is a mount point, and this is "
-					 "for store files: read and write the "
-					 "files there, or unmount it, or make "
-					 "a copy (blt copy %s copy.blt)",
-					 path, path);
-		return tool_fail(t, tool_exit_code(r), "%s", err.text);
+		return tool_fail_open(t, path, r, &err);
 	}
 	if (mode != BLT_READ)
 		tool_catch_signals();

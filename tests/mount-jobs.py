@@ -162,7 +162,7 @@ def check_info(m):
 
 def check_refusals(m):
     for args in (["get", m.path, "x"], ["ls", m.path], ["dump", m.path],
-                 ["put", m.path, "x"]):
+                 ["check", m.path], ["put", m.path, "x"]):
         t.refused(t.USAGE, "mount point", args=args)
     t.refused(t.NOINPUT, "no mount", args=["reindex", work])
     t.refused(t.NOINPUT, "not a mount", args=["jobs", store])
