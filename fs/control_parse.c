@@ -173,6 +173,7 @@ static int map_word(char *const *word, struct map_options *how)
 		{ "keys", &how->glob, NULL },
 		{ "prefix", &how->prefix, NULL },
 		{ "key", &how->key_template, NULL },
+		{ "to", &how->to, NULL },
 		{ "newer-than", NULL, &how->newer_than },
 		{ "older-than", NULL, &how->older_than },
 	};
@@ -216,6 +217,11 @@ int control_parse_map(struct bltfs *fs, const struct control_words *w,
 		rc = function_kind(argv, &how);
 	if (rc == 0)
 		rc = map_check(&how, NULL);
+	if (rc == 0 && how.to && how.to[0] != '/')
+		rc = -EINVAL;
+	/* what stands in the other store is overwritten */
+	if (rc == 0 && how.to && !fs->opts->control_exec)
+		rc = -EPERM;
 	if (rc == 0)
 		rc = map_pack(&how, &packed, &len);
 	if (rc == 0)

@@ -17,6 +17,7 @@ from maplib import counted, put, values
 work = controllib.directory()
 store = os.path.join(work, "kv.blt")
 other = os.path.join(work, "other.blt")
+output = os.path.join(work, "output.blt")
 
 # The value in upper case; skipped, failed, under another key too, by its name.
 PLAIN = """case $BLT_KEY in
@@ -246,11 +247,13 @@ def check_words():
             want |= made
             assert values(m) == want, line
         for line in ("key", "key {nix}", "older-than", "older-than soon",
-                     "newer-than @", "to x", "if-unchanged yes"):
+                     "newer-than @", "to x", "if-unchanged yes",
+                     f"to {output}"):
+            wanted = errno.EPERM if line[:4] == "to /" else errno.EINVAL
             try:
                 m.tell(f"map up {line}")
             except OSError as e:
-                assert e.errno == errno.EINVAL, (line, e)
+                assert e.errno == wanted, (line, e)
             else:
                 raise AssertionError(line)
         status = m.ended(m.tell("map change keys b if-unchanged").split()[1])
@@ -259,6 +262,28 @@ def check_words():
         assert values(m) == want | {"b": b"newer"}
     check(other)
     os.unlink(other)
+
+
+def check_text_to():
+    """Another store, where the mounter lets text do what may destroy data."""
+    t.ok("create", output)
+    with fresh("create,control_exec,map=up=tr a-z A-Z",
+               expect="job .* failed: ") as m:
+        fill(m, FILES)
+        status = m.ended(m.tell(
+            f"map up prefix d1/ key new/{{key}} to {output}").split()[1])
+        assert status["text"].startswith("10 processed, 10 written"), status
+        # none there; the same one
+        for path in output + ".no", store:
+            status = m.ended(m.tell(f"map up to {path}").split()[1])
+            assert status["state"] == "failed", status
+        assert values(m) == FILES
+    assert t.items(output) == {
+        b"new/" + k.encode(): v.upper() for k, v in FILES.items()
+        if k.startswith("d1/")}
+    check(store)
+    check(output)
+    os.unlink(output)
 
 
 def check_text():
@@ -484,6 +509,7 @@ check_read_only()
 check_fixed()
 check_text()
 check_words()
+check_text_to()
 check_limits()
 check_cancel()
 check_hostile()
