@@ -93,6 +93,24 @@ def check_full(m):
     os.unlink(other)
     t.ok("map", "-q", m.path, "--to", other, "--create", "--builtin", "upper")
     check(other)
+    os.unlink(other)
+
+
+def check_filled(m):
+    """The function itself takes the room that its results would need."""
+    other, filler = (os.path.join(disk, n) for n in ("full.blt", "filler"))
+    t.ok("create", "--buckets", "7", other)
+    done = t.run("map", m.path, "--to", other, "--", "sh", "-c",
+                 f"head -c 16777216 /dev/zero >>{filler}; "
+                 "head -c 700000 /dev/zero")
+    assert done.returncode not in (0, 70), done
+    assert b"No space left" in done.stderr or b"disk is full" in done.stderr, (
+        done.stderr)
+    assert values(m) == FILES
+    t.ok("check", "-q", other)
+    os.unlink(filler)
+    t.ok("map", "-q", m.path, "--to", other, "--builtin", "upper")
+    check(other)
 
 
 def check_read_only_disk(m):
@@ -115,6 +133,7 @@ def main():
             return
         try:
             check_full(m)
+            check_filled(m)
             check_read_only_disk(m)
         finally:
             subprocess.run(["umount", "-l", disk], check=True)
