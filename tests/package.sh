@@ -110,5 +110,5 @@ echo "== removed"
 inside 'apt-get purge -y bltfs libblt1 libblt-dev' >"$dir/log" 2>&1 ||
 	{ tail -n 40 "$dir/log"; exit 1; }
 left=$(inside 'find / -xdev -not -path "/root/*" -not -path "/var/*" | sort' |
-	comm -13 "$dir/before" - | grep -E '/[^/]*blt[^/]*$' || true)
+	comm -13 "$dir/before" - | grep -E '/(lib|mount\.|_)?blt[^/]*$' || true)
 [[ -z $left ]] || { echo "left behind: $left" >&2; exit 1; }
