@@ -35,6 +35,7 @@
 #define JOBS_WAITING 64 /* unfinished ones */
 #define JOB_ERRORS_KEPT 1000
 #define JOB_FACTS 4
+#define JOB_MAP_BYTES 3 /* the fact of a map: bytes of its values */
 
 enum job_kind {
 	JOB_CLEAR,

@@ -335,8 +335,6 @@ static int run_trim(struct job *job)
 
 /* ---- map ---- */
 
-#define MAP_BYTES 3 /* the fact */
-
 static int map_progress(void *arg, const struct map_progress *p)
 {
 	struct job *job = arg;
@@ -345,7 +343,7 @@ static int map_progress(void *arg, const struct map_progress *p)
 	job->info.done = p->done;
 	job->info.total = p->total;
 	job->info.items = p->so_far->processed;
-	job->info.fact[MAP_BYTES] = p->bytes;
+	job->info.fact[JOB_MAP_BYTES] = p->bytes;
 	pthread_mutex_unlock(&job->jobs->lock);
 	return atomic_load(&job->cancel) ? -ECANCELED : 0;
 }
@@ -414,7 +412,7 @@ static int run_map(struct job *job)
 	map_options_free(&how);
 	facts(job,
 	      (const uint64_t[JOB_FACTS]){ r.processed, r.written, r.skipped,
-					   job->info.fact[MAP_BYTES] });
+					   job->info.fact[JOB_MAP_BYTES] });
 	/* too many errors are no wish of anybody */
 	if (rc == -ECANCELED && !atomic_load(&job->cancel))
 		rc = -EIO;

@@ -22,6 +22,9 @@
 #include "blt.h"
 #include "engine.h"
 
+/* Bytes punched by one call: who writes to the file waits for it. */
+#define MOVER_PUNCH ((uint64_t)16 << 20)
+
 /* Bytes written in one call, and of buf. */
 #define MOVER_PIECE ((size_t)256 << 10)
 

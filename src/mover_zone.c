@@ -22,9 +22,7 @@
 
 /* How long to wait before progress is told again, so that it can cancel. */
 #define PATIENCE_MS 200
-/* Bytes punched by one call: who writes to the file waits for it.  Less where
- * prune's steps are smaller. */
-#define PUNCH_MOST ((uint64_t)16 << 20)
+/* At the least, where prune's steps are smaller than MOVER_PUNCH. */
 #define PUNCH_LEAST ((uint64_t)4 << 10)
 
 int mover_tell(struct mover *m)
@@ -362,9 +360,9 @@ static int punch_block(struct space *sp, const struct large *l)
 
 static uint64_t punch_step(const struct engine *e)
 {
-	uint64_t most = e->prune_chunk ? e->prune_chunk : PUNCH_MOST;
+	uint64_t most = e->prune_chunk ? e->prune_chunk : MOVER_PUNCH;
 
-	return max_u64(min_u64(most, PUNCH_MOST) / PUNCH_LEAST, 1) *
+	return max_u64(min_u64(most, MOVER_PUNCH) / PUNCH_LEAST, 1) *
 	       PUNCH_LEAST;
 }
 

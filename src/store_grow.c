@@ -10,7 +10,7 @@
 
 /* How long a commit waits where much waits for a sync that the thread is
  * about: so memory does not grow, and nobody waits for the whole of it. */
-#define PAUSE_NS 1000000
+static const struct timespec pause_of_a_commit = { .tv_nsec = 1000000 };
 
 /* Whether there is growth to be done: to *ret_size buckets, or, 0, what is
  * under way already. */
@@ -156,23 +156,20 @@ static void grow_if_needed(struct blt *store)
 
 static void be_quiet(struct blt *store)
 {
-	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	int64_t until;
 
 	while ((until = atomic_load(&store->quiet_until)) && now_us() < until)
-		nanosleep(&pause, NULL);
+		nanosleep(&pause_of_a_commit, NULL);
 }
 
 void store_committed(struct blt *store)
 {
-	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
-
 	be_quiet(store);
 	grow_if_needed(store);
 	if (!atomic_load(&store->engine.space.full))
 		return;
 	if (atomic_load(&store->helping))
-		nanosleep(&pause, NULL);
+		nanosleep(&pause_of_a_commit, NULL);
 	else
 		(void)space_sync(&store->engine.space);
 }

@@ -205,7 +205,7 @@ static int follow(const struct tool *t, const struct source *s,
 		/* a map counts keys, and bytes besides */
 		p.total_is_items = ret->kind == JOB_MAP;
 		if (p.on && p.total_is_items)
-			progress_show(&p, ret->fact[3], ret->done);
+			progress_show(&p, ret->fact[JOB_MAP_BYTES], ret->done);
 		else if (p.on)
 			progress_show(&p, ret->done, ret->items);
 		else if (!quiet && !tool_has(t, OPT_JSON) &&

@@ -33,9 +33,6 @@
 /* Blocks looked at before progress is told. */
 #define LOOK ((size_t)1 << 16)
 
-/* Bytes punched by one call: who writes to the file waits for it. */
-#define PUNCH_STEP ((uint64_t)16 << 20)
-
 /* A filesystem with larger blocks than this gives the space of whole ones back,
  * where holes meet. */
 #define PAGE_MOST ((uint64_t)128 << 10)
@@ -342,7 +339,7 @@ static int punch(struct trimmer *t, uint64_t from, uint64_t to)
 	from = page_up(t, from);
 	to -= to % t->page;
 	while (rc == 0 && from < to && !t->result->no_holes) {
-		uint64_t n = min_u64(to - from, PUNCH_STEP);
+		uint64_t n = min_u64(to - from, MOVER_PUNCH);
 
 		rc = punch_step(t, from, n);
 		from += n;
