@@ -5,8 +5,6 @@ ROUNDS: how often each."""
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 
 import controllib

@@ -82,17 +82,23 @@ def mount_disk():
     return True
 
 
-def check_full(m):
-    """What was committed before stays, and the store is whole."""
+def fill_up(m, script):
+    """A map for whose results there is no room on the disk; the other store,
+    which is whole."""
     other = os.path.join(disk, "full.blt")
     t.ok("create", "--buckets", "7", other)
-    done = t.run("map", m.path, "--to", other, "--", "head", "-c", "700000",
-                 "/dev/zero")
+    done = t.run("map", m.path, "--to", other, "--", "sh", "-c", script)
     assert done.returncode not in (0, 70), done
     assert b"No space left" in done.stderr or b"disk is full" in done.stderr, (
         done.stderr)
     assert values(m) == FILES
     t.ok("check", "-q", other)
+    return other
+
+
+def check_full(m):
+    """What was committed before stays."""
+    other = fill_up(m, "head -c 700000 /dev/zero")
     for key in t.ok("ls", other).split():
         assert t.ok("get", other, key.decode()) == bytes(700000), key
     # with room again, the same map does it
@@ -104,16 +110,9 @@ def check_full(m):
 
 def check_filled(m):
     """The function itself takes the room that its results would need."""
-    other, filler = (os.path.join(disk, n) for n in ("full.blt", "filler"))
-    t.ok("create", "--buckets", "7", other)
-    done = t.run("map", m.path, "--to", other, "--", "sh", "-c",
-                 f"head -c 16777216 /dev/zero >>{filler}; "
-                 "head -c 700000 /dev/zero")
-    assert done.returncode not in (0, 70), done
-    assert b"No space left" in done.stderr or b"disk is full" in done.stderr, (
-        done.stderr)
-    assert values(m) == FILES
-    t.ok("check", "-q", other)
+    filler = os.path.join(disk, "filler")
+    other = fill_up(m, f"head -c 16777216 /dev/zero >>{filler}; "
+                    "head -c 700000 /dev/zero")
     os.unlink(filler)
     t.ok("map", "-q", m.path, "--to", other, "--builtin", "upper")
     check(other)
