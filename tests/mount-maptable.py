@@ -264,10 +264,22 @@ def check_words():
     os.unlink(other)
 
 
-def check_text_to():
-    """Another store, where the mounter lets text do what may destroy data."""
+def check_text_fixed(function):
+    """All values have one length."""
+    with fresh(f"create,value_len=4,map=up={function}") as m:
+        fill(m, {f"{i}": b"abcd" for i in range(9)})
+        status = m.ended(m.tell("map up").split()[1])
+        assert status["text"].startswith(
+            "9 processed, 9 written, 0 skipped, 0 errors"), status
+        assert values(m) == {f"{i}": b"ABCD" for i in range(9)}
+    check(store)
+
+
+def check_text_to(function):
+    """Another store, where the mounter lets text do what may destroy data; on a
+    mount for reading only nothing can be written, and so nothing asked for."""
     t.ok("create", output)
-    with fresh("create,control_exec,map=up=tr a-z A-Z",
+    with fresh(f"create,control_exec,map=up={function}",
                expect="job .* failed: ") as m:
         fill(m, FILES)
         status = m.ended(m.tell(
@@ -284,6 +296,13 @@ def check_text_to():
     check(store)
     check(output)
     os.unlink(output)
+    with Mount(store, f"ro,control_exec,map=up={function}") as m:
+        try:
+            m.tell("map up")
+        except OSError as e:
+            assert e.errno == errno.EROFS, e
+        else:
+            raise AssertionError("read-only")
 
 
 def check_text():
@@ -293,10 +312,13 @@ def check_text():
     with open(script, "w", encoding="ascii") as f:
         f.write("#!/bin/sh\n" + PLAIN)
     os.chmod(script, 0o755)
-    check_text_of(script, "exit 3: as asked")
     worker = [w for w in KINDS["framed"] if w != "--"]
-    check_text_of(" ".join(worker), "ValueError: as asked")
-    check_text_of(" ".join(KINDS["shared"]), "as asked")
+    for function, why in ((script, "exit 3: as asked"),
+                          (" ".join(worker), "ValueError: as asked"),
+                          (" ".join(KINDS["shared"]), "as asked")):
+        check_text_of(function, why)
+        check_text_fixed(function)
+        check_text_to(function)
     with fresh("create,map=up=--builtin upper,map=none=--framed") as m:
         fill(m, FILES)
         status = m.ended(m.tell("map up").split()[1])
@@ -509,7 +531,6 @@ check_read_only()
 check_fixed()
 check_text()
 check_words()
-check_text_to()
 check_limits()
 check_cancel()
 check_hostile()
