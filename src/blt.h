@@ -198,7 +198,8 @@ struct blt_view {
 	int fd;
 	uint64_t offset;
 	int64_t timestamp; /* or BLT_NO_TIME */
-	void *hold;        /* private */
+	void *hold;         /* private, as this */
+	const void *engine; /* whose it is; NULL: a view of nothing */
 };
 
 BLT_PUBLIC int blt_get(struct blt *store, const void *key, size_t len,

@@ -4,7 +4,7 @@
 #include "map_input.h"
 #include "map_output.h"
 #include "pool.h"
-#include "store.h"
+#include "backend.h"
 #include "util.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 
 #include "file.h"
 #include "map_text.h"
-#include "store.h"
+#include "backend.h"
 #include "wire.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "map.h"
 
 #include "map_text.h"
-#include "store.h"
+#include "backend.h"
 #include "util.h"
 
 #include <errno.h>

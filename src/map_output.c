@@ -1,7 +1,7 @@
 #include "map_output.h"
 
 #include "map_text.h"
-#include "store.h"
+#include "backend.h"
 #include "util.h"
 
 #include <errno.h>

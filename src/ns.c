@@ -55,9 +55,8 @@ int blt_ns_new(struct blt *store, const struct blt_ns_options *opts,
 		serial_int_width(info.key_serializer, &ns->rules.int_signed);
 	ns->rules.flat = opts->flat;
 	ns->flat = opts->flat || ns->rules.int_width > 0;
-	err = store_tree(store, ns->flat, &ns->tree);
-	if (!err && tree_is_flat(ns->tree) != ns->flat)
-		err = -EINVAL;
+	ns->dirs = store->backend->dirs;
+	err = ns->dirs->start(store, ns->flat);
 	if (err)
 		goto fail;
 	*ret = ns;
@@ -77,21 +76,18 @@ void blt_ns_free(struct blt_ns *ns)
 
 uint64_t blt_ns_progress(struct blt_ns *ns, bool *ret_complete)
 {
-	struct tree_stats stats;
-
-	*ret_complete = tree_is_complete(ns->tree);
-	tree_stats(ns->tree, &stats);
-	return stats.keys;
+	*ret_complete = ns->dirs->complete(ns->store);
+	return ns->dirs->known(ns->store);
 }
 
 int blt_ns_wait(struct blt_ns *ns)
 {
-	return tree_wait(ns->tree);
+	return ns->dirs->wait(ns->store);
 }
 
 int blt_ns_ready(struct blt_ns *ns)
 {
-	return tree_ready(ns->tree);
+	return ns->dirs->ready(ns->store);
 }
 
 bool ns_is_prefix(const struct blt_ns *ns, const uint8_t *prefix, size_t len)
@@ -134,7 +130,7 @@ int ns_join(const void *a, size_t a_len, const void *b, size_t b_len,
 int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 		struct blt_stat *ret)
 {
-	struct tree_dir facts = { 0 };
+	bool marked = true;
 	struct blt_stat marker = { 0 };
 	int found, rc;
 
@@ -144,8 +140,8 @@ int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 		*ret = marker;
 		return 1;
 	}
-	found = tree_find(ns->tree, prefix, len, &facts);
-	if (found == 1 && facts.marker == 0) {
+	found = ns->dirs->find(ns->store, prefix, len, &marked);
+	if (found == 1 && !marked) {
 		*ret = marker;
 		return 1;
 	}
@@ -248,7 +244,8 @@ static int find_component(struct query *q)
 	size_t len;
 	int rc;
 
-	rc = store_find_hash(q->ns->store, &q->hash, &found, &len);
+	rc = q->ns->dirs->find_key(q->ns->store, q->dir, q->dir_len, &q->hash,
+				   &found, &len);
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	if (rc == 0 && len >= q->dir_len &&
@@ -263,8 +260,8 @@ static int find_component(struct query *q)
 	if (q->ns->flat || q->conflict)
 		return 0;
 	/* an error is the tree's own, which matters if nothing is found */
-	if (tree_find_long(q->ns->tree, q->dir, q->dir_len, &q->hash, &found,
-			   &len) == 1)
+	if (q->ns->dirs->find_long(q->ns->store, q->dir, q->dir_len, &q->hash,
+				   &found, &len) == 1)
 		rc = set_component(q, found, len);
 out:
 	free(found);
@@ -344,13 +341,13 @@ static int query_run(struct query *q, struct answer *ret)
 	int rc;
 
 	do {
-		complete = q->ns->flat || tree_is_complete(q->ns->tree);
+		complete = q->ns->flat || q->ns->dirs->complete(q->ns->store);
 		rc = look(q, complete, ret);
 		if (rc != 0)
 			return rc;
 		if (complete || (q->conflict && ret->file != 1))
 			return 0;
-		rc = tree_wait(q->ns->tree);
+		rc = q->ns->dirs->wait(q->ns->store);
 	} while (rc == 0);
 	return rc;
 }

@@ -3,19 +3,17 @@
  * face and its contract are in blt.h.
  *
  * A namespace holds no state but its rules: whether a key is there is asked of
- * the store, whether a directory is there of the store's tree.
+ * the store, whether a directory is there of its directories (backend.h).
  */
 #ifndef BLT_NS_H
 #define BLT_NS_H
 
-#include "blt.h"
+#include "backend.h"
 #include "name.h"
-#include "store.h"
-#include "tree.h"
 
 struct blt_ns {
 	struct blt *store;
-	struct tree *tree;
+	const struct backend_dirs *dirs;
 	struct name_rules rules;
 	bool flat;     /* one directory: asked for, or integer keys */
 	char *control; /* what rules.control points at */
@@ -34,7 +32,7 @@ int ns_join(const void *a, size_t a_len, const void *b, size_t b_len,
 	    bool slash, uint8_t **ret, size_t *ret_len);
 
 /* 1 where the directory is there, with the stat of its marker (or zeros); 0
- * where neither the tree nor a marker knows it, for now; or an error. */
+ * where neither the store nor a marker knows it, for now; or an error. */
 int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 		struct blt_stat *ret);
 

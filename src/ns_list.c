@@ -13,7 +13,7 @@ struct list {
 	void *arg;
 };
 
-static int list_entry(void *arg, const struct tree_entry *from)
+static int list_entry(void *arg, const struct backend_entry *from)
 {
 	struct list *l = arg;
 	struct blt_ns_entry e = {
@@ -22,6 +22,7 @@ static int list_entry(void *arg, const struct tree_entry *from)
 		.key_len = l->dir_len + from->comp_len,
 		.hash = keyhash_word(&from->hash),
 		.cookie = from->cookie,
+		.stat = from->stat,
 	};
 	char name[NAME_BUF];
 	int rc;
@@ -36,11 +37,6 @@ static int list_entry(void *arg, const struct tree_entry *from)
 	e.name_len = (size_t)rc;
 	if (from->is_dir)
 		l->key[e.key_len++] = '/';
-	if (from->pos != 0) {
-		rc = store_stat_at(l->ns->store, from->pos, &e.stat);
-		if (rc < 0)
-			return rc;
-	}
 	return l->fn(l->arg, &e);
 }
 
@@ -52,7 +48,7 @@ int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 
 	if (!ns_is_prefix(ns, dir, dir_len))
 		return -ENOENT;
-	rc = tree_wait(ns->tree);
+	rc = ns->dirs->wait(ns->store);
 	if (rc < 0)
 		return rc;
 	l.key = malloc(dir_len + BLT_KEY_MAX + 1);
@@ -60,7 +56,7 @@ int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 		return -ENOMEM;
 	if (dir_len > 0)
 		memcpy(l.key, dir, dir_len);
-	rc = tree_list(ns->tree, dir, dir_len, cookie, list_entry, &l);
+	rc = ns->dirs->list(ns->store, dir, dir_len, cookie, list_entry, &l);
 	free(l.key);
 	return rc;
 }
@@ -68,17 +64,13 @@ int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 int blt_ns_dir(struct blt_ns *ns, const void *dir, size_t dir_len,
 	       struct blt_dir_facts *ret)
 {
-	struct tree_dir facts;
 	int rc;
 
-	rc = tree_wait(ns->tree);
-	if (rc < 0)
-		return rc;
-	rc = tree_find(ns->tree, dir, dir_len, &facts);
+	rc = ns->dirs->wait(ns->store);
+	if (rc == 0)
+		rc = ns->dirs->facts(ns->store, dir, dir_len, ret);
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
-	*ret = (struct blt_dir_facts){ facts.entries, facts.subdirs,
-				       facts.marker != 0 };
 	return 0;
 }
 
@@ -88,7 +80,7 @@ int blt_ns_hold(struct blt_ns *ns, const void *prefix, size_t len, bool held)
 		return -EPERM;
 	if (len == 0 || len > BLT_KEY_MAX || !ns_is_prefix(ns, prefix, len))
 		return -EINVAL;
-	return tree_hold(ns->tree, prefix, len, held);
+	return ns->dirs->hold(ns->store, prefix, len, held);
 }
 
 /* ---- everything below a prefix ---- */
@@ -139,10 +131,9 @@ static int push(struct walk *w, const void *prefix, size_t len,
 	return 0;
 }
 
-static int walk_entry(void *arg, const struct tree_entry *from)
+static int walk_entry(void *arg, const struct backend_entry *from)
 {
 	struct walk *w = arg;
-	struct blt_stat st;
 	int rc;
 
 	if (w->left-- == 0) {
@@ -154,10 +145,8 @@ static int walk_entry(void *arg, const struct tree_entry *from)
 			  from->comp_len, true);
 	} else {
 		memcpy(w->key + w->now.len, from->comp, from->comp_len);
-		rc = store_stat_at(w->ns->store, from->pos, &st);
-		if (rc == 0)
-			rc = w->fn(w->arg, w->key, w->now.len + from->comp_len,
-				   st.len);
+		rc = w->fn(w->arg, w->key, w->now.len + from->comp_len,
+			   from->stat.len);
 	}
 	if (rc < 0)
 		return rc;
@@ -168,14 +157,15 @@ static int walk_entry(void *arg, const struct tree_entry *from)
 /* -ENOENT: it is not there (any more). */
 static int walk_dir(struct walk *w)
 {
-	struct tree *tree = w->ns->tree;
-	struct tree_dir facts;
+	const struct backend_dirs *dirs = w->ns->dirs;
+	struct blt *store = w->ns->store;
+	bool marked;
 	int rc;
 
-	rc = tree_find(tree, w->now.prefix, w->now.len, &facts);
+	rc = dirs->find(store, w->now.prefix, w->now.len, &marked);
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
-	if (facts.marker != 0) {
+	if (marked) {
 		rc = w->fn(w->arg, w->now.prefix, w->now.len, 0);
 		if (rc < 0)
 			return rc;
@@ -185,8 +175,8 @@ static int walk_dir(struct walk *w)
 	do {
 		w->left = WALK_STRIDE;
 		w->more = false;
-		rc = tree_list(tree, w->now.prefix, w->now.len, w->cookie,
-			       walk_entry, w);
+		rc = dirs->list(store, w->now.prefix, w->now.len, w->cookie,
+				walk_entry, w);
 	} while (rc == 0 && w->more);
 	return rc;
 }
@@ -200,7 +190,7 @@ int blt_ns_walk(struct blt_ns *ns, const void *prefix, size_t len,
 
 	if (!ns_is_prefix(ns, prefix, len))
 		return -ENOENT;
-	rc = tree_wait(ns->tree);
+	rc = ns->dirs->wait(ns->store);
 	if (rc < 0)
 		return rc;
 	w.key = malloc(2 * (size_t)BLT_KEY_MAX);

@@ -19,8 +19,8 @@ static int in_conflict(struct blt_ns *ns, const uint8_t *key, size_t len)
 	if (rc < 0)
 		return rc == -ENAMETOOLONG ? 0 : rc;
 	rc = ns_find_dir(ns, prefix, prefix_len, &marker);
-	if (rc == 0 && !tree_is_complete(ns->tree)) {
-		rc = tree_wait(ns->tree);
+	if (rc == 0 && !ns->dirs->complete(ns->store)) {
+		rc = ns->dirs->wait(ns->store);
 		if (rc == 0)
 			rc = ns_find_dir(ns, prefix, prefix_len, &marker);
 	}

@@ -9,24 +9,11 @@
 #include "util.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-int store_fail(struct blt_error *err, int code, const char *fmt, ...)
-{
-	va_list args;
-
-	if (err) {
-		va_start(args, fmt);
-		vsnprintf(err->text, sizeof(err->text), fmt, args);
-		va_end(args);
-	}
-	return code;
-}
 
 /* ---- making a store ---- */
 
@@ -204,14 +191,14 @@ static int load_header(struct file *file, uint64_t size, const char *path,
 /* The count of a store whose last writer did not close it comes from a walk,
  * which also tells whether its last block is whole: a writer must not append
  * behind half a block. */
-static int recount(struct blt *store, const char *path, struct blt_error *err)
+static int recount(struct store *store, const char *path, struct blt_error *err)
 {
 	struct blt_census census;
 	int rc;
 
 	store->was_open = true;
 	store->engine.space.n_keys = 0;
-	rc = blt_count(store, &census);
+	rc = booklet_count(&store->face, &census);
 	if (rc == 0)
 		store->engine.space.n_keys = store->engine.space.recorded_keys =
 			census.keys;
@@ -226,8 +213,8 @@ static int recount(struct blt *store, const char *path, struct blt_error *err)
 }
 
 /* Brings a store that a writer left behind to its last commit. */
-static int replay(struct blt *store, const struct opening *o, const char *path,
-		  struct blt_error *err)
+static int replay(struct store *store, const struct opening *o,
+		  const char *path, struct blt_error *err)
 {
 	struct engine *e = &store->engine;
 	bool growth = false;
@@ -247,7 +234,7 @@ static int replay(struct blt *store, const struct opening *o, const char *path,
 	return 0;
 }
 
-static int start(struct blt *store, const struct opening *o, const char *path,
+static int start(struct store *store, const struct opening *o, const char *path,
 		 struct blt_error *err)
 {
 	if (o->hot)
@@ -257,7 +244,7 @@ static int start(struct blt *store, const struct opening *o, const char *path,
 	return 0;
 }
 
-static void free_store(struct blt *store)
+static void free_store(struct store *store)
 {
 	space_release(&store->engine.space);
 	pthread_mutex_destroy(&store->engine.whole);
@@ -269,7 +256,7 @@ static int open_in_file(struct file *file, const char *path,
 			const struct blt_open_options *opts, struct blt **ret,
 			struct blt_error *err)
 {
-	struct blt *store = calloc(1, sizeof(*store));
+	struct store *store = calloc(1, sizeof(*store));
 	struct opening o = { .hook = { opts->progress, opts->progress_arg } };
 	uint64_t size;
 	int rc;
@@ -288,10 +275,11 @@ static int open_in_file(struct file *file, const char *path,
 		goto out_file;
 	}
 	pthread_mutex_init(&store->engine.whole, NULL);
+	store->face = (struct blt){ &booklet_backend, file->writable };
 	store->alone = opts->no_threads;
 	rc = start(store, &o, path, err);
 	if (rc == 0) {
-		*ret = store;
+		*ret = &store->face;
 		return 0;
 	}
 	free_store(store);
@@ -347,13 +335,13 @@ int store_open(const char *path, const struct blt_open_options *opts,
 	return open_in_file(&file, path, opts, ret, err);
 }
 
-int blt_open(const char *path, const struct blt_open_options *opts,
-	     struct blt **ret, struct blt_error *err)
+int booklet_open(const char *path, const struct blt_open_options *opts,
+		 struct blt **ret, struct blt_error *err)
 {
 	return store_open(path, opts, &file_system_ops, ret, err);
 }
 
-int store_settle(struct blt *store, bool idle)
+int store_settle(struct store *store, bool idle)
 {
 	struct space *sp = &store->engine.space;
 	int rc = 0, settled;
@@ -373,12 +361,11 @@ int store_settle(struct blt *store, bool idle)
 	return rc < 0 ? rc : settled;
 }
 
-int blt_close(struct blt *store)
+int booklet_close(struct blt *blt)
 {
+	struct store *store = store_of(blt);
 	int rc;
 
-	if (!store)
-		return 0;
 	store_grow_end(store);
 	store_tree_end(store);
 	rc = store_settle(store, false);
@@ -388,13 +375,17 @@ int blt_close(struct blt *store)
 
 /* ---- facts ---- */
 
-const char *blt_path(const struct blt *store)
+const char *booklet_path(const struct blt *blt)
 {
+	const struct store *store = const_store_of(blt);
+
 	return store->engine.space.file.path;
 }
 
-int blt_fd(const struct blt *store)
+int booklet_fd(const struct blt *blt)
 {
+	const struct store *store = const_store_of(blt);
+
 	return store->engine.space.file.fd;
 }
 
@@ -407,8 +398,9 @@ static int64_t file_mtime(struct space *sp)
 	return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
 }
 
-void blt_get_info(struct blt *store, struct blt_info *ret)
+void booklet_get_info(struct blt *blt, struct blt_info *ret)
 {
+	struct store *store = store_of(blt);
 	struct space *sp = &store->engine.space;
 	const struct format *f = &sp->fmt;
 
@@ -437,8 +429,9 @@ void blt_get_info(struct blt *store, struct blt_info *ret)
 		ret->modified = file_mtime(sp);
 }
 
-int blt_count(struct blt *store, struct blt_census *ret)
+int booklet_count(struct blt *blt, struct blt_census *ret)
 {
+	struct store *store = store_of(blt);
 	const struct format *f = &store->engine.space.fmt;
 	struct blt_census c = { 0 };
 	struct block b;
@@ -464,18 +457,9 @@ int blt_count(struct blt *store, struct blt_census *ret)
 	return rc;
 }
 
-int blt_serializer_code(const char *name)
+bool booklet_takes_empty(const struct blt *blt)
 {
-	return serial_code(name);
-}
-
-const char *blt_serializer_name(unsigned code)
-{
-	return serial_name(code);
-}
-
-bool blt_takes_empty(const struct blt *store)
-{
+	const struct store *store = const_store_of(blt);
 	const struct format *f = &store->engine.space.fmt;
 
 	return !f->fixed && serial_takes_empty(f->value_serializer);

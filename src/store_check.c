@@ -29,9 +29,10 @@ static int run(struct verify *c)
 	return rc;
 }
 
-int blt_check(struct blt *store, const struct blt_check_options *opts,
-	      blt_fault_fn *fn, void *arg, struct blt_check_result *ret)
+int booklet_check(struct blt *blt, const struct blt_check_options *opts,
+		  blt_fault_fn *fn, void *arg, struct blt_check_result *ret)
 {
+	struct store *store = store_of(blt);
 	struct engine *e = &store->engine;
 	struct verify c;
 	int rc = 0;
@@ -101,10 +102,10 @@ static int verify_unopened(const char *path, int lock_timeout_ms,
 	return rc;
 }
 
-int blt_check_file(const char *path, int lock_timeout_ms,
-		   const struct blt_check_options *opts, blt_fault_fn *fn,
-		   void *arg, struct blt_check_result *ret,
-		   struct blt_error *err)
+int booklet_check_file(const char *path, int lock_timeout_ms,
+		       const struct blt_check_options *opts, blt_fault_fn *fn,
+		       void *arg, struct blt_check_result *ret,
+		       struct blt_error *err)
 {
 	struct blt_open_options how = { .mode = BLT_READ,
 					.lock_timeout_ms = lock_timeout_ms };
@@ -114,17 +115,17 @@ int blt_check_file(const char *path, int lock_timeout_ms,
 
 	if (!err)
 		err = &own;
-	rc = blt_open(path, &how, &store, err);
+	rc = booklet_open(path, &how, &store, err);
 	if (rc == -EUCLEAN || rc == -EPROTONOSUPPORT)
 		return verify_unopened(path, lock_timeout_ms, fn, arg, ret,
 				       err);
 	if (rc < 0)
 		return rc;
-	rc = blt_check(store, opts, fn, arg, ret);
+	rc = booklet_check(store, opts, fn, arg, ret);
 	if (rc < 0)
 		snprintf(err->text, sizeof(err->text),
 			 "%s: cannot be checked to its end: %s", path,
 			 strerror(-rc));
-	blt_close(store);
+	booklet_close(store);
 	return rc;
 }

@@ -30,7 +30,7 @@ static uint32_t fitting_buckets(uint64_t n_keys, uint32_t n_buckets)
 	return n_buckets > LARGEST_BUCKETS ? n_buckets : LARGEST_BUCKETS;
 }
 
-static int choose_format(struct blt *store, const char *path,
+static int choose_format(struct store *store, const char *path,
 			 const struct blt_create_options *opts,
 			 struct format *ret, struct blt_error *err)
 {
@@ -38,14 +38,15 @@ static int choose_format(struct blt *store, const char *path,
 	struct blt_info is;
 	struct format f;
 
-	blt_get_info(store, &is);
+	booklet_get_info(&store->face, &is);
 	if (is.version > FORMAT_VERSION)
 		return store_fail(
 			err, -EPROTONOSUPPORT,
 			"%s: has version %u, of which no copy can be made "
 			"that keeps all of it; versions up to %u can be "
 			"copied",
-			blt_path(store), is.version, FORMAT_VERSION);
+			store->engine.space.file.path, is.version,
+			FORMAT_VERSION);
 	o.value_len = is.value_len;
 	o.no_timestamps = !is.has_timestamps;
 	if (opts)
@@ -55,7 +56,7 @@ static int choose_format(struct blt *store, const char *path,
 		return store_fail(
 			err, -EINVAL,
 			"%s: a copy has the serializers of its source, %s",
-			path, blt_path(store));
+			path, store->engine.space.file.path);
 	f = (struct format){
 		.fixed = o.value_len != 0,
 		.value_len = o.value_len,
@@ -77,7 +78,7 @@ static int choose_format(struct blt *store, const char *path,
 
 /* ---- its name ---- */
 
-static bool is_store(const struct blt *store, const struct stat *st)
+static bool is_store(const struct store *store, const struct stat *st)
 {
 	const struct file *f = &store->engine.space.file;
 
@@ -86,7 +87,7 @@ static bool is_store(const struct blt *store, const struct stat *st)
 
 /* What stands at path may be replaced only while nobody uses it: what a writer
  * put there later would be lost. */
-static int take_target(struct blt *store, const char *path, bool replace,
+static int take_target(struct store *store, const char *path, bool replace,
 		       struct file *ret_old, bool *ret_is_old,
 		       struct blt_error *err)
 {
@@ -160,10 +161,11 @@ static int give_name(struct file *file, const char *temporary, const char *path,
 	return 0;
 }
 
-int blt_copy(struct blt *store, const char *path,
-	     const struct blt_create_options *opts, bool replace,
-	     blt_progress_fn *progress, void *arg, struct blt_error *err)
+int booklet_copy(struct blt *blt, const char *path,
+		 const struct blt_create_options *opts, bool replace,
+		 blt_progress_fn *progress, void *arg, struct blt_error *err)
 {
+	struct store *store = store_of(blt);
 	struct file file, old;
 	struct format fmt;
 	struct copy_how how = { &fmt, path, now_us(), progress, arg };

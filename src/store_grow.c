@@ -14,7 +14,7 @@ static const struct timespec pause_of_a_commit = { .tv_nsec = 1000000 };
 
 /* Whether there is growth to be done: to *ret_size buckets, or, 0, what is
  * under way already. */
-static bool is_time(struct blt *store, uint32_t *ret_size)
+static bool is_time(struct store *store, uint32_t *ret_size)
 {
 	struct space *sp = &store->engine.space;
 	uint64_t n_keys;
@@ -36,7 +36,7 @@ static bool is_time(struct blt *store, uint32_t *ret_size)
 
 /* Growth makes the store faster, it is not needed for any promise: where it
  * cannot go on now, it is tried again later. */
-static void try_later(struct blt *store)
+static void try_later(struct store *store)
 {
 	struct space *sp = &store->engine.space;
 	uint64_t n_keys;
@@ -48,7 +48,7 @@ static void try_later(struct blt *store)
 }
 
 /* With engine.whole held: what is under way, then one of size buckets. */
-static int run(struct blt *store, uint32_t size, blt_progress_fn *progress,
+static int run(struct store *store, uint32_t size, blt_progress_fn *progress,
 	       void *arg)
 {
 	struct engine *e = &store->engine;
@@ -68,7 +68,7 @@ static int run(struct blt *store, uint32_t size, blt_progress_fn *progress,
 	return rc;
 }
 
-static int run_alone(struct blt *store, uint32_t size,
+static int run_alone(struct store *store, uint32_t size,
 		     blt_progress_fn *progress, void *arg)
 {
 	int rc;
@@ -83,7 +83,7 @@ static int run_alone(struct blt *store, uint32_t size,
 
 static void *grow(void *arg)
 {
-	struct blt *store = arg;
+	struct store *store = arg;
 	struct engine *e = &store->engine;
 	uint32_t size;
 	int rc = 0;
@@ -98,7 +98,7 @@ static void *grow(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct blt *store)
+static int start_thread(struct store *store)
 {
 	int rc;
 
@@ -114,7 +114,7 @@ static int start_thread(struct blt *store)
 	return rc;
 }
 
-void store_grow_end(struct blt *store)
+void store_grow_end(struct store *store)
 {
 	if (store->grower_made)
 		pthread_join(store->grower, NULL);
@@ -123,7 +123,7 @@ void store_grow_end(struct blt *store)
 
 /* ---- steps ---- */
 
-int store_grow_step(struct blt *store, uint32_t n_buckets)
+int store_grow_step(struct store *store, uint32_t n_buckets)
 {
 	struct engine *e = &store->engine;
 	int rc;
@@ -139,7 +139,7 @@ int store_grow_step(struct blt *store, uint32_t n_buckets)
 	return rc < 0 ? rc : 0;
 }
 
-static void grow_if_needed(struct blt *store)
+static void grow_if_needed(struct store *store)
 {
 	uint32_t size;
 
@@ -154,7 +154,7 @@ static void grow_if_needed(struct blt *store)
 		try_later(store);
 }
 
-static void be_quiet(struct blt *store)
+static void be_quiet(struct store *store)
 {
 	int64_t until;
 
@@ -162,7 +162,7 @@ static void be_quiet(struct blt *store)
 		nanosleep(&pause_of_a_commit, NULL);
 }
 
-void store_committed(struct blt *store)
+void store_committed(struct store *store)
 {
 	be_quiet(store);
 	grow_if_needed(store);
@@ -174,7 +174,7 @@ void store_committed(struct blt *store)
 		(void)space_sync(&store->engine.space);
 }
 
-int store_grow_on(struct blt *store)
+int store_grow_on(struct store *store)
 {
 	int rc;
 
@@ -191,9 +191,10 @@ int store_grow_on(struct blt *store)
 
 /* ---- on demand ---- */
 
-int blt_reindex(struct blt *store, uint32_t n_buckets,
-		blt_progress_fn *progress, void *arg)
+int booklet_reindex(struct blt *blt, uint32_t n_buckets,
+		    blt_progress_fn *progress, void *arg)
 {
+	struct store *store = store_of(blt);
 	struct engine *e = &store->engine;
 	int rc;
 

@@ -16,7 +16,7 @@
 
 /* Those who commit wait behind it (store_committed), so that the file can end
  * where the packed blocks do. */
-static int prune_last(struct blt *store, const struct blt_prune_options *opts,
+static int prune_last(struct store *store, const struct blt_prune_options *opts,
 		      uint64_t *at, struct blt_prune_result *ret)
 {
 	int rc;
@@ -27,8 +27,9 @@ static int prune_last(struct blt *store, const struct blt_prune_options *opts,
 	return rc;
 }
 
-static int prune_behind(struct blt *store, const struct blt_prune_options *opts,
-			uint64_t at, struct blt_prune_result *ret)
+static int prune_behind(struct store *store,
+			const struct blt_prune_options *opts, uint64_t at,
+			struct blt_prune_result *ret)
 {
 	const struct blt_prune_options more = { .progress = opts->progress,
 						.arg = opts->arg };
@@ -52,7 +53,7 @@ static int prune_behind(struct blt *store, const struct blt_prune_options *opts,
  * another round, which has less to do, and what comes meanwhile in the next.
  * Where the disk is too slow for a round in the time that writers wait, the gap
  * is left to the next prune. */
-static int prune_in_rounds(struct blt *store,
+static int prune_in_rounds(struct store *store,
 			   const struct blt_prune_options *opts,
 			   struct blt_prune_result *ret)
 {
@@ -71,21 +72,22 @@ static int prune_in_rounds(struct blt *store,
 }
 
 /* Those who commit leave their syncs to this work, which comes to one often. */
-static void begin_whole(struct blt *store)
+static void begin_whole(struct store *store)
 {
 	pthread_mutex_lock(&store->engine.whole);
 	atomic_store(&store->helping, true);
 }
 
-static void end_whole(struct blt *store)
+static void end_whole(struct store *store)
 {
 	atomic_store(&store->helping, false);
 	pthread_mutex_unlock(&store->engine.whole);
 }
 
-int blt_prune(struct blt *store, const struct blt_prune_options *opts,
-	      struct blt_prune_result *ret)
+int booklet_prune(struct blt *blt, const struct blt_prune_options *opts,
+		  struct blt_prune_result *ret)
 {
+	struct store *store = store_of(blt);
 	static const struct blt_prune_options plain;
 	struct blt_prune_result result = { 0 };
 	struct engine *e = &store->engine;
@@ -101,9 +103,10 @@ int blt_prune(struct blt *store, const struct blt_prune_options *opts,
 	return rc;
 }
 
-int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,
-	     struct blt_trim_result *ret)
+int booklet_trim(struct blt *blt, blt_progress_fn *progress, void *arg,
+		 struct blt_trim_result *ret)
 {
+	struct store *store = store_of(blt);
 	struct blt_trim_result result = { 0 };
 	struct engine *e = &store->engine;
 	int rc;

@@ -21,7 +21,7 @@ static int look_up(void *arg)
 }
 
 /* A user's key only: the hidden entries are not seen through this. */
-static int find(struct blt *store, const struct keyhash *hash,
+static int find(struct store *store, const struct keyhash *hash,
 		struct lookup *ret)
 {
 	const struct space *sp = &store->engine.space;
@@ -44,10 +44,11 @@ static void fill_view(struct space *sp, const struct block *b,
 		.offset = block_value_pos(b),
 		.timestamp = b->head.timestamp,
 		.hold = hold,
+		.engine = &booklet_backend,
 	};
 }
 
-static int get(struct blt *store, const struct keyhash *hash,
+static int get(struct store *store, const struct keyhash *hash,
 	       struct blt_view *ret)
 {
 	struct space *sp = &store->engine.space;
@@ -62,9 +63,10 @@ static int get(struct blt *store, const struct keyhash *hash,
 	return rc;
 }
 
-int blt_get(struct blt *store, const void *key, size_t len,
-	    struct blt_view *ret)
+int booklet_get(struct blt *blt, const void *key, size_t len,
+		struct blt_view *ret)
 {
+	struct store *store = store_of(blt);
 	struct keyhash hash = keyhash_of(key, len);
 
 	if (format_hidden(&store->engine.space.fmt, &hash))
@@ -143,7 +145,7 @@ static void find_group(struct group *g)
 	}
 }
 
-static size_t get_group(struct blt *store, struct group *g,
+static size_t get_group(struct store *store, struct group *g,
 			struct blt_view *ret, int *ret_result)
 {
 	struct space *sp = &store->engine.space;
@@ -165,9 +167,10 @@ static size_t get_group(struct blt *store, struct group *g,
 	return found;
 }
 
-size_t blt_get_many(struct blt *store, const struct blt_bytes *keys, size_t n,
-		    struct blt_view *ret, int *ret_result)
+size_t booklet_get_many(struct blt *blt, const struct blt_bytes *keys, size_t n,
+			struct blt_view *ret, int *ret_result)
 {
+	struct store *store = store_of(blt);
 	struct group g;
 	size_t found = 0;
 
@@ -185,7 +188,7 @@ size_t blt_get_many(struct blt *store, const struct blt_bytes *keys, size_t n,
 /* ---- where values stand ---- */
 
 /* -EAGAIN: not in the file yet. */
-static int locate(struct blt *store, const struct keyhash *hash,
+static int locate(struct store *store, const struct keyhash *hash,
 		  struct blt_location *ret)
 {
 	struct space *sp = &store->engine.space;
@@ -206,9 +209,10 @@ static int locate(struct blt *store, const struct keyhash *hash,
 	return rc;
 }
 
-int blt_locate(struct blt *store, const void *key, size_t len,
-	       struct blt_location *ret)
+int booklet_locate(struct blt *blt, const void *key, size_t len,
+		   struct blt_location *ret)
 {
+	struct store *store = store_of(blt);
 	struct keyhash hash = keyhash_of(key, len);
 	int rc;
 
@@ -216,57 +220,32 @@ int blt_locate(struct blt *store, const void *key, size_t len,
 		return -ENOENT;
 	/* Written once more behind the flush, it stands in memory again. */
 	while ((rc = locate(store, &hash, ret)) == -EAGAIN) {
-		rc = blt_flush(store);
+		rc = booklet_flush(blt);
 		if (rc < 0)
 			return rc;
 	}
 	return rc;
 }
 
-uint64_t blt_compactions(struct blt *store)
+uint64_t booklet_compactions(struct blt *blt)
 {
+	struct store *store = store_of(blt);
+
 	return atomic_load(&store->engine.compactions);
 }
 
 /* ---- views ---- */
 
-void blt_view_release(struct blt_view *view)
+void booklet_view_release(struct blt_view *view)
 {
 	space_let_go(view->hold);
 	view->hold = NULL;
 }
 
-struct copy {
-	void *to;
-	const void *from;
-	size_t n;
-};
-
-static int copy_bytes(void *arg)
+int booklet_stat_key(struct blt *blt, const void *key, size_t len,
+		     struct blt_stat *ret)
 {
-	struct copy *c = arg;
-
-	memcpy(c->to, c->from, c->n);
-	return 0;
-}
-
-int64_t blt_view_copy(const struct blt_view *view, void *to, size_t len,
-		      uint64_t offset)
-{
-	struct copy c = { .to = to };
-	int rc;
-
-	if (offset >= view->len)
-		return 0;
-	c.from = view->data + offset;
-	c.n = (size_t)min_u64(len, view->len - offset);
-	rc = file_try(copy_bytes, &c);
-	return rc < 0 ? rc : (int64_t)c.n;
-}
-
-int blt_stat_key(struct blt *store, const void *key, size_t len,
-		 struct blt_stat *ret)
-{
+	struct store *store = store_of(blt);
 	struct space *sp = &store->engine.space;
 	struct keyhash hash = keyhash_of(key, len);
 	struct lookup l;
@@ -296,7 +275,7 @@ static int copy_key(void *arg)
 	return 0;
 }
 
-int store_find_hash(struct blt *store, const struct keyhash *h,
+int store_find_hash(struct store *store, const struct keyhash *h,
 		    uint8_t **ret_key, size_t *ret_len)
 {
 	struct space *sp = &store->engine.space;
@@ -325,8 +304,9 @@ int store_find_hash(struct blt *store, const struct keyhash *h,
 
 /* ---- hidden entries ---- */
 
-int blt_slot_get(struct blt *store, enum blt_slot slot, struct blt_view *ret)
+int booklet_slot_get(struct blt *blt, enum blt_slot slot, struct blt_view *ret)
 {
+	struct store *store = store_of(blt);
 	const char *key;
 	struct keyhash hash;
 

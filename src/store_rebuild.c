@@ -152,8 +152,8 @@ static int write_beside(struct salvage *s, const char *path,
 	return rc;
 }
 
-int blt_rebuild(const char *path, const struct blt_rebuild_options *opts,
-		struct blt_rebuild_result *ret, struct blt_error *err)
+int booklet_rebuild(const char *path, const struct blt_rebuild_options *opts,
+		    struct blt_rebuild_result *ret, struct blt_error *err)
 {
 	static const struct blt_rebuild_options plain = { .to = NULL };
 	struct file_how how;

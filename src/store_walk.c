@@ -8,37 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct blt_iter {
+struct iter {
+	struct blt_iter face;
 	struct scan scan;
 	bool no_values;
 	size_t prefix_len;
 	uint8_t prefix[];
 };
 
-int blt_iter_open(struct blt *store, const struct blt_iter_options *opts,
-		  struct blt_iter **ret)
+int booklet_iter_open(struct blt *blt, const struct blt_iter_options *opts,
+		      struct blt_iter **ret)
 {
+	struct store *store = store_of(blt);
 	size_t len = opts ? opts->prefix_len : 0;
-	struct blt_iter *it = malloc(sizeof(*it) + len);
+	struct iter *it = malloc(sizeof(*it) + len);
 
 	if (!it)
 		return -ENOMEM;
+	it->face.store = blt;
 	it->no_values = opts && opts->no_values;
 	it->prefix_len = len;
 	if (len)
 		memcpy(it->prefix, opts->prefix, len);
 	scan_start(&it->scan, &store->engine, false);
-	*ret = it;
+	*ret = &it->face;
 	return 0;
 }
 
-int blt_iter_new(struct blt *store, struct blt_iter **ret)
-{
-	return blt_iter_open(store, NULL, ret);
-}
-
 struct matching {
-	const struct blt_iter *it;
+	const struct iter *it;
 	const struct block *block;
 };
 
@@ -50,7 +48,7 @@ static int match_prefix(void *arg)
 }
 
 /* 1: the block's key is one of those asked for. */
-static int is_wanted(const struct blt_iter *it, const struct block *b)
+static int is_wanted(const struct iter *it, const struct block *b)
 {
 	struct matching m = { it, b };
 
@@ -63,8 +61,14 @@ static int is_wanted(const struct blt_iter *it, const struct block *b)
 	return file_try(match_prefix, &m);
 }
 
-int blt_iter_next(struct blt_iter *it, struct blt_item *ret)
+static struct iter *iter_of(struct blt_iter *face)
 {
+	return (struct iter *)(void *)face;
+}
+
+int booklet_iter_next(struct blt_iter *face, struct blt_item *ret)
+{
+	struct iter *it = iter_of(face);
 	struct block b;
 	int rc;
 
@@ -88,10 +92,10 @@ int blt_iter_next(struct blt_iter *it, struct blt_item *ret)
 	return 1;
 }
 
-void blt_iter_free(struct blt_iter *it)
+void booklet_iter_free(struct blt_iter *face)
 {
-	if (!it)
-		return;
+	struct iter *it = iter_of(face);
+
 	scan_end(&it->scan);
 	free(it);
 }
@@ -129,7 +133,7 @@ static int read_key(void *arg, uint64_t pos, const uint8_t **ret_key,
 		    size_t *ret_len, struct keyhash *ret_hash)
 {
 	static _Thread_local uint8_t key[FORMAT_KEY_MAX];
-	struct blt *store = arg;
+	struct store *store = arg;
 	struct load l = { .sp = &store->engine.space, .pos = pos, .key = key };
 	int rc = load(&l);
 
@@ -141,7 +145,7 @@ static int read_key(void *arg, uint64_t pos, const uint8_t **ret_key,
 	return 0;
 }
 
-int store_stat_at(struct blt *store, uint64_t pos, struct blt_stat *ret)
+int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret)
 {
 	struct load l = { .sp = &store->engine.space, .pos = pos };
 	int rc = load(&l);
@@ -206,7 +210,7 @@ static void set_walking(struct engine *e, bool walking)
 
 static void *walk_blocks(void *arg)
 {
-	struct blt *store = arg;
+	struct store *store = arg;
 	struct space *sp = &store->engine.space;
 	struct walk w = { .engine = &store->engine,
 			  .tree = atomic_load(&store->engine.tree) };
@@ -229,7 +233,7 @@ static void *walk_blocks(void *arg)
 	return NULL;
 }
 
-int store_tree(struct blt *store, bool flat, struct tree **ret)
+int store_tree(struct store *store, bool flat, struct tree **ret)
 {
 	struct tree_source source = { .read_key = read_key, .arg = store };
 	struct space *sp = &store->engine.space;
@@ -255,7 +259,7 @@ int store_tree(struct blt *store, bool flat, struct tree **ret)
 	return rc;
 }
 
-void store_tree_end(struct blt *store)
+void store_tree_end(struct store *store)
 {
 	atomic_store(&store->stop_walk, true);
 	if (store->walking)

@@ -49,11 +49,12 @@ int stream_write_raw(struct space *sp, const void *buf, size_t n, uint64_t at)
 
 /* ---- open, write, read ---- */
 
-int blt_stream_open(struct blt *store, size_t key_len, uint64_t room,
-		    struct blt_stream **ret)
+int booklet_stream_open(struct blt *blt, size_t key_len, uint64_t room,
+			struct blt_stream **ret)
 {
+	struct store *store = store_of(blt);
 	struct engine *e = &store->engine;
-	struct blt_stream *s;
+	struct stream *s;
 	int rc;
 
 	if (!e->space.file.writable)
@@ -63,23 +64,26 @@ int blt_stream_open(struct blt *store, size_t key_len, uint64_t room,
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->face.store = blt;
 	s->store = store;
 	rc = stream_make_room(s, key_len, room);
 	if (rc < 0) {
 		free(s);
 		return rc;
 	}
-	*ret = s;
+	*ret = &s->face;
 	store_committed(store);
 	return 0;
 }
 
-uint64_t blt_stream_len(const struct blt_stream *s)
+uint64_t booklet_stream_len(const struct blt_stream *face)
 {
+	const struct stream *s = const_stream_of(face);
+
 	return s->len;
 }
 
-static int write_at(struct blt_stream *s, const void *buf, size_t n,
+static int write_at(struct stream *s, const void *buf, size_t n,
 		    uint64_t offset)
 {
 	struct space *sp = stream_space(s);
@@ -90,7 +94,7 @@ static int write_at(struct blt_stream *s, const void *buf, size_t n,
 }
 
 /* Of what was cut off something may stand there. */
-static int zero(struct blt_stream *s, uint64_t from, uint64_t to)
+static int zero(struct stream *s, uint64_t from, uint64_t to)
 {
 	static const uint8_t zeros[65536];
 	int rc = 0;
@@ -105,9 +109,10 @@ static int zero(struct blt_stream *s, uint64_t from, uint64_t to)
 	return rc;
 }
 
-int blt_stream_write(struct blt_stream *s, const void *buf, size_t n,
-		     uint64_t offset)
+int booklet_stream_write(struct blt_stream *face, const void *buf, size_t n,
+			 uint64_t offset)
 {
+	struct stream *s = stream_of(face);
 	int rc;
 
 	if (n == 0)
@@ -124,8 +129,9 @@ int blt_stream_write(struct blt_stream *s, const void *buf, size_t n,
 	return rc;
 }
 
-int blt_stream_resize(struct blt_stream *s, uint64_t len)
+int booklet_stream_resize(struct blt_stream *face, uint64_t len)
 {
+	struct stream *s = stream_of(face);
 	int rc = stream_have_room(s, len);
 
 	if (rc == 0 && len > s->len)
@@ -135,9 +141,10 @@ int blt_stream_resize(struct blt_stream *s, uint64_t len)
 	return rc;
 }
 
-int64_t blt_stream_read(struct blt_stream *s, void *buf, size_t n,
-			uint64_t offset)
+int64_t booklet_stream_read(struct blt_stream *face, void *buf, size_t n,
+			    uint64_t offset)
 {
+	struct stream *s = stream_of(face);
 	struct space *sp = stream_space(s);
 	int rc;
 
@@ -150,8 +157,9 @@ int64_t blt_stream_read(struct blt_stream *s, void *buf, size_t n,
 	return rc < 0 ? rc : (int64_t)n;
 }
 
-int blt_stream_sync(struct blt_stream *s)
+int booklet_stream_sync(struct blt_stream *face)
 {
+	struct stream *s = stream_of(face);
 	struct space *sp = stream_space(s);
 	int rc;
 
@@ -178,13 +186,13 @@ static void cut(struct engine *e, uint64_t to, uint64_t compactions)
 
 static int read_source(void *arg, void *buf, size_t n, uint64_t offset)
 {
-	int64_t got = blt_stream_read(arg, buf, n, offset);
+	int64_t got = booklet_stream_read(arg, buf, n, offset);
 
 	return got == (int64_t)n ? 0 : -EIO;
 }
 
 /* 0, or -EINVAL: the value would not load. */
-static int check(struct blt_stream *s)
+static int check(struct stream *s)
 {
 	unsigned code = stream_space(s)->fmt.value_serializer;
 	struct serial_check *c = NULL;
@@ -199,7 +207,7 @@ static int check(struct blt_stream *s)
 	if (rc == 0 && !buf)
 		rc = -ENOMEM;
 	for (uint64_t at = 0; rc == 0 && at < s->len; at += (uint64_t)n) {
-		n = blt_stream_read(s, buf, STREAM_PIECE, at);
+		n = booklet_stream_read(&s->face, buf, STREAM_PIECE, at);
 		rc = n <= 0 ? -EIO : serial_check_feed(c, buf, (size_t)n);
 	}
 	if (rc == 0)
@@ -210,7 +218,7 @@ static int check(struct blt_stream *s)
 }
 
 /* All of it inside the dead block still. */
-static int write_frame(struct blt_stream *s, const struct batch_key *key,
+static int write_frame(struct stream *s, const struct batch_key *key,
 		       uint64_t pos, int64_t timestamp)
 {
 	struct space *sp = stream_space(s);
@@ -238,7 +246,7 @@ static int write_frame(struct blt_stream *s, const struct batch_key *key,
 	return rc;
 }
 
-static int put_in_place(struct blt_stream *s, const struct batch_key *key,
+static int put_in_place(struct stream *s, const struct batch_key *key,
 			uint64_t pos, int64_t timestamp)
 {
 	struct engine *e = &s->store->engine;
@@ -254,7 +262,7 @@ static int put_in_place(struct blt_stream *s, const struct batch_key *key,
 }
 
 /* Bytes that a record only names are durable before it. */
-static int make_durable(struct blt_stream *s)
+static int make_durable(struct stream *s)
 {
 	struct space *sp = stream_space(s);
 
@@ -263,7 +271,7 @@ static int make_durable(struct blt_stream *s)
 	return 0;
 }
 
-static int commit(struct blt_stream *s, const struct batch_key *key,
+static int commit(struct stream *s, const struct batch_key *key,
 		  int64_t timestamp)
 {
 	struct engine *e = &s->store->engine;
@@ -283,23 +291,25 @@ static int commit(struct blt_stream *s, const struct batch_key *key,
 
 /* As any other value: it is empty, or the key is longer than there was to be
  * expected. */
-static int commit_copy(struct blt_stream *s, const void *key, size_t key_len,
+static int commit_copy(struct stream *s, const void *key, size_t key_len,
 		       int64_t timestamp)
 {
 	struct blt_source source = { .len = s->len,
 				     .read = read_source,
 				     .arg = s };
-	int rc = blt_put_from(s->store, key, key_len, &source, timestamp);
+	int rc = booklet_put_from(s->face.store, key, key_len, &source,
+				  timestamp);
 
 	if (rc == 0)
-		blt_stream_abort(s);
+		booklet_stream_abort(&s->face);
 	return rc;
 }
 
-int blt_stream_commit(struct blt_stream *s, const void *key, size_t key_len,
-		      int64_t timestamp)
+int booklet_stream_commit(struct blt_stream *face, const void *key,
+			  size_t key_len, int64_t timestamp)
 {
-	struct blt *store = s->store;
+	struct stream *s = stream_of(face);
+	struct store *store = s->store;
 	const struct format *f = &store->engine.space.fmt;
 	struct batch_key k;
 	int rc = store_key(store, key, key_len, &k);
@@ -322,13 +332,11 @@ int blt_stream_commit(struct blt_stream *s, const void *key, size_t key_len,
 	return 0;
 }
 
-void blt_stream_abort(struct blt_stream *s)
+void booklet_stream_abort(struct blt_stream *face)
 {
-	struct engine *e;
+	struct stream *s = stream_of(face);
+	struct engine *e = &s->store->engine;
 
-	if (!s)
-		return;
-	e = &s->store->engine;
 	stream_leave(s);
 	if (!atomic_load(&e->space.failed))
 		cut(e, s->pin.pos, s->compactions);

@@ -13,8 +13,9 @@
 
 #define STREAM_PIECE ((size_t)256 << 10)
 
-struct blt_stream {
-	struct blt *store;
+struct stream {
+	struct blt_stream face;
+	struct store *store;
 	struct pin pin;       /* the region */
 	uint64_t compactions; /* when it was reserved */
 	uint64_t value_at;
@@ -23,7 +24,18 @@ struct blt_stream {
 	bool in_log;   /* the head in the middle of a longer region is */
 };
 
-static inline struct space *stream_space(const struct blt_stream *s)
+static inline struct stream *stream_of(struct blt_stream *face)
+{
+	return (struct stream *)(void *)face;
+}
+
+static inline const struct stream *
+const_stream_of(const struct blt_stream *face)
+{
+	return (const struct stream *)(const void *)face;
+}
+
+static inline struct space *stream_space(const struct stream *s)
 {
 	return &s->store->engine.space;
 }
@@ -35,12 +47,12 @@ int stream_write_raw(struct space *sp, const void *buf, size_t n, uint64_t at);
 
 /* A region for a value of so many bytes, and a key of key_len or somewhat more;
  * s->store is set. */
-int stream_make_room(struct blt_stream *s, size_t key_len, uint64_t value_len);
+int stream_make_room(struct stream *s, size_t key_len, uint64_t value_len);
 
 /* Room for a value of len bytes: the region may move.  -EFBIG. */
-int stream_have_room(struct blt_stream *s, uint64_t len);
+int stream_have_room(struct stream *s, uint64_t len);
 
 /* The region is a dead block like any other from now on. */
-void stream_leave(struct blt_stream *s);
+void stream_leave(struct stream *s);
 
 #endif

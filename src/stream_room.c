@@ -27,7 +27,7 @@ static uint64_t front(const struct format *f, size_t key_len)
 }
 
 /* The rest is never too short for a dead block. */
-static uint64_t capacity(const struct blt_stream *s)
+static uint64_t capacity(const struct stream *s)
 {
 	return s->pin.pos + s->pin.len - s->value_at -
 	       format_dead_min(&stream_space(s)->fmt);
@@ -77,7 +77,7 @@ static int reserve(struct engine *e, uint64_t len, struct pin *ret)
 	return batch_end(&b, rc);
 }
 
-void stream_leave(struct blt_stream *s)
+void stream_leave(struct stream *s)
 {
 	struct space *sp = stream_space(s);
 
@@ -90,8 +90,7 @@ void stream_leave(struct blt_stream *s)
 
 /* A file that only ever grows makes for few moves, one among others for large
  * steps. */
-static uint64_t more_than(const struct blt_stream *s, uint64_t need,
-			  unsigned times)
+static uint64_t more_than(const struct stream *s, uint64_t need, unsigned times)
 {
 	uint64_t front_len = s->value_at - s->pin.pos;
 
@@ -100,7 +99,7 @@ static uint64_t more_than(const struct blt_stream *s, uint64_t need,
 }
 
 /* -EAGAIN: something else stands behind it. */
-static int lengthen_in(struct blt_stream *s, uint64_t want, uint64_t *ret_len)
+static int lengthen_in(struct stream *s, uint64_t want, uint64_t *ret_len)
 {
 	struct engine *e = &s->store->engine;
 	struct space *sp = &e->space;
@@ -126,7 +125,7 @@ static int lengthen_in(struct blt_stream *s, uint64_t want, uint64_t *ret_len)
 
 /* Before the region's new part is written to: a walk of the log needs its
  * head.  Where that fails, the region is as long all the same. */
-static int leave_log(struct blt_stream *s)
+static int leave_log(struct stream *s)
 {
 	int rc = s->in_log ? space_begin_log(stream_space(s)) : 0;
 
@@ -137,7 +136,7 @@ static int leave_log(struct blt_stream *s)
 
 /* The region becomes one with a new one at the end.  The old head is below the
  * log's beginning before it changes, the new one before it is written over. */
-static int lengthen(struct blt_stream *s, uint64_t want)
+static int lengthen(struct stream *s, uint64_t want)
 {
 	struct engine *e = &s->store->engine;
 	struct reserving r = { .engine = e, .pin = &s->pin };
@@ -162,7 +161,7 @@ static int lengthen(struct blt_stream *s, uint64_t want)
 	return rc;
 }
 
-static int copy_to(struct blt_stream *s, uint64_t to)
+static int copy_to(struct stream *s, uint64_t to)
 {
 	struct space *sp = stream_space(s);
 	uint8_t *buf = malloc(STREAM_PIECE);
@@ -170,7 +169,8 @@ static int copy_to(struct blt_stream *s, uint64_t to)
 	int rc = buf ? 0 : -ENOMEM;
 
 	for (uint64_t at = 0; rc == 0 && at < s->len; at += n) {
-		n = (uint64_t)blt_stream_read(s, buf, STREAM_PIECE, at);
+		n = (uint64_t)booklet_stream_read(&s->face, buf, STREAM_PIECE,
+						  at);
 		rc = (int64_t)n <= 0 ? -EIO :
 				       stream_write_raw(sp, buf, n, to + at);
 	}
@@ -178,7 +178,7 @@ static int copy_to(struct blt_stream *s, uint64_t to)
 	return rc;
 }
 
-static int move(struct blt_stream *s, uint64_t want)
+static int move(struct stream *s, uint64_t want)
 {
 	struct engine *e = &s->store->engine;
 	struct pin old = s->pin, fresh;
@@ -207,7 +207,7 @@ static int move(struct blt_stream *s, uint64_t want)
 	return 0;
 }
 
-int stream_have_room(struct blt_stream *s, uint64_t len)
+int stream_have_room(struct stream *s, uint64_t len)
 {
 	uint64_t least = format_dead_min(&stream_space(s)->fmt);
 	int rc;
@@ -225,7 +225,7 @@ int stream_have_room(struct blt_stream *s, uint64_t len)
 	return rc;
 }
 
-int stream_make_room(struct blt_stream *s, size_t key_len, uint64_t value_len)
+int stream_make_room(struct stream *s, size_t key_len, uint64_t value_len)
 {
 	struct engine *e = &s->store->engine;
 	const struct format *f = &e->space.fmt;

@@ -195,7 +195,8 @@ static void note_phase(struct crashwork *w, enum crash_phase_kind kind)
 {
 	bool steps = kind == PHASE_CHANGES || kind == PHASE_SYNC;
 
-	if (steps && w->store && atomic_load(&w->store->engine.growing))
+	if (steps && w->store &&
+	    atomic_load(&store_of(w->store)->engine.growing))
 		kind = PHASE_GROWTH;
 	if (w->n_phases == w->phase_room) {
 		w->phase_room = w->phase_room ? 2 * w->phase_room : 64;
@@ -555,7 +556,7 @@ static int do_reindex(struct crashwork *w)
 
 	/* Beside what follows, a step with each commit. */
 	if (draw(w, 2))
-		rc = store_grow_step(w->store, n);
+		rc = store_grow_step(store_of(w->store), n);
 	else
 		rc = blt_reindex(w->store, n, NULL, NULL);
 	/* A stream's place may stand right behind an index of some bytes. */
@@ -568,7 +569,7 @@ static int do_reindex(struct crashwork *w)
 int crashwork_prune(struct crashwork *w)
 {
 	note_phase(w, PHASE_PRUNE);
-	w->store->engine.prune_chunk = (uint64_t)128 << draw(w, 7);
+	store_of(w->store)->engine.prune_chunk = (uint64_t)128 << draw(w, 7);
 	return outcome(w, blt_prune(w->store, NULL, NULL), "a prune", false);
 }
 
@@ -576,8 +577,8 @@ int crashwork_prune(struct crashwork *w)
 int crashwork_trim(struct crashwork *w)
 {
 	note_phase(w, PHASE_TRIM);
-	w->store->engine.trim_page = (uint64_t)1 << draw(w, 10);
-	w->store->engine.trim_runs = 2 + draw(w, 6);
+	store_of(w->store)->engine.trim_page = (uint64_t)1 << draw(w, 10);
+	store_of(w->store)->engine.trim_runs = 2 + draw(w, 6);
 	return outcome(w, blt_trim(w->store, NULL, NULL, NULL), "a trim",
 		       false);
 }
@@ -668,8 +669,10 @@ int crashwork_open(struct crashwork *w)
 	rc = store_adopt(crashdisk_fd(&w->disk), true, &w->disk.table,
 			 &w->store, &err);
 	if (rc == 0) {
-		w->store->engine.growth.move_step = 1 + (uint32_t)(w->seed % 7);
-		w->store->engine.growth.fill_step = 64 + w->seed % 30000;
+		store_of(w->store)->engine.growth.move_step =
+			1 + (uint32_t)(w->seed % 7);
+		store_of(w->store)->engine.growth.fill_step =
+			64 + w->seed % 30000;
 		return 0;
 	}
 	w->store = NULL;

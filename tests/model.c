@@ -462,10 +462,10 @@ static void do_prune(struct model *m)
 	if (below(m, 12 + m->o.n_keys / 20))
 		return;
 	/* A growth that is about to begin would lay dead blocks behind it. */
-	store_grow_end(m->store);
+	store_grow_end(store_of(m->store));
 	/* Steps that are small beside the store. */
 	blt_get_info(m->store, &info);
-	m->store->engine.prune_chunk = info.file_size >> below(m, 4);
+	store_of(m->store)->engine.prune_chunk = info.file_size >> below(m, 4);
 	if (m->timed && below(m, 4) == 0)
 		o.older_than = 1 + make_time(m) / 8;
 	else if (below(m, 2)) {
@@ -494,8 +494,9 @@ static void do_trim(struct model *m)
 
 	if (below(m, 4 + m->o.n_keys / 100))
 		return;
-	m->store->engine.trim_page = below(m, 2) ? 0 : 1u << below(m, 12);
-	m->store->engine.trim_runs =
+	store_of(m->store)->engine.trim_page =
+		below(m, 2) ? 0 : 1u << below(m, 12);
+	store_of(m->store)->engine.trim_runs =
 		below(m, 2) ? 0 : 2 + below(m, 4 + m->o.n_keys / 10);
 	rc = blt_trim(m->store, stops ? give_up : NULL, &left, &r);
 	if (rc)

@@ -189,7 +189,7 @@ START_TEST(test_stopped_growth)
 
 	open_store(0);
 	put_keys("value");
-	store->engine.growth.fill_step = 100;
+	store_of(store)->engine.growth.fill_step = 100;
 	ck_assert_int_eq(blt_reindex(store, 1009, stop_at_once, &calls),
 			 -EINTR);
 	ck_assert_uint_eq(calls, 1);

@@ -127,7 +127,7 @@ static void prune(struct blt *s, uint64_t chunk)
 {
 	struct blt_prune_options o = { .progress = walk, .arg = s };
 
-	s->engine.prune_chunk = chunk;
+	store_of(s)->engine.prune_chunk = chunk;
 	ck_assert_int_eq(blt_prune(s, &o, NULL), 0);
 	check_sound(s);
 }
@@ -370,7 +370,7 @@ START_TEST(a_stream_is_in_the_way_of_the_index)
 				blt_reindex(s, n_buckets + n, NULL, NULL), 0);
 			for (unsigned i = 0; i < n; i++)
 				put(s, how, i, 1);
-			s->engine.prune_chunk = 64;
+			store_of(s)->engine.prune_chunk = 64;
 			ck_assert_int_eq(blt_prune(s, &o, NULL), 0);
 			ck_assert_ptr_nonnull(stream);
 			blt_stream_abort(stream);

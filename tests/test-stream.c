@@ -430,7 +430,7 @@ START_TEST(prune_goes_around)
 		struct blt_prune_result r;
 		char key[16], value[500] = { 0 };
 
-		s->engine.prune_chunk = 700;
+		store_of(s)->engine.prune_chunk = 700;
 		a = begin(s, "a", 30000);
 		for (unsigned i = 0; i < 400; i++) {
 			snprintf(key, sizeof(key), "k%u", i % 90);
@@ -590,10 +590,10 @@ START_TEST(grows_where_a_scan_stands)
 
 	ck_assert_int_eq(blt_put(s, "k", 1, "old", 3, 1), 0);
 	st = begin(s, "k", 0);
-	behind = s->engine.space.end;
+	behind = store_of(s)->engine.space.end;
 	ck_assert_int_eq(blt_touch(s, "k", 1, 2), 0);
 	ck_assert_int_eq(blt_flush(s), 0);
-	scan_start(&scan, &s->engine, true);
+	scan_start(&scan, &store_of(s)->engine, true);
 	while (scan.pos < behind && rc > 0)
 		rc = scan_next(&scan, &b);
 	ck_assert_uint_eq(scan.pos, behind);

@@ -172,7 +172,7 @@ static void *list(void *arg)
 	struct shared *s = arg;
 	struct tree *tree;
 
-	ck_assert_int_eq(store_tree(s->store, false, &tree), 0);
+	ck_assert_int_eq(store_tree(store_of(s->store), false, &tree), 0);
 	ck_assert_int_eq(tree_wait(tree), 0);
 	while (!atomic_load(&s->stop)) {
 		unsigned n = 0;
@@ -229,9 +229,9 @@ START_TEST(test_all_at_once)
 
 	snprintf(path, sizeof(path), "test-threads-%d.blt", (int)getpid());
 	ck_assert_int_eq(blt_open(path, &o, &s.store, NULL), 0);
-	s.store->engine.prune_chunk = 20000; /* many steps */
-	s.store->engine.trim_runs = 40;
-	s.store->engine.trim_page = 64;
+	store_of(s.store)->engine.prune_chunk = 20000; /* many steps */
+	store_of(s.store)->engine.trim_runs = 40;
+	store_of(s.store)->engine.trim_page = 64;
 	for (unsigned i = 0; i < STABLE; i++)
 		put(s.store, i, 0);
 	for (size_t i = 0; i < n; i++)

@@ -185,7 +185,7 @@ static void find_runs(struct blt *s, uint64_t end, struct runs *ret)
 	int rc;
 
 	ret->n = 0;
-	scan_start(&scan, &s->engine, true);
+	scan_start(&scan, &store_of(s)->engine, true);
 	while ((rc = scan_next(&scan, &b)) > 0 && b.pos < end) {
 		if (b.head.next != FORMAT_DEAD)
 			continue;
@@ -215,7 +215,7 @@ static uint64_t end_of(struct blt *s)
 static void expect_fewest(struct blt *s, const struct runs *before,
 			  const struct runs *after)
 {
-	uint64_t most = format_dead_max(&s->engine.space.fmt);
+	uint64_t most = format_dead_max(&store_of(s)->engine.space.fmt);
 
 	ck_assert_uint_eq(after->n, before->n);
 	for (size_t i = 0; i < after->n; i++) {
@@ -252,8 +252,8 @@ static void merge_in_batches(const struct blt_create_options *how, size_t batch)
 	end = end_of(s);
 	find_runs(s, end, &before);
 	ck_assert_uint_gt(blocks_in(&before), before.n);
-	s->engine.trim_page = 16;
-	s->engine.trim_runs = batch;
+	store_of(s)->engine.trim_page = 16;
+	store_of(s)->engine.trim_runs = batch;
 	ck_assert_int_eq(blt_trim(s, NULL, NULL, &r), 0);
 	find_runs(s, end, &after);
 	expect_fewest(s, &before, &after);
@@ -361,7 +361,7 @@ START_TEST(a_full_disk_gets_room)
 	s = open_again(s);
 	end = end_of(s);
 	find_runs(s, end, &before);
-	s->engine.trim_page = 16;
+	store_of(s)->engine.trim_page = 16;
 	disk.room = 0;
 	ck_assert_int_eq(blt_trim(s, NULL, NULL, NULL), 0);
 	ck_assert_uint_gt(disk.holes, 0);
@@ -394,8 +394,8 @@ START_TEST(it_stops_anywhere)
 	for (unsigned n = 0; rc == -ECANCELED; n += 3) {
 		unsigned left = n;
 
-		s->engine.trim_page = 16;
-		s->engine.trim_runs = 5;
+		store_of(s)->engine.trim_page = 16;
+		store_of(s)->engine.trim_runs = 5;
 		rc = blt_trim(s, give_up, &left, NULL);
 		expect(s, how, 200);
 		check_sound(s);
@@ -453,7 +453,7 @@ START_TEST(who_looks_is_waited_for)
 	for (unsigned i = 0; i < 100; i++)
 		put(s, how, i);
 	ck_assert_int_eq(blt_sync(s), 0);
-	s->engine.trim_page = 16;
+	store_of(s)->engine.trim_page = 16;
 	ck_assert_int_eq(blt_get(s, key, key_of(20, key), &v), 0);
 	ck_assert_int_eq(blt_iter_new(s, &it), 0);
 	ck_assert_int_eq(blt_iter_next(it, &item), 1);

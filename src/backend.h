@@ -1,0 +1,233 @@
+/* backend.h - the seam behind blt.h: what an engine is to the rest.
+ *
+ * blt.h is the only face of a store.  Behind it stands a struct backend, the
+ * table of an engine's functions; the engine's own struct begins with a struct
+ * blt, whose first word leads to that table.  The functions of blt.h are in
+ * backend*.c (and, for paths, ns*.c) and do what is the same for all engines;
+ * the rest they ask of the table.  The booklet engine's rows are the functions
+ * booklet_* of store*.c and stream*.c.
+ *
+ *   struct blt *store;               the engine's open makes it, and
+ *   store->backend->get(store, ...)  the engine's close frees it
+ *
+ * A row means, returns and may run beside what the function of its name in
+ * blt.h says there.  Where a row may be NULL that is written behind it, with
+ * what then happens; all others are there.  A view, an iterator, a stream and a
+ * batch each begin with what leads back to their engine.
+ *
+ * Ownership: struct blt is the engine's; the face only reads it.  Errors and
+ * threads: as in blt.h.
+ */
+#ifndef BLT_BACKEND_H
+#define BLT_BACKEND_H
+
+#include "blt.h"
+#include "keyhash.h"
+
+struct backend;
+
+/* What every open store begins with.  Set by the engine's open, then constant.
+ */
+struct blt {
+	const struct backend *backend;
+	bool writable;
+};
+
+struct blt_iter {
+	struct blt *store;
+};
+
+struct blt_stream {
+	struct blt *store;
+};
+
+/* ---- batches ---- */
+
+enum backend_op_kind {
+	BACKEND_PUT,
+	BACKEND_DELETE,
+	BACKEND_TOUCH,
+	BACKEND_RENAME,
+	BACKEND_EXCHANGE,
+	BACKEND_ONLY_IF,
+};
+
+/* A key that the engine has taken; hash is the engine's to use or not. */
+struct backend_key {
+	const void *bytes;
+	size_t len;
+	struct keyhash hash;
+};
+
+/* One operation of a batch; key, to and value point into bytes. */
+struct backend_op {
+	enum backend_op_kind kind;
+	struct backend_key key;
+	struct backend_key to; /* rename, exchange */
+	const void *value;     /* put */
+	size_t value_len;
+	int64_t timestamp;     /* put, touch */
+	uint64_t value_offset; /* only if, as these */
+	bool always;
+	bool held; /* set by the engine */
+	bool *ret_held;
+	struct backend_op *next;
+	uint8_t bytes[];
+};
+
+/* ---- directories ---- */
+
+/* One thing in a directory; all pointers are borrowed for the call. */
+struct backend_entry {
+	bool is_dir;
+	bool conflict;       /* a key beside a directory of the same name */
+	uint64_t cookie;     /* as in struct blt_ns_entry */
+	const uint8_t *comp; /* the component behind the prefix; a directory's
+			      * without its '/' */
+	size_t comp_len;
+	struct keyhash hash;  /* of the key up to and including the component */
+	struct blt_stat stat; /* a directory: of its marker, else zeros */
+};
+
+/* Returns 0 to go on, 1 to stop in front of this entry, negative to fail. */
+typedef int backend_list_fn(void *arg, const struct backend_entry *entry);
+
+/* The directories that keys imply.  A directory is its prefix, which ends in
+ * '/'; the root's is empty.  A key that ends in '/' with an empty value is a
+ * marker, and no entry. */
+struct backend_dirs {
+	/* Comes before all others, any number of times; flat is that of the
+	 * first for the store's life: -EINVAL for another. */
+	int (*start)(struct blt *store, bool flat);
+	/* Whether all that is there is known: its result, once it is; the
+	 * same or -EAGAIN; whether it has ended well; keys met so far. */
+	int (*wait)(struct blt *store);
+	int (*ready)(struct blt *store);
+	bool (*complete)(struct blt *store);
+	uint64_t (*known)(struct blt *store);
+	/* 1: the directory is there, and whether by a marker; 0: it is not, for
+	 * all that is known. */
+	int (*find)(struct blt *store, const void *prefix, size_t len,
+		    bool *ret_marked);
+	int (*facts)(struct blt *store, const void *prefix, size_t len,
+		     struct blt_dir_facts *ret); /* as find */
+	/* The key in the directory of that hash, whole, or -ENOENT; malloc'd.
+	 * May be one of another directory. */
+	int (*find_key)(struct blt *store, const void *prefix, size_t len,
+			const struct keyhash *hash, uint8_t **ret_key,
+			size_t *ret_len);
+	/* The component of the directory below prefix that has this hash: 1
+	 * with *ret_comp malloc'd, or 0. */
+	int (*find_long)(struct blt *store, const void *prefix, size_t len,
+			 const struct keyhash *hash, uint8_t **ret_comp,
+			 size_t *ret_len);
+	/* The entries behind cookie; -ENOENT for no such directory. */
+	int (*list)(struct blt *store, const void *prefix, size_t len,
+		    uint64_t cookie, backend_list_fn *fn, void *arg);
+	int (*hold)(struct blt *store, const void *prefix, size_t len,
+		    bool held);
+};
+
+/* ---- the table ---- */
+
+struct backend {
+	const char *name; /* as --engine has it */
+
+	int (*open)(const char *path, const struct blt_open_options *opts,
+		    struct blt **ret, struct blt_error *err);
+	int (*check_file)(const char *path, int lock_timeout_ms,
+			  const struct blt_check_options *opts,
+			  blt_fault_fn *fn, void *arg,
+			  struct blt_check_result *ret, struct blt_error *err);
+	int (*rebuild)(const char *path, const struct blt_rebuild_options *opts,
+		       struct blt_rebuild_result *ret, struct blt_error *err);
+
+	int (*close)(struct blt *store);
+	const char *(*path)(const struct blt *store);
+	int (*fd)(const struct blt *store);
+	void (*get_info)(struct blt *store, struct blt_info *ret);
+	int (*count)(struct blt *store, struct blt_census *ret);
+	bool (*takes_empty)(const struct blt *store);
+
+	int (*get)(struct blt *store, const void *key, size_t len,
+		   struct blt_view *ret);
+	size_t (*get_many)(struct blt *store, const struct blt_bytes *keys,
+			   size_t n, struct blt_view *ret,
+			   int *ret_result); /* NULL: one by one */
+	void (*view_release)(struct blt_view *view);
+	int (*stat_key)(struct blt *store, const void *key, size_t len,
+			struct blt_stat *ret);
+	int (*locate)(struct blt *store, const void *key, size_t len,
+		      struct blt_location *ret);    /* NULL: -ENOTSUP */
+	uint64_t (*compactions)(struct blt *store); /* NULL: 0 */
+
+	/* As blt_check_key; sets the hash of *ret where the engine's batch
+	 * wants it. */
+	int (*key)(struct blt *store, const void *key, size_t len,
+		   struct backend_key *ret);
+	int (*check_value)(struct blt *store, const void *value, size_t len);
+	/* The time that a put or touch is to write; -EINVAL. */
+	int (*time)(const struct blt *store, int64_t timestamp, int64_t *ret);
+	int (*put)(struct blt *store, const void *key, size_t key_len,
+		   const void *value, size_t value_len, int64_t timestamp);
+	int (*put_from)(struct blt *store, const void *key, size_t key_len,
+			const struct blt_source *source, int64_t timestamp);
+	int (*delete)(struct blt *store, const void *key, size_t len);
+	int (*touch)(struct blt *store, const void *key, size_t len,
+		     int64_t timestamp);
+	/* All of them, or none; sets held of those that ask. */
+	int (*commit)(struct blt *store, struct backend_op *first);
+	int (*flush)(struct blt *store);
+	int (*sync)(struct blt *store);
+	int (*settle)(struct blt *store, bool idle);
+
+	/* NULL, all of these: -ENOTSUP */
+	int (*stream_open)(struct blt *store, size_t key_len, uint64_t room,
+			   struct blt_stream **ret);
+	int (*stream_write)(struct blt_stream *s, const void *buf, size_t n,
+			    uint64_t offset);
+	int64_t (*stream_read)(struct blt_stream *s, void *buf, size_t n,
+			       uint64_t offset);
+	int (*stream_resize)(struct blt_stream *s, uint64_t len);
+	uint64_t (*stream_len)(const struct blt_stream *s);
+	int (*stream_sync)(struct blt_stream *s);
+	int (*stream_commit)(struct blt_stream *s, const void *key,
+			     size_t key_len, int64_t timestamp);
+	void (*stream_abort)(struct blt_stream *s);
+
+	int (*iter_open)(struct blt *store, const struct blt_iter_options *opts,
+			 struct blt_iter **ret);
+	int (*iter_next)(struct blt_iter *it, struct blt_item *ret);
+	void (*iter_free)(struct blt_iter *it);
+
+	/* NULL, all of these: -ENOTSUP */
+	int (*slot_get)(struct blt *store, enum blt_slot slot,
+			struct blt_view *ret);
+	int (*slot_put)(struct blt *store, enum blt_slot slot,
+			const void *value, size_t len);
+	int (*slot_delete)(struct blt *store, enum blt_slot slot);
+
+	int (*reindex)(struct blt *store, uint32_t n_buckets,
+		       blt_progress_fn *progress, void *arg);
+	int (*prune)(struct blt *store, const struct blt_prune_options *opts,
+		     struct blt_prune_result *ret);
+	int (*trim)(struct blt *store, blt_progress_fn *progress, void *arg,
+		    struct blt_trim_result *ret);
+	int (*copy)(struct blt *store, const char *path,
+		    const struct blt_create_options *opts, bool replace,
+		    blt_progress_fn *progress, void *arg,
+		    struct blt_error *err);
+	int (*check)(struct blt *store, const struct blt_check_options *opts,
+		     blt_fault_fn *fn, void *arg, struct blt_check_result *ret);
+
+	const struct backend_dirs *dirs;
+};
+
+/* The engines there are. */
+extern const struct backend booklet_backend;
+
+/* Says in *err (which may be NULL) what went wrong; returns code. */
+__attribute__((format(printf, 3, 4))) int
+store_fail(struct blt_error *err, int code, const char *fmt, ...);
+
+#endif

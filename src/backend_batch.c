@@ -1,0 +1,188 @@
+/* The face of a batch: its operations, kept until the engine has them all. */
+#include "backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct blt_batch {
+	struct blt *store;
+	struct backend_op *first, **last;
+};
+
+int blt_batch_new(struct blt *store, struct blt_batch **ret)
+{
+	struct blt_batch *b;
+
+	if (!store->writable)
+		return -EROFS;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	b->store = store;
+	b->last = &b->first;
+	*ret = b;
+	return 0;
+}
+
+static int take_key(struct blt_batch *b, const void *key, size_t len,
+		    struct backend_key *ret)
+{
+	return b->store->backend->key(b->store, key, len, ret);
+}
+
+static int take_time(struct blt_batch *b, int64_t *timestamp)
+{
+	return b->store->backend->time(b->store, *timestamp, timestamp);
+}
+
+/* Copies key and rest (a value or another key) behind a new operation. */
+static struct backend_op *add(struct blt_batch *b, enum backend_op_kind kind,
+			      const struct backend_key *key, const void *rest,
+			      size_t rest_len)
+{
+	struct backend_op *op = calloc(1, sizeof(*op) + key->len + rest_len);
+
+	if (!op)
+		return NULL;
+	op->kind = kind;
+	op->key = *key;
+	op->key.bytes = op->bytes;
+	if (key->len)
+		memcpy(op->bytes, key->bytes, key->len);
+	if (rest_len)
+		memcpy(op->bytes + key->len, rest, rest_len);
+	*b->last = op;
+	b->last = &op->next;
+	return op;
+}
+
+int blt_batch_put(struct blt_batch *b, const void *key, size_t key_len,
+		  const void *value, size_t value_len, int64_t timestamp)
+{
+	struct backend_key k;
+	struct backend_op *op;
+	int rc = take_key(b, key, key_len, &k);
+
+	if (rc == 0)
+		rc = blt_check_value(b->store, value, value_len);
+	if (rc == 0)
+		rc = take_time(b, &timestamp);
+	if (rc < 0)
+		return rc;
+	op = add(b, BACKEND_PUT, &k, value, value_len);
+	if (!op)
+		return -ENOMEM;
+	op->timestamp = timestamp;
+	op->value = op->bytes + key_len;
+	op->value_len = value_len;
+	return 0;
+}
+
+int blt_batch_delete(struct blt_batch *b, const void *key, size_t len)
+{
+	struct backend_key k;
+	int rc = take_key(b, key, len, &k);
+
+	if (rc < 0)
+		return rc;
+	return add(b, BACKEND_DELETE, &k, NULL, 0) ? 0 : -ENOMEM;
+}
+
+int blt_batch_touch(struct blt_batch *b, const void *key, size_t len,
+		    int64_t timestamp)
+{
+	struct backend_key k;
+	struct backend_op *op;
+	int rc = take_key(b, key, len, &k);
+
+	if (rc == 0)
+		rc = take_time(b, &timestamp);
+	if (rc < 0)
+		return rc;
+	op = add(b, BACKEND_TOUCH, &k, NULL, 0);
+	if (!op)
+		return -ENOMEM;
+	op->timestamp = timestamp;
+	return 0;
+}
+
+static int add_pair(struct blt_batch *b, enum backend_op_kind kind,
+		    const void *one, size_t one_len, const void *two,
+		    size_t two_len)
+{
+	struct backend_key k, to;
+	struct backend_op *op;
+	int rc = take_key(b, one, one_len, &k);
+
+	if (rc == 0)
+		rc = take_key(b, two, two_len, &to);
+	if (rc < 0)
+		return rc;
+	op = add(b, kind, &k, two, two_len);
+	if (!op)
+		return -ENOMEM;
+	op->to = to;
+	op->to.bytes = op->bytes + one_len;
+	return 0;
+}
+
+int blt_batch_rename(struct blt_batch *b, const void *from, size_t from_len,
+		     const void *to, size_t to_len)
+{
+	return add_pair(b, BACKEND_RENAME, from, from_len, to, to_len);
+}
+
+int blt_batch_exchange(struct blt_batch *b, const void *one, size_t one_len,
+		       const void *two, size_t two_len)
+{
+	return add_pair(b, BACKEND_EXCHANGE, one, one_len, two, two_len);
+}
+
+int blt_batch_only_if(struct blt_batch *b, const void *key, size_t len,
+		      uint64_t value_offset, bool *ret_held)
+{
+	struct backend_key k = { .bytes = "" };
+	struct backend_op *op;
+	int rc = key ? take_key(b, key, len, &k) : 0;
+
+	if (rc < 0)
+		return rc;
+	op = add(b, BACKEND_ONLY_IF, &k, NULL, 0);
+	if (!op)
+		return -ENOMEM;
+	op->always = !key;
+	op->value_offset = value_offset;
+	op->ret_held = ret_held;
+	return 0;
+}
+
+static void tell_held(const struct backend_op *first)
+{
+	for (const struct backend_op *op = first; op; op = op->next)
+		if (op->kind == BACKEND_ONLY_IF && op->ret_held)
+			*op->ret_held = op->held;
+}
+
+int blt_batch_commit(struct blt_batch *b)
+{
+	int rc = b->store->backend->commit(b->store, b->first);
+
+	if (rc == 0)
+		tell_held(b->first);
+	blt_batch_abort(b);
+	return rc;
+}
+
+void blt_batch_abort(struct blt_batch *b)
+{
+	if (!b)
+		return;
+	while (b->first) {
+		struct backend_op *op = b->first;
+
+		b->first = op->next;
+		free(op);
+	}
+	free(b);
+}
