@@ -197,7 +197,7 @@ struct blt_view {
 	size_t len;
 	int fd;
 	uint64_t offset;
-	int64_t timestamp; /* or BLT_NO_TIME */
+	int64_t timestamp;  /* or BLT_NO_TIME */
 	void *hold;         /* private, as this */
 	const void *engine; /* whose it is; NULL: a view of nothing */
 };
