@@ -213,6 +213,36 @@ static int tell_recovery(void *arg, uint64_t done, uint64_t total,
 	return 0;
 }
 
+/* What opening it asks for, in terms of our options. */
+static const char *advice(int err)
+{
+	switch (-err) {
+	case ENOENT:
+		return "; make a store with \"blt create\", or mount with -o "
+		       "create";
+	case EACCES:
+	case EROFS:
+		return " (with -o ro it is only read)";
+	case EWOULDBLOCK:
+		return " (-o lock_timeout)";
+	default:
+		return "";
+	}
+}
+
+/* The message begins with the path, which is not the one that was given. */
+static void complain(const struct life *life, const char *text, int err)
+{
+	size_t len = strlen(life->store_path);
+	bool named = strncmp(text, life->store_path, len) == 0;
+
+	log_error("%s%s%s", named ? life->opts->store : "",
+		  named ? text + len : text,
+		  life->opts->ro && err != -EWOULDBLOCK && err != -ENOENT ?
+			  "" :
+			  advice(err));
+}
+
 static int open_store(struct life *life)
 {
 	const struct options *o = life->opts;
@@ -241,7 +271,7 @@ static int open_store(struct life *life)
 	rc = blt_open(life->store_path, &how, &life->fs.store, &err);
 	if (rc == 0)
 		return 0;
-	log_error("%s", err.text);
+	complain(life, err.text, rc);
 	return exit_code(rc);
 }
 
@@ -331,8 +361,8 @@ static int start_session(struct life *life)
 		goto out; /* libfuse has said why */
 	if (fuse_session_mount(fs->session, life->mountpoint) < 0) {
 		log_error(
-			"%s: could not be mounted (is /dev/fuse there, and fusermount3 installed?)",
-			life->mountpoint);
+			"%s: could not be mounted; \"blt doctor\" tells what is missing",
+			life->opts->mountpoint);
 		rc = EX_UNAVAILABLE;
 		goto out;
 	}

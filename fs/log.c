@@ -62,6 +62,8 @@ void log_end(void)
 __attribute__((format(printf, 2, 0))) static void
 log_line(int level, const char *fmt, va_list ap)
 {
+	/* Among the messages of a life it tells how bad one is; in front of a
+	 * person an error needs no name. */
 	static const char *const prefix[] = {
 		[LOG_WARNING] = "warning: ",
 		[LOG_ERR] = "error: ",
@@ -81,7 +83,8 @@ log_line(int level, const char *fmt, va_list ap)
 	if (atomic_load(&state.detached))
 		syslog(level, "%s", line);
 	else
-		fprintf(stderr, "bltfs: %s%s\n", prefix[level], line);
+		fprintf(stderr, "bltfs: %s%s\n",
+			level == LOG_ERR ? "" : prefix[level], line);
 	errno = saved;
 }
 

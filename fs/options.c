@@ -138,9 +138,9 @@ static int set_option(struct options *opts, bool given[], char *item,
 	bool takes = row && option_takes(row);
 
 	if (!row)
-		return option_complain(err,
-				       "-o %.*s: no such option (see bltfs -h)",
-				       (int)len, item);
+		return option_complain(
+			err, "-o %.*s: no such option; \"bltfs -h\" lists them",
+			(int)len, item);
 	if (takes && (!value || !value[1]))
 		return option_complain(err, "-o %s: wants a value (-o %s=%s)",
 				       row->name, row->name, row->arg);
@@ -294,7 +294,8 @@ static int parse_switches(struct options *opts, bool given[], int argc,
 					       optopt);
 		default:
 			return option_complain(
-				err, "%s: no such option (see bltfs -h)",
+				err,
+				"%s: no such option; \"bltfs -h\" lists them",
 				argv[optind - 1]);
 		}
 	}
@@ -355,7 +356,7 @@ void options_release(struct options *opts)
 
 void options_help(FILE *to)
 {
-	fputs("usage: bltfs STORE MOUNTPOINT [-fdshV] [-o OPTION[,OPTION...]]\n"
+	fputs("Usage: bltfs STORE MOUNTPOINT [-fdshV] [-o OPTION[,OPTION...]]\n"
 	      "Mounts the booklet store STORE as a filesystem at MOUNTPOINT.\n\n"
 	      "  -f                    stay in the foreground, log to stderr\n"
 	      "  -d                    the same, and log every FUSE message\n"

@@ -102,7 +102,9 @@ static int check_mountpoint(const struct options *opts)
 		return errno == EACCES ? EX_NOPERM : EX_NOINPUT;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		log_error("%s: cannot mount there: not a directory", path);
+		log_error(
+			"%s: cannot mount there: not a directory; give an empty one",
+			path);
 		return EX_USAGE;
 	}
 	if (opts->nonempty)
@@ -179,9 +181,14 @@ int place_find(const struct options *opts, char **ret_store,
 	if (!store && errno == ENOENT)
 		store = real_new_path(opts->store);
 	if (!store) {
-		rc = errno == EACCES ? EX_NOPERM : EX_NOINPUT;
-		log_error("%s: cannot open the store: %s", opts->store,
-			  strerror(errno));
+		rc = errno == EACCES ? EX_NOPERM :
+		     opts->create    ? EX_CANTCREAT :
+				       EX_NOINPUT;
+		log_error("%s: cannot open the store: %s%s", opts->store,
+			  strerror(errno),
+			  errno != ENOENT ? "" :
+			  opts->create    ? "; make the directory first" :
+					    "; make a store with \"blt create\"");
 	} else if (is_inside(store, mountpoint)) {
 		rc = EX_USAGE;
 		log_error(

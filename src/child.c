@@ -2,6 +2,7 @@
 
 #include "util.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -33,6 +34,21 @@ int child_start(const struct child_how *how, pid_t *ret)
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return -rc;
+}
+
+const char *child_advice(int err)
+{
+	switch (-err) {
+	case ENOENT:
+		return "; give the path of a program, or the name of one that "
+		       "PATH has";
+	case EACCES:
+		return "; make it a program (chmod +x), or give another";
+	case ENOEXEC:
+		return "; a script begins with a line like #!/bin/sh";
+	default:
+		return "";
+	}
 }
 
 void child_shut(int *fd)

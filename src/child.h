@@ -29,6 +29,9 @@ struct child_how {
 /* It blocks and ignores no signals, whatever its parent does. */
 int child_start(const struct child_how *how, pid_t *ret);
 
+/* What to do where a program cannot be run for that errno: "; ..." or "". */
+const char *child_advice(int err);
+
 /* Closes a descriptor that is open, and makes it -1. */
 void child_shut(int *fd);
 

@@ -103,24 +103,23 @@ const struct file_ops file_system_ops = {
 	.mmap = sys_mmap,
 };
 
+/* How a program is told to create a store, or to wait longer, it knows. */
 static int fail_open(struct blt_error *err, const char *path, int code,
-		     bool write)
+		     const struct file_how *how)
 {
 	const char *hint = "";
 
-	if (code == -ENOENT)
-		hint = "; make a store with \"blt create\" (or mount with -o "
-		       "create)";
-	else if (code == -EACCES && write)
-		hint = "; it must be readable and writable to you (or open it "
-		       "read-only, -o ro)";
+	if (code == -ENOENT && how->create)
+		hint = "; make the directory first";
+	else if (code == -EACCES && how->write)
+		hint = "; it must be readable and writable to you";
 	else if (code == -EACCES)
 		hint = "; it must be readable to you";
-	else if (code == -EROFS)
-		hint = "; open it read-only (-o ro)";
 	if (err)
-		snprintf(err->text, sizeof(err->text), "%s: cannot open: %s%s",
-			 path, strerror(-code), hint);
+		snprintf(err->text, sizeof(err->text), "%s: cannot %s: %s%s",
+			 path,
+			 code == -ENOENT && how->create ? "create" : "open",
+			 strerror(-code), hint);
 	return code;
 }
 
@@ -227,10 +226,10 @@ static int open_once(struct file *f, const char *path,
 			return fail_kind(err, path, S_IFDIR);
 		if (rc == -ENXIO)
 			return fail_kind(err, path, S_IFIFO);
-		return fail_open(err, path, rc, how->write);
+		return fail_open(err, path, rc, how);
 	}
 	if (fstat(f->fd, &st) < 0) {
-		rc = fail_open(err, path, -errno, how->write);
+		rc = fail_open(err, path, -errno, how);
 		goto out_close;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -246,7 +245,7 @@ static int open_once(struct file *f, const char *path,
 	if (rc == -EWOULDBLOCK)
 		rc = fail_locked(err, f, path, how->lock_timeout_ms);
 	else
-		rc = fail_open(err, path, rc, how->write);
+		rc = fail_open(err, path, rc, how);
 out_close:
 	close(f->fd);
 	return rc;
@@ -292,13 +291,13 @@ int file_open(struct file *f, const char *path, const struct file_how *how,
 	rc = file_adopt(&nf, nf.fd, how->write, ops);
 	if (rc < 0) {
 		close(nf.fd);
-		return fail_open(err, path, rc, how->write);
+		return fail_open(err, path, rc, how);
 	}
 	nf.made = made;
 	nf.path = strdup(path);
 	if (!nf.path) {
 		file_close(&nf);
-		return fail_open(err, path, -ENOMEM, how->write);
+		return fail_open(err, path, -ENOMEM, how);
 	}
 	*f = nf;
 	return 0;

@@ -97,6 +97,8 @@ enum format_fault format_decode(const uint8_t raw[FORMAT_HEADER_LEN],
 	return FORMAT_OK;
 }
 
+#define REBUILD "; \"blt recover --rebuild\" saves what is whole"
+
 const char *format_fault_text(enum format_fault fault)
 {
 	switch (fault) {
@@ -110,15 +112,15 @@ const char *format_fault_text(enum format_fault fault)
 	case FORMAT_WIDTHS:
 		return "is damaged: the field widths in bytes 18-20 of its "
 		       "header are not 6, 2 and 4 (0 where values have a fixed "
-		       "length)";
+		       "length)" REBUILD;
 	case FORMAT_BUCKETS:
-		return "is damaged: its header says that it has no buckets";
+		return "is damaged: its header says that it has no buckets" REBUILD;
 	case FORMAT_LAYOUT:
 		return "is damaged or cut short: its header places the index "
-		       "or the data outside the file";
+		       "or the data outside the file" REBUILD;
 	case FORMAT_VALUE_LEN:
 		return "is damaged: a fixed-length file whose header gives "
-		       "values 0 bytes";
+		       "values 0 bytes" REBUILD;
 	case FORMAT_OK:
 		break;
 	}

@@ -403,6 +403,7 @@ static int run_map(struct job *job)
 	};
 	struct blt_error err = { "" };
 	struct map_result r = { 0 };
+	char text[MAP_RESULT_ROOM];
 	struct map_options how;
 	int rc = map_unpack(job->req.bytes, job->req.bytes_len, &how);
 
@@ -419,10 +420,7 @@ static int run_map(struct job *job)
 	if (rc < 0 && rc != -ECANCELED && err.text[0])
 		result(job, "%s", err.text);
 	else
-		result(job,
-		       "%" PRIu64 " processed, %" PRIu64 " written, %" PRIu64
-		       " skipped, %" PRIu64 " errors, %.1f seconds",
-		       r.processed, r.written, r.skipped, r.errors, r.seconds);
+		result(job, "%s", map_result_text(&r, text));
 	return rc;
 }
 

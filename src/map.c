@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,12 +144,9 @@ static unsigned n_workers(const struct map_options *o)
 
 static int fail_pool(struct map *m, int rc)
 {
-	const char *why = m->pool ? pool_why(m->pool) : "";
+	const char *why = pool_why(m->pool);
 
-	return store_fail(m->err, rc, "%s%s%s",
-			  *why ? "the function does not work: " :
-				 "the workers failed: ",
-			  *why ? why : strerror(-rc), "");
+	return store_fail(m->err, rc, "%s", *why ? why : strerror(-rc));
 }
 
 /* A first worker tells whether there is a function at all. */
@@ -264,6 +262,16 @@ static int run(struct map *m)
 	return rc;
 }
 
+const char *map_result_text(const struct map_result *r,
+			    char to[MAP_RESULT_ROOM])
+{
+	snprintf(to, MAP_RESULT_ROOM,
+		 "%" PRIu64 " processed, %" PRIu64 " written, %" PRIu64
+		 " skipped, %" PRIu64 " errors, %.3f seconds",
+		 r->processed, r->written, r->skipped, r->errors, r->seconds);
+	return to;
+}
+
 int map_run(struct blt *store, const struct map_options *options,
 	    const struct map_hooks *hooks, struct map_result *ret,
 	    struct blt_error *err)
@@ -280,8 +288,10 @@ int map_run(struct blt *store, const struct map_options *options,
 
 	*ret = (struct map_result){ 0 };
 	rc = start(&m);
-	if (rc == 0)
+	if (rc == 0) {
+		ret->began = true;
 		rc = run(&m);
+	}
 	/* The workers first: they read where the input keeps things in place.
 	 */
 	pool_free(m.pool);

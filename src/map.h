@@ -14,7 +14,8 @@
  * Errors: -errno, and a sentence in err.  *ret is always filled in: what it
  * counts is committed, whatever the call returns.
  *   -EINVAL     an option      -EROFS   nowhere to write to
- *   -ENOENT, -EACCES, -ENOEXEC ...      the function cannot be run
+ *   -ENOEXEC    the function cannot be run, or does not want to
+ *   -ECHILD     the processes of the map do not live
  *   -ECANCELED  cancelled, or more errors than max_errors
  *   others      the store, the output, or the system failed
  * Threads: map_run may be called from any number of threads at once, on one
@@ -82,6 +83,7 @@ struct map_result {
 	uint64_t skipped; /* gave nothing, or had changed (if_unchanged) */
 	uint64_t errors;
 	double seconds;
+	bool began; /* there was a function, an input and an output */
 };
 
 struct map_progress {
@@ -121,6 +123,11 @@ struct map_hooks {
 int map_run(struct blt *store, const struct map_options *options,
 	    const struct map_hooks *hooks, struct map_result *ret,
 	    struct blt_error *err);
+
+/* "7 processed, 5 written, ...": one line, in to. */
+#define MAP_RESULT_ROOM 160
+const char *map_result_text(const struct map_result *r,
+			    char to[MAP_RESULT_ROOM]);
 
 /* What can be told of options without a store: 0, or -EINVAL and a sentence.
  * map_run does it too. */

@@ -46,7 +46,15 @@ static int open_other(struct map_output *out)
 	};
 	int rc = refuse_itself(out->in, o->to, out->err);
 
-	return rc < 0 ? rc : blt_open(o->to, &how, &out->store, out->err);
+	if (rc == 0)
+		rc = blt_open(o->to, &how, &out->store, out->err);
+	if (rc == -ENOENT && !o->to_create)
+		return store_fail(
+			out->err, rc,
+			"%s: there is no such store; it is made where "
+			"that is asked for (blt map --create)",
+			o->to);
+	return rc;
 }
 
 int map_output_open(struct map_output *out, struct blt *in,

@@ -153,7 +153,7 @@ static void status_text(int status, char *to, size_t room)
  * before it took anything is nobody's fault, but must not go on for ever. */
 int pool_lose(struct pool *p, struct pool_worker *w, const char *why)
 {
-	char status[128], tail[CHILD_TAIL_LINE], text[700];
+	char status[128], tail[CHILD_TAIL_LINE], text[700], all[740];
 	bool idle = !w->first;
 	int code = pool_worker_kill(w);
 
@@ -170,7 +170,8 @@ int pool_lose(struct pool *p, struct pool_worker *w, const char *why)
 	}
 	if (++p->barren < BARREN_MAX)
 		return 0;
-	return pool_fail(p, -ECHILD, text);
+	snprintf(all, sizeof(all), "the function does not work: %s", text);
+	return pool_fail(p, -ECHILD, all);
 }
 
 int pool_start_worker(struct pool *p, struct pool_worker *w)
@@ -179,9 +180,11 @@ int pool_start_worker(struct pool *p, struct pool_worker *w)
 	int rc = pool_worker_start(w, &p->how);
 
 	if (rc < 0) {
-		snprintf(text, sizeof(text), "%s: cannot be started: %s",
+		snprintf(text, sizeof(text),
+			 "%s: cannot be started: %s; install it, or name it "
+			 "in BLT_MAP_WORKER",
 			 p->how.program, strerror(-rc));
-		return pool_fail(p, rc, text);
+		return pool_fail(p, -ECHILD, text);
 	}
 	w->since = pool_now();
 	return 0;

@@ -143,11 +143,13 @@ static int load_hot(const uint8_t *raw, uint64_t size, const char *path,
 			"in the middle of its work; open it with that one",
 			path);
 	if (rc < 0)
-		return store_fail(err, rc,
-				  "%s: its last writer died, and its header is "
-				  "damaged too: it does not say where the log "
-				  "begins",
-				  path);
+		return store_fail(
+			err, rc,
+			"%s: its last writer died, and its header is "
+			"damaged too: it does not say where the log "
+			"begins; \"blt recover --rebuild\" saves what "
+			"is whole",
+			path);
 	ret->hot = true;
 	return 0;
 }
@@ -163,7 +165,9 @@ static int load_header(struct file *file, uint64_t size, const char *path,
 		return store_fail(
 			err, -EUCLEAN,
 			"%s: is no booklet file: %llu bytes long, and the "
-			"header alone has %d; was it cut short?",
+			"header alone has %d; give a file that booklet or "
+			"\"blt create\" made, or a copy of it if it was cut "
+			"short",
 			path, (unsigned long long)size, FORMAT_HEADER_LEN);
 	rc = file_read(file, raw, sizeof(raw), 0);
 	if (rc < 0)
@@ -183,7 +187,7 @@ static int load_header(struct file *file, uint64_t size, const char *path,
 		return store_fail(
 			err, -EPROTONOSUPPORT,
 			"%s: has version %u, and versions above %u are "
-			"not written; open it read-only (-o ro)",
+			"not written; it can only be read (bltfs: -o ro)",
 			path, ret->fmt.version, FORMAT_VERSION);
 	return 0;
 }
@@ -207,7 +211,8 @@ static int recount(struct store *store, const char *path, struct blt_error *err)
 			err, rc,
 			"%s: was not closed by its last writer, and its "
 			"data is damaged: %s; open it read-only to read "
-			"what is there",
+			"what is there, or save that with \"blt recover "
+			"--rebuild\"",
 			path, strerror(-rc));
 	return 0;
 }
@@ -229,8 +234,12 @@ static int replay(struct store *store, const struct opening *o,
 	if (rc < 0)
 		return store_fail(err, rc,
 				  "%s: its last writer died, and what it left "
-				  "cannot be replayed: %s",
-				  path, strerror(-rc));
+				  "cannot be replayed: %s%s",
+				  path, strerror(-rc),
+				  rc == -EUCLEAN ?
+					  "; \"blt recover --rebuild\" "
+					  "saves what is whole" :
+					  "");
 	return 0;
 }
 

@@ -136,8 +136,9 @@ static int make_temporary(const char *path, struct file *ret, char **ret_name,
 		unlink(name);
 	}
 	free(name);
-	return store_fail(err, rc, "%s: cannot create: %s", path,
-			  strerror(-rc));
+	return store_fail(err, rc, "%s: cannot create: %s%s", path,
+			  strerror(-rc),
+			  rc == -ENOENT ? "; make the directory first" : "");
 }
 
 static int give_name(struct file *file, const char *temporary, const char *path,

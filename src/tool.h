@@ -101,6 +101,8 @@ struct tool_command {
 	const char *summary;    /* one line */
 	const char *help;       /* a paragraph */
 	int min_args, max_args; /* max < 0: any number */
+	bool takes_command;     /* behind the first argument, with options that
+				 * are not ours */
 	const struct tool_option *options;
 	int (*run)(struct tool *t);
 };
@@ -190,6 +192,8 @@ int tool_fail(const struct tool *t, int exit_code, const char *fmt, ...)
  * negative errno. */
 int tool_fail_file(const struct tool *t, const char *path, const char *doing,
 		   int err);
+/* A file that was to be made. */
+int tool_fail_create(const struct tool *t, const char *path, int err);
 /* The open store as a whole failed; key NULL, or what a person called it. */
 int tool_fail_store(const struct tool *t, const char *key, int err);
 /* No such key: the exit code after a message, which -q spares. */

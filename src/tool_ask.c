@@ -259,6 +259,9 @@ static int report(const struct tool *t, const struct source *s,
 		return EX_SOFTWARE;
 	if (i->state == JOB_FAILED && i->errors)
 		return tool_fail(t, EX_SOFTWARE, "%s", i->text);
+	if (i->state == JOB_FAILED && i->err == -ENOENT &&
+	    (i->kind == JOB_COPY || tool_has(t, OPT_CREATE)))
+		return tool_fail(t, EX_CANTCREAT, "%s", i->text);
 	if (i->state == JOB_FAILED)
 		return tool_fail(t, tool_exit_code(i->err), "%s", i->text);
 	if (i->state == JOB_CANCELLED && !tool_signal())
@@ -464,12 +467,26 @@ int tool_ask_key(const struct tool *t, int fd, const char *arg,
 	r = file < 0 ? -errno : read_key(file, ret, stat);
 	if (file >= 0)
 		close(file);
+	if (r == -ENOENT && fd == AT_FDCWD)
+		return tool_fail(
+			t, TOOL_NOT_FOUND,
+			"%s: no such key, and no store to look for one "
+			"in: give the path of a file on a mount, or a "
+			"store file and a key",
+			arg);
 	if (r == -ENOENT)
-		return tool_fail(t, TOOL_NOT_FOUND, "%s: no such key", arg);
+		return tool_fail(
+			t, TOOL_NOT_FOUND,
+			"%s: no such key; it is given as the path that "
+			"it has below the mount point",
+			arg);
 	if (r == -ENOTTY || r == -ENOSYS || r == -EACCES) {
 		errno = -r;
-		return tool_fail(t, EX_NOINPUT,
-				 "%s: is no file of a mounted store", arg);
+		return tool_fail(
+			t, EX_NOINPUT,
+			"%s: is no file of a mounted store; of a store "
+			"file, give a key too",
+			arg);
 	}
 	return r < 0 ? tool_fail_file(t, arg, "look", r) : 0;
 }

@@ -74,11 +74,10 @@ static int absolute(const struct tool *t, int mount, const char *path,
 	n = snprintf(above, sizeof(above), "%.*s",
 		     slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
 	if (n < 0 || (size_t)n >= sizeof(above))
-		return tool_fail_file(t, path, "copy to it", -ENAMETOOLONG);
+		return tool_fail_create(t, path, -ENAMETOOLONG);
 	if (!realpath(above, dir) || stat(dir, &out) < 0 ||
 	    fstat(mount, &in) < 0)
-		return tool_fail(t, EX_CANTCREAT, "%s: cannot copy to it: %s",
-				 path, strerror(errno));
+		return tool_fail_create(t, path, -errno);
 	if (in.st_dev == out.st_dev)
 		return tool_fail(t, EX_CANTCREAT,
 				 "%s: is in the mount itself; a copy goes "
@@ -87,7 +86,7 @@ static int absolute(const struct tool *t, int mount, const char *path,
 	n = snprintf(ret, BLTFS_PATH_MAX, "%s/%s", strcmp(dir, "/") ? dir : "",
 		     slash ? slash + 1 : path);
 	if (n < 0 || n >= BLTFS_PATH_MAX)
-		return tool_fail_file(t, path, "copy to it", -ENAMETOOLONG);
+		return tool_fail_create(t, path, -ENAMETOOLONG);
 	return 0;
 }
 
@@ -153,9 +152,8 @@ static int fail_copy(const struct tool *t, int err, const char *text)
 				 "%s; --force replaces it, unless it is the "
 				 "store itself",
 				 text);
-	if (err == -ENOENT)
-		return tool_fail(t, EX_CANTCREAT, "%s", text);
-	return tool_fail(t, tool_exit_code(err), "%s", text);
+	return tool_fail(t, err == -ENOENT ? EX_CANTCREAT : tool_exit_code(err),
+			 "%s", text);
 }
 
 static int run_copy(struct tool *t)

@@ -92,10 +92,8 @@ static int run_create(struct tool *t)
 					 "--force replaces it, and all that it "
 					 "holds is gone then",
 					 path);
-		if (fd < 0) {
-			code = tool_fail_file(t, path, "create", -errno);
-			return code == EX_NOPERM ? code : EX_CANTCREAT;
-		}
+		if (fd < 0)
+			return tool_fail_create(t, path, -errno);
 		close(fd);
 		ours = true;
 	}

@@ -232,14 +232,15 @@ static int put_link(void *arg, const struct export_item *item,
 static int open_target(struct export *ex, const char *path, void **ret)
 {
 	struct target *to = malloc(sizeof(*to));
+	int code;
 
 	if (!to)
 		return tool_fail_store(ex->t, NULL, -ENOMEM);
 	*to = (struct target){ .ex = ex, .parent = -1 };
 	if (mkdir(path, 0777) < 0 && errno != EEXIST) {
+		code = tool_fail_create(ex->t, path, -errno);
 		free(to);
-		return tool_fail(ex->t, EX_CANTCREAT, "%s: cannot create: %s",
-				 path, strerror(errno));
+		return code;
 	}
 	to->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (to->root < 0) {

@@ -188,9 +188,7 @@ static int open_output(struct tar *tar)
 	r = tar->dir < 0 ? -errno : place_begin(&tar->place, tar->dir);
 	free(dir);
 	if (r < 0)
-		return tool_fail(tar->ex->t, EX_CANTCREAT,
-				 "%s: cannot create: %s", tar->path,
-				 strerror(-r));
+		return tool_fail_create(tar->ex->t, tar->path, r);
 	tar->name = slash ? slash + 1 : tar->path;
 	return 0;
 }
@@ -229,9 +227,7 @@ static int close_tar(void *arg, int code)
 		r = place_end(&tar->place, tar->name,
 			      tool_has(tar->ex->t, OPT_FORCE));
 		if (r < 0)
-			code = tool_fail(tar->ex->t, EX_CANTCREAT,
-					 "%s: cannot create: %s", tar->path,
-					 strerror(-r));
+			code = tool_fail_create(tar->ex->t, tar->path, r);
 	} else if (tar->name) {
 		place_abort(&tar->place);
 	}

@@ -33,7 +33,7 @@ static int open_output(struct tool *t, struct output *out)
 		     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
 	if (out->fd >= 0)
 		return 0;
-	return tool_fail_file(t, out->name, "open", -errno);
+	return tool_fail_create(t, out->name, -errno);
 }
 
 static int get_one(struct tool *t, const struct tool_key *key,

@@ -226,7 +226,7 @@ static int open_chart(struct tool *t, const char *path, FILE **ret)
 
 	*ret = NULL;
 	if (fd < 0)
-		return tool_fail_file(t, path, "create", -errno);
+		return tool_fail_create(t, path, -errno);
 	if (fstat(fd, &st) == 0 && fstat(blt_fd(t->store), &own) == 0 &&
 	    st.st_ino == own.st_ino && st.st_dev == own.st_dev) {
 		close(fd);

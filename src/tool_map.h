@@ -37,6 +37,7 @@ struct map_report {
 	struct progress progress;
 	unsigned serializer; /* of the keys */
 	bool json;
+	bool opened; /* out has begun */
 	struct jout out;
 };
 

@@ -5,6 +5,7 @@
 #include "tool_map.h"
 
 #include "bltfs_ioctl.h"
+#include "child.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -64,8 +65,9 @@ int map_mount_paths(const struct tool *t, struct map_options *o,
 	ret->function = o->kind == MAP_SHARED ? absolute(o->argv[0]) :
 						find_program(o->argv[0]);
 	if (!ret->function)
-		return tool_fail(t, EX_UNAVAILABLE, "%s: cannot be run: %s",
-				 o->argv[0], strerror(errno));
+		return tool_fail(t, EX_USAGE, "%s: cannot be run: %s%s",
+				 o->argv[0], strerror(errno),
+				 child_advice(-errno));
 	ret->argv = calloc(n + 1, sizeof(*ret->argv));
 	if (!ret->argv)
 		return tool_fail(t, EX_OSERR, "out of memory");

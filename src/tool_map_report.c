@@ -5,7 +5,6 @@
 #include "map_text.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -21,8 +20,14 @@ void map_report_start(struct map_report *r, struct tool *t)
 				  .out = { .to = stdout } };
 	progress_start(&r->progress, "map", 0,
 		       r->json || tool_has(t, OPT_QUIET));
-	if (!r->json)
+}
+
+/* A map that never began prints nothing. */
+static void need_document(struct map_report *r)
+{
+	if (r->opened)
 		return;
+	r->opened = true;
 	jout_open(&r->out, NULL, '{');
 	jout_open(&r->out, "failed", '[');
 }
@@ -45,6 +50,7 @@ void map_report_error(void *arg, const void *key, size_t len, const char *why)
 
 	progress_end(&r->progress);
 	if (r->json) {
+		need_document(r);
 		jout_open(&r->out, NULL, '{');
 		jout_bytes(&r->out, "key", n < 0 ? "" : text,
 			   n < 0 ? 0 : (size_t)n);
@@ -59,7 +65,10 @@ void map_report_error(void *arg, const void *key, size_t len, const char *why)
 
 static void print_result(struct map_report *r, const struct map_result *result)
 {
+	char text[MAP_RESULT_ROOM];
+
 	if (r->json) {
+		need_document(r);
 		jout_close(&r->out, ']');
 		jout_u64(&r->out, "processed", result->processed);
 		jout_u64(&r->out, "written", result->written);
@@ -68,10 +77,7 @@ static void print_result(struct map_report *r, const struct map_result *result)
 		jout_fixed(&r->out, "seconds", result->seconds);
 		jout_close(&r->out, '}');
 	} else if (!tool_has(r->t, OPT_QUIET)) {
-		printf("%" PRIu64 " processed, %" PRIu64 " written, %" PRIu64
-		       " skipped, %" PRIu64 " errors, %.3f s\n",
-		       result->processed, result->written, result->skipped,
-		       result->errors, result->seconds);
+		puts(map_result_text(result, text));
 	}
 }
 
@@ -81,18 +87,15 @@ int map_report_end(struct map_report *r, const struct map_result *result,
 	int code;
 
 	progress_end(&r->progress);
-	print_result(r, result);
+	if (result->began)
+		print_result(r, result);
 	code = tool_flush(r->t);
 	if (err == -EINTR && tool_signal())
 		return tool_fail(r->t, TOOL_SIGNALLED,
 				 "interrupted; what was written until then "
 				 "stays");
-	if (err == -ECANCELED)
-		return tool_fail(r->t, EX_SOFTWARE, "%s", text);
-	if (err == -EROFS)
-		return tool_fail(r->t, EX_NOPERM, "%s", text);
-	if (err == -ENOEXEC || err == -ECHILD)
-		return tool_fail(r->t, EX_UNAVAILABLE, "%s", text);
+	if (err == -ENOENT && tool_has(r->t, OPT_CREATE))
+		return tool_fail(r->t, EX_CANTCREAT, "%s", text);
 	if (err < 0)
 		return tool_fail(r->t, tool_exit_code(err), "%s", text);
 	return !code && result->errors ? EX_SOFTWARE : code;

@@ -46,6 +46,21 @@ void tool_catch_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
+/* What opening it for that asks for; "" where the reason says it all. */
+static const char *advice(int err)
+{
+	switch (-err) {
+	case ENOENT:
+		return "; make a store with \"blt create\"";
+	case EWOULDBLOCK:
+		return " (--lock-timeout)";
+	case EROFS:
+		return "; copy the store to where files can be written";
+	default:
+		return "";
+	}
+}
+
 int tool_fail_open(const struct tool *t, const char *path, int rc,
 		   const struct blt_error *err)
 {
@@ -56,7 +71,7 @@ int tool_fail_open(const struct tool *t, const char *path, int rc,
 				 "unmount it, or make a copy (blt copy %s "
 				 "copy.blt)",
 				 path, path);
-	return tool_fail(t, tool_exit_code(rc), "%s", err->text);
+	return tool_fail(t, tool_exit_code(rc), "%s%s", err->text, advice(rc));
 }
 
 int tool_open(struct tool *t, const char *path, enum blt_mode mode,

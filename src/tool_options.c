@@ -15,10 +15,11 @@
 #define HELP_WIDTH 78
 #define OPTION_WIDTH 31 /* columns left of what an option does */
 #define LONG_BASE 256   /* getopt's values for rows: above all letters */
+#define ARGUMENT 1      /* its value for what is no option */
 
 /* getopt's two tables, made of a command's rows. */
 struct getopt_tables {
-	char letters[2 * MAX_OPTIONS + 2];
+	char letters[2 * MAX_OPTIONS + 3];
 	struct option longs[MAX_OPTIONS + 1];
 };
 
@@ -28,7 +29,8 @@ static void make_tables(const struct tool_option *rows, struct getopt_tables *g)
 	int n = 0;
 
 	memset(g, 0, sizeof(*g));
-	*l++ = ':'; /* tell a missing argument from a bad option */
+	*l++ = '-'; /* tell of arguments in their place among options, */
+	*l++ = ':'; /* and a missing argument from a bad option */
 	for (; rows[n].name; n++) {
 		assert(n < MAX_OPTIONS);
 		g->longs[n] = (struct option){
@@ -69,7 +71,18 @@ static int bad_option(const struct tool *t, int c, char **argv)
 			 t->cmd->name);
 }
 
-int tool_parse(struct tool *t, int argc, char **argv)
+/* An option behind the command that we run could be meant for either: taken as
+ * ours, "sort -u" would sort otherwise than it says. */
+static int stray_option(const struct tool *t)
+{
+	return tool_fail(t, EX_USAGE,
+			 "%s: an option stands behind it: write -- in front of "
+			 "%s if it is meant for that, else move it there",
+			 t->arg[1], t->arg[1]);
+}
+
+/* Fills in opt and arg; arguments move to the front of argv. */
+static int parse_all(struct tool *t, int argc, char **argv)
 {
 	const struct tool_command *cmd = t->cmd;
 	struct getopt_tables g;
@@ -77,18 +90,34 @@ int tool_parse(struct tool *t, int argc, char **argv)
 
 	make_tables(cmd->options, &g);
 	opterr = 0;
+	t->arg = argv + 1;
 	while ((c = getopt_long(argc, argv, g.letters, g.longs, NULL)) != -1) {
 		const struct tool_option *row;
 
+		if (c == ARGUMENT) {
+			t->arg[t->n_args++] = optarg;
+			continue;
+		}
 		row = c == '?' || c == ':' ? NULL : row_of(cmd->options, c);
+		if (cmd->takes_command && t->n_args > 1 &&
+		    (!row || row->opt != OPT_HELP))
+			return stray_option(t);
 		if (!row)
 			return bad_option(t, c, argv);
 		t->opt[row->opt] = row->arg ? optarg : "";
 	}
-	t->arg = argv + optind;
-	t->n_args = argc - optind;
-	if (tool_has(t, OPT_HELP))
-		return 0;
+	while (optind < argc)
+		t->arg[t->n_args++] = argv[optind++];
+	return 0;
+}
+
+int tool_parse(struct tool *t, int argc, char **argv)
+{
+	const struct tool_command *cmd = t->cmd;
+	int code = parse_all(t, argc, argv);
+
+	if (code || tool_has(t, OPT_HELP))
+		return code;
 	if (t->n_args < cmd->min_args ||
 	    (cmd->max_args >= 0 && t->n_args > cmd->max_args))
 		return tool_fail(t, EX_USAGE,

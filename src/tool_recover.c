@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define LOCK_TIMEOUT_MS 3000
 
@@ -169,8 +170,11 @@ static int rebuild(struct tool *t)
 	if (r < 0 && tool_signal())
 		return tool_fail(t, TOOL_SIGNALLED,
 				 "interrupted; %s is as it was", path);
+	/* of the two files, the one that was to be made */
+	if (r == -ENOENT && how.to && access(path, F_OK) == 0)
+		return tool_fail(t, EX_CANTCREAT, "%s", err.text);
 	if (r < 0)
-		return tool_fail(t, tool_exit_code(r), "%s", err.text);
+		return tool_fail_open(t, path, r, &err);
 	if (tool_has(t, OPT_JSON))
 		print_rebuilt_json(path, how.to ? how.to : path, &result);
 	else if (!tool_has(t, OPT_QUIET))

@@ -79,6 +79,9 @@ static const struct meaning {
 	{ EROFS, EX_NOPERM, "it is open for reading only" },
 	{ EWOULDBLOCK, EX_TEMPFAIL, NULL },
 	{ ENOMEM, EX_OSERR, "out of memory" },
+	{ ENOEXEC, EX_USAGE, NULL },
+	{ ECHILD, EX_UNAVAILABLE, NULL },
+	{ ECANCELED, EX_SOFTWARE, NULL }, /* more errors than were allowed */
 	{ EIO, EX_IOERR, "the disk failed, or somebody cut the file short" },
 	{ ENOSPC, EX_IOERR, NULL },
 	{ EDQUOT, EX_IOERR, NULL },
@@ -117,6 +120,17 @@ int tool_fail_file(const struct tool *t, const char *path, const char *doing,
 			 doing, strerror(-err));
 }
 
+int tool_fail_create(const struct tool *t, const char *path, int err)
+{
+	int code = tool_exit_code(err);
+
+	if (code == EX_NOINPUT || code == EX_DATAERR)
+		code = EX_CANTCREAT;
+	return tool_fail(t, code, "%s: cannot create: %s%s", path,
+			 strerror(-err),
+			 err == -ENOENT ? "; make the directory first" : "");
+}
+
 int tool_fail_store(const struct tool *t, const char *key, int err)
 {
 	const struct meaning *m = meaning_of(err);
@@ -131,9 +145,18 @@ int tool_fail_store(const struct tool *t, const char *key, int err)
 
 int tool_fail_missing(const struct tool *t, const char *key)
 {
-	if (!tool_has(t, OPT_QUIET))
-		tool_say(t, "%s: no such key in %s", key, blt_path(t->store));
-	return TOOL_NOT_FOUND;
+	const char *path = blt_path(t->store);
+
+	if (tool_has(t, OPT_QUIET))
+		return TOOL_NOT_FOUND;
+	if (tool_has(t, OPT_HEX) || tool_has(t, OPT_RAW))
+		return tool_fail(t, TOOL_NOT_FOUND, "%s: no such key in %s",
+				 key, path);
+	return tool_fail(
+		t, TOOL_NOT_FOUND,
+		"%s: no such key in %s; \"blt ls -R %s\" prints keys as "
+		"they are written here",
+		key, path, path);
 }
 
 int tool_flush(const struct tool *t)

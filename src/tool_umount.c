@@ -183,7 +183,7 @@ static int judge_store(const struct tool *t, const char *store)
 	int r = blt_open(store, &how, &blt, &err);
 
 	if (r == -EUCLEAN || r == -EIO)
-		return tool_fail(t, tool_exit_code(r), "%s", err.text);
+		return tool_fail_open(t, store, r, &err);
 	if (r < 0)
 		return 0; /* in other hands already, or not ours to read */
 	blt_get_info(blt, &info);

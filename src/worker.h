@@ -61,6 +61,8 @@ extern const struct worker_kind worker_command, worker_shared, worker_builtin,
 /* Sets w->why; returns -1. */
 int worker_fail(struct worker *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* The same for the program that argv[0] names: err is why exec fails. */
+int worker_fail_exec(struct worker *w, int err);
 /* The item's value in memory, until the next call. */
 int worker_value(struct worker *w, const struct worker_item *item,
 		 const uint8_t **ret);

@@ -145,10 +145,18 @@ static fn *chosen;
 
 static int init(struct worker *w)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(builtins); i++)
+	char names[WORKER_WHY / 2] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(builtins); i++) {
 		if (!strcmp(builtins[i].name, w->argv[0]))
 			chosen = builtins[i].fn;
-	return chosen ? 0 : worker_fail(w, "%s: no such function", w->argv[0]);
+		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s",
+				      n ? ", " : "", builtins[i].name);
+	}
+	return chosen ? 0 :
+			worker_fail(w, "%s: no such function; there are %s",
+				    w->argv[0], names);
 }
 
 static int run(struct worker *w, const struct worker_item *item)

@@ -115,8 +115,7 @@ static int init(struct worker *w)
 	int rc = find_command(w->argv[0]);
 
 	if (rc < 0)
-		return worker_fail(w, "%s: cannot be run: %s", w->argv[0],
-				   strerror(-rc));
+		return worker_fail_exec(w, rc);
 	rc = type ? blt_serializer_code(type) : 0;
 	cmd.serializer = rc > 0 ? (unsigned)rc : 0;
 	sigemptyset(&child);
@@ -163,9 +162,7 @@ static int start(struct run *r)
 		rc = child_start(&how, &r->pid);
 	for (int i = 0; i < 3; i++)
 		child_shut(&its[i]);
-	return rc < 0 ? worker_fail(r->w, "%s: cannot be run: %s",
-				    r->w->argv[0], strerror(-rc)) :
-			0;
+	return rc < 0 ? worker_fail_exec(r->w, rc) : 0;
 }
 
 /* More of the value into piece; 0 at its end. */

@@ -14,8 +14,7 @@ static int init(struct worker *w)
 	signal(SIGTERM, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	execvp(w->argv[0], w->argv);
-	return worker_fail(w, "%s: cannot be run: %s", w->argv[0],
-			   strerror(errno));
+	return worker_fail_exec(w, -errno);
 }
 
 const struct worker_kind worker_framed = { .name = "framed", .init = init };

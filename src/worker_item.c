@@ -2,6 +2,8 @@
  */
 #include "worker.h"
 
+#include "child.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +20,12 @@ int worker_fail(struct worker *w, const char *fmt, ...)
 	vsnprintf(w->why, sizeof(w->why), fmt, ap);
 	va_end(ap);
 	return -1;
+}
+
+int worker_fail_exec(struct worker *w, int err)
+{
+	return worker_fail(w, "%s: cannot be run: %s%s", w->argv[0],
+			   strerror(-err), child_advice(err));
 }
 
 void worker_die(void)

@@ -60,7 +60,9 @@ static int start(struct worker *w, void *object)
 	while (w->argv[argc])
 		argc++;
 	rc = begin(argc, w->argv);
-	return rc ? worker_fail(w, "%s: its blt_map_init returned %d",
+	return rc ? worker_fail(w,
+				"%s: its blt_map_init returned %d: were its "
+				"arguments what it wants?",
 				w->argv[0], rc) :
 		    0;
 }
@@ -75,9 +77,15 @@ static int init(struct worker *w)
 		 strchr(w->argv[0], '/') ? "" : "./", w->argv[0]);
 	object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!object)
-		return worker_fail(w, "%s", dlerror());
+		return worker_fail(w,
+				   "%s; give the path of a shared object "
+				   "(blt-map(7) shows how to make one)",
+				   dlerror());
 	if (find(object, "blt_map_fn", &function, sizeof(function)) < 0)
-		return worker_fail(w, "%s: exports no blt_map_fn", w->argv[0]);
+		return worker_fail(w,
+				   "%s: exports no blt_map_fn; that is the "
+				   "function which blt_map.h declares",
+				   w->argv[0]);
 	return start(w, object);
 }
 

@@ -36,6 +36,8 @@ UNPROVOKED = {
     "%s: in %s: %s": MADE_UP,
     "%s: cannot %s: %s": MADE_UP,
     "%s": MADE_UP,
+    "%s%s": MADE_UP,
+    "%s%s%s": MADE_UP,
     "at most %llu %s": MADE_UP + "; tests/tool-doctor.py has each limit",
     "%u %, %u keys": MADE_UP + "; tests/mount-jobs.py has it",
     "job %u failed: %s": MADE_UP + "; tests/mount-jobs.py has it",
@@ -45,8 +47,8 @@ UNPROVOKED = {
     "the daemon was stopped before the mount was live": RACE,
     "the command that started this mount was interrupted; unmounting": RACE,
     "%s: the mount ended: %s": "the kernel's device fails",
-    "%s: could not be mounted (is /dev/fuse there, and fusermount3 "
-    "installed?)": "a system without it",
+    "%s: could not be mounted; \"blt doctor\" tells what is missing":
+        "a system without /dev/fuse",
     "cannot start the daemon: %s": "no process can be made",
     "%s: cannot start: %s": "no thread can be made",
     "out of memory; what was open is lost": MEMORY,

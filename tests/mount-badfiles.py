@@ -61,7 +61,7 @@ def check_refusals(top, mnt):
         got, said = run(path, mnt)
         assert got == code or (code is None and got in (USAGE, DATAERR)), \
             (name, got)
-        assert words in said and said.startswith("bltfs: error: "), said
+        assert words in said and said.startswith(f"bltfs: {path}: "), said
 
 
 def damaged(data, dice):
@@ -101,7 +101,7 @@ def check_permission(top, mnt):
         os.chown(mnt, NOBODY, NOBODY)
         other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
                  "--clear-groups"]
-    for options, hint in (((), "or open it read-only"),
+    for options, hint in (((), "with -o ro it is only read"),
                           (("-o", "ro"), "must be readable to you")):
         done = subprocess.run(
             [*other, program, *options, path, mnt],

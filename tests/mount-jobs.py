@@ -168,14 +168,18 @@ def check_refusals(m):
     t.refused(t.NOINPUT, "not a mount", args=["jobs", store])
     t.refused(t.NOINPUT, "none", args=["jobs", os.path.join(work, "none")])
     long = "x" * 5000 + "/new.blt"
-    t.refused(t.DATAERR, "cannot copy to it: File name too long",
+    t.refused(t.CANTCREAT, "cannot create: File name too long",
               args=["copy", m.path, long])
-    t.refused(t.CANTCREAT, "cannot copy to it: No such file",
+    t.refused(t.CANTCREAT, "/no/such/new.blt: cannot create: No such file "
+              "or directory; make the directory first",
               args=["copy", m.path, "/no/such/new.blt"])
-    t.refused(t.UNAVAILABLE, "no-such-program: cannot be run: No such file",
+    t.refused(t.USAGE, "no-such-program: cannot be run: No such file",
               args=["map", m.path, "--", "no-such-program"])
     t.refused(t.USAGE, "xyz: not an even number of hex digits",
               args=["map", "-x", "-i", "-", m.path, "true"], stdin=b"xyz\n")
+    t.refused(t.NOT_FOUND, "nosuch: no such key; it is given as the path that it "
+              "has below the mount point",
+              args=["map", "-i", "-", m.path, "true"], stdin=b"nosuch\n")
     plain = os.path.join(work, "near.blt")
     t.refused(t.USAGE, "--detach", args=["clear", "--detach", plain])
     done = t.run("clear", plain)

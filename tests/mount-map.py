@@ -73,7 +73,18 @@ def check_results(m):
     assert t.ok("get", other, "d0/key 3") == b"wALUE 3"
     done = t.run("map", "--to", store, m.path, "--builtin", "identity")
     assert done.returncode, "the store itself as another"
-    t.refused(t.UNAVAILABLE, "no-such", args=["map", m.path, "--", "no-such"])
+    nowhere = os.path.join(work, "nowhere", "other.blt")
+    for code, text, *args in (
+            (t.USAGE, "no-such", "--", "no-such"),
+            (t.USAGE, "no-such: no such function; there are ", "-b", "no-such"),
+            (t.USAGE, "no-such.so: cannot open shared object file: ", "-s",
+             "no-such.so"),
+            (t.NOINPUT, nowhere + ": there is no such store", "-t", nowhere,
+             "cat"),
+            (t.CANTCREAT, nowhere + ": cannot create: No such file", "-c", "-t",
+             nowhere, "cat")):
+        done = t.refused(code, text, args=["map", m.path, *args])
+        assert not done.stdout, done
 
 
 def check_open(m):

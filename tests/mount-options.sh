@@ -3,20 +3,20 @@
 # options promise is so.
 . "$(dirname "$0")/lib.sh"
 
-usage=64 data=65 noinput=66 tempfail=75
+usage=64 data=65 noinput=66 cantcreat=73 tempfail=75
 
 # ---- the command line ----
 refuses $usage 'STORE and MOUNTPOINT missing' "$BLTFS"
 refuses $usage 'MOUNTPOINT missing' "$BLTFS" kv.blt
 refuses $usage 'x: one operand too many' "$BLTFS" kv.blt "$mnt" x
-refuses $usage '-q: no such option' "$BLTFS" -q kv.blt "$mnt"
+refuses $usage '-q: no such option; .bltfs -h. lists them' "$BLTFS" -q kv.blt "$mnt"
 refuses $usage '--frob: no such option' "$BLTFS" --frob kv.blt "$mnt"
 refuses $usage '-o wants a value' "$BLTFS" kv.blt "$mnt" -o
 bad() {
 	refuses $usage "$1" "$BLTFS" kv.blt "$mnt" -o "$2"
 	[[ ! -e kv.blt ]] || fail "-o $2 made a store"
 }
-bad 'no_such: no such option' create,no_such
+bad 'no_such: no such option; .bltfs -h. lists them' create,no_such
 bad 'no_such: no such option' no_such=1
 bad 'create: takes no value' create=1
 bad 'commit: wants a value [(]-o commit=SECONDS[)]' create,commit
@@ -49,26 +49,30 @@ bad 'map=x: not NAME=COMMAND' map=x
 bad 'control=a/b: not a file name' create,control=a/b
 bad "control=a%: not a file name" create,control=a%
 "$BLTFS" -h >out
-grep -q '^usage: bltfs STORE MOUNTPOINT' out || fail "-h"
+grep -q '^Usage: bltfs STORE MOUNTPOINT' out || fail "-h"
 "$BLTFS" -V | grep -q '^bltfs [0-9]' || fail "-V"
 
 # ---- the store ----
+# the path as it was given, and no name in front of an error
 refuses $noinput \
-	'kv.blt: .*No such file.*make a store with .blt create. [(]or mount with -o create[)]' \
+	'^bltfs: kv.blt: cannot open: No such file.*; make a store with .blt create., or mount with -o create$' \
 	"$BLTFS" kv.blt "$mnt"
-refuses $noinput 'nowhere/kv.blt: cannot open the store: No such' \
+refuses $noinput '^bltfs: nowhere/kv.blt: cannot open the store: No such.*; make a store with' \
+	"$BLTFS" nowhere/kv.blt "$mnt"
+refuses $cantcreat '^bltfs: nowhere/kv.blt: cannot open the store: No such.*; make the directory first$' \
 	"$BLTFS" nowhere/kv.blt "$mnt" -o create
 mkdir dir
 refuses $data 'dir' "$BLTFS" dir "$mnt"
 : >empty
-refuses $data 'empty' "$BLTFS" empty "$mnt"
+refuses $data '^bltfs: empty: is no booklet file: .* give a file that booklet or .blt create. made' \
+	"$BLTFS" empty "$mnt"
 head -c 5000 /dev/zero >zeros
 refuses $data 'zeros' "$BLTFS" zeros "$mnt"
 
 # ---- the mount point ----
 refuses $noinput 'nowhere: cannot mount there.*make the directory' \
 	"$BLTFS" kv.blt nowhere -o create
-refuses $usage 'zeros: cannot mount there: not a directory' \
+refuses $usage 'zeros: cannot mount there: not a directory; give an empty one' \
 	"$BLTFS" kv.blt zeros -o create
 mkdir full
 : >full/x
@@ -82,7 +86,7 @@ refuses $usage 'inside its own mount point' \
 # ---- a store is mounted once ----
 start kv.blt -o create,umask=077,fsname='a\,b'
 mkdir other
-refuses $tempfail "kv.blt: is in use by .*[(]pid ${daemon}[)]" \
+refuses $tempfail "^bltfs: kv.blt: is in use by .*[(]pid ${daemon}[)].*; close or unmount it there, or wait longer [(]-o lock_timeout[)]$" \
 	"$BLTFS" kv.blt other -o lock_timeout=0
 refuses $tempfail 'kv.blt: is in use' "$BLTFS" kv.blt other -o ro,lock_timeout=0
 echo x >"$mnt/f"

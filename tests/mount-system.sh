@@ -22,7 +22,7 @@ helper=$tmp/mount.bltfs
 
 # ---- the helper by itself ----
 "$helper" --help >out
-grep -q '^usage: mount.bltfs STORE MOUNTPOINT' out || fail "--help"
+grep -q '^Usage: mount.bltfs STORE MOUNTPOINT' out || fail "--help"
 refuses $usage 'MOUNTPOINT is missing' "$helper" kv.blt
 refuses $usage 'come first' "$helper" -o ro kv.blt "$mnt"
 refuses $usage '-q: no such option' "$helper" kv.blt "$mnt" -q

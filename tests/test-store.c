@@ -154,8 +154,8 @@ START_TEST(test_modes)
 {
 	struct blt *s;
 
-	fails_to_open(BLT_READ, -ENOENT, "blt create");
-	fails_to_open(BLT_WRITE, -ENOENT, "blt create");
+	fails_to_open(BLT_READ, -ENOENT, "No such file");
+	fails_to_open(BLT_WRITE, -ENOENT, "No such file");
 	s = open_as(BLT_CREATE, NULL);
 	put(s, "a", "1");
 	ck_assert_int_eq(blt_close(s), 0);

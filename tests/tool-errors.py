@@ -6,6 +6,7 @@ Each row is a mistake; toollib's refused() sees to the exit code and the style.
 Messages on damaged files, imports and so on are in the tests of those.
 """
 
+import fcntl
 import os
 
 import toollib as t
@@ -46,8 +47,11 @@ MISTAKES = (
     (t.NOINPUT, ["no dir"], ["import", "kv.blt", "no dir"]),
     (t.NOINPUT, ["no dir"], ["umount", "no dir"]),
     (t.NOINPUT, [".", "is not a mount point"], ["umount", "."]),
-    (t.NOT_FOUND, ["absent: no such key in kv.blt"],
+    (t.NOT_FOUND, ['absent: no such key in kv.blt; "blt ls -R kv.blt" prints '
+                   'keys as they are written here'],
      ["get", "kv.blt", "absent"]),
+    (t.NOT_FOUND, ["616263: no such key in kv.blt"],
+     ["get", "-x", "kv.blt", "616263"]),
     (t.NOT_FOUND, ["absent: no such key in kv.blt"],
      ["del", "kv.blt", "absent"]),
     (t.NOT_FOUND, ["absent: no such key in kv.blt"],
@@ -85,7 +89,11 @@ MISTAKES = (
      ["put", "-x", "kv.blt", "6b", "new.hex"]),
     (t.DATAERR, ["/proc: is a mount of type proc, not of bltfs; umount(8) is "
                  "for these"], ["umount", "/proc"]),
-    (t.NOINPUT, ["new: is no file of a mounted store"], ["stat", "new"]),
+    (t.NOINPUT, ["new: is no file of a mounted store; of a store file, give a "
+                 "key too"], ["stat", "new"]),
+    (t.NOT_FOUND, ["absent: no such key, and no store to look for one in: give "
+                   "the path of a file on a mount, or a store file and a key"],
+     ["stat", "absent"]),
     (t.DATAERR, ["key: the value has 0 bytes, but all values in fixed.blt "
                  "have 4"], ["put", "fixed.blt", "key", "new"]),
     (t.DATAERR, ["a store whose values all have one length, as fixed.blt, has "
@@ -98,7 +106,18 @@ MISTAKES = (
     (t.CANTCREAT, ["new: exists already; --force replaces it"],
      ["export", "-o", "tar", "kv.blt", "new"]),
     (t.CANTCREAT, ["new", "--force"], ["copy", "kv.blt", "new"]),
-)
+    (t.DATAERR, ["new: is no booklet file: 0 bytes long", '; give a file that '
+                 'booklet or "blt create" made'], ["ls", "new"]),
+) + tuple(
+    (t.CANTCREAT, ["none/new", ": cannot create: No such file or directory; "
+                   "make the directory first"], args)
+    for args in (["create", "none/new"], ["copy", "kv.blt", "none/new"],
+                 ["export", "kv.blt", "none/new"],
+                 ["export", "kv.blt", "none/new.tar"],
+                 ["info", "--chart", "none/new", "kv.blt"],
+                 ["get", "-o", "none/new", "kv.blt", "key"],
+                 ["recover", "--rebuild", "--to", "none/new", "kv.blt"],
+                 ["map", "-t", "none/new", "-c", "kv.blt", "cat"]))
 
 
 def check_mistakes():
@@ -113,6 +132,15 @@ def check_mistakes():
         t.equal(lines[0].removesuffix("...").endswith("."), False,
                 f"no full stop: {lines[0]}")
         t.equal(done.stdout, b"", f"nothing on stdout for {args}")
+
+
+def check_locked():
+    with open("kv.blt", "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for args in ["get", "kv.blt", "key"], ["del", "kv.blt", "key"]:
+            t.refused(t.TEMPFAIL, "kv.blt: is in use by ", "; close or unmount "
+                      "it there, or wait longer (--lock-timeout)",
+                      args=[*args, "--lock-timeout", "0"])
 
 
 def check_terminals():
@@ -156,5 +184,6 @@ with open("new.hex", "wb") as hexdigits:
     hexdigits.write(b"zz")
 check_mistakes()
 check_temporary()
+check_locked()
 check_terminals()
 check_colour()

@@ -218,21 +218,48 @@ def no_function():
     plain = os.path.join(work, "plain")
     with open(plain, "w", encoding="ascii") as f:
         f.write("no program")
-    for code, text, *args in (
-            (t.UNAVAILABLE, "No such file", "nosuch-command"),
-            (t.UNAVAILABLE, "No such file", work + "/nosuch"),
-            (t.UNAVAILABLE, "Permission denied", plain),
-            (t.UNAVAILABLE, "Permission denied", "--framed", plain),
-            (t.UNAVAILABLE, "nosuch", "--shared", "nosuch.so"),
-            (t.UNAVAILABLE, "plain", "--shared", plain),
-            (t.UNAVAILABLE, "no such function", "--builtin", "nosuch"),
-            (t.USAGE, "no command"),
-            (t.USAGE, "one of the three", "-f", "-s", plain),
-            (t.USAGE, "takes no command", "-b", "wc", "cat")):
-        done = t.run("map", STORE, *args)
-        t.equal((done.returncode, text in done.stderr.decode()), (code, True),
-                f"{args}: {done.stderr}")
+    for text, *args in (
+            ("nosuch-command: cannot be run: No such file or directory; give "
+             "the path of a program", "nosuch-command"),
+            ("No such file or directory; give", work + "/nosuch"),
+            ("Permission denied; make it a program", plain),
+            ("Permission denied; make it a program", "--framed", plain),
+            ("nosuch.so: cannot open shared object file: No such file or "
+             "directory; give the path of a shared object", "--shared",
+             "nosuch.so"),
+            ("plain", "--shared", plain),
+            ("nosuch: no such function; there are identity, sha256sum, ",
+             "--builtin", "nosuch"),
+            ("no command",),
+            ("one of the three", "-f", "-s", plain),
+            ("takes no command", "-b", "wc", "cat"),
+            ("gzip: an option stands behind it: write -- in front of gzip",
+             "gzip", "-9"),
+            ("sort: an option stands behind it", "sort", "-u"),
+            ("cat: an option stands behind it", "-j", "1", "cat", "--nosuch"),
+            ("no such option", "-9", "gzip")):
+        for json in [], ["--json"]:
+            done = t.refused(t.USAGE, text, args=["map", *json, STORE, *args])
+            t.equal(done.stdout, b"", "no counts")
+    for args in ["cat"], ["--", "cat", "-u"], ["cat", "--", "-u"]:
+        t.ok("map", "-q", STORE, *args)
+    t.refused(t.UNAVAILABLE, "/nosuch/worker: cannot be started: No such file",
+              args=["map", STORE, "cat"],
+              env={**os.environ, "BLT_MAP_WORKER": "/nosuch/worker"})
     t.equal(items(STORE), before, "nothing was changed")
+    t.equal(t.run("map", STORE, "cat", "--help").stdout[:6], b"Usage:", "help")
+
+
+def no_output():
+    fresh()
+    nowhere = os.path.join(work, "nowhere", "new.blt")
+    for args, code, text in (
+            (["-t", nowhere], t.NOINPUT, f"{nowhere}: there is no such store; "
+             "it is made where that is asked for (blt map --create)"),
+            (["-t", nowhere, "-c"], t.CANTCREAT, f"{nowhere}: cannot create: "
+             "No such file or directory; make the directory first")):
+        done = t.refused(code, text, args=["map", *args, STORE, "cat"])
+        t.equal(done.stdout, b"", "no counts")
 
 
 all_keys()
@@ -248,3 +275,4 @@ builtins()
 environment()
 limits()
 no_function()
+no_output()

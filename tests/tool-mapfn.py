@@ -243,7 +243,7 @@ def shared():
                            b"a/short": b"short"}, "words")
     done = t.run("map", STORE, "-s", built, "--", "4", "5")
     t.equal((done.returncode, b"blt_map_init" in done.stderr),
-            (t.UNAVAILABLE, True), done.stderr)
+            (t.USAGE, True), done.stderr)
 
 
 totals()
