@@ -131,6 +131,8 @@ extern const struct tool_command tool_complete, tool_doctor, tool_prune;
 	  "wait so long for other users of STORE (3; forever)" }
 #define TOOL_OPT_JSON \
 	{ OPT_JSON, 'j', "json", NULL, "print JSON" }
+#define TOOL_OPT_JSON_COUNTS \
+	{ OPT_JSON, 'j', "json", NULL, "print what came of it as JSON" }
 #define TOOL_OPT_KEYS \
 	{ OPT_FLAT, 'F', "flat", NULL, \
 	  "paths as with the mount option flat: / in a key is %2F" }, \
@@ -336,6 +338,16 @@ void jout_fixed(struct jout *j, const char *name, double v);
 void jout_bool(struct jout *j, const char *name, bool v);
 /* A timestamp as microseconds and as text; null for BLT_NO_TIME. */
 void jout_time(struct jout *j, int64_t us);
+/* What a command did with a whole tree or list, where --json asks for that. */
+struct tool_counts {
+	uint64_t items;  /* stored, or written */
+	uint64_t bytes;  /* of their values */
+	uint64_t kept;   /* left as they were, as an option has it */
+	uint64_t failed; /* named in a message; the rest went on */
+};
+/* done: it came to its end.  0, or an exit code after a message. */
+int tool_print_counts(const struct tool *t, const struct tool_counts *c,
+		      bool done);
 /* How many bytes of s make one character of UTF-8; 0 for none. */
 size_t tool_utf8(const uint8_t *s, size_t len);
 

@@ -77,7 +77,7 @@ int tool_work(struct tool *t, unsigned cmd, void *args,
 #define TOOL_OPT_JOB \
 	TOOL_OPT_DETACH, \
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress and no report" }, \
-	{ OPT_JSON, 'j', "json", NULL, "print what came of it as JSON" }
+	TOOL_OPT_JSON_COUNTS
 /* clang-format on */
 
 /* One job as an object; name NULL inside an array. */

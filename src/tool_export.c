@@ -146,6 +146,8 @@ static int export_key(struct walk *w, const struct blt_item *key)
 	struct export_item item = { .time = key->timestamp,
 				    .len = key->value_len,
 				    .offset = key->value_offset };
+	const struct tool_counts before = w->ex.counts;
+	struct tool_counts *c = &w->ex.counts;
 	char target[BLT_LINK_MAX + 1];
 	char *path;
 	int code;
@@ -162,6 +164,11 @@ static int export_key(struct walk *w, const struct blt_item *key)
 	else
 		code = w->kind->file(w->to, &item);
 	free(path);
+	if (!code && !tool_signal() && c->kept == before.kept &&
+	    c->failed == before.failed) {
+		c->items++;
+		c->bytes += item.len;
+	}
 	return code;
 }
 
@@ -204,7 +211,7 @@ static void look_at_store(struct walk *w)
 static int export_all(struct walk *w)
 {
 	struct tool *t = w->ex.t;
-	int code, r;
+	int code, json = 0, r;
 
 	r = tool_window_init(&w->ex.window, blt_fd(t->store));
 	if (r < 0)
@@ -218,9 +225,11 @@ static int export_all(struct walk *w)
 		if (tool_signal())
 			tool_say(t, "interrupted");
 		code = w->kind->close(w->to, code);
+		json = tool_print_counts(t, &w->ex.counts,
+					 !code && !tool_signal());
 	}
 	tool_window_free(&w->ex.window);
-	return code ? code : w->ex.code;
+	return code ? code : w->ex.code ? w->ex.code : json;
 }
 
 static int run_export(struct tool *t)
@@ -232,6 +241,10 @@ static int run_export(struct tool *t)
 		return tool_fail(t, EX_USAGE,
 				 "--force and --skip-existing: give one of "
 				 "the two");
+	if (tool_has(t, OPT_JSON) && !strcmp(t->arg[1], "-"))
+		return tool_fail(t, EX_USAGE,
+				 "--json: standard output has the archive; "
+				 "give that a name");
 	w.kind = export_is_tar(t, t->arg[1]) ? &export_to_tar : &export_to_dir;
 	code = tool_open(t, t->arg[0], BLT_READ, NULL);
 	if (!code)
@@ -250,6 +263,7 @@ static const struct tool_option options[] = {
 	{ OPT_SKIP_EXISTING, 's', "skip-existing", NULL,
 	  "leave files that exist as they are" },
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
+	TOOL_OPT_JSON_COUNTS,
 	{ OPT_FLAT, 'F', "flat", NULL,
 	  "paths as with the mount option flat: / in a key is %2F" },
 	TOOL_OPT_LOCK,

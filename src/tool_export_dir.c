@@ -102,8 +102,11 @@ static int fail(struct target *to, const char *path, int err)
 {
 	int code;
 
-	if (err == -EEXIST && tool_has(to->ex->t, OPT_SKIP_EXISTING))
+	if (err == -EEXIST && tool_has(to->ex->t, OPT_SKIP_EXISTING)) {
+		to->ex->counts.kept++;
 		return 0;
+	}
+	to->ex->counts.failed++;
 	if (err == -EEXIST)
 		code = tool_fail(to->ex->t, EX_CANTCREAT,
 				 "%s: exists already; --force replaces it, "
@@ -187,7 +190,7 @@ static int put_file(void *arg, const struct export_item *item)
 	if (dir < 0)
 		return fail(to, item->path, dir);
 	if (leave_alone(to, dir, name))
-		return 0;
+		return fail(to, item->path, -EEXIST);
 	r = place_begin(&place, dir);
 	if (r < 0)
 		return fail(to, item->path, r);

@@ -114,6 +114,7 @@ static int find_key(struct import *im, const char *path, enum blt_kind kind,
 
 static int note_code(struct import *im, int code)
 {
+	im->counts.failed++;
 	if (!im->code)
 		im->code = code;
 	return 0;
@@ -169,6 +170,18 @@ static int fail_put(struct import *im, const char *path,
 
 /* ---- what a source hands over ---- */
 
+static int put(struct import *im, const char *path, const struct target *at,
+	       int64_t time, const struct blt_source *source)
+{
+	int r = blt_put_from(im->t->store, at->key, at->len, source, time);
+
+	if (r < 0)
+		return fail_put(im, path, at, source->len, r);
+	im->counts.items++;
+	im->counts.bytes += source->len;
+	return 0;
+}
+
 static bool is_wanted(struct import *im, const struct target *at, int64_t time)
 {
 	struct blt_stat st;
@@ -192,11 +205,10 @@ int import_file(struct import *im, const char *path, int64_t time,
 	if (may_be_beside(im, path, strlen(path)))
 		code = import_later(im, &im->beside, path, time);
 	im->source_failed = false;
-	if (!code && is_wanted(im, &at, time)) {
-		r = blt_put_from(im->t->store, at.key, at.len, source, time);
-		if (r < 0)
-			code = fail_put(im, path, &at, source->len, r);
-	}
+	if (!code && is_wanted(im, &at, time))
+		code = put(im, path, &at, time, source);
+	else if (!code)
+		im->counts.kept++;
 	free(at.key);
 	im->items++;
 	progress_show(&im->progress, im->done, im->items);
@@ -265,6 +277,8 @@ int import_same(struct import *im, const char *path, int64_t time,
 
 int import_empty_dir(struct import *im, const char *path, int64_t time)
 {
+	char none[] = "";
+	const struct blt_source nothing = { 0, read_memory, none };
 	struct blt_dir_facts facts;
 	struct target at;
 	int r;
@@ -276,10 +290,13 @@ int import_empty_dir(struct import *im, const char *path, int64_t time)
 	if (r < 0)
 		return fail_name(im, path, r);
 	r = blt_ns_dir(im->t->ns, at.key, at.len, &facts);
-	if (r == -ENOENT)
-		r = blt_put(im->t->store, at.key, at.len, "", 0, time);
 	im->source_failed = false;
-	r = r < 0 ? fail_put(im, path, &at, 0, r) : 0;
+	if (r == -ENOENT)
+		r = put(im, path, &at, time, &nothing);
+	else if (r < 0)
+		r = fail_put(im, path, &at, 0, r);
+	else
+		r = 0;
 	free(at.key);
 	return r;
 }
@@ -322,11 +339,11 @@ static void check_beside(struct import *im)
 			free(node.key);
 			continue;
 		}
-		im->code = tool_fail(im->t, EX_DATAERR,
-				     "%s: there is no directory of that name "
-				     "without %%, so it is now the key of "
-				     "that name without %%",
-				     late->path);
+		note_code(im, tool_fail(im->t, EX_DATAERR,
+					"%s: there is no directory of that "
+					"name without %%, so it is now the key "
+					"of that name without %%",
+					late->path));
 	}
 }
 
@@ -348,7 +365,7 @@ static int run_import(struct tool *t)
 {
 	struct import im = { .t = t };
 	struct stat st;
-	int code;
+	int code, json;
 
 	if (tool_has(t, OPT_SKIP_EXISTING) && tool_has(t, OPT_NEWER))
 		return tool_fail(t, EX_USAGE,
@@ -372,9 +389,10 @@ static int run_import(struct tool *t)
 	if (tool_signal())
 		tool_say(t, "interrupted; run again with --skip-existing to "
 			    "go on");
+	json = tool_print_counts(t, &im.counts, !code && !tool_signal());
 	import_free_late(&im.beside);
 	long_names_free(&im.names);
-	return code ? code : im.code;
+	return code ? code : im.code ? im.code : json;
 }
 
 static const struct tool_option options[] = {
@@ -383,6 +401,7 @@ static const struct tool_option options[] = {
 	{ OPT_NEWER, 'u', "newer", NULL,
 	  "replace only values that are older than the file" },
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
+	TOOL_OPT_JSON_COUNTS,
 	TOOL_OPT_KEYS,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,

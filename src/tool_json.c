@@ -124,6 +124,24 @@ void jout_time(struct jout *j, int64_t us)
 	jout_text(j, "time", time_text(us, text));
 }
 
+int tool_print_counts(const struct tool *t, const struct tool_counts *c,
+		      bool done)
+{
+	struct jout j = { .to = stdout };
+
+	if (!tool_has(t, OPT_JSON))
+		return 0;
+	jout_open(&j, NULL, '{');
+	jout_text(&j, "kind", t->cmd->name);
+	jout_text(&j, "state", done ? "done" : "stopped");
+	jout_u64(&j, "items", c->items);
+	jout_u64(&j, "bytes", c->bytes);
+	jout_u64(&j, "kept", c->kept);
+	jout_u64(&j, "failed", c->failed);
+	jout_close(&j, '}');
+	return tool_flush(t);
+}
+
 size_t tool_utf8(const uint8_t *s, size_t len)
 {
 	struct utf8 u = { 0 };

@@ -37,7 +37,7 @@ struct load {
 	uint8_t *key;
 	size_t key_len;
 	int64_t when;
-	uint64_t loaded;
+	struct tool_counts counts;
 	struct progress progress;
 };
 
@@ -243,8 +243,11 @@ static int put_line(struct load *l)
 	int r;
 
 	r = blt_put_from(l->t->store, l->key, l->key_len, &from, l->when);
-	if (!r)
+	if (!r) {
+		l->counts.items++;
+		l->counts.bytes += from.len;
 		return 0;
+	}
 	if (r == -EINTR)
 		return EX_TEMPFAIL;
 	snprintf(where, sizeof(where), "%s, line %" PRIu64, l->name,
@@ -278,11 +281,8 @@ static int load_item(struct load *l, size_t len, char end)
 	code = parse_rest(l);
 	if (code)
 		return code;
-	if (!hidden) {
-		code = put_line(l);
-		l->loaded += !code;
-		return code;
-	}
+	if (!hidden)
+		return put_line(l);
 	for (size_t i = 0; i < ARRAY_SIZE(slots); i++)
 		if (!strcmp(name, slots[i]))
 			return put_hidden(l, (enum blt_slot)i);
@@ -322,19 +322,19 @@ static int load_all(struct load *l)
 
 	while (!code && more && !tool_signal()) {
 		code = load_line(l, &more);
-		progress_show(&l->progress, l->in.bytes, l->loaded);
+		progress_show(&l->progress, l->in.bytes, l->counts.items);
 	}
 	progress_end(&l->progress);
 	if (tool_signal())
 		tool_say(l->t,
 			 "interrupted; %" PRIu64 " keys were loaded "
 			 "before that",
-			 l->loaded);
+			 l->counts.items);
 	else if (code)
 		tool_say(l->t,
 			 "stopped there; %" PRIu64 " keys were loaded "
 			 "before that",
-			 l->loaded);
+			 l->counts.items);
 	return code;
 }
 
@@ -362,7 +362,7 @@ static int open_input(struct load *l)
 static int run_load(struct tool *t)
 {
 	struct load l = { .t = t, .in.fd = -1 };
-	int code;
+	int code, json;
 
 	l.key_text = malloc(KEY_DIGITS + 2);
 	l.key = malloc(BLT_KEY_MAX);
@@ -373,8 +373,11 @@ static int run_load(struct tool *t)
 		code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
 	if (!code)
 		code = open_input(&l);
-	if (!code)
+	if (!code) {
 		code = load_all(&l);
+		json = tool_print_counts(t, &l.counts, !code && !tool_signal());
+		code = code ? code : json;
+	}
 	if (l.in.fd > STDIN_FILENO)
 		close(l.in.fd);
 	tool_spool_free(&l.value);
@@ -386,6 +389,7 @@ static int run_load(struct tool *t)
 
 static const struct tool_option options[] = {
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
+	TOOL_OPT_JSON_COUNTS,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -57,7 +57,8 @@ struct import {
 	struct import_late *beside;
 	struct long_names names;
 	struct progress progress;
-	uint64_t done, items;
+	uint64_t done, items; /* bytes of the source, and files */
+	struct tool_counts counts;
 	bool takes_links, takes_empty;
 	bool source_failed; /* the last read of a source: not the store */
 	int code;           /* of what went wrong with single files */
@@ -100,6 +101,7 @@ struct export
 {
 	struct tool *t;
 	struct tool_window window;
+	struct tool_counts counts;
 	int code; /* of what went wrong with single files */
 };
 

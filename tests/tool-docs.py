@@ -63,6 +63,11 @@ for command, (usage, options) in told.items():
     t.equal(written[command][1] ^ options, set(),
             f"{command}: options in one place only")
 
+    # a letter is a command's own, but for these
+    t.equal([o for o in options if o[0] == "j"],
+            [o for o in options if o[1] == ("jobs" if command == "map"
+                                            else "json")], f"{command}: -j")
+
 version = t.ok("--version").decode()
 t.equal(bool(re.match(r"blt \d+\.\d+\.\d+\S*\n$", version)), True, version)
 t.equal(t.ok("-V").decode(), version, "-V")

@@ -278,6 +278,34 @@ def check_kinds():
             (t.IOERR, True), done.stderr)
 
 
+def check_counts():
+    source, store = at("counts"), fresh("counts.blt")
+    os.makedirs(source + "/empty")
+    for name in "a", "b", "c%%":
+        with open(os.path.join(source, name), "wb") as f:
+            f.write(b"12345")
+    t.equal(t.counted("import", store, source, exit_code=t.DATAERR),
+            ("done", 3, 10, 0, 1), "two files, a directory, a wrong name")
+    os.unlink(source + "/c%%")
+    with open(source + "/new", "wb") as f:
+        f.write(b"6")
+    t.equal(t.counted("import", "-s", store, source), ("done", 1, 1, 2, 0),
+            "one is new")
+    target = at("counted")
+    t.equal(t.counted("export", store, target), ("done", 4, 11, 0, 0), "all")
+    os.unlink(target + "/a")
+    t.equal(t.counted("export", "-s", store, target), ("done", 2, 5, 2, 0),
+            "one, and the directory")
+    os.unlink(target + "/a")
+    t.equal(t.counted("export", store, target, exit_code=t.CANTCREAT),
+            ("done", 2, 5, 0, 2), "the others exist")
+    t.equal(t.counted("export", store, target + ".tar"),
+            ("done", 4, 11, 0, 0), "an archive")
+    done = t.refused(t.USAGE, "--json: standard output has the archive; give "
+                     "that a name", args=["export", "--json", store, "-"])
+    t.equal(done.stdout, b"", "no archive")
+
+
 def check_interrupt():
     members = [(f"k{i:05}", tarfile.REGTYPE, b"v" * 600) for i in range(4000)]
     stream, store = tar_of(*members), fresh("stopped.blt")
@@ -301,4 +329,5 @@ check_vectors()
 check_hostile_tars()
 check_hostile_target()
 check_kinds()
+check_counts()
 check_interrupt()

@@ -81,6 +81,15 @@ def check_good_lines():
     t.refused(t.NOINPUT, work, args=["load", path, work])
 
 
+def check_counts():
+    path = fresh("counts.blt")
+    lines = b"# two\n61 6262 -\n63 - -\n@metadata 7b7d -\n"
+    t.equal(t.counted("load", path, stdin=lines), ("done", 2, 2, 0, 0),
+            "counts")
+    t.equal(t.counted("load", path, exit_code=t.DATAERR, stdin=lines + b"x"),
+            ("stopped", 2, 2, 0, 0), "counts up to a bad line")
+
+
 def check_interrupt():
     """All lines that were taken are there, in order, and no other."""
     lines = b"".join(f"{i:08x} {i * 7919:032x} {i}\n".encode()
@@ -107,4 +116,5 @@ def check_interrupt():
 
 check_bad_lines()
 check_good_lines()
+check_counts()
 check_interrupt()

@@ -107,6 +107,16 @@ def mapped(*args, exit_code=0, **options):
             {f["key"]: f["error"] for f in said["failed"]})
 
 
+def counted(*args, exit_code=0, **options):
+    """Runs import, export or load with --json; (state, items, bytes, kept,
+    failed)."""
+    done = run(args[0], "--json", *args[1:], **options)
+    equal(done.returncode, exit_code, f"{args}: {done.stderr}")
+    said = json.loads(done.stdout)
+    equal(said.pop("kind"), args[0], "kind")
+    return tuple(said.values())
+
+
 class Screen:
     """A terminal for standard error, read by a thread of its own."""
 
