@@ -7,8 +7,10 @@
 
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* clang-format off */
 static const struct tool_command *const commands[] = {
@@ -126,11 +128,26 @@ static int run_command(struct tool *t, int argc, char **argv)
 	return tool_close(t, t->cmd->run(t));
 }
 
+/* A standard descriptor that is closed would be given to the next file that is
+ * opened.  What stands there instead can be neither read nor written. */
+static int hold_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd)
+			return -1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct tool t = { 0 };
 	int code = EX_OK;
 
+	if (hold_standard_files() < 0)
+		return EX_OSERR;
 	if (argc < 2) {
 		tool_print_overview(stderr);
 		return EX_USAGE;

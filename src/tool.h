@@ -203,6 +203,8 @@ int tool_fail_missing(const struct tool *t, const char *key);
 /* The exit code that an errno of an open store or a file comes to. */
 int tool_exit_code(int err);
 
+/* Writing to stdout failed: EX_IOERR, whatever it failed with. */
+int tool_fail_stdout(const struct tool *t, int err);
 /* Flushes stdout: 0, or an exit code after a message. */
 int tool_flush(const struct tool *t);
 /* Prints text with control characters replaced by '?' where stdout is a

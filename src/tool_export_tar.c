@@ -80,6 +80,8 @@ static int fail_write(struct tar *tar)
 
 	if (tool_signal())
 		return 0;
+	if (err > 0 && tar->place.fd == STDOUT_FILENO)
+		return tool_fail_stdout(tar->ex->t, -err);
 	return tool_fail(tar->ex->t, err > 0 ? tool_exit_code(-err) : EX_IOERR,
 			 "%s: cannot write: %s", tar->path,
 			 why ? why : "unknown error");

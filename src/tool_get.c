@@ -52,7 +52,9 @@ static int get_one(struct tool *t, const struct tool_key *key,
 	if (!code) {
 		r = tool_view_write(&v, out->fd, tool_has(t, OPT_HEX),
 				    &writing);
-		if (r < 0 && writing)
+		if (r < 0 && writing && out->fd == STDOUT_FILENO)
+			code = tool_fail_stdout(t, r);
+		else if (r < 0 && writing)
 			code = tool_fail_file(t, out->name, "write", r);
 		else if (r < 0)
 			code = tool_fail_store(t, key->name, r);

@@ -82,6 +82,7 @@ static const struct meaning {
 	{ ENOEXEC, EX_USAGE, NULL },
 	{ ECHILD, EX_UNAVAILABLE, NULL },
 	{ ECANCELED, EX_SOFTWARE, NULL }, /* more errors than were allowed */
+	{ EBADF, EX_IOERR, NULL }, /* a standard file that is closed */
 	{ EIO, EX_IOERR, "the disk failed, or somebody cut the file short" },
 	{ ENOSPC, EX_IOERR, NULL },
 	{ EDQUOT, EX_IOERR, NULL },
@@ -159,6 +160,12 @@ int tool_fail_missing(const struct tool *t, const char *key)
 		key, path, path);
 }
 
+int tool_fail_stdout(const struct tool *t, int err)
+{
+	tool_fail_file(t, "standard output", "write", err);
+	return EX_IOERR;
+}
+
 int tool_flush(const struct tool *t)
 {
 	int err;
@@ -168,7 +175,7 @@ int tool_flush(const struct tool *t)
 	err = errno ? -errno : -EIO;
 	/* Said once: a later call finds nothing left to write. */
 	clearerr(stdout);
-	return tool_fail_file(t, "standard output", "write", err);
+	return tool_fail_stdout(t, err);
 }
 
 void tool_print_name(const char *text, size_t len)

@@ -50,7 +50,7 @@ static int slot_get(struct tool *t, const struct slot_name *s)
 		return fail_slot(t, s->name, r);
 	r = tool_view_write(&v, STDOUT_FILENO, tool_has(t, OPT_HEX), &writing);
 	if (r < 0 && writing)
-		code = tool_fail_file(t, "standard output", "write", r);
+		code = tool_fail_stdout(t, r);
 	else if (r < 0)
 		code = tool_fail_store(t, s->name, r);
 	blt_view_release(&v);

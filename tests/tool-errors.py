@@ -8,6 +8,7 @@ Messages on damaged files, imports and so on are in the tests of those.
 
 import fcntl
 import os
+import subprocess
 
 import toollib as t
 
@@ -143,6 +144,33 @@ def check_locked():
                       args=[*args, "--lock-timeout", "0"])
 
 
+def check_output():
+    """What cannot be printed is one message, and one exit code."""
+    for words in ("get kv.blt key", "get -x kv.blt 6b6579", "dump kv.blt",
+                  "ls kv.blt", "ls -lj kv.blt", "info kv.blt", "info -j kv.blt",
+                  "info -o - kv.blt", "stat kv.blt key", "check kv.blt",
+                  "check -j kv.blt", "export kv.blt -", "slot kv.blt get 1",
+                  "copy -fq kv.blt copy.blt && blt copy -f kv.blt copy.blt",
+                  "map kv.blt cat", "trim kv.blt", "prune -j kv.blt",
+                  "load -j kv.blt /dev/null", "help", "--help", "--version"):
+        for where, why in (">&-", "Bad file descriptor"), \
+                ("> /dev/full", "No space left on device"):
+            done = subprocess.run(
+                ["sh", "-c", f'blt() {{ "$BLT" "$@"; }}; blt {words} {where}'],
+                env={**os.environ, "BLT": t.BLT}, check=False,
+                stderr=subprocess.PIPE, timeout=t.LIMIT)
+            lines = done.stderr.decode().splitlines()
+            t.equal((done.returncode, len(lines)), (t.IOERR, 1),
+                    f"{words} {where}: {lines}")
+            t.equal(lines[0].endswith(f": standard output: cannot write: {why}"),
+                    True, lines[0])
+    done = subprocess.run(["sh", "-c", '"$BLT" put kv.blt key <&-'],
+                          env={**os.environ, "BLT": t.BLT}, check=False,
+                          stderr=subprocess.PIPE, timeout=t.LIMIT)
+    t.equal((done.returncode, done.stderr[:24]),
+            (t.IOERR, b"blt put: standard input:"), done.stderr)
+
+
 def check_terminals():
     """What a terminal would obey is shown, not sent."""
     done = t.run("get", "kv.blt", "\x1b[2Jkey")
@@ -185,5 +213,7 @@ with open("new.hex", "wb") as hexdigits:
 check_mistakes()
 check_temporary()
 check_locked()
+t.ok("slot", "kv.blt", "put", "1", stdin=b"value")
+check_output()
 check_terminals()
 check_colour()
