@@ -176,6 +176,8 @@ int tool_opt_seconds(const struct tool *t, enum tool_opt opt, double min,
 /* The same, or "forever", which is -1. */
 int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def,
 		     int *ret);
+/* --lock-timeout. */
+int tool_opt_lock(const struct tool *t, int *ret_ms);
 /* The moment an option has; 0 where it was not given.  0, or an exit code after
  * a message. */
 int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret);

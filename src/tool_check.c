@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define LOCK_TIMEOUT_MS 3000
-
 struct check {
 	const struct tool *t;
 	const char *path;
@@ -99,7 +97,7 @@ static int run_check(struct tool *t)
 	struct blt_error err;
 	int timeout, code, r;
 
-	code = tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS, &timeout);
+	code = tool_opt_lock(t, &timeout);
 	if (code)
 		return code;
 	tool_catch_signals();

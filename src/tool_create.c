@@ -1,8 +1,13 @@
 /* tool_create.c - blt create */
+#include "file.h"
 #include "tool.h"
+#include "tool_place.h"
+#include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -73,33 +78,165 @@ int tool_create_options(const struct tool *t, struct blt_create_options *create)
 	return 0;
 }
 
-static int run_create(struct tool *t)
-{
-	const char *path = t->arg[0];
-	struct blt_create_options create = { 0 };
-	bool ours = false;
-	int code, fd;
+/* ---- a store gets its name when it is whole ---- */
 
-	code = tool_create_options(t, &create);
+/* Whoever stops this leaves nothing behind, and what --force replaces stays
+ * until then. */
+struct making {
+	const char *path; /* as it was given */
+	char *real;       /* where a link of that name leads; or NULL */
+	char *temporary;  /* the place's */
+	struct place place;
+	struct file old; /* what is replaced; nobody else has it meanwhile */
+	bool is_old;
+};
+
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+static const struct place *volatile unfinished;
+
+static void give_up(int sig)
+{
+	if (unfinished)
+		unlinkat(unfinished->dir, unfinished->temporary, 0);
+	_exit(TOOL_SIGNALLED + sig);
+}
+
+/* An index of gigabytes is written in one go: a signal cannot wait for that. */
+static void remove_on_signals(void)
+{
+	struct sigaction act = { .sa_handler = give_up }, old;
+
+	tool_catch_signals();
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!sigaction(signals[i], NULL, &old) &&
+		    old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &act, NULL);
+}
+
+static int take_old(struct tool *t, struct making *m)
+{
+	struct file_how how = { .write = true };
+	struct blt_error err;
+	int code = tool_opt_lock(t, &how.lock_timeout_ms), r;
+
 	if (code)
 		return code;
-	if (!tool_has(t, OPT_FORCE)) {
-		/* Taken first, so that two creates cannot both succeed. */
-		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd < 0 && errno == EEXIST)
-			return tool_fail(t, EX_CANTCREAT,
-					 "%s: exists already; "
-					 "--force replaces it, and all that it "
-					 "holds is gone then",
-					 path);
-		if (fd < 0)
-			return tool_fail_create(t, path, -errno);
-		close(fd);
-		ours = true;
+	if (!tool_has(t, OPT_FORCE))
+		return tool_fail(t, EX_CANTCREAT,
+				 "%s: exists already; --force replaces it, and "
+				 "all that it holds is gone then",
+				 m->path);
+	r = file_open(&m->old, m->path, &how, &file_system_ops, &err);
+	if (r < 0)
+		return tool_fail_open(t, m->path, r, &err);
+	m->is_old = true;
+	m->real = realpath(m->path, NULL);
+	return m->real ? 0 : tool_fail_create(t, m->path, -errno);
+}
+
+/* No signal comes between the file and the note of it. */
+static int begin(struct making *m, int dir)
+{
+	sigset_t set, before;
+	int r;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	r = place_begin(&m->place, dir);
+	if (r == 0)
+		unfinished = &m->place;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+static const char *name_of(const struct making *m)
+{
+	return m->real ? m->real : m->path;
+}
+
+/* A file beside it, with the modes that the store is to have. */
+static int take_place(struct tool *t, struct making *m)
+{
+	const char *at = name_of(m), *slash = strrchr(at, '/');
+	struct stat st;
+	char *dir =
+		slash ? strndup(at, (size_t)(slash - at) + 1) : strdup("./");
+	int fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int r = fd < 0 ? -errno : begin(m, fd);
+
+	if (r == 0 &&
+	    asprintf(&m->temporary, "%s%s", dir, m->place.temporary) < 0) {
+		m->temporary = NULL;
+		r = -ENOMEM;
 	}
-	code = tool_open(t, path, BLT_TRUNCATE, &create);
-	if (code && ours)
-		unlink(path);
+	free(dir);
+	if (r < 0)
+		return tool_fail_create(t, m->path, r);
+	if (m->is_old && file_stat(&m->old, &st) == 0) {
+		if (fchown(m->place.fd, st.st_uid, st.st_gid) < 0)
+			st.st_mode &= 0777;
+		(void)!fchmod(m->place.fd, st.st_mode & 07777);
+	}
+	return 0;
+}
+
+static int fill(struct tool *t, struct making *m,
+		const struct blt_create_options *create)
+{
+	const struct blt_open_options how = { .mode = BLT_TRUNCATE,
+					      .create = *create };
+	size_t len = strlen(m->temporary);
+	struct blt_error err;
+	int r = blt_open(m->temporary, &how, &t->store, &err);
+	bool named;
+
+	tool_catch_signals();
+	if (r == 0)
+		return tool_close(t, 0);
+	t->store = NULL;
+	named = !strncmp(err.text, m->temporary, len);
+	return tool_fail(t, tool_exit_code(r), "%s%s", named ? m->path : "",
+			 named ? err.text + len : err.text);
+}
+
+static int give_name(struct tool *t, struct making *m)
+{
+	const char *at = name_of(m), *slash = strrchr(at, '/');
+	struct file named = { .path = (char *)(uintptr_t)at };
+	int r = place_end(&m->place, slash ? slash + 1 : at, m->is_old);
+
+	if (r == 0)
+		r = file_sync_name(&named);
+	return r < 0 ? tool_fail_create(t, m->path, r) : 0;
+}
+
+static int run_create(struct tool *t)
+{
+	struct blt_create_options create = { 0 };
+	struct making m = { .path = t->arg[0],
+			    .place = { .dir = -1, .fd = -1 } };
+	struct stat st;
+	int code = tool_create_options(t, &create);
+
+	if (!code && lstat(m.path, &st) == 0)
+		code = take_old(t, &m);
+	remove_on_signals();
+	if (!code)
+		code = take_place(t, &m);
+	if (!code)
+		code = fill(t, &m, &create);
+	if (!code)
+		code = give_name(t, &m);
+	place_abort(&m.place);
+	unfinished = NULL;
+	if (m.place.dir >= 0)
+		close(m.place.dir);
+	if (m.is_old)
+		file_close(&m.old);
+	free(m.temporary);
+	free(m.real);
 	return code;
 }
 
@@ -114,7 +251,8 @@ static const struct tool_option options[] = {
 	  "what values are to Python (bytes)" },
 	{ OPT_NO_TIMESTAMPS, 'T', "no-timestamps", NULL,
 	  "keep no times; saves 7 bytes a key" },
-	{ OPT_FORCE, 'f', "force", NULL, "replace STORE if it exists" },
+	{ OPT_FORCE, 'f', "force", NULL,
+	  "replace STORE if it exists and nobody uses it" },
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };
@@ -123,7 +261,8 @@ const struct tool_command tool_create = {
 	.name = "create",
 	.args = "STORE",
 	.summary = "make an empty store",
-	.help = "Makes an empty store, as the Python library booklet would. "
+	.help = "Makes an empty store, as the Python library booklet would; its "
+		"name appears when all of it is on the disk. "
 		"Serializers: bytes, str (UTF-8), json, orjson, uint4, int8, "
 		"pickle, zstd and so on; a wrong name lists them all. Keys of "
 		"an integer serializer show as numbers.",

@@ -3,6 +3,7 @@
  * Each directory on a path is opened without following links, from the one
  * above it: what stands in the tree already cannot lead out of it.
  */
+#include "tool_place.h"
 #include "tool_tree.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* tool_export_tar.c - a tar archive as the target of an export: in pax format,
  * which has room for any path and for microseconds.
  */
+#include "tool_place.h"
 #include "tool_tree.h"
 #include "util.h"
 

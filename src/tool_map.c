@@ -11,8 +11,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define LOCK_TIMEOUT_MS 3000
-
 /* Which of the ways to name a function was taken, and its arguments; *argv is
  * room for one more than there are arguments. */
 static int parse_function(const struct tool *t, struct map_options *o,
@@ -60,8 +58,7 @@ static int parse_numbers(const struct tool *t, struct map_options *o)
 	if (!code)
 		code = tool_opt_timeout(t, OPT_TIMEOUT, 0, &o->timeout_ms);
 	if (!code)
-		code = tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS,
-					&o->lock_timeout_ms);
+		code = tool_opt_lock(t, &o->lock_timeout_ms);
 	if (!code)
 		code = tool_opt_time(t, OPT_NEWER_THAN, &o->newer_than);
 	if (!code)

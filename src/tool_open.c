@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define LOCK_TIMEOUT_MS 3000
-
 static volatile sig_atomic_t caught;
 
 static void note_signal(int sig)
@@ -86,8 +84,7 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 
 	if (create)
 		how.create = *create;
-	code = tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS,
-				&how.lock_timeout_ms);
+	code = tool_opt_lock(t, &how.lock_timeout_ms);
 	if (code)
 		return code;
 	/* Of a recovery, where there is one. */

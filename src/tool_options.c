@@ -12,6 +12,7 @@
 
 #define MAX_OPTIONS 32
 #define TIMEOUT_MAX 2e6 /* as an int of milliseconds */
+#define LOCK_TIMEOUT_MS 3000
 #define HELP_WIDTH 78
 #define OPTION_WIDTH 31 /* columns left of what an option does */
 #define LONG_BASE 256   /* getopt's values for rows: above all letters */
@@ -252,6 +253,11 @@ int tool_opt_timeout(const struct tool *t, enum tool_opt opt, int def, int *ret)
 				 "from 0 to %.0f, nor \"forever\"",
 				 tool_opt_name(t, opt), text, TIMEOUT_MAX);
 	return 0;
+}
+
+int tool_opt_lock(const struct tool *t, int *ret_ms)
+{
+	return tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS, ret_ms);
 }
 
 int tool_fail_time(const struct tool *t, enum tool_opt opt)

@@ -1,5 +1,4 @@
-/* tool_place.c - files that get their names when they are whole. */
-#include "tool_tree.h"
+#include "tool_place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +11,8 @@ int place_begin(struct place *p, int dir)
 {
 	*p = (struct place){ .dir = dir, .fd = -1 };
 	for (int i = 0; i < TRIES; i++) {
-		snprintf(p->temporary, sizeof(p->temporary),
-			 ".blt-export-%d-%d", (int)getpid(), i);
+		snprintf(p->temporary, sizeof(p->temporary), ".blt-new-%d-%d",
+			 (int)getpid(), i);
 		p->fd = openat(dir, p->temporary,
 			       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
 				       O_CLOEXEC,

@@ -8,8 +8,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define LOCK_TIMEOUT_MS 3000
-
 static void print_path(const char *path)
 {
 	tool_print_name(path, strlen(path));
@@ -159,8 +157,7 @@ static int rebuild(struct tool *t)
 	struct blt_error err;
 	int code, r;
 
-	code = tool_opt_timeout(t, OPT_LOCK_TIMEOUT, LOCK_TIMEOUT_MS,
-				&how.lock_timeout_ms);
+	code = tool_opt_lock(t, &how.lock_timeout_ms);
 	if (code)
 		return code;
 	tool_catch_signals();

@@ -82,7 +82,7 @@ static const struct meaning {
 	{ ENOEXEC, EX_USAGE, NULL },
 	{ ECHILD, EX_UNAVAILABLE, NULL },
 	{ ECANCELED, EX_SOFTWARE, NULL }, /* more errors than were allowed */
-	{ EBADF, EX_IOERR, NULL }, /* a standard file that is closed */
+	{ EBADF, EX_IOERR, NULL },        /* a standard file that is closed */
 	{ EIO, EX_IOERR, "the disk failed, or somebody cut the file short" },
 	{ ENOSPC, EX_IOERR, NULL },
 	{ EDQUOT, EX_IOERR, NULL },

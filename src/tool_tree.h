@@ -129,16 +129,4 @@ extern const struct export_to export_to_dir, export_to_tar;
 /* Whether a path's suffix, or --format, asks for an archive. */
 bool export_is_tar(const struct tool *t, const char *path);
 
-/* ---- tool_place.c: a file that gets its name when it is whole ---- */
-
-struct place {
-	int dir; /* borrowed */
-	int fd;
-	char temporary[32];
-};
-int place_begin(struct place *p, int dir);
-/* -EEXIST: something has the name, and replace is not set. */
-int place_end(struct place *p, const char *name, bool replace);
-void place_abort(struct place *p);
-
 #endif
