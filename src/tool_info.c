@@ -296,37 +296,67 @@ static int tell(struct tool *t, struct facts *f)
 	return EX_OK;
 }
 
-/* What the daemon knows; it alone reads the file. */
+/* Where the mount is read-only, its file can be read beside it. */
+static int open_beside(struct tool *t, const char *path)
+{
+	const struct blt_open_options how = { .mode = BLT_READ };
+	struct blt_error err;
+	int r = blt_open(path, &how, &t->store, &err);
+
+	if (r == 0)
+		return 0;
+	t->store = NULL;
+	if (r != -EWOULDBLOCK)
+		return tool_fail_open(t, path, r, &err);
+	return tool_fail(t, EX_USAGE,
+			 "--chart: %s is mounted for writing, so that its "
+			 "daemon alone may read the file; unmount it, or draw "
+			 "a copy, in which nothing is dead (blt copy %s "
+			 "copy.blt)",
+			 t->arg[0], t->arg[0]);
+}
+
+static int count_mounted(struct tool *t, int fd, struct facts *f)
+{
+	struct bltfs_job ask = { 0 };
+	struct job_info job;
+	int code = tool_ask_result(t, fd, BLTFS_IOC_COUNT, &ask, &job);
+
+	if (code)
+		return code;
+	f->census = (struct blt_census){
+		.keys = job.items,
+		.live_bytes = job.fact[0],
+		.dead_bytes = job.fact[1],
+		.value_bytes = job.fact[2],
+		.dead_blocks = job.fact[3],
+	};
+	return 0;
+}
+
+/* What the daemon knows; mostly it alone reads the file. */
 static int tell_mounted(struct tool *t, int fd)
 {
-	struct facts f = { .counted = tool_has(t, OPT_COUNT),
+	struct facts f = { .counted = tool_has(t, OPT_COUNT) ||
+				      tool_has(t, OPT_CHART),
 			   .python = "no",
 			   .python_note = "it is mounted, and opens when it is "
 					  "unmounted" };
-	struct bltfs_job ask = { 0 };
-	struct job_info job;
 	char *path = NULL;
-	int code;
+	int code = tool_ask_store(t, fd, &f.info, &path);
 
-	if (tool_has(t, OPT_CHART))
-		return tool_fail(t, EX_USAGE,
-				 "--chart: %s is a mount; copy the store, and "
-				 "draw the copy",
-				 t->arg[0]);
-	code = tool_ask_store(t, fd, &f.info, &path);
-	if (!code && f.counted)
-		code = tool_ask_result(t, fd, BLTFS_IOC_COUNT, &ask, &job);
-	if (!code && f.counted)
-		f.census = (struct blt_census){
-			.keys = job.items,
-			.live_bytes = job.fact[0],
-			.dead_bytes = job.fact[1],
-			.value_bytes = job.fact[2],
-			.dead_blocks = job.fact[3],
-		};
 	f.path = path;
-	if (!code)
-		print(t, &f);
+	if (!code && tool_has(t, OPT_CHART)) {
+		code = open_beside(t, path);
+		if (!code)
+			code = tell(t, &f);
+	} else if (!code) {
+		if (f.counted)
+			code = count_mounted(t, fd, &f);
+		if (!code)
+			print(t, &f);
+	}
+	survey_free(&f.survey);
 	free(path);
 	return code;
 }

@@ -156,7 +156,9 @@ def check_info(m):
     assert "longest_chain" not in f, f
     text = t.ok("info", m.path).decode()
     assert f"uuid              {f['uuid']}" in text, text
-    t.refused(t.USAGE, "is a mount; copy the store", args=["info", "--chart", "-", m.path])
+    t.refused(t.USAGE, f"--chart: {m.path} is mounted for writing, so that its "
+              "daemon alone may read the file; unmount it, or draw a copy",
+              args=["info", "--chart", "-", m.path])
     return f
 
 
@@ -358,6 +360,15 @@ def check_gone():
         subprocess.run(["umount", "-l", m.path], check=True)
 
 
+def check_chart():
+    """A mount that only reads leaves its file to other readers."""
+    with Mount(store, "ro") as m:
+        chart = t.ok("info", "--chart", "-", m.path)
+        assert chart.startswith(b"<svg ") and chart.endswith(b"</svg>\n"), chart
+        told = json.loads(t.ok("info", "--json", "-o", "/dev/null", m.path))
+        assert "longest_chain" in json.dumps(told), told
+
+
 def main():
     with Mount(store, "create", expect="job .* failed: ") as m:
         check_copies(m)
@@ -382,6 +393,7 @@ def main():
     check_text_prune()
     check_taken_away()
     check(store)
+    check_chart()
     check_gone()
 
 

@@ -104,7 +104,7 @@ def check_refusals(path):
     t.refused(t.USAGE, "the store itself",
               args=["info", "--chart", "link.svg", path])
     t.equal(t.ok("dump", path), before, "the store")
-    t.refused(t.NOINPUT, "no/such", "cannot create",
+    t.refused(t.CANTCREAT, "no/such", "cannot create",
               args=["info", "--chart", "no/such.svg", path])
     t.refused(t.IOERR, "/dev/full", "cannot write",
               args=["info", "--chart", "/dev/full", path])
