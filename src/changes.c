@@ -8,12 +8,8 @@
 
 #define FIRST_BITS 6u
 
-void changes_release(struct changes *c)
-{
-	free(c->item);
-	free(c->slot);
-	*c = (struct changes)CHANGES_INIT;
-}
+/* From so many changes on, new memory costs less than keeping the old. */
+#define RENEW_LEAST ((size_t)1 << 15)
 
 static size_t home_of(const struct changes *c, uint64_t pos)
 {
@@ -26,6 +22,13 @@ static size_t slots(const struct changes *c)
 	return c->slot ? (size_t)1 << c->slot_bits : 0;
 }
 
+void changes_release(struct changes *c)
+{
+	scratch_put(c->item, c->room * sizeof(*c->item));
+	scratch_put(c->slot, slots(c) * sizeof(*c->slot));
+	*c = (struct changes)CHANGES_INIT;
+}
+
 /* The slot that holds pos, or the free one where it would go. */
 static size_t slot_of(const struct changes *c, uint64_t pos)
 {
@@ -36,22 +39,6 @@ static size_t slot_of(const struct changes *c, uint64_t pos)
 	return at;
 }
 
-void changes_clear(struct changes *c)
-{
-	/* Small sets in a table that was large once are the usual case: then
-	 * emptying slot by slot is cheaper than the whole table. */
-	if (c->n > slots(c) / 8) {
-		memset(c->slot, 0, slots(c) * sizeof(*c->slot));
-	} else {
-		/* From the last set to the first, so that no probe passes over
-		 * a slot that has been emptied already. */
-		for (size_t i = c->n; i-- > 0;)
-			c->slot[slot_of(c, c->item[i].pos)] = 0;
-	}
-	c->n = 0;
-	c->odd = false;
-}
-
 void changes_prefetch(const struct changes *c, uint64_t pos)
 {
 	if (c->n)
@@ -60,11 +47,12 @@ void changes_prefetch(const struct changes *c, uint64_t pos)
 
 static int grow_slots(struct changes *c, unsigned bits)
 {
-	uint32_t *slot = calloc((size_t)1 << bits, sizeof(*slot));
+	size_t len = sizeof(*c->slot) << bits;
+	uint32_t *slot = scratch_zeroed(len);
 
 	if (!slot)
 		return -ENOMEM;
-	free(c->slot);
+	scratch_put(c->slot, slots(c) * sizeof(*slot));
 	c->slot = slot;
 	c->slot_bits = bits;
 	for (size_t i = 0; i < c->n; i++)
@@ -80,7 +68,8 @@ static int make_room(struct changes *c, size_t want)
 		return -ENOMEM;
 	if (want > c->room) {
 		size_t room = want > 2 * c->room ? want : 2 * c->room;
-		struct change *item = realloc(c->item, room * sizeof(*item));
+		struct change *item = scratch_resize(
+			c->item, c->room * sizeof(*item), room * sizeof(*item));
 
 		if (!item)
 			return -ENOMEM;
@@ -92,6 +81,35 @@ static int make_room(struct changes *c, size_t want)
 	if (c->slot && bits == c->slot_bits)
 		return 0;
 	return grow_slots(c, bits);
+}
+
+/* Fresh memory for as many: none of it is touched yet. */
+static void renew(struct changes *c)
+{
+	size_t room = c->room;
+
+	changes_release(c);
+	(void)make_room(c, room);
+}
+
+void changes_clear(struct changes *c)
+{
+	/* Small sets in a table that was large once are the usual case: then
+	 * emptying slot by slot is cheaper than the whole table. */
+	if (c->n >= RENEW_LEAST && c->n > slots(c) / 8) {
+		renew(c);
+		return;
+	}
+	if (c->n > slots(c) / 8) {
+		memset(c->slot, 0, slots(c) * sizeof(*c->slot));
+	} else {
+		/* From the last set to the first, so that no probe passes over
+		 * a slot that has been emptied already. */
+		for (size_t i = c->n; i-- > 0;)
+			c->slot[slot_of(c, c->item[i].pos)] = 0;
+	}
+	c->n = 0;
+	c->odd = false;
 }
 
 int changes_reserve(struct changes *c, size_t n)

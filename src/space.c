@@ -13,8 +13,9 @@
 #define RESERVE_KEEP ((uint64_t)256 << 10)
 
 /* Changes and bytes that may wait for a sync: a little less than what sets of
- * changes, which double, have room for. */
-#define FULL_CHANGES (((size_t)1 << 17) - 4096)
+ * changes, which double, have room for.  A sync of many changes finds several
+ * of them in each page. */
+#define FULL_CHANGES (((size_t)1 << 19) - 4096)
 #define FULL_BYTES ((uint64_t)32 << 20)
 
 int space_fail(struct space *sp, int err)
@@ -59,7 +60,7 @@ static void free_memory(struct space *sp)
 	chunk_put(sp->tail);
 	XXH3_freeState(sp->log.sum);
 	XXH3_freeState(sp->before.sum);
-	free(sp->own);
+	scratch_put(sp->own, sp->own_room);
 	free(sp->merge);
 	changes_release(&sp->delta);
 	changes_release(&sp->active);

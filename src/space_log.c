@@ -14,6 +14,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* Bytes of the blocks' own fields whose memory stays for the next batch. */
+#define KEPT_OWN ((size_t)1 << 20)
+
 /* ---- the header ---- */
 
 static void random_salt(uint8_t salt[LOG_SALT_LEN])
@@ -79,6 +82,11 @@ void space_log_reset(struct space *sp)
 {
 	sp->log.start = sp->append;
 	sp->log.own_len = 0;
+	if (sp->own_room > KEPT_OWN) {
+		scratch_put(sp->own, sp->own_room);
+		sp->own = NULL;
+		sp->own_room = 0;
+	}
 	XXH3_64bits_reset(sp->log.sum);
 	sp->before.start = sp->append;
 	sp->before.own_len = 0;

@@ -9,8 +9,9 @@
  */
 #include "space.h"
 
+#include "util.h"
+
 #include <errno.h>
-#include <stdlib.h>
 
 static void keep(struct space *sp)
 {
@@ -75,7 +76,7 @@ int space_note_own(struct space *sp, const struct block_head *head)
 	space_sum_late(sp);
 	if (sp->log.own_len + n > sp->own_room) {
 		size_t room = 2 * sp->own_room + 64 * n;
-		uint8_t *own = realloc(sp->own, room);
+		uint8_t *own = scratch_resize(sp->own, sp->own_room, room);
 
 		if (!own)
 			return -ENOMEM;

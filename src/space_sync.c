@@ -85,14 +85,19 @@ static int land_frozen(struct space *sp)
  * where nobody commits beside a sync, one set's is all there is. */
 static void drop_frozen(struct space *sp)
 {
-	struct changes empty;
+	struct changes old;
 
 	pthread_rwlock_wrlock(&sp->lock);
-	changes_clear(&sp->frozen);
-	empty = sp->frozen;
-	if (sp->active.n == 0 && sp->active.room < empty.room) {
+	old = sp->frozen;
+	sp->frozen = (struct changes)CHANGES_INIT;
+	pthread_rwlock_unlock(&sp->lock);
+	changes_clear(&old);
+	pthread_rwlock_wrlock(&sp->lock);
+	if (sp->active.n == 0 && sp->active.room < old.room) {
 		sp->frozen = sp->active;
-		sp->active = empty;
+		sp->active = old;
+	} else {
+		sp->frozen = old;
 	}
 	pthread_rwlock_unlock(&sp->lock);
 }

@@ -62,12 +62,31 @@ void *scratch_get(size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+void *scratch_zeroed(size_t len)
+{
+	return len < SCRATCH_MUCH ? calloc(1, len) : scratch_get(len);
+}
+
 void scratch_put(void *p, size_t len)
 {
 	if (len < SCRATCH_MUCH)
 		free(p);
 	else if (p)
 		munmap(p, len);
+}
+
+void *scratch_resize(void *p, size_t old_len, size_t len)
+{
+	void *to;
+
+	if (old_len < SCRATCH_MUCH && len < SCRATCH_MUCH)
+		return realloc(p, len);
+	to = scratch_get(len);
+	if (to && p)
+		memcpy(to, p, old_len < len ? old_len : len);
+	if (to)
+		scratch_put(p, old_len);
+	return to;
 }
 
 int64_t now_us(void)

@@ -131,7 +131,11 @@ int hex_decode(void *to, const char *from, size_t len);
 /* Memory for a while, of which nothing stays with malloc if it is much: the
  * length is said again when it is given back.  NULL where there is none. */
 void *scratch_get(size_t len);
+void *scratch_zeroed(size_t len);
 void scratch_put(void *p, size_t len); /* NULL is fine */
+
+/* What stood there is in the new memory; NULL: it stays where it is. */
+void *scratch_resize(void *p, size_t old_len, size_t len);
 
 /* The time now, in microseconds since the Unix epoch. */
 int64_t now_us(void);
