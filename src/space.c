@@ -89,6 +89,7 @@ int space_init(struct space *sp, const struct file *file,
 	sp->file = *file;
 	pthread_mutex_init(&sp->write, NULL);
 	pthread_mutex_init(&sp->sync_lock, NULL);
+	space_group_init(&sp->syncs);
 	epoch_init(&sp->epoch);
 	/* Readers come without a pause; a writer must not wait for the end of
 	 * them. */
@@ -106,6 +107,7 @@ void space_release(struct space *sp)
 	free_memory(sp);
 	pthread_mutex_destroy(&sp->write);
 	pthread_mutex_destroy(&sp->sync_lock);
+	space_group_release(&sp->syncs);
 	epoch_release(&sp->epoch);
 	pthread_rwlock_destroy(&sp->lock);
 }

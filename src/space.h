@@ -30,9 +30,10 @@
  * taken by space_begin.  sp->lock is held shared by readers for the time of a
  * lookup and exclusively for the moment of a publish, of a new tail, or of
  * moving and dropping changes: never across I/O.  sp->sync_lock comes before
- * write and lets one thread at a time make durable; the others find that done
- * when it is their turn.  A pointer is written into the file only while a set
- * of changes still answers for it, so that no reader sees it half-written.
+ * write and lets one thread at a time make durable; callers of sync who come
+ * together share what one of them does.  A pointer is written into the file
+ * only while a set of changes still answers for it, so that no reader sees it
+ * half-written.
  *
  * Errors: the first failed write or fsync is kept in sp->failed; from then on
  * space_begin returns -EIO, and the file stays as it is until it is opened
@@ -46,6 +47,7 @@
 #include "epoch.h"
 #include "file.h"
 #include "format.h"
+#include "space_group.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -129,6 +131,8 @@ struct space {
 	int slot_at;                     /* its number */
 	uint8_t slots[2 * LOG_SLOT_LEN]; /* both as they are in the header */
 	uint64_t synced;                 /* records made durable */
+
+	struct space_group syncs; /* the callers of space_sync */
 
 	struct epoch epoch;  /* who holds bytes of the file without a lock; a
 			      * new one begins with lock held exclusively */

@@ -131,19 +131,30 @@ static bool is_long(uint64_t log, uint64_t file)
 	       max_u64(CHECKPOINT_LEAST, min_u64(CHECKPOINT_MOST, file / 4));
 }
 
-/* Under sync_lock: whatever was flushed while this caller waited for the one
- * before is made durable by the same call.  checkpoint: however short the log
- * is. */
+/* Under sync_lock: all that has been committed so far.  checkpoint: however
+ * short the log is. */
 static int sync_all(struct space *sp, bool checkpoint)
 {
 	struct log_slot slot;
-	uint64_t covers;
-	int rc;
+	uint64_t covers = 0;
+	bool done = false;
+	int rc = space_begin(sp);
 
-	pthread_mutex_lock(&sp->write);
-	covers = sp->flushes;
-	freeze(sp, &slot);
-	pthread_mutex_unlock(&sp->write);
+	if (rc < 0)
+		return rc;
+	if (checkpoint)
+		rc = space_go_hot(sp);
+	if (rc == 0)
+		rc = space_flush(sp);
+	if (rc == 0) {
+		covers = sp->flushes;
+		done = !checkpoint && sp->synced == covers;
+	}
+	if (rc == 0 && !done)
+		freeze(sp, &slot);
+	space_end(sp);
+	if (rc < 0 || done)
+		return rc;
 	rc = finish_frozen(sp, covers);
 	if (rc < 0 ||
 	    (!checkpoint && !is_long(slot.start - sp->slot.start, slot.start)))
@@ -151,25 +162,22 @@ static int sync_all(struct space *sp, bool checkpoint)
 	return begin_log_anew(sp, &slot);
 }
 
-int space_sync(struct space *sp)
+static int sync_for_group(void *arg)
 {
-	uint64_t want;
-	int rc = space_begin(sp);
+	struct space *sp = arg;
+	int rc;
 
-	if (rc < 0)
-		return rc == -EROFS ? 0 : rc;
-	rc = space_flush(sp);
-	want = sp->flushes;
-	space_end(sp);
-	if (rc < 0)
-		return rc;
 	pthread_mutex_lock(&sp->sync_lock);
-	if (atomic_load(&sp->failed))
-		rc = -EIO;
-	else if (sp->synced < want)
-		rc = sync_all(sp, false);
+	rc = sync_all(sp, false);
 	pthread_mutex_unlock(&sp->sync_lock);
 	return rc;
+}
+
+int space_sync(struct space *sp)
+{
+	if (!sp->file.writable)
+		return 0;
+	return space_group_call(&sp->syncs, sync_for_group, sp);
 }
 
 int space_begin_whole(struct space *sp)
@@ -193,24 +201,10 @@ void space_end_whole(struct space *sp)
 
 int space_begin_log(struct space *sp)
 {
-	struct log_slot slot;
-	uint64_t covers = 0;
-	int rc = space_begin_whole(sp);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	rc = space_go_hot(sp);
-	if (rc == 0)
-		rc = space_flush(sp);
-	if (rc == 0) {
-		covers = sp->flushes;
-		freeze(sp, &slot);
-	}
-	space_end(sp);
-	if (rc == 0)
-		rc = finish_frozen(sp, covers);
-	if (rc == 0)
-		rc = begin_log_anew(sp, &slot);
+	pthread_mutex_lock(&sp->sync_lock);
+	rc = sync_all(sp, true);
 	pthread_mutex_unlock(&sp->sync_lock);
 	return rc;
 }
@@ -233,15 +227,7 @@ static int sync_whole(struct space *sp, struct log_slot *ret)
 
 int space_checkpoint_beside(struct space *sp)
 {
-	int rc = space_begin(sp);
-
-	if (rc < 0)
-		return rc;
-	rc = space_go_hot(sp);
-	if (rc == 0)
-		rc = space_flush(sp);
-	space_end(sp);
-	return rc < 0 ? rc : sync_all(sp, true);
+	return sync_all(sp, true);
 }
 
 /* ---- clean ---- */

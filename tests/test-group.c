@@ -146,6 +146,7 @@ static void *sync_two(void *arg)
 	struct beside *b = arg;
 
 	ck_assert_int_eq(blt_put(b->store, "two", 3, "v", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_flush(b->store), 0);
 	ck_assert_int_eq(blt_sync(b->store), 0);
 	return NULL;
 }
@@ -202,6 +203,59 @@ START_TEST(what_came_late_is_synced_later)
 }
 END_TEST
 
+/* ---- the group by itself ---- */
+
+#define TIMES 2000
+
+struct work {
+	struct space_group group;
+	atomic_uint wanted, done, runs;
+	atomic_bool runs_now;
+};
+
+static int do_all(void *arg)
+{
+	struct work *w = arg;
+	unsigned wanted = atomic_load(&w->wanted);
+
+	ck_assert(!atomic_exchange(&w->runs_now, true));
+	atomic_fetch_add(&w->runs, 1);
+	atomic_store(&w->done, wanted);
+	atomic_store(&w->runs_now, false);
+	return 7;
+}
+
+static void *want_often(void *arg)
+{
+	struct work *w = arg;
+
+	for (int i = 0; i < TIMES; i++) {
+		unsigned wanted = atomic_fetch_add(&w->wanted, 1) + 1;
+
+		ck_assert_int_eq(space_group_call(&w->group, do_all, w), 7);
+		ck_assert_uint_ge(atomic_load(&w->done), wanted);
+	}
+	return NULL;
+}
+
+/* What is done for a caller has begun after the call, one at a time. */
+START_TEST(each_call_is_served)
+{
+	struct work w = { .wanted = 0 };
+	pthread_t thread[CALLERS];
+
+	space_group_init(&w.group);
+	for (int i = 0; i < CALLERS; i++)
+		ck_assert_int_eq(
+			pthread_create(&thread[i], NULL, want_often, &w), 0);
+	for (int i = 0; i < CALLERS; i++)
+		pthread_join(thread[i], NULL);
+	ck_assert_uint_eq(atomic_load(&w.done), CALLERS * TIMES);
+	ck_assert_uint_le(atomic_load(&w.runs), CALLERS * TIMES);
+	space_group_release(&w.group);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("group");
@@ -212,6 +266,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, callers_share_a_sync);
 	tcase_add_test(tc, what_came_late_is_synced_later);
+	tcase_add_test(tc, each_call_is_served);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
