@@ -3,6 +3,7 @@
  */
 #include "control.h"
 
+#include "array.h"
 #include "control_jobs.h"
 #include "control_rows.h"
 #include "log.h"
@@ -13,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 enum row_id {
 	ROOT,

@@ -1,6 +1,7 @@
 /* The table of commands. */
 #include "control.h"
 
+#include "array.h"
 #include "bltfs_ioctl.h"
 #include "control_jobs.h"
 #include "control_parse.h"
@@ -10,8 +11,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The largest struct of a command that has a word. */
 union args {

@@ -1,5 +1,6 @@
 #include "control_parse.h"
 
+#include "array.h"
 #include "bltfs_ioctl.h"
 #include "clock.h"
 #include "control_jobs.h"
@@ -153,7 +154,7 @@ static int function_kind(char **argv, struct map_options *how)
 
 	how->kind = MAP_COMMAND;
 	how->argv = argv;
-	for (size_t i = 0; argv[0] && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; argv[0] && i < ARRAY_SIZE(kinds); i++)
 		if (strcmp(argv[0], kinds[i].option) == 0) {
 			how->kind = kinds[i].kind;
 			how->argv = argv + 1;
@@ -182,7 +183,7 @@ static int map_word(char *const *word, struct map_options *how)
 		how->if_unchanged = true;
 		return 1;
 	}
-	for (size_t i = 0; word[1] && i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; word[1] && i < ARRAY_SIZE(rows); i++) {
 		if (strcmp(word[0], rows[i].name) != 0)
 			continue;
 		if (rows[i].time)

@@ -4,6 +4,7 @@
  */
 #include "options.h"
 
+#include "array.h"
 #include "options_value.h"
 
 #include <errno.h>
@@ -12,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define AT(field) offsetof(struct options, field)
 

@@ -7,6 +7,7 @@
  * key, so that nothing has to be turned. */
 #include "keyhash_block.h"
 
+#include "array.h"
 #include "keyhash.h"
 
 #include <endian.h>
@@ -268,7 +269,7 @@ const struct keyhash_way keyhash_ways[] = {
 	WAY_ROW(avx512),
 #endif
 };
-const size_t keyhash_n_ways = sizeof(keyhash_ways) / sizeof(keyhash_ways[0]);
+const size_t keyhash_n_ways = ARRAY_SIZE(keyhash_ways);
 const struct keyhash_way *keyhash_way = &keyhash_ways[0];
 
 __attribute__((constructor)) static void choose(void)

@@ -3,6 +3,7 @@
 #include "tool_map.h"
 
 #include "bltfs_ioctl.h"
+#include "util.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -102,7 +103,7 @@ static int check_create(const struct tool *t)
 		return tool_fail(t, EX_USAGE,
 				 "--create: goes with --to, which names the "
 				 "store");
-	for (size_t i = 0; i < sizeof(of_new) / sizeof(of_new[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(of_new); i++)
 		if (tool_has(t, of_new[i]) && !tool_has(t, OPT_CREATE))
 			return tool_fail(t, EX_USAGE,
 					 "what a new store is like goes with "

@@ -5,14 +5,14 @@
 #ifndef BLT_UTIL_H
 #define BLT_UTIL_H
 
+#include "array.h"
+
 #include <endian.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
