@@ -14,58 +14,92 @@ import time
 import checker
 import toollib as t
 
-SECOND = 1.3  # a bit more than what a command does without a line
+PAUSE = 0.005  # between two lines of input, or two pieces of output: so that
+PIECE = 4096   # all of them take well over the second without a line
 KEYS = 1200
 VALUE = 2500
 STORE = "kv.blt"
 
 
-def feed(args, lines):
-    """Runs blt with a stop between the halves of its input; what the terminal
-    was shown."""
-    screen = t.Screen()
-    with subprocess.Popen([t.BLT, *args], stdin=subprocess.PIPE,
-                          stdout=subprocess.DEVNULL,
-                          stderr=screen.theirs) as run:
-        half = len(lines) // 2
-        # returns when all but a pipe's content has been read
-        run.stdin.write(lines[:half])
+class Pair:
+    """A command with -q and one without, each with a terminal of its own.  When
+    the second has shown a line, the first has lived long enough for one."""
+
+    def __init__(self, quiet, loud):
+        self.runs = []
+        for args in quiet, loud:
+            screen = t.Screen()
+            self.runs.append((subprocess.Popen(
+                [t.BLT, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=screen.theirs), screen))
+
+    def each(self, turn):
+        """Calls turn(process) for both, until a line is shown."""
+        while not self.runs[1][1].seen:
+            for run, _ in self.runs:
+                turn(run)
+            time.sleep(PAUSE)
+
+    def end(self, turn):
+        """Calls turn(process) once more; what the terminals were shown."""
+        shown = []
+        for run, screen in self.runs:
+            turn(run)
+            run.stdin.close()
+            t.equal(run.wait(t.LIMIT), 0, f"{run.args}: {screen.seen}")
+            run.stdout.close()
+            shown.append(screen.end())
+        return shown
+
+
+def feed(quiet, loud, lines):
+    """Both get their input line by line, and then the rest."""
+    pair, given = Pair(quiet, loud), {}
+
+    def one(run):
+        at = given.setdefault(run, 0)
+        t.equal(at < len(lines), True, "a line is shown before the last key")
+        run.stdin.write(lines[at])
         run.stdin.flush()
-        time.sleep(SECOND)
-        run.stdin.write(lines[half:])
-        run.stdin.close()
-        t.equal(run.wait(t.LIMIT), 0, f"{args}: {screen.seen}")
-    return screen.end()
+        given[run] += 1
+
+    pair.each(one)
+    return pair.end(lambda run: run.stdin.write(b"".join(lines[given[run]:])))
 
 
-def drain(args):
-    """The same for a command whose output has to wait."""
-    screen = t.Screen()
-    with subprocess.Popen([t.BLT, *args], stdout=subprocess.PIPE,
-                          stderr=screen.theirs) as run:
-        os.read(run.stdout.fileno(), 1)
-        time.sleep(SECOND)
+def drain(quiet, loud):
+    """The output of both is taken piece by piece, and then the rest."""
+    pair = Pair(quiet, loud)
+
+    def one(run):
+        t.equal(os.read(run.stdout.fileno(), PIECE) != b"", True,
+                "a line is shown before the last byte")
+
+    def rest(run):
         while os.read(run.stdout.fileno(), 1 << 20):
             pass
-        t.equal(run.wait(t.LIMIT), 0, f"{args}: {screen.seen}")
-    return screen.end()
+
+    pair.each(one)
+    return pair.end(rest)
 
 
 def check_lines():
-    lines = b"".join(b"%s %s -\n" % ((b"k%05d" % i).hex().encode(),
-                                     b"ab" * VALUE) for i in range(KEYS))
-    t.ok("create", STORE, "-k", "bytes")
-    seen = feed(["load", STORE], lines)
+    lines = [b"%s %s -\n" % ((b"k%05d" % i).hex().encode(), b"ab" * VALUE)
+             for i in range(KEYS)]
+    for store in STORE, "quiet.blt":
+        t.ok("create", store, "-k", "bytes")
+    quiet, seen = feed(["load", "-q", "quiet.blt"], ["load", STORE], lines)
     if not re.search(r"\rload: \d+ keys, [\d.]+ [KM]iB, [\d.]+ \w+/s", seen):
         t.fail(f"load showed {seen!r}")
     t.equal("\x1b" in seen, False, "an escape sequence")
     t.equal(seen.endswith("\r"), True, "the line is taken away")
-    t.equal(feed(["load", "-q", STORE], lines), "", "load -q")
-    seen = drain(["export", STORE, "-"])
+    t.equal(quiet, "", "load -q")
+    os.unlink("quiet.blt")
+    quiet, seen = drain(["export", "-q", STORE, "-"], ["export", STORE, "-"])
     if not re.search(r"\rexport: \d+ keys, [\d.]+ [KM]iB of [\d.]+ MiB, "
                      r"\d+ %, [\d.]+ \w+/s, \d+ s left", seen):
         t.fail(f"export showed {seen!r}")
-    t.equal(drain(["export", "-q", STORE, "-"]), "", "export -q")
+    t.equal(quiet, "", "export -q")
 
 
 def stopped(args, sig, delay):
