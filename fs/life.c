@@ -5,6 +5,7 @@
 #include "coding.h"
 #include "content.h"
 #include "control.h"
+#include "detach.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -15,14 +16,11 @@
 #include "syncer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 /* What one mount holds while it lives, in the order in which it comes. */
 struct life {
@@ -31,96 +29,22 @@ struct life {
 	char *store_path;
 	char *mountpoint;
 	char *stage_dir;
-	int parent; /* the end of the pipe to it, or -1 */
+	int parent; /* of detach_begin, or -1 */
 	bool mounted;
 };
 
 /* ---- the parent and the terminal ---- */
 
-/* In the parent: waits until the child is live or has failed. */
-static int await_child(pid_t child, int from)
-{
-	ssize_t got;
-	int status;
-	char word;
-
-	do
-		got = read(from, &word, 1);
-	while (got < 0 && errno == EINTR);
-	if (got == 1)
-		return 0;
-	while (waitpid(child, &status, 0) < 0) {
-		if (errno != EINTR)
-			return EX_OSERR;
-	}
-	if (WIFSIGNALED(status))
-		log_error(
-			"the daemon died of signal %d before the mount was live",
-			WTERMSIG(status));
-	else if (WEXITSTATUS(status) == 0)
-		log_error("the daemon was stopped before the mount was live");
-	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) :
-							  EX_SOFTWARE;
-}
-
-/* In the child returns -1, with the pipe in life; in the parent the exit
- * code. */
-static int detach(struct life *life)
-{
-	int pipe_fd[2];
-	pid_t pid;
-
-	if (pipe2(pipe_fd, O_CLOEXEC) < 0) {
-		log_error("cannot start the daemon: %s", strerror(errno));
-		return EX_OSERR;
-	}
-	pid = fork();
-	if (pid < 0) {
-		log_error("cannot start the daemon: %s", strerror(errno));
-		return EX_OSERR;
-	}
-	if (pid > 0) {
-		close(pipe_fd[1]);
-		return await_child(pid, pipe_fd[0]);
-	}
-	close(pipe_fd[0]);
-	setsid();
-	life->parent = pipe_fd[1];
-	return -1;
-}
-
 /* The kernel has asked for INIT, so it will be answered: requests that come
  * from now on only wait for that. */
 static void tell_live(struct life *life)
 {
-	ssize_t told;
-	int null;
-
 	ready_tell("READY=1");
-	if (life->parent < 0)
-		return;
-	log_detach();
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-		close(null);
-	}
-	if (chdir("/") < 0)
-		log_warn(
-			"cannot leave the directory the daemon was started in: %s",
-			strerror(errno));
-	do
-		told = write(life->parent, "", 1);
-	while (told < 0 && errno == EINTR);
-	if (told < 0) {
+	if (detach_end(&life->parent) < 0) {
 		log_warn(
 			"the command that started this mount was interrupted; unmounting");
 		fuse_session_exit(life->fs.session);
 	}
-	close(life->parent);
-	life->parent = -1;
 }
 
 static void want(struct fuse_conn_info *conn, unsigned caps)
@@ -506,7 +430,7 @@ int life_run(const struct options *opts)
 	int rc = -1;
 
 	if (!opts->foreground)
-		rc = detach(&life);
+		rc = detach_begin(&life.parent);
 	if (rc >= 0)
 		return rc;
 	signals_ignore();
