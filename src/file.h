@@ -40,7 +40,7 @@ struct file_ops {
 	/* The same for bytes of the file alone, which stand at that place of
 	 * the mapping; pos and at are those of a page. */
 	int (*sync_range)(void *arg, void *at, size_t len, off_t pos);
-	int (*fstat)(void *arg, int fd, struct stat *st);
+	int (*fstat)(void *arg, int fd, struct stat *st); /* but the times */
 	void *(*mmap)(void *arg, size_t len, int fd);
 	void *arg;
 };
@@ -58,7 +58,8 @@ struct file {
 	char *path;
 	int fd;
 	bool writable;
-	bool made; /* by this open; it was not there before */
+	bool made;     /* by this open; it was not there before */
+	bool in_place; /* what is written again needs no disk space */
 	const uint8_t *map;
 	size_t map_len;
 	struct file_map *old_maps; /* outgrown; readers may stand in them */
@@ -78,7 +79,10 @@ int file_adopt(struct file *f, int fd, bool writable,
 void file_close(struct file *f);
 
 int file_size(struct file *f, uint64_t *ret);
-int file_stat(struct file *f, struct stat *ret);
+int file_stat(struct file *f, struct stat *ret); /* its times aside */
+
+/* Microseconds since the Unix epoch.  Makes the next write dearer. */
+int file_mtime(const struct file *f, int64_t *ret);
 
 /* Writes all of it, or fails. */
 int file_write(struct file *f, const void *buf, size_t len, uint64_t pos);

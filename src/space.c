@@ -212,7 +212,7 @@ int space_check_file(struct space *sp)
 	struct stat st;
 	int rc = file_stat(&sp->file, &st);
 
-	if (rc == 0 && ((uint64_t)st.st_size != sp->tail->base ||
+	if (rc == 0 && ((uint64_t)st.st_size != space_file_end(sp) ||
 			(sp->file.path && st.st_nlink == 0)))
 		return space_fail(sp, -EIO);
 	return rc;
@@ -235,6 +235,7 @@ static int write_tail(struct space *sp)
 		return 0;
 	if (file_resize(&sp->file, c->base) < 0 || rc != -ENOSPC)
 		space_fail(sp, rc);
+	sp->ahead = 0;
 	return rc;
 }
 
@@ -301,6 +302,7 @@ int space_cut(struct space *sp, uint64_t to)
 	if (rc < 0)
 		return space_fail(sp, rc);
 	sp->reserved = sp->frozen_end = to;
+	sp->ahead = 0;
 	space_log_reset(sp);
 	return 0;
 }
@@ -460,6 +462,7 @@ void space_cut_back(struct space *sp)
 	pthread_rwlock_unlock(&sp->lock);
 	sp->append = sp->end;
 	sp->reserved = min_u64(sp->reserved, sp->tail->base);
+	sp->ahead = 0;
 	/* Bytes of the commit that never was may be in the file already. */
 	if (file_size(&sp->file, &size) < 0 ||
 	    (size > sp->tail->base &&

@@ -73,6 +73,13 @@ struct batch_log {
 	size_t own_len;
 };
 
+/* How often syncs come: for space_ahead.c. */
+struct space_pace {
+	unsigned quick;  /* small ones soon one after another */
+	int64_t last_us; /* when the last one was */
+	uint64_t step;   /* zeros written ahead then; 0: none yet */
+};
+
 struct space {
 	struct file file;
 	pthread_mutex_t write;
@@ -107,6 +114,9 @@ struct space {
 	struct changes delta;
 	uint64_t append;            /* where the next byte goes */
 	uint64_t reserved;          /* disk space is had up to here */
+	uint64_t ahead;             /* the file reaches to here, zeros behind
+				     * the tail's base; if that is behind it,
+				     * it ends there (space_ahead.c) */
 	bool reserve_fails;         /* the filesystem cannot reserve */
 	bool hot;                   /* the file has a log: slot says where */
 	uint64_t record_seq;        /* of the next record */
@@ -131,6 +141,8 @@ struct space {
 	int slot_at;                     /* its number */
 	uint8_t slots[2 * LOG_SLOT_LEN]; /* both as they are in the header */
 	uint64_t synced;                 /* records made durable */
+	uint64_t sync_to;                /* as frozen_end, with fresh zeros */
+	struct space_pace pace;
 
 	struct space_group syncs; /* the callers of space_sync */
 
@@ -300,7 +312,17 @@ void space_sum_late(struct space *sp);
 void space_sum_published(struct space *sp);
 void space_sum_back(struct space *sp);
 
-/* For space_hole.c: the file ends where the tail begins, or -EIO: somebody who
+/* Where the file ends, as far as is known. */
+static inline uint64_t space_file_end(const struct space *sp)
+{
+	return sp->ahead > sp->tail->base ? sp->ahead : sp->tail->base;
+}
+
+/* With sync_lock and write held, the tail flushed: another sync.  Where they
+ * are frequent, makes the file longer than it need be. */
+int space_look_ahead(struct space *sp);
+
+/* For space_hole.c: the file ends where it should, or -EIO: somebody who
  * ignores the lock changed it.  The tail, which is empty, goes on at base.  The
  * bytes of a block's head that the checksum leaves out, for the record. */
 int space_check_file(struct space *sp);

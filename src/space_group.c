@@ -44,14 +44,6 @@ void space_group_release(struct space_group *g)
 	pthread_mutex_destroy(&g->lock);
 }
 
-static int64_t clock_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static bool has_enough(const struct space_group *g)
 {
 	return g->n + 1 >= g->expected;
@@ -60,8 +52,8 @@ static bool has_enough(const struct space_group *g)
 /* With lock held. */
 static void gather(struct space_group *g)
 {
-	int64_t until = clock_us() + (int64_t)min_u64((uint64_t)g->took_us / 2,
-						      GATHER_MOST_US);
+	int64_t until = steady_us() + (int64_t)min_u64((uint64_t)g->took_us / 2,
+						       GATHER_MOST_US);
 	struct timespec ts = { .tv_sec = until / 1000000,
 			       .tv_nsec = until % 1000000 * 1000 };
 
@@ -115,11 +107,11 @@ static int lead(struct space_group *g, int (*fn)(void *arg), void *arg)
 	forget_waiters(g);
 	pthread_mutex_unlock(&g->lock);
 
-	start = clock_us();
+	start = steady_us();
 	rc = fn(arg);
 
 	pthread_mutex_lock(&g->lock);
-	g->took_us = clock_us() - start;
+	g->took_us = steady_us() - start;
 	g->expected = n + g->n;
 	next = next_leader(g);
 	pthread_mutex_unlock(&g->lock);

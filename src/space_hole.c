@@ -30,8 +30,11 @@ static int write_head(struct space *sp, uint64_t pos, uint64_t len)
 
 static int lay_out(struct space *sp, uint64_t pos, uint64_t len)
 {
-	int rc = file_resize(&sp->file, pos + len);
+	int rc = 0;
 
+	/* Zeros that stand there are as good as a hole. */
+	if (pos + len > space_file_end(sp))
+		rc = file_resize(&sp->file, pos + len);
 	while (rc == 0 && len) {
 		uint64_t n = format_dead_piece(&sp->fmt, len);
 
@@ -82,6 +85,7 @@ int space_append_hole(struct space *sp, uint64_t len, bool sparse,
 	if (rc < 0) {
 		/* Cutting the file gives back what was reserved behind, too. */
 		sp->reserved = min_u64(sp->reserved, pos);
+		sp->ahead = 0;
 		if (file_resize(&sp->file, pos) < 0 ||
 		    (rc != -ENOSPC && rc != -ENOMEM && rc != -EFBIG))
 			space_fail(sp, rc);

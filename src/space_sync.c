@@ -43,7 +43,7 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	ret->n_keys = (uint32_t)sp->recorded_keys;
 	sp->frozen_from = sp->frozen_end;
 	/* What others have committed since the flush is in memory still. */
-	sp->frozen_end = sp->log.start;
+	sp->frozen_end = sp->sync_to = sp->log.start;
 	atomic_store(&sp->full, false);
 	ret->growth = sp->recorded_next;
 	ret->zone = sp->recorded_zone;
@@ -64,7 +64,7 @@ static int sync_frozen(struct space *sp)
 	pthread_rwlock_rdlock(&sp->lock);
 	file = sp->file;
 	pthread_rwlock_unlock(&sp->lock);
-	return file_sync_range(&file, sp->frozen_from, sp->frozen_end);
+	return file_sync_range(&file, sp->frozen_from, sp->sync_to);
 }
 
 /* Under sync_lock: makes durable what is frozen, and puts it in its place. */
@@ -150,8 +150,10 @@ static int sync_all(struct space *sp, bool checkpoint)
 		covers = sp->flushes;
 		done = !checkpoint && sp->synced == covers;
 	}
-	if (rc == 0 && !done)
+	if (rc == 0 && !done) {
 		freeze(sp, &slot);
+		rc = checkpoint ? 0 : space_look_ahead(sp);
+	}
 	space_end(sp);
 	if (rc < 0 || done)
 		return rc;
@@ -268,6 +270,8 @@ static int settle(struct space *sp)
 		return space_fail(sp, rc);
 	sp->hot = false;
 	sp->reserved = sp->end;
+	sp->ahead = 0;
+	sp->pace = (struct space_pace){ 0 };
 	return 0;
 }
 

@@ -398,15 +398,6 @@ int booklet_fd(const struct blt *blt)
 	return store->engine.space.file.fd;
 }
 
-static int64_t file_mtime(struct space *sp)
-{
-	struct stat st;
-
-	if (file_stat(&sp->file, &st) < 0)
-		return 0;
-	return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
-}
-
 void booklet_get_info(struct blt *blt, struct blt_info *ret)
 {
 	struct store *store = store_of(blt);
@@ -435,7 +426,7 @@ void booklet_get_info(struct blt *blt, struct blt_info *ret)
 	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
 	pthread_rwlock_unlock(&sp->lock);
 	if (!ret->modified)
-		ret->modified = file_mtime(sp);
+		(void)file_mtime(&sp->file, &ret->modified);
 }
 
 int booklet_count(struct blt *blt, struct blt_census *ret)

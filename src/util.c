@@ -89,12 +89,22 @@ void *scratch_resize(void *p, size_t old_len, size_t len)
 	return to;
 }
 
-int64_t now_us(void)
+static int64_t clock_us(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(clock, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t now_us(void)
+{
+	return clock_us(CLOCK_REALTIME);
+}
+
+int64_t steady_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 int thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg)

@@ -140,6 +140,9 @@ void *scratch_resize(void *p, size_t old_len, size_t len);
 /* The time now, in microseconds since the Unix epoch. */
 int64_t now_us(void);
 
+/* Microseconds of a clock that nobody sets. */
+int64_t steady_us(void);
+
 /* pthread_create with all signals blocked but SIGBUS, which file_try needs:
  * one that interrupts a read of the program's own threads must not land there
  * instead.  0 or -errno. */
