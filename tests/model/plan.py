@@ -105,6 +105,28 @@ class Plan:
         ts = u(self.v, pos + 25, 7) if g.ts else 0
         self.put(new, bytes(self.v[pos + g.hl + klen:pos + n]), ts)
 
+    def rekey(self, old, new, pad):
+        """The block of old becomes that of new, around the same value: the
+        dead block in front gives way, or takes in what is left over."""
+        g, h, v = self.geo, form.keyhash(new), self.v
+        at, pos = self.find(form.keyhash(old))
+        value, size = pos + g.hl + u(v, pos + 19, 2), u(v, pos + 21, 4)
+        ts = u(v, pos + 25, 7) if g.ts else 0
+        self.change(at, p(max(1, u(v, pos + 13, 6)), 6))
+        to = value - len(new) - g.hl
+        self.resize(pad, to - pad)
+        at, over = self.find(h)
+        if over:
+            nxt = u(v, over + 13, 6)
+            self.change(over + 13, p(0, 6))
+            self.n_keys -= 1
+        else:
+            at = entry(v, self.state, h, self.s.bugs)
+            nxt = max(1, u(v, at, 6))
+        self.head(to, g.head(h, nxt, len(new), size, ts))
+        self.change(to + g.hl, new)
+        self.change(at, p(to, 6))
+
     def adopt(self, key, pos, ts):
         """A block that has been inside a dead one until now."""
         if self.geo.ts:

@@ -14,7 +14,7 @@ import time
 from world import Count, Lost, World
 
 ORDER = ("all", "prune", "growth", "faults", "stream", "salt", "kills",
-         "packed", "trim")
+         "packed", "trim", "rekey", "rekey_beside")
 
 # A deliberate mistake each: flags of the engine, the workload that shows it
 # soonest, and from which world on.
@@ -73,6 +73,11 @@ MUTANTS = (
     ("dead blocks merged whose death is in the log", "trim_in_log", "trim", 3),
     ("a reservation merged with dead blocks", "trim_reserved", "reserved", 1),
     ("hole punched before the merge is durable", "early_punch", "trim", 1),
+    ("a key rewritten whose block is in the log", "rekey_in_log", "rekey", 1),
+    ("a key rewritten where others have changed its block meanwhile",
+     "rekey_beside", "rekey_beside", 1),
+    ("a key rewritten before its record is durable",
+     "rekey_early", "rekey", 1),
 )
 
 

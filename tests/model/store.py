@@ -9,7 +9,7 @@ Others commit beside a sync and a checkpoint: beside is where they may.
 import form
 from disk import Failed
 from form import GROWTH, HEAD, ZONE, Geo, Record, Slot, State, p, u
-from plan import Plan, layout
+from plan import Plan, find, layout
 
 SIZES = (1, 3, 5, 100)      # the chain of index sizes, on the model's scale
 CHECKPOINT = 1500           # bytes of log
@@ -375,6 +375,40 @@ class Store:
         self.disk.truncate(to)
         del self.view[to:]
         self.log, self.fresh, self.durable_to = 0, True, to
+
+    # ---- a block gets another key, and its value stays where it is ----
+
+    def pad_of(self, pos):
+        """The dead block right in front that never lived: nobody looks at it.
+        """
+        last = None
+        for at, n, live in self.walk(self.first(), pos):
+            last = at if at + n == pos and not live else None
+        if last in self.streams or last is None or any(
+                self.view[last:last + 13]):
+            return None
+        return last
+
+    def rekey(self, old, new, commits):
+        """The caller sees to it that no job is under way.  commits: called
+        when the commit begins.  False: it has to be copied."""
+        if "rekey_in_log" not in self.bugs:
+            self.checkpoint()
+            if (self.seq != self.slot.rec_seq
+                    and "rekey_beside" not in self.bugs):
+                self.checkpoint(alone=True)     # others have committed
+        g, pos = self.geo, find(self.view, self.state, form.keyhash(old))[1]
+        pad = self.pad_of(pos) if pos else None
+        if g.fixed or pad is None or (
+                pos + u(self.view, pos + 19, 2) - len(new) - pad < g.least):
+            return False
+        commits()
+        self.commit([("rekey", old, new, pad)], user=True)
+        if "rekey_early" in self.bugs:
+            for at, b in self.recorded.items():
+                self.disk.write(at, b)
+        self.sync(alone=True)
+        return True
 
     # ---- those who look at the file's bytes ----
 

@@ -38,6 +38,8 @@ FLAVOURS = {
     "header": weights(commit=20, sync=5, checkpoint=10, close=10, fail=30,
                       power=5, kill=5),
     "faults": weights(**{**USUAL, "fail": 10, "power": 5}),
+    "rekey": weights(**{**USUAL, "rekey": 40, "stream": 30, "fail": 3}),
+    "rekey_beside": weights(commit=30, sync=10, rekey=30, stream=10, power=3),
 }
 # What a job is, by flavour: prune, trim, growth.
 JOBS = {"prune": (8, 1, 1), "growth": (1, 0, 8), "trim": (1, 8, 1),
@@ -114,7 +116,7 @@ class World:
 
     def beside(self):
         """Somebody commits in the middle of another's sync."""
-        rate = 0.8 if self.flavour == "beside" else 0.1
+        rate = 0.8 if self.flavour.endswith("beside") else 0.1
         if self.others or self.rng.random() >= rate:
             return
         phase, self.others = self.phase, True
@@ -304,6 +306,22 @@ class World:
         self.disk.write(pos + s.front() + at, val[at:at + n])
         self.streams[pos] = key, val, ts, at + n
 
+    def rekey(self):
+        """A rename that leaves the value where it is."""
+        now, rng, s = self.history[-1], self.rng, self.store
+        if self.job or not now or s.state.kind != form.NONE:
+            return
+        old = rng.choice(sorted(now))
+        new = rng.choice([k for k in KEYS if k != old])
+
+        def commits():
+            now = dict(self.history[-1])
+            now[new] = now.pop(old)
+            self.history.append(now)
+            self.count.commits += 1
+
+        s.rekey(old, new, commits)
+
     def new_job(self):
         s, rng = self.store, self.rng
         nb = layout(s.view)[0]
@@ -394,7 +412,7 @@ class World:
     def op_fail(self):
         self.disk.fail_sync = self.rng.randrange(1, 4)
 
-    op_commit, op_stream = commit, stream
+    op_commit, op_stream, op_rekey = commit, stream, rekey
 
     def step(self):
         names, weights = FLAVOURS[self.flavour]
