@@ -177,6 +177,10 @@ struct backend {
 		     int64_t timestamp);
 	/* All of them, or none; sets held of those that ask. */
 	int (*commit)(struct blt *store, struct backend_op *first);
+	/* NULL: where a commit leaves nothing for flush to do. */
+	int (*commit_flush)(struct blt *store, struct backend_op *first);
+	int (*prepare_rename)(struct blt *store, const void *key,
+			      size_t len); /* NULL: 0 */
 	int (*flush)(struct blt *store);
 	int (*sync)(struct blt *store);
 	int (*settle)(struct blt *store, bool idle);

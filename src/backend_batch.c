@@ -164,14 +164,38 @@ static void tell_held(const struct backend_op *first)
 			*op->ret_held = op->held;
 }
 
-int blt_batch_commit(struct blt_batch *b)
+typedef int commit_fn(struct blt *store, struct backend_op *first);
+
+static int commit(struct blt_batch *b, commit_fn *fn)
 {
-	int rc = b->store->backend->commit(b->store, b->first);
+	int rc = fn(b->store, b->first);
 
 	if (rc == 0)
 		tell_held(b->first);
 	blt_batch_abort(b);
 	return rc;
+}
+
+int blt_batch_commit(struct blt_batch *b)
+{
+	return commit(b, b->store->backend->commit);
+}
+
+int blt_batch_commit_flush(struct blt_batch *b)
+{
+	const struct backend *backend = b->store->backend;
+
+	return commit(b, backend->commit_flush ? backend->commit_flush :
+						 backend->commit);
+}
+
+int blt_prepare_rename(struct blt *store, const void *key, size_t len)
+{
+	const struct backend *backend = store->backend;
+
+	return backend->prepare_rename ?
+		       backend->prepare_rename(store, key, len) :
+		       0;
 }
 
 void blt_batch_abort(struct blt_batch *b)

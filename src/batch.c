@@ -24,6 +24,19 @@ int batch_begin(struct batch *b, struct engine *engine)
 	return rc;
 }
 
+int batch_begin_logged(struct batch *b, struct engine *engine)
+{
+	int rc = batch_begin(b, engine);
+
+	if (rc < 0)
+		return rc;
+	b->logged = true;
+	rc = space_begin_logged(&engine->space);
+	if (rc < 0)
+		space_end(&engine->space);
+	return rc;
+}
+
 void batch_give_way(struct engine *engine)
 {
 	static const struct timespec moment = { .tv_nsec = 50000 };
@@ -166,6 +179,18 @@ static int link_block(struct batch *b, const struct batch_key *key,
 	return rc < 0 ? rc : note(b, key, found ? old->block.pos : 0, pos);
 }
 
+/* In front of a long value, so that its key can become another one in its
+ * place. */
+static int append_pad(struct space *sp)
+{
+	uint64_t len = format_dead_min(&sp->fmt) + BATCH_KEY_SLACK, pos;
+	int rc = space_append_filler(sp, len, &pos);
+
+	if (rc == 0)
+		space_note_pad(sp, pos, len);
+	return rc;
+}
+
 int batch_put(struct batch *b, const struct batch_key *key,
 	      const struct batch_value *value, int64_t timestamp)
 {
@@ -176,13 +201,16 @@ int batch_put(struct batch *b, const struct batch_key *key,
 				   .timestamp = timestamp };
 	struct index_place old;
 	uint64_t pos;
-	int found, rc;
+	int found, rc = 0;
 
 	found = find(b, key, &old);
 	if (found < 0)
 		return found;
 	head.next = next_of(sp, &old, found);
-	rc = append_block(sp, key, value, &head, &pos);
+	if (rekey_pays(b->engine, value->len))
+		rc = append_pad(sp);
+	if (rc == 0)
+		rc = append_block(sp, key, value, &head, &pos);
 	return rc < 0 ? rc : link_block(b, key, &old, found, pos);
 }
 
@@ -330,6 +358,7 @@ int batch_move(struct batch *b, uint64_t from, uint64_t to)
 	struct move m = { &b->engine->space, from, to, { { 0 } } };
 	int rc = file_try(move_block, &m);
 
+	space_forget_pads(m.sp, 0);
 	if (rc <= 0)
 		return rc;
 	return note(b, &(struct batch_key){ .hash = m.hash }, from, to);
@@ -509,11 +538,12 @@ int batch_end(struct batch *b, int rc)
 	struct space *sp = &b->engine->space;
 
 	if (rc == 0)
-		rc = space_publish(sp, b->more_keys, keep_for_scans, b);
+		rc = (b->logged ? space_publish_logged : space_publish)(
+			sp, b->more_keys, keep_for_scans, b);
 	if (rc == 0)
 		tell_followers(b);
 	else
-		space_rollback(sp);
+		(b->logged ? space_rollback_logged : space_rollback)(sp);
 	if (!b->keep_lock)
 		space_end(sp);
 	free(b->event);

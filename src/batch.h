@@ -37,6 +37,7 @@ struct batch {
 		first[4]; /* so that small batches allocate nothing */
 	int64_t more_keys;
 	bool keep_lock;
+	bool logged;            /* its record is written before it is seen */
 	bool no_scans;          /* -EBUSY at the end where there are any */
 	int (*also)(void *arg); /* may be set: as space_publish's */
 	void *also_arg;
@@ -50,6 +51,9 @@ struct batch_value {
 	void *arg;
 };
 
+/* What a key may become longer by, where it changes in its place. */
+#define BATCH_KEY_SLACK 256u
+
 struct batch_key {
 	const void *bytes;
 	size_t len;
@@ -57,6 +61,10 @@ struct batch_key {
 };
 
 int batch_begin(struct batch *b, struct engine *engine); /* -EROFS, -EIO */
+
+/* The same; batch_end then hands the commit to the kernel, as a flush does,
+ * before anybody sees it, and where that fails, nothing has changed. */
+int batch_begin_logged(struct batch *b, struct engine *engine);
 
 /* The same where the caller holds the write lock, and keeps it. */
 void batch_begin_locked(struct batch *b, struct engine *engine);

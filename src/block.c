@@ -103,14 +103,15 @@ uint64_t block_region_end(const struct space *sp, uint64_t pos, uint64_t limit)
 }
 
 /* The head of a dead block that a reader's replay laid out: the file has other
- * bytes there still.  Nothing but block_cover changes the first byte of a
- * block. */
+ * bytes there still.  Nothing but block_cover and a rename (rekey.c) changes
+ * the first byte of a block; what a rename did, the mapping shows. */
 static bool head_laid_out(const struct space *sp, uint64_t pos, uint8_t *head)
 {
 	uint32_t len = format_head_len(&sp->fmt);
 	uint64_t v;
 
-	if (!changes_get(&sp->frozen, pos, &v))
+	if (!changes_get(&sp->frozen, pos, &v) ||
+	    !changes_get(&sp->frozen, pos + 16, &v))
 		return false;
 	memset(head, 0, FORMAT_HEAD_MAX);
 	for (uint32_t i = 0; i < len; i += 8)
@@ -211,6 +212,7 @@ int block_cover(struct space *sp, uint64_t pos, uint64_t len)
 	/* Never a head over what lives behind. */
 	if (!format_dead_fits(f, len))
 		return -EUCLEAN;
+	space_forget_pads(sp, 0);
 	while (len) {
 		uint64_t n = format_dead_piece(f, len);
 		int rc;

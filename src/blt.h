@@ -345,6 +345,14 @@ BLT_PUBLIC int blt_batch_only_if(struct blt_batch *b, const void *key,
 				 bool *ret_held);
 /* Commits and frees, whatever the result. */
 BLT_PUBLIC int blt_batch_commit(struct blt_batch *b);
+/* The same, and flushes (blt_flush) before anybody sees the changes: where that
+ * fails, there are none. */
+BLT_PUBLIC int blt_batch_commit_flush(struct blt_batch *b);
+/* A batch that only renames one key, with a value of 4 MiB or more that was put
+ * since the store was opened, leaves the value where it is, and waits until it
+ * is durable.  This does the waiting beforehand; other keys are no error. */
+BLT_PUBLIC int blt_prepare_rename(struct blt *store, const void *key,
+				  size_t len);
 BLT_PUBLIC void blt_batch_abort(struct blt_batch *b); /* NULL is fine */
 
 /* Hands what is pending to the kernel: it then survives the death of this

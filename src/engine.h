@@ -12,6 +12,10 @@
 struct scan;
 struct pin;
 
+/* A value of so many bytes is not copied where its key changes (rekey.h): that
+ * costs some fsyncs. */
+#define REKEY_LEAST ((uint64_t)4 << 20)
+
 /* An index move under way; under engine.whole. */
 struct growth {
 	enum { GROWTH_NONE, GROWTH_FILL, GROWTH_MOVE } stage;
@@ -48,9 +52,17 @@ struct engine {
 	uint64_t prune_chunk;        /* bytes a step; 0: as prune has it */
 	uint64_t trim_page;          /* the least hole that is worth punching;
 				      * 0: the filesystem's block */
-	size_t trim_runs; /* merged by one commit; 0: as trim has it */
+	size_t trim_runs;     /* merged by one commit; 0: as trim has it */
+	uint64_t rekey_least; /* 0: REKEY_LEAST */
 	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
 				      * with space.write held */
 };
+
+static inline bool rekey_pays(const struct engine *e, uint64_t value_len)
+{
+	uint64_t least = e->rekey_least ? e->rekey_least : REKEY_LEAST;
+
+	return value_len >= least && !e->space.fmt.fixed;
+}
 
 #endif

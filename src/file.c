@@ -500,3 +500,26 @@ int file_map_to(struct file *f, uint64_t size)
 	f->map_len = want;
 	return 0;
 }
+
+int file_show(struct file *f, uint64_t pos, const void *bytes, size_t len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), offset = pos % page;
+	size_t n = (offset + len + page - 1) / page * page;
+	void *at = (void *)(uintptr_t)file_ptr(f, pos - offset);
+	uint8_t *copy = mmap(NULL, n, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int rc;
+
+	if (copy == MAP_FAILED)
+		return -errno;
+	rc = file_read(f, copy, n, pos - offset);
+	if (rc == 0) {
+		memcpy(copy + offset, bytes, len);
+		if (mremap(copy, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, at) !=
+		    MAP_FAILED)
+			return 0;
+		rc = -errno;
+	}
+	munmap(copy, n);
+	return rc;
+}

@@ -114,6 +114,11 @@ static inline const uint8_t *file_ptr(const struct file *f, uint64_t pos)
 	return f->map + pos;
 }
 
+/* Of a file that is not written to any more: the mapping shows these bytes at
+ * pos from now on, and the file keeps what it has.  What else stands in their
+ * pages may be read meanwhile. */
+int file_show(struct file *f, uint64_t pos, const void *bytes, size_t len);
+
 /* Copies bytes that the mapping reaches; -EIO where the file has them no more.
  */
 int file_read(const struct file *f, void *to, size_t len, uint64_t pos);

@@ -191,6 +191,62 @@ static int redo_all(struct log_reader *r, uint64_t end, struct teller *t)
 	return rc < 0 ? rc : tell_pass(t, end - start);
 }
 
+/* ---- what a reader is shown ---- */
+
+struct pieces {
+	const struct changes *from;
+	uint64_t pos;
+	uint8_t *to;
+	size_t n;
+	bool all; /* none was missing */
+};
+
+static void take(struct pieces *p, uint32_t len)
+{
+	uint64_t v = 0;
+
+	p->all = p->all && changes_find(p->from, p->pos + p->n, &v);
+	put_le(p->to + p->n, v, len);
+	p->n += len;
+}
+
+/* Head and key of a block, where a rename has written them anew (rekey.c):
+ * their bytes, or 0.  No set of changes answers for them. */
+static size_t rekeyed(const struct space *sp, uint64_t pos, uint8_t *to)
+{
+	struct pieces p = { &sp->frozen, pos, to, 0, true };
+	size_t len;
+
+	take(&p, 8);
+	take(&p, KEYHASH_LEN - 8);
+	take(&p, FORMAT_POS_LEN);
+	take(&p, FORMAT_LENS_LEN);
+	if (sp->fmt.timestamps)
+		take(&p, FORMAT_TIME_LEN);
+	len = p.n + (size_t)get_le(to + FORMAT_AT_LENS, 2);
+	while (p.all && p.n < len)
+		take(&p, (uint32_t)min_u64(len - p.n, 8));
+	return p.all ? len : 0;
+}
+
+static int show_rekeyed(struct space *sp)
+{
+	uint8_t *bytes = malloc(FORMAT_HEAD_MAX + FORMAT_KEY_MAX);
+	int rc = bytes ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < sp->frozen.n && rc == 0; i++) {
+		const struct change *c = &sp->frozen.item[i];
+		size_t len = c->len == 8 && !sp->fmt.fixed ?
+				     rekeyed(sp, c->pos, bytes) :
+				     0;
+
+		if (len)
+			rc = file_show(&sp->file, c->pos, bytes, len);
+	}
+	free(bytes);
+	return rc;
+}
+
 /* ---- into the file ---- */
 
 /* What of the block at pos counts: all of it, but for the holes that stream and
@@ -380,8 +436,9 @@ static int replay(struct space *sp, const struct log_slot *slot,
 	if (rc == 0 &&
 	    (!growth_is_sound(sp, r->pos) || !zone_is_sound(sp, r->pos)))
 		rc = -EUCLEAN;
-	if (rc == 0 && sp->file.writable)
-		rc = into_file(sp, slot, r, t);
+	if (rc == 0)
+		rc = sp->file.writable ? into_file(sp, slot, r, t) :
+					 show_rekeyed(sp);
 	return rc;
 }
 

@@ -292,6 +292,7 @@ int space_cut(struct space *sp, uint64_t to)
 {
 	int rc = file_resize(&sp->file, to);
 
+	space_forget_pads(sp, to);
 	if (rc < 0)
 		return space_fail(sp, rc);
 	pthread_rwlock_wrlock(&sp->lock);
@@ -395,22 +396,20 @@ int space_block_end(struct space *sp, const struct block_head *head)
 	return space_finish_block(sp, format_block_len(&sp->fmt, head));
 }
 
-/* Room for the changes has been had: nothing fails. */
-static void merge_delta(struct space *sp, int64_t more_keys)
+/* The count is a hint (doc/format.md, section 2) and may be too low. */
+uint64_t space_keys_after(const struct space *sp, int64_t more_keys)
+{
+	if (more_keys < 0 && sp->n_keys < (uint64_t)-more_keys)
+		return 0;
+	return sp->n_keys + (uint64_t)more_keys;
+}
+
+void space_count_commit(struct space *sp, int64_t more_keys)
 {
 	bool crowded;
 
-	for (size_t i = 0; i < sp->delta.n; i++) {
-		const struct change *c = &sp->delta.item[i];
-
-		changes_set(&sp->active, c->pos, c->value, c->len);
-	}
 	sp->end = sp->append;
-	/* The count is a hint (doc/format.md, section 2) and may be too low. */
-	if (more_keys < 0 && sp->n_keys < (uint64_t)-more_keys)
-		sp->n_keys = 0;
-	else
-		sp->n_keys += (uint64_t)more_keys;
+	sp->n_keys = space_keys_after(sp, more_keys);
 	sp->changed = now_us();
 	sp->commits++;
 	crowded = sp->n_keys > sp->fmt.n_buckets;
@@ -421,11 +420,27 @@ static void merge_delta(struct space *sp, int64_t more_keys)
 		atomic_store(&sp->full, true);
 }
 
+/* Room for the changes has been had: nothing fails. */
+static void merge_delta(struct space *sp, int64_t more_keys)
+{
+	for (size_t i = 0; i < sp->delta.n; i++) {
+		const struct change *c = &sp->delta.item[i];
+
+		changes_set(&sp->active, c->pos, c->value, c->len);
+	}
+	space_count_commit(sp, more_keys);
+}
+
+int space_reserve_record(struct space *sp)
+{
+	return reserve(sp, 0, 0);
+}
+
 int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 		  void *arg)
 {
 	/* The record's room is had now: a flush does not find the disk full. */
-	int rc = reserve(sp, 0, 0);
+	int rc = space_reserve_record(sp);
 
 	if (rc == 0 && sp->reserve_fails)
 		rc = space_flush_tail(sp);
@@ -452,6 +467,7 @@ void space_cut_back(struct space *sp)
 
 	if (sp->append == sp->end)
 		return;
+	space_forget_pads(sp, sp->end);
 	pthread_rwlock_wrlock(&sp->lock);
 	if (sp->tail->base > sp->end) {
 		sp->tail->base = sp->end;

@@ -57,6 +57,9 @@
  * written; no block stands in two chunks. */
 #define SPACE_CHUNK ((size_t)1 << 20)
 
+/* Dead blocks that are remembered. */
+#define SPACE_PADS 64u
+
 /* A piece of the tail.  A view of a value in it holds a reference. */
 struct chunk {
 	atomic_uint refs;
@@ -135,6 +138,9 @@ struct space {
 	uint64_t frozen_end;  /* durable; below from they are */
 	uint64_t commits, settled; /* counts of publishes: all, and as of the
 				    * last time the file was plain */
+	struct log_zone pad[SPACE_PADS]; /* dead blocks that stand in front of
+					  * long values; len 0: none */
+	unsigned next_pad;               /* the one to be forgotten next */
 
 	/* Under sync_lock; where the file is not hot, under write. */
 	struct log_slot slot;            /* the newest one in the header */
@@ -256,6 +262,14 @@ int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 		  void *arg);
 void space_rollback(struct space *sp);
 
+/* With write held: the dead block at pos, which never lived, is remembered as
+ * the one in front of what stands behind it; where it begins, 0: none is known;
+ * all that begin at or behind pos are forgotten.  Whoever covers, moves or cuts
+ * off blocks forgets. */
+void space_note_pad(struct space *sp, uint64_t pos, uint64_t len);
+uint64_t space_pad_before(const struct space *sp, uint64_t pos);
+void space_forget_pads(struct space *sp, uint64_t pos);
+
 /* Keeps err as the reason for taking no more writes; returns it. */
 int space_fail(struct space *sp, int err);
 
@@ -298,8 +312,42 @@ int space_write_slot(struct space *sp, const struct log_slot *slot);
 /* For space_sync.c: the header while the file is hot. */
 int space_write_hot_header(struct space *sp);
 
+/* ---- a commit whose record is written before anybody sees it:
+ * space_logged.c ---- */
+
+/* Behind space_begin: what waits for a record gets one, so that the commit to
+ * be built has one of its own. */
+int space_begin_logged(struct space *sp);
+
+/* As space_publish, with the record in the kernel.  Where that fails, nothing
+ * is published. */
+int space_publish_logged(struct space *sp, int64_t more_keys,
+			 int (*also)(void *arg), void *arg);
+void space_rollback_logged(struct space *sp);
+
+/* The same where the changes go into their places at once, also such as no set
+ * of changes answers for: heads and keys.  With both locks (space_begin_whole):
+ * an empty log; the commit; its record, durable; then what land does while no
+ * reader looks.  Behind the record the disk may fail: then writing ends, and
+ * what was committed is seen all the same. */
+int space_empty_log(struct space *sp);
+int space_log_commit(struct space *sp, int64_t more_keys);
+int space_land(struct space *sp, int64_t more_keys, int (*also)(void *arg),
+	       void *arg);
+
 /* Puts changes into their places in the file (space_apply.c). */
 int space_apply(struct space *sp, const struct changes *changes);
+
+/* For space_logged.c: room on the disk for the record of all that waits for
+ * one; the count behind a commit; it is made.  The record of these changes; it
+ * is in the kernel. */
+int space_reserve_record(struct space *sp);
+uint64_t space_keys_after(const struct space *sp, int64_t more_keys);
+void space_count_commit(struct space *sp, int64_t more_keys);
+int space_reserve_recorded(struct space *sp, size_t n);
+int space_append_record(struct space *sp, const struct changes *changes,
+			uint64_t n_keys);
+void space_recorded(struct space *sp);
 
 /* For space_log.c and recover.c: the tail's bytes to the kernel; an empty
  * batch that begins at sp->append. */

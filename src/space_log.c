@@ -100,12 +100,13 @@ static int put_piece(void *arg, const void *bytes, size_t len)
 	return space_append_plain(arg, bytes, len);
 }
 
-static int append_record(struct space *sp)
+int space_append_record(struct space *sp, const struct changes *changes,
+			uint64_t n_keys)
 {
 	struct log_record r = { .seq = sp->record_seq,
 				.start = sp->log.start,
 				.batch_len = sp->append - sp->log.start,
-				.n_keys = (uint32_t)sp->n_keys };
+				.n_keys = (uint32_t)n_keys };
 	uint8_t *payload;
 	uint64_t len;
 	int rc;
@@ -116,7 +117,7 @@ static int append_record(struct space *sp)
 	r.zone = sp->zone;
 	payload =
 		log_payload(&sp->fmt, &r, sp->first_record ? sp->fmt.raw : NULL,
-			    sp->own, sp->log.own_len, &sp->active);
+			    sp->own, sp->log.own_len, changes);
 	if (!payload)
 		return -ENOMEM;
 	XXH3_copyState(sp->before.sum, sp->log.sum);
@@ -150,14 +151,14 @@ static void pass_on(struct space *sp)
 	changes_clear(&sp->active);
 }
 
-static int grow_recorded(struct space *sp)
+int space_reserve_recorded(struct space *sp, size_t n)
 {
 	int rc;
 
 	if (sp->recorded.n == 0)
 		return 0;
 	pthread_rwlock_wrlock(&sp->lock);
-	rc = changes_reserve(&sp->recorded, sp->active.n);
+	rc = changes_reserve(&sp->recorded, n);
 	pthread_rwlock_unlock(&sp->lock);
 	return rc;
 }
@@ -172,25 +173,8 @@ static void all_recorded(struct space *sp)
 		sp->recorded_next = (struct log_growth){ 0 };
 }
 
-int space_flush(struct space *sp)
+void space_recorded(struct space *sp)
 {
-	int rc;
-
-	if (sp->active.n == 0 && sp->append == sp->log.start) {
-		all_recorded(sp);
-		return 0;
-	}
-	rc = grow_recorded(sp);
-	if (rc == 0)
-		rc = space_go_hot(sp);
-	if (rc == 0)
-		rc = append_record(sp);
-	if (rc == 0)
-		rc = space_flush_tail(sp);
-	if (rc < 0) {
-		space_cut_back(sp);
-		return rc;
-	}
 	pthread_rwlock_wrlock(&sp->lock);
 	sp->end = sp->append;
 	all_recorded(sp);
@@ -200,5 +184,27 @@ int space_flush(struct space *sp)
 	sp->record_seq++;
 	sp->first_record = false;
 	sp->flushes++;
+}
+
+int space_flush(struct space *sp)
+{
+	int rc;
+
+	if (sp->active.n == 0 && sp->append == sp->log.start) {
+		all_recorded(sp);
+		return 0;
+	}
+	rc = space_reserve_recorded(sp, sp->active.n);
+	if (rc == 0)
+		rc = space_go_hot(sp);
+	if (rc == 0)
+		rc = space_append_record(sp, &sp->active, sp->n_keys);
+	if (rc == 0)
+		rc = space_flush_tail(sp);
+	if (rc < 0) {
+		space_cut_back(sp);
+		return rc;
+	}
+	space_recorded(sp);
 	return 0;
 }

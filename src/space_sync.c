@@ -227,6 +227,18 @@ static int sync_whole(struct space *sp, struct log_slot *ret)
 	return 0;
 }
 
+int space_empty_log(struct space *sp)
+{
+	struct log_slot slot;
+	int rc = space_go_hot(sp);
+
+	if (rc < 0 || (sp->record_seq == sp->slot.record_seq &&
+		       sp->active.n == 0 && sp->append == sp->slot.start))
+		return rc;
+	rc = sync_whole(sp, &slot);
+	return rc < 0 ? rc : begin_log_anew(sp, &slot);
+}
+
 int space_checkpoint_beside(struct space *sp)
 {
 	return sync_all(sp, true);

@@ -1,6 +1,7 @@
 /* Putting, deleting, batches, and making them last. */
 #include "store.h"
 
+#include "rekey.h"
 #include "serial.h"
 #include "util.h"
 
@@ -258,17 +259,54 @@ static int run_ops(struct batch *b, struct backend_op *first)
 	return rc;
 }
 
-int booklet_commit(struct blt *blt, struct backend_op *first)
+typedef int begin_fn(struct batch *b, struct engine *engine);
+
+/* The rename of one key may leave the value where it is. */
+static int commit(struct engine *e, struct backend_op *first, begin_fn *begin)
+{
+	struct batch b;
+	int rc = 0;
+
+	if (first && !first->next && first->kind == BACKEND_RENAME) {
+		struct batch_key key = key_of(&first->key);
+		struct batch_key to = key_of(&first->to);
+
+		rc = rekey(e, &key, &to);
+	}
+	if (rc)
+		return rc < 0 ? rc : 0;
+	rc = begin(&b, e);
+	return rc < 0 ? rc : batch_end(&b, run_ops(&b, first));
+}
+
+static int commit_all(struct blt *blt, struct backend_op *first,
+		      begin_fn *begin)
 {
 	struct store *store = store_of(blt);
-	struct batch b;
-	int rc = batch_begin(&b, &store->engine);
+	int rc = commit(&store->engine, first, begin);
 
-	if (rc == 0)
-		rc = batch_end(&b, run_ops(&b, first));
 	if (rc == 0)
 		store_committed(store);
 	return rc;
+}
+
+int booklet_commit(struct blt *blt, struct backend_op *first)
+{
+	return commit_all(blt, first, batch_begin);
+}
+
+int booklet_commit_flush(struct blt *blt, struct backend_op *first)
+{
+	return commit_all(blt, first, batch_begin_logged);
+}
+
+int booklet_prepare_rename(struct blt *blt, const void *key, size_t len)
+{
+	struct store *store = store_of(blt);
+	struct batch_key k;
+	int rc = store_key(store, key, len, &k);
+
+	return rc < 0 ? rc : rekey_prepare(&store->engine, &k);
 }
 
 /* ---- making it last ---- */

@@ -258,6 +258,8 @@ static int put_in_place(struct stream *s, const struct batch_key *key,
 	rc = batch_adopt(&b, key, pos, timestamp);
 	if (rc == 0)
 		rc = block_resize_dead(&e->space, s->pin.pos, pos - s->pin.pos);
+	if (rc == 0)
+		space_note_pad(&e->space, s->pin.pos, pos - s->pin.pos);
 	return batch_end(&b, rc);
 }
 

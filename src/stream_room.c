@@ -14,14 +14,12 @@
  * page of it (space_apply.c): so no region lies between two such changes. */
 #define LEAST ((uint64_t)8192)
 
-/* What a longer key than the expected one may take. */
-#define KEY_SLACK 256u
 #define KEY_ROOM 65000u
 
 /* From the region's beginning to the value. */
 static uint64_t front(const struct format *f, size_t key_len)
 {
-	uint64_t room = min_u64(key_len + KEY_SLACK, KEY_ROOM);
+	uint64_t room = min_u64(key_len + BATCH_KEY_SLACK, KEY_ROOM);
 
 	return format_dead_min(f) + format_head_len(f) + room;
 }

@@ -197,24 +197,46 @@ int tree_hold(struct tree *t, const void *prefix, size_t len, bool held)
 	return err;
 }
 
-int tree_remove(struct tree *t, const void *key, size_t len, uint64_t pos)
+static void remove_locked(struct tree *t, const void *key, size_t len,
+			  uint64_t pos)
 {
 	struct place p = place_of(t, key, len, false);
-	uint32_t number;
+	uint32_t number = dirs_find(t, p.key, p.prefix_len);
 	struct dir *d;
 
+	if (number == NO_DIR || pos == 0)
+		return;
+	d = dir_at(t, number);
+	if (p.prefix_len == len && d->marker == pos)
+		d->marker = 0;
+	else if (pages_remove(t, d, p.word, pos))
+		t->keys--;
+	dirs_drop_empty(t, number);
+}
+
+int tree_remove(struct tree *t, const void *key, size_t len, uint64_t pos)
+{
 	pthread_rwlock_wrlock(&t->lock);
-	number = dirs_find(t, p.key, p.prefix_len);
-	if (number != NO_DIR && pos != 0) {
-		d = dir_at(t, number);
-		if (p.prefix_len == len && d->marker == pos)
-			d->marker = 0;
-		else if (pages_remove(t, d, p.word, pos))
-			t->keys--;
-		dirs_drop_empty(t, number);
-	}
+	remove_locked(t, key, len, pos);
 	pthread_rwlock_unlock(&t->lock);
 	return 0;
+}
+
+int tree_rename(struct tree *t, const struct tree_rename *r,
+		int (*change)(void *arg), void *arg)
+{
+	struct place p = place_of(t, r->to, r->to_len, false);
+	int err;
+
+	pthread_rwlock_wrlock(&t->lock);
+	err = change(arg);
+	if (!err) {
+		/* first, since the other may want to read what is there */
+		remove_locked(t, r->key, r->key_len, r->from);
+		(void)move_locked(t, &p, r->over, r->pos);
+	}
+	pthread_rwlock_unlock(&t->lock);
+	return err;
 }
 
 bool tree_is_flat(const struct tree *t)

@@ -87,6 +87,17 @@ int tree_hold(struct tree *t, const void *prefix, size_t len, bool held);
  * marker, go with it. */
 int tree_remove(struct tree *t, const void *key, size_t len, uint64_t pos);
 
+/* What these say of a key, at from, that becomes another (which was at over, 0:
+ * was not), at pos, with change called in between: no key is read meanwhile.
+ * Where change fails nothing else is done, and its error returned. */
+struct tree_rename {
+	const void *key, *to;
+	size_t key_len, to_len;
+	uint64_t from, over, pos;
+};
+int tree_rename(struct tree *t, const struct tree_rename *r,
+		int (*change)(void *arg), void *arg);
+
 /* The walk has ended (err 0), or has failed: waiting calls return. */
 void tree_complete(struct tree *t, int err);
 

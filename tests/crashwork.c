@@ -184,10 +184,11 @@ size_t crashwork_possible(const struct crashwork *w, const struct cut *cut,
 /* ---- phases ---- */
 
 const char *const crash_phase_names[PHASES] = {
-	[PHASE_CHANGES] = "changes",     [PHASE_LONG] = "long values",
-	[PHASE_STREAM] = "streams",      [PHASE_GROWTH] = "growth",
-	[PHASE_PRUNE] = "prune",         [PHASE_TRIM] = "trim",
-	[PHASE_SYNC] = "sync and close", [PHASE_RECOVERY] = "recovery",
+	[PHASE_CHANGES] = "changes",   [PHASE_LONG] = "long values",
+	[PHASE_STREAM] = "streams",    [PHASE_RENAME] = "renames",
+	[PHASE_GROWTH] = "growth",     [PHASE_PRUNE] = "prune",
+	[PHASE_TRIM] = "trim",         [PHASE_SYNC] = "sync and close",
+	[PHASE_RECOVERY] = "recovery",
 };
 
 /* While the index grows, whoever commits does a step of that. */
@@ -376,6 +377,36 @@ static int do_batch(struct crashwork *w)
 	}
 	note_commit(w, &s);
 	return outcome(w, blt_batch_commit(b), "a batch", true);
+}
+
+/* In place, or a copy. */
+static int do_rename(struct crashwork *w)
+{
+	struct crash_state s = *newest(w);
+	unsigned i = draw_present(w, &s), k = (unsigned)draw(w, CRASH_KEYS);
+	struct blt_batch *b = NULL;
+	char from[600], to[600];
+	int rc;
+
+	if (i == CRASH_KEYS || i == k)
+		return 0;
+	s.key[k] = s.key[i];
+	memset(&s.key[i], 0, sizeof(s.key[i]));
+	rc = blt_batch_new(w->store, &b);
+	if (rc == 0)
+		rc = blt_batch_rename(b, from, make_key(i, from), to,
+				      make_key(k, to));
+	if (rc < 0) {
+		blt_batch_abort(b);
+		return outcome(w, rc, "a rename", false);
+	}
+	note_commit(w, &s);
+	if (draw(w, 2))
+		return outcome(w, blt_batch_commit(b), "a rename", true);
+	rc = blt_batch_commit_flush(b);
+	if (rc == 0)
+		promise_flushed(w);
+	return outcome(w, rc, "a rename", true);
 }
 
 struct big {
@@ -601,6 +632,7 @@ static const struct {
 	{ 12, do_batch, PHASE_CHANGES },
 	{ 2, do_big, PHASE_LONG },
 	{ 4, do_slot, PHASE_CHANGES },
+	{ 10, do_rename, PHASE_RENAME },
 	{ 8, do_flush, PHASE_CHANGES },
 	{ 12, do_sync, PHASE_SYNC },
 	{ 3, do_settle, PHASE_SYNC },
@@ -673,6 +705,7 @@ int crashwork_open(struct crashwork *w)
 			1 + (uint32_t)(w->seed % 7);
 		store_of(w->store)->engine.growth.fill_step =
 			64 + w->seed % 30000;
+		store_of(w->store)->engine.rekey_least = 1 + w->seed % 100;
 		return 0;
 	}
 	w->store = NULL;

@@ -57,6 +57,7 @@ enum crash_phase_kind {
 	PHASE_CHANGES,
 	PHASE_LONG, /* values of more than a chunk */
 	PHASE_STREAM,
+	PHASE_RENAME,
 	PHASE_GROWTH,
 	PHASE_PRUNE,
 	PHASE_TRIM,
