@@ -242,5 +242,5 @@ int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
 		blt_batch_abort(batch);
 		return rc;
 	}
-	return blt_batch_commit(batch);
+	return blt_batch_commit_flush(batch);
 }

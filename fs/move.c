@@ -86,11 +86,12 @@ static void done(const struct side *a, const struct side *b)
 		dir_changed(b->dir);
 }
 
-/* The same behind a change of the store.  Where it stays in memory alone the
- * answer is an error, and the kernel must look at the names again. */
+/* The same behind a change of the store.  Where each is to be durable at once
+ * and is not, the answer is an error, and the kernel must look at the names
+ * again. */
 static int written(struct bltfs *fs, const struct side *a, const struct side *b)
 {
-	int rc = syncer_done(fs->syncer, a->key_len + b->key_len);
+	int rc = syncer_flushed(fs->syncer, a->key_len + b->key_len);
 
 	done(a, b);
 	if (rc < 0) {
@@ -282,7 +283,8 @@ static int exchange(struct bltfs *fs, struct side *a, struct side *b)
 
 /* ---- the interface ---- */
 
-/* Whether the tree must be whole before names is taken. */
+/* Whether the tree must be whole before names is taken.  What a long value
+ * takes until it is durable is waited for here, too. */
 static int kind_of(struct bltfs *fs, struct node *dir, const char *name,
 		   enum blt_kind *ret)
 {
@@ -296,6 +298,9 @@ static int kind_of(struct bltfs *fs, struct node *dir, const char *name,
 	if (rc < 0)
 		return rc;
 	*ret = found.kind;
+	/* where it fails, so does the rename */
+	if (found.kind == BLT_FILE)
+		(void)blt_prepare_rename(fs->store, found.key, found.key_len);
 	free(found.key);
 	nodes_put(fs->nodes, node, 1);
 	return 0;

@@ -171,12 +171,21 @@ int syncer_commit(struct syncer *s, uint64_t bytes)
 	return s->always ? blt_sync(s->store) : blt_flush(s->store);
 }
 
-int syncer_done(struct syncer *s, uint64_t bytes)
+static int names_written(struct syncer *s, int rc)
 {
-	int rc = syncer_commit(s, bytes);
-
 	if (rc < 0)
 		log_error("%s: a change of names could not be written: %s",
 			  blt_path(s->store), strerror(-rc));
 	return rc < 0 ? -EIO : 0;
+}
+
+int syncer_done(struct syncer *s, uint64_t bytes)
+{
+	return names_written(s, syncer_commit(s, bytes));
+}
+
+int syncer_flushed(struct syncer *s, uint64_t bytes)
+{
+	syncer_note(s, bytes);
+	return names_written(s, s->always ? blt_sync(s->store) : 0);
 }

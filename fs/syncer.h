@@ -34,4 +34,7 @@ int syncer_commit(struct syncer *s, uint64_t bytes);
  * every later write fails. */
 int syncer_done(struct syncer *s, uint64_t bytes);
 
+/* The same behind one that has been handed on already. */
+int syncer_flushed(struct syncer *s, uint64_t bytes);
+
 #endif
