@@ -2,10 +2,13 @@
 #include "backend.h"
 
 #include "serial.h"
+#include "util.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 {
@@ -21,10 +24,85 @@ int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 
 /* ---- files ---- */
 
+static const struct backend *const backends[] = {
+	&booklet_backend, /* has what no other one recognises */
+#ifdef HAVE_LMDB
+	&lmdb_backend,
+#endif
+};
+
+static const struct backend *of_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
+		if (strcmp(backends[i]->name, name) == 0)
+			return backends[i];
+	return NULL;
+}
+
+/* NULL: nothing is there, or nothing that says what it is. */
+static const struct backend *of_content(const char *path)
+{
+	for (size_t i = 1; i < ARRAY_SIZE(backends); i++)
+		if (backends[i]->is_mine(path))
+			return backends[i];
+	return NULL;
+}
+
+static const struct backend *of_file(const char *path)
+{
+	const struct backend *is = of_content(path);
+
+	return is ? is : backends[0];
+}
+
+/* Whether path is a file that holds something. */
+static bool holds_any(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+static int choose(const char *path, const struct blt_open_options *opts,
+		  const struct backend **ret, struct blt_error *err)
+{
+	const struct backend *is = of_content(path), *want = NULL;
+
+	if (opts->engine && !(want = of_name(opts->engine)))
+		return store_fail(err, -EINVAL,
+				  "%s: there is no engine of the name %s", path,
+				  opts->engine);
+	/* What is made anew need not be what was there. */
+	if (opts->mode == BLT_TRUNCATE)
+		is = want ? want : is;
+	if (want && is && is != want)
+		return store_fail(err, -EINVAL,
+				  "%s: is a store of the engine %s", path,
+				  is->name);
+	if (want && want != backends[0] && !is && holds_any(path))
+		return store_fail(err, -EINVAL,
+				  "%s: is no store of the engine %s", path,
+				  want->name);
+	*ret = is ? is : want ? want : backends[0];
+	if (opts->db && *ret == backends[0])
+		return store_fail(err, -EINVAL,
+				  "%s: is a booklet store, which has no "
+				  "databases in it",
+				  path);
+	return 0;
+}
+
 int blt_open(const char *path, const struct blt_open_options *opts,
 	     struct blt **ret, struct blt_error *err)
 {
-	return booklet_backend.open(path, opts, ret, err);
+	static const struct blt_open_options plain = { .mode = BLT_READ };
+	const struct backend *is;
+	int rc;
+
+	if (!opts)
+		opts = &plain;
+	rc = choose(path, opts, &is, err);
+	return rc < 0 ? rc : is->open(path, opts, ret, err);
 }
 
 int blt_check_file(const char *path, int lock_timeout_ms,
@@ -32,14 +110,14 @@ int blt_check_file(const char *path, int lock_timeout_ms,
 		   void *arg, struct blt_check_result *ret,
 		   struct blt_error *err)
 {
-	return booklet_backend.check_file(path, lock_timeout_ms, opts, fn, arg,
-					  ret, err);
+	return of_file(path)->check_file(path, lock_timeout_ms, opts, fn, arg,
+					 ret, err);
 }
 
 int blt_rebuild(const char *path, const struct blt_rebuild_options *opts,
 		struct blt_rebuild_result *ret, struct blt_error *err)
 {
-	return booklet_backend.rebuild(path, opts, ret, err);
+	return of_file(path)->rebuild(path, opts, ret, err);
 }
 
 int blt_close(struct blt *store)
@@ -162,14 +240,22 @@ int blt_reindex(struct blt *store, uint32_t n_buckets,
 int blt_prune(struct blt *store, const struct blt_prune_options *opts,
 	      struct blt_prune_result *ret)
 {
+	if (!store->backend->prune) {
+		if (ret)
+			*ret = (struct blt_prune_result){ 0 };
+		return -ENOTSUP;
+	}
 	return store->backend->prune(store, opts, ret);
 }
 
 int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,
 	     struct blt_trim_result *ret)
 {
-	if (!store->backend->trim)
+	if (!store->backend->trim) {
+		if (ret)
+			*ret = (struct blt_trim_result){ 0 };
 		return -ENOTSUP;
+	}
 	return store->backend->trim(store, progress, arg, ret);
 }
 

@@ -133,6 +133,9 @@ struct backend_dirs {
 struct backend {
 	const char *name; /* as --engine has it */
 
+	/* Whether what stands at path is its; NULL: of the first engine, which
+	 * takes what no other does. */
+	bool (*is_mine)(const char *path);
 	int (*open)(const char *path, const struct blt_open_options *opts,
 		    struct blt **ret, struct blt_error *err);
 	int (*check_file)(const char *path, int lock_timeout_ms,
@@ -211,6 +214,7 @@ struct backend {
 			const void *value, size_t len);
 	int (*slot_delete)(struct blt *store, enum blt_slot slot);
 
+	/* NULL, any of these three: -ENOTSUP */
 	int (*reindex)(struct blt *store, uint32_t n_buckets,
 		       blt_progress_fn *progress, void *arg);
 	int (*prune)(struct blt *store, const struct blt_prune_options *opts,
@@ -229,6 +233,9 @@ struct backend {
 
 /* The engines there are. */
 extern const struct backend booklet_backend;
+#ifdef HAVE_LMDB
+extern const struct backend lmdb_backend;
+#endif
 
 /* Says in *err (which may be NULL) what went wrong; returns code. */
 __attribute__((format(printf, 3, 4))) int

@@ -3,6 +3,9 @@
  * A store is one file that the Python library booklet reads and writes too.
  * Keys are up to 65,535 bytes, values up to 4 GiB - 1.
  *
+ * A store may also be an LMDB environment, where the library was built with
+ * that engine: the same calls, with what is said for it under "engines" below.
+ *
  *   struct blt *store;
  *   struct blt_error err;
  *   struct blt_open_options how = { .mode = BLT_CREATE };
@@ -64,6 +67,29 @@ struct blt_error {
 	char text[512];
 };
 
+/* ---- engines ----
+ *
+ * What a store is kept in is an engine: "booklet", or "lmdb" (a directory with
+ * a data.mdb, or a single file).  blt_open knows a store by its contents.
+ *
+ * An LMDB environment is read and written beside any other of LMDB's users;
+ * what is read is what was committed last.  Keys are up to 511 bytes, none of
+ * them empty, and values any; there are no times (BLT_NO_TIME), serializers,
+ * hidden entries or streams.  An environment that has named databases in it
+ * shows each as a directory: its keys begin with "NAME/"; what the unnamed one
+ * holds besides stands beside them.  Integer keys are decimal numbers.  A
+ * database with several values a key, or with keys in reversed order, is not
+ * opened: -ENOTSUP.
+ *
+ * Every change is a transaction of its own, a batch is one: batches are for
+ * those who change much.  It survives this process at once, and the machine
+ * with the next blt_sync or change; until then a crash may take the last one
+ * back, whole.  No transaction outlives a call: a walk shows what stays during
+ * it once, and what changes meanwhile or not; blt_copy shows one moment.
+ * blt_locate, blt_prune, blt_trim and blt_reindex are -ENOTSUP; so is
+ * blt_rebuild.  An environment is open once in a process: -EBUSY.
+ */
+
 /* ---- open and close ---- */
 
 enum blt_mode {
@@ -95,6 +121,13 @@ struct blt_open_options {
 	bool no_threads;     /* the library starts none for the index's growth:
 			      * those who commit do a step of it each */
 	struct blt_create_options create;
+	/* "booklet" or "lmdb": of which kind a new store is to be; NULL:
+	 * booklet.  One that is there is known by its contents, and must be of
+	 * that kind where this is set. */
+	const char *engine;
+	/* LMDB: the one database of the environment that is the store; NULL:
+	 * all of them. */
+	const char *db;
 	/* Called while what a dead writer left is replayed: the bytes are those
 	 * of its log, read twice and, for a writer, written once; the keys are
 	 * records that were found whole.  total shrinks when the log's end is
@@ -120,6 +153,9 @@ BLT_PUBLIC int blt_close(struct blt *store);
 /* ---- facts ---- */
 
 struct blt_info {
+	const char *engine; /* its name; lives for ever */
+	bool shared;        /* others may change it while it is open here: what
+			     * was read need not be so any more */
 	unsigned version;
 	bool writable;
 	bool has_timestamps;
@@ -133,7 +169,8 @@ struct blt_info {
 	uint64_t index_offset; /* bytes from the file's start */
 	uint64_t data_offset;  /* of the first data block */
 	uint64_t file_size;    /* pending writes counted */
-	int64_t created;       /* the file timestamp in the header */
+	int64_t created;       /* the file timestamp in the header; LMDB: as
+				* modified was when it was opened */
 	int64_t modified;      /* mtime of the file, or of the last change */
 	uint8_t uuid[16];
 	uint64_t replayed; /* records of a dead writer's log that opening it
@@ -680,9 +717,9 @@ BLT_PUBLIC int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 
 /* Facts on a directory.  Waits for the walk. */
 struct blt_dir_facts {
-	uint64_t entries; /* names in it */
-	uint64_t subdirs;
-	bool marked; /* a marker key holds it in being */
+	uint64_t entries; /* names in it; LMDB: 2 where it has more */
+	uint64_t subdirs; /* among these */
+	bool marked;      /* a marker key holds it in being */
 };
 BLT_PUBLIC int blt_ns_dir(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  struct blt_dir_facts *ret);

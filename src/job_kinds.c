@@ -54,6 +54,21 @@ static void facts(struct job *job, const uint64_t fact[JOB_FACTS])
 	pthread_mutex_unlock(&job->jobs->lock);
 }
 
+/* Whether the store's engine has no such work, which is then told. */
+static bool is_beyond(struct job *job, int rc, const char *done)
+{
+	struct blt_info info;
+
+	blt_get_info(job->jobs->store, &info);
+	if (rc != -ENOTSUP || !info.shared)
+		return false;
+	result(job,
+	       "a store of the engine %s is not %s; blt copy makes a "
+	       "compact one of it",
+	       info.engine, done);
+	return true;
+}
+
 /* ---- the kinds ---- */
 
 static int run_reindex(struct job *job)
@@ -61,6 +76,7 @@ static int run_reindex(struct job *job)
 	int rc = blt_reindex(job->jobs->store, job->req.n_buckets, follow, job);
 	struct blt_info info;
 
+	(void)is_beyond(job, rc, "reindexed");
 	if (rc < 0)
 		return rc;
 	blt_get_info(job->jobs->store, &info);
@@ -283,6 +299,8 @@ static void tell_pruned(struct job *job, int rc,
 	char dropped[64] = "";
 
 	facts(job, fact);
+	if (is_beyond(job, rc, "pruned"))
+		return;
 	if (rc == -ENOTSUP) {
 		result(job, "the store keeps no timestamps, so no key is older "
 			    "than another");
@@ -325,6 +343,7 @@ static int run_trim(struct job *job)
 	int rc = blt_trim(job->jobs->store, follow, job, &r);
 
 	facts(job, (const uint64_t[JOB_FACTS]){ r.merged, r.freed });
+	(void)is_beyond(job, rc, "trimmed");
 	if (rc == 0 && r.no_holes)
 		result(job, "the filesystem has no holes in files: nothing was "
 			    "given back");

@@ -406,6 +406,7 @@ void booklet_get_info(struct blt *blt, struct blt_info *ret)
 
 	pthread_rwlock_rdlock(&sp->lock);
 	*ret = (struct blt_info){
+		.engine = booklet_backend.name,
 		.version = f->version,
 		.writable = sp->file.writable,
 		.has_timestamps = f->timestamps,

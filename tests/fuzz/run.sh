@@ -32,7 +32,7 @@ files=()
 for file in "$top"/src/*.c; do
 	case $(basename "$file") in
 	tool_load.c | tool_time.c | tool_value.c) ;;
-	tool*) continue ;;
+	tool* | lmdb_*) continue ;;
 	esac
 	files+=("$file")
 done

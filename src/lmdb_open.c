@@ -1,0 +1,512 @@
+/* Recognising, opening and closing an environment, and facts.
+ *
+ * A process must not have an environment open twice: LMDB's locks would be let
+ * go by the first close.  So all that are open stand in a list. */
+#include "lmdb_store.h"
+
+#include "serial.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAGIC 0xBEEFC0DEu
+#define MAGIC_AT 16 /* behind the head of the first page */
+#define DBS_MAX 1024
+#define READERS 512
+#define SUB_DB_LEN 48 /* of what stands for a database in the unnamed one */
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lmdb_store *list; /* under list_lock */
+
+/* ---- files ---- */
+
+/* The data file of an environment that is a directory or a file. */
+static int data_file(const char *path, char **ret, bool *ret_is_dir)
+{
+	struct stat st;
+
+	*ret_is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	if (*ret_is_dir ? asprintf(ret, "%s/data.mdb", path) < 0 :
+			  !(*ret = strdup(path)))
+		return -ENOMEM;
+	return 0;
+}
+
+static bool has_magic(const char *file)
+{
+	uint8_t raw[4];
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	bool is = fd >= 0 && pread(fd, raw, sizeof(raw), MAGIC_AT) == 4 &&
+		  get_le(raw, 4) == MAGIC;
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+/* To read an open environment's file here, and close it, does no harm: LMDB's
+ * locks are on another one. */
+bool lmdb_is_mine(const char *path)
+{
+	bool is_dir, is;
+	char *file;
+
+	if (data_file(path, &file, &is_dir) < 0)
+		return false;
+	is = has_magic(file);
+	free(file);
+	return is;
+}
+
+/* ---- the list ---- */
+
+/* 0: it was not open, and now stands in the list. */
+static int list_add(struct lmdb_store *store, const char *file)
+{
+	struct lmdb_store *s;
+	struct stat st;
+	int rc = 0;
+
+	/* One that is being made cannot be open. */
+	if (stat(file, &st) < 0)
+		st = (struct stat){ 0 };
+	pthread_mutex_lock(&list_lock);
+	for (s = list; s; s = s->next)
+		if (st.st_ino && s->dev == st.st_dev && s->ino == st.st_ino)
+			rc = -EBUSY;
+	if (rc == 0) {
+		store->dev = st.st_dev;
+		store->ino = st.st_ino;
+		store->next = list;
+		list = store;
+	}
+	pthread_mutex_unlock(&list_lock);
+	return rc;
+}
+
+static void list_remove(struct lmdb_store *store)
+{
+	pthread_mutex_lock(&list_lock);
+	for (struct lmdb_store **at = &list; *at; at = &(*at)->next) {
+		if (*at == store) {
+			*at = store->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&list_lock);
+}
+
+/* ---- databases ---- */
+
+static int add_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi dbi,
+		  const char *name)
+{
+	struct lmdb_db db = { .dbi = dbi, .int_width = sizeof(size_t) };
+	struct lmdb_db *more =
+		realloc(store->db, (store->n_dbs + 1) * sizeof(*more));
+	MDB_cursor *c;
+	MDB_val key, value;
+	int rc;
+
+	if (!more)
+		return ENOMEM;
+	store->db = more;
+	rc = mdb_dbi_flags(txn, dbi, &db.flags);
+	if (rc == 0)
+		rc = mdb_cursor_open(txn, dbi, &c);
+	if (rc)
+		return rc;
+	if (mdb_cursor_get(c, &key, &value, MDB_FIRST) == 0 &&
+	    db.flags & MDB_INTEGERKEY)
+		db.int_width = (unsigned)key.mv_size;
+	mdb_cursor_close(c);
+	if (name && !(db.name = strdup(name)))
+		return ENOMEM;
+	more[store->n_dbs++] = db;
+	return 0;
+}
+
+/* A record of the unnamed database that may be another one. */
+static int try_db(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
+{
+	char name[LMDB_KEY_MAX + 1];
+	MDB_dbi dbi;
+	int rc;
+
+	/* As a directory it would be none, or several. */
+	if (memchr(key->mv_data, '\0', key->mv_size) ||
+	    memchr(key->mv_data, '/', key->mv_size))
+		return 0;
+	memcpy(name, key->mv_data, key->mv_size);
+	name[key->mv_size] = '\0';
+	rc = mdb_dbi_open(txn, name, 0, &dbi);
+	if (rc == MDB_INCOMPATIBLE || rc == MDB_NOTFOUND)
+		return 0;
+	if (rc)
+		return rc;
+	store->many = true;
+	return add_db(store, txn, dbi, name);
+}
+
+static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
+{
+	MDB_val key, value;
+	MDB_cursor *c;
+	MDB_dbi dbi;
+	int rc = mdb_dbi_open(txn, NULL, 0, &dbi);
+
+	if (rc == 0)
+		rc = add_db(store, txn, dbi, NULL);
+	if (rc || store->db[0].flags & (MDB_DUPSORT | MDB_INTEGERKEY))
+		return rc;
+	rc = mdb_cursor_open(txn, dbi, &c);
+	if (rc)
+		return rc;
+	while ((rc = mdb_cursor_get(c, &key, &value, MDB_NEXT)) == 0) {
+		if (value.mv_size == SUB_DB_LEN &&
+		    (rc = try_db(store, txn, &key)) != 0)
+			break;
+	}
+	mdb_cursor_close(c);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int find_db(struct lmdb_store *store, MDB_txn *txn, const char *name,
+		   bool create)
+{
+	MDB_dbi dbi;
+	int rc = mdb_dbi_open(txn, name, create ? MDB_CREATE : 0, &dbi);
+
+	/* Keys are what they are in it, without its name. */
+	return rc ? rc : add_db(store, txn, dbi, NULL);
+}
+
+static int open_dbs(struct lmdb_store *store,
+		    const struct blt_open_options *opts, struct blt_error *err)
+{
+	bool create = opts->db && store->face.writable &&
+		      (opts->mode == BLT_CREATE || opts->mode == BLT_TRUNCATE);
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, create ? 0 : MDB_RDONLY, &txn);
+
+	if (rc == 0) {
+		rc = opts->db ? find_db(store, txn, opts->db, create) :
+				find_dbs(store, txn);
+		/* Handles last where the transaction ends well. */
+		if (rc == 0)
+			rc = mdb_txn_commit(txn);
+		else
+			mdb_txn_abort(txn);
+	}
+	if (rc == MDB_NOTFOUND && opts->db)
+		return store_fail(err, -ENOENT,
+				  "%s: has no database of the name %s",
+				  store->path, opts->db);
+	if (rc)
+		return store_fail(err, lmdb_error(rc),
+				  "%s: its databases cannot be opened: %s",
+				  store->path, mdb_strerror(rc));
+	return 0;
+}
+
+static int check_dbs(struct lmdb_store *store, struct blt_error *err)
+{
+	for (size_t i = 0; i < store->n_dbs; i++) {
+		const struct lmdb_db *db = &store->db[i];
+
+		if (db->flags & (MDB_REVERSEKEY | MDB_DUPSORT))
+			return store_fail(
+				err, -ENOTSUP,
+				"%s: %s%s %s, which is not supported",
+				store->path,
+				db->name ? "database " : "the database",
+				db->name ? db->name : "",
+				db->flags & MDB_DUPSORT ?
+					"holds several values a key (MDB_DUPSORT)" :
+					"has its keys in reversed order (MDB_REVERSEKEY)");
+	}
+	return 0;
+}
+
+/* ---- opening ---- */
+
+static int drop_all(void *arg, MDB_txn *txn)
+{
+	struct lmdb_store *store = arg;
+	int rc = 0;
+
+	for (size_t i = store->n_dbs; rc == 0 && i-- > 0;)
+		rc = mdb_drop(txn, store->db[i].dbi, store->db[i].name != NULL);
+	return rc;
+}
+
+/* All that it held goes, for other processes too. */
+static int empty(struct lmdb_store *store, struct blt_error *err)
+{
+	int rc = lmdb_write(store, drop_all, store);
+
+	if (rc < 0)
+		return store_fail(err, rc, "%s: cannot be emptied: %s",
+				  store->path, strerror(-rc));
+	while (store->many && store->n_dbs > 1)
+		free(store->db[--store->n_dbs].name);
+	store->many = false;
+	return 0;
+}
+
+static int open_env(struct lmdb_store *store, bool is_dir,
+		    struct blt_error *err)
+{
+	unsigned flags = MDB_NOTLS | (is_dir ? 0 : MDB_NOSUBDIR) |
+			 (store->face.writable ? MDB_NOMETASYNC : MDB_RDONLY);
+	int rc = mdb_env_create(&store->env);
+
+	if (rc == 0)
+		rc = mdb_env_set_maxdbs(store->env, DBS_MAX);
+	if (rc == 0)
+		rc = mdb_env_set_maxreaders(store->env, READERS);
+	if (rc == 0)
+		rc = mdb_env_open(store->env, store->path, flags, 0600);
+	if (rc == 0)
+		rc = mdb_env_get_fd(store->env, &store->fd);
+	if (rc)
+		return store_fail(err, lmdb_error(rc),
+				  "%s: cannot be opened: %s", store->path,
+				  mdb_strerror(rc));
+	return 0;
+}
+
+/* What is in the way of a new one, or missing for an old one. */
+static int check_file(const char *path, const char *file,
+		      const struct blt_open_options *opts,
+		      struct blt_error *err)
+{
+	bool create = opts->mode == BLT_CREATE || opts->mode == BLT_TRUNCATE;
+	struct stat st;
+
+	if (stat(file, &st) < 0) {
+		if (errno == ENOENT && create)
+			return 0;
+		return store_fail(err, -errno, "%s: cannot open: %s", path,
+				  strerror(errno));
+	}
+	if ((create && st.st_size == 0) || has_magic(file))
+		return 0;
+	if (opts->mode == BLT_TRUNCATE && truncate(file, 0) == 0)
+		return 0;
+	return store_fail(err, -EUCLEAN, "%s: is no LMDB environment", path);
+}
+
+static struct lmdb_store *new_store(const char *path, bool writable)
+{
+	struct lmdb_store *store = calloc(1, sizeof(*store));
+	pthread_rwlockattr_t attr;
+
+	if (!store)
+		return NULL;
+	store->path = strdup(path);
+	store->face = (struct blt){ &lmdb_backend, writable };
+	store->fd = -1;
+	/* Readers come without a pause, and the map must grow. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(
+		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&store->lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	pthread_mutex_init(&store->write, NULL);
+	pthread_mutex_init(&store->spare_lock, NULL);
+	return store;
+}
+
+static void free_store(struct lmdb_store *store)
+{
+	list_remove(store);
+	lmdb_drop_spares(store);
+	mdb_env_close(store->env);
+	lmdb_marks_free(store->marks);
+	for (size_t i = 0; i < store->n_dbs; i++)
+		free(store->db[i].name);
+	free(store->db);
+	free(store->path);
+	pthread_rwlock_destroy(&store->lock);
+	pthread_mutex_destroy(&store->write);
+	pthread_mutex_destroy(&store->spare_lock);
+	free(store);
+}
+
+static int64_t mtime_of(const struct lmdb_store *store)
+{
+	struct stat st;
+
+	if (fstat(store->fd, &st) < 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+}
+
+static int open_in(struct lmdb_store *store, const char *file, bool is_dir,
+		   const struct blt_open_options *opts, struct blt_error *err)
+{
+	struct stat st;
+	int rc = list_add(store, file);
+
+	if (rc < 0)
+		return store_fail(err, rc,
+				  "%s: is open in this process already",
+				  store->path);
+	rc = open_env(store, is_dir, err);
+	if (rc == 0 && fstat(store->fd, &st) == 0) {
+		pthread_mutex_lock(&list_lock);
+		store->dev = st.st_dev;
+		store->ino = st.st_ino;
+		pthread_mutex_unlock(&list_lock);
+	}
+	if (rc == 0) {
+		store->opened = mtime_of(store);
+		rc = open_dbs(store, opts, err);
+	}
+	if (rc == 0)
+		rc = check_dbs(store, err);
+	if (rc == 0 && opts->mode == BLT_TRUNCATE)
+		rc = empty(store, err);
+	return rc;
+}
+
+int lmdb_store_open(const char *path, const struct blt_open_options *opts,
+		    struct blt **ret, struct blt_error *err)
+{
+	static const struct blt_open_options plain = { .mode = BLT_READ };
+	struct lmdb_store *store = NULL;
+	char *file = NULL;
+	bool is_dir;
+	int rc;
+
+	if (!opts)
+		opts = &plain;
+	rc = data_file(path, &file, &is_dir);
+	if (rc == 0)
+		rc = check_file(path, file, opts, err);
+	if (rc < 0)
+		goto out;
+	store = new_store(path, opts->mode != BLT_READ);
+	rc = store && store->path ? 0 : -ENOMEM;
+	if (rc == 0)
+		rc = open_in(store, file, is_dir, opts, err);
+	if (rc == 0)
+		*ret = &store->face;
+	else if (store)
+		free_store(store);
+out:
+	if (rc == -ENOMEM)
+		store_fail(err, rc, "%s: out of memory", path);
+	free(file);
+	return rc;
+}
+
+int lmdb_store_close(struct blt *blt)
+{
+	int rc = lmdb_sync(blt);
+
+	free_store(lmdb_of(blt));
+	return rc;
+}
+
+/* ---- facts ---- */
+
+static const char *path_of(const struct blt *blt)
+{
+	return const_lmdb_of(blt)->path;
+}
+
+static int fd_of(const struct blt *blt)
+{
+	return const_lmdb_of(blt)->fd;
+}
+
+static bool takes_empty(const struct blt *blt)
+{
+	(void)blt;
+	return true;
+}
+
+static uint64_t count_keys(struct lmdb_store *store)
+{
+	struct lmdb_read r;
+	uint64_t n = 0;
+	MDB_stat st;
+
+	if (lmdb_read_begin(store, &r) < 0)
+		return 0;
+	for (size_t i = 0; i < store->n_dbs; i++)
+		if (mdb_stat(r.txn, store->db[i].dbi, &st) == 0)
+			n += st.ms_entries;
+	lmdb_read_end(&r);
+	/* The unnamed one has a record for each of the others. */
+	return store->many ? n - (store->n_dbs - 1) : n;
+}
+
+static void get_info(struct blt *blt, struct blt_info *ret)
+{
+	struct lmdb_store *store = lmdb_of(blt);
+	struct stat st = { 0 };
+
+	(void)fstat(store->fd, &st);
+	*ret = (struct blt_info){
+		.engine = lmdb_backend.name,
+		.shared = true,
+		.version = 1,
+		.writable = blt->writable,
+		.key_serializer = (unsigned)serial_code("bytes"),
+		.value_serializer = (unsigned)serial_code("bytes"),
+		.n_keys = count_keys(store),
+		.file_size = (uint64_t)st.st_size,
+		.created = store->opened,
+		.modified = mtime_of(store),
+		.failed = atomic_load(&store->failed),
+	};
+}
+
+const struct backend lmdb_backend = {
+	.name = "lmdb",
+
+	.is_mine = lmdb_is_mine,
+	.open = lmdb_store_open,
+	.check_file = lmdb_check_file,
+	.rebuild = lmdb_rebuild,
+	.close = lmdb_store_close,
+	.path = path_of,
+	.fd = fd_of,
+	.get_info = get_info,
+	.count = lmdb_count,
+	.takes_empty = takes_empty,
+
+	.get = lmdb_get,
+	.get_many = lmdb_get_many,
+	.view_release = lmdb_view_release,
+	.stat_key = lmdb_stat_key,
+
+	.key = lmdb_key,
+	.check_value = lmdb_check_value,
+	.time = lmdb_time,
+	.put = lmdb_put,
+	.put_from = lmdb_put_from,
+	.delete = lmdb_delete,
+	.touch = lmdb_touch,
+	.commit = lmdb_commit,
+	.flush = lmdb_flush,
+	.sync = lmdb_sync,
+	.settle = lmdb_settle,
+
+	.iter_open = lmdb_iter_open,
+	.iter_next = lmdb_iter_next,
+	.iter_free = lmdb_iter_free,
+
+	.copy = lmdb_copy,
+	.check = lmdb_check,
+
+	.dirs = &lmdb_dirs,
+};

@@ -1,0 +1,205 @@
+/* Transactions, and the size of the map.
+ *
+ * LMDB wants the map to stay as it is while this process has a transaction; so
+ * each holds the store's lock shared, and whoever enlarges the map holds it
+ * alone.  A reading that finds the map too small for what another process has
+ * committed takes over that one's size; a writing that fills it doubles it and
+ * starts anew.
+ *
+ * A transaction that has ended is reset and kept, with its slot in LMDB's table
+ * of readers, for the next reading. */
+#include "lmdb_store.h"
+
+#include <errno.h>
+
+/* The least by which the map grows. */
+#define MAP_STEP ((size_t)16 << 20)
+
+int lmdb_error(int rc)
+{
+	switch (rc) {
+	case MDB_NOTFOUND:
+		return -ENOENT;
+	case MDB_KEYEXIST:
+		return -EEXIST;
+	case MDB_PAGE_NOTFOUND:
+	case MDB_CORRUPTED:
+	case MDB_INVALID:
+		return -EUCLEAN;
+	case MDB_VERSION_MISMATCH:
+		return -EPROTONOSUPPORT;
+	case MDB_MAP_FULL:
+		return -ENOSPC;
+	case MDB_DBS_FULL:
+		return -EMFILE;
+	case MDB_READERS_FULL:
+		return -EAGAIN;
+	case MDB_TXN_FULL:
+		return -EFBIG;
+	case MDB_BAD_VALSIZE:
+		return -EINVAL;
+	case MDB_INCOMPATIBLE:
+		return -EROFS;
+	case MDB_BAD_DBI:
+		return -ESTALE;
+	}
+	return rc > 0 ? -rc : rc < 0 ? -EIO : 0;
+}
+
+/* ---- the map ---- */
+
+/* size 0: that which another process has made of it. */
+static int resize_map(struct lmdb_store *store, size_t size)
+{
+	int rc;
+
+	pthread_rwlock_wrlock(&store->lock);
+	rc = mdb_env_set_mapsize(store->env, size);
+	pthread_rwlock_unlock(&store->lock);
+	return rc;
+}
+
+static int enlarge_map(struct lmdb_store *store)
+{
+	MDB_envinfo info;
+	int rc = mdb_env_info(store->env, &info);
+
+	if (rc)
+		return rc;
+	if (info.me_mapsize > SIZE_MAX / 4)
+		return MDB_MAP_FULL;
+	return resize_map(store, info.me_mapsize < MAP_STEP ?
+					 MAP_STEP :
+					 info.me_mapsize * 2);
+}
+
+/* ---- reading ---- */
+
+static MDB_txn *take_spare(struct lmdb_store *store)
+{
+	MDB_txn *txn = NULL;
+
+	pthread_mutex_lock(&store->spare_lock);
+	if (store->n_spare)
+		txn = store->spare[--store->n_spare];
+	pthread_mutex_unlock(&store->spare_lock);
+	return txn;
+}
+
+static bool keep_spare(struct lmdb_store *store, MDB_txn *txn)
+{
+	bool kept = false;
+
+	pthread_mutex_lock(&store->spare_lock);
+	if (store->n_spare < LMDB_SPARE) {
+		store->spare[store->n_spare++] = txn;
+		kept = true;
+	}
+	pthread_mutex_unlock(&store->spare_lock);
+	return kept;
+}
+
+void lmdb_drop_spares(struct lmdb_store *store)
+{
+	MDB_txn *txn;
+
+	while ((txn = take_spare(store)))
+		mdb_txn_abort(txn);
+}
+
+static int begin(struct lmdb_store *store, MDB_txn **ret)
+{
+	MDB_txn *txn = take_spare(store);
+	int rc, dead;
+
+	if (txn) {
+		rc = mdb_txn_renew(txn);
+		if (rc == 0)
+			*ret = txn;
+		else
+			mdb_txn_abort(txn);
+		return rc;
+	}
+	rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, ret);
+	/* Slots of processes that died are taken until somebody looks. */
+	if (rc == MDB_READERS_FULL &&
+	    mdb_reader_check(store->env, &dead) == 0 && dead > 0)
+		rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, ret);
+	return rc;
+}
+
+int lmdb_read_begin(struct lmdb_store *store, struct lmdb_read *ret)
+{
+	int rc;
+
+	for (;;) {
+		pthread_rwlock_rdlock(&store->lock);
+		rc = begin(store, &ret->txn);
+		if (rc == 0)
+			break;
+		pthread_rwlock_unlock(&store->lock);
+		if (rc == MDB_MAP_RESIZED)
+			rc = resize_map(store, 0);
+		if (rc)
+			return lmdb_error(rc);
+	}
+	ret->store = store;
+	return 0;
+}
+
+void lmdb_read_end(struct lmdb_read *r)
+{
+	mdb_txn_reset(r->txn);
+	if (!keep_spare(r->store, r->txn))
+		mdb_txn_abort(r->txn);
+	pthread_rwlock_unlock(&r->store->lock);
+}
+
+/* ---- writing ---- */
+
+/* With write and lock (shared) held. */
+static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+
+	if (rc)
+		return rc;
+	rc = fn(arg, txn);
+	if (rc) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	rc = mdb_txn_commit(txn);
+	/* The kernel may have dropped what it could not write. */
+	if (rc == EIO || rc == MDB_PANIC)
+		atomic_store(&store->failed, -EIO);
+	return rc;
+}
+
+int lmdb_write(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
+{
+	int rc;
+
+	if (!store->face.writable)
+		return -EROFS;
+	pthread_mutex_lock(&store->write);
+	for (;;) {
+		rc = EIO;
+		if (atomic_load(&store->failed))
+			break;
+		pthread_rwlock_rdlock(&store->lock);
+		rc = write_once(store, fn, arg);
+		pthread_rwlock_unlock(&store->lock);
+		if (rc == MDB_MAP_FULL)
+			rc = enlarge_map(store);
+		else if (rc == MDB_MAP_RESIZED)
+			rc = resize_map(store, 0);
+		else
+			break;
+		if (rc)
+			break;
+	}
+	pthread_mutex_unlock(&store->write);
+	return lmdb_error(rc);
+}
