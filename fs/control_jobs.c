@@ -213,7 +213,8 @@ int control_print_stats(struct bltfs *fs, FILE *to)
 		fprintf(to, "failed %s\n", strerror(-i.failed));
 	fprintf(to, "version %u\nkeys %" PRIu64 "\nbuckets %" PRIu32 "\n",
 		i.version, i.n_keys, i.n_buckets);
-	fprintf(to, "load %.3f\n", (double)i.n_keys / (double)i.n_buckets);
+	fprintf(to, "load %.3f\n",
+		i.n_buckets ? (double)i.n_keys / (double)i.n_buckets : 0);
 	fprintf(to, "file_bytes %" PRIu64 "\n", i.file_size);
 	print_census(fs, i.file_size, to);
 	walked = blt_ns_progress(fs->ns, &complete);

@@ -174,6 +174,8 @@ static int open_store(struct life *life)
 	struct blt_open_options how = {
 		.mode = o->ro ? BLT_READ : o->create ? BLT_CREATE : BLT_WRITE,
 		.lock_timeout_ms = (int)o->lock_timeout * 1000,
+		.engine = o->engine,
+		.db = o->db,
 		.progress = tell_recovery,
 		.progress_arg = &recovery,
 		.create = {

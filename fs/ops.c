@@ -10,7 +10,13 @@ bool ops_name_lasts(const char *name)
 	return len == 0 || name[len - 1] != '%';
 }
 
-struct fuse_entry_param ops_entry(const struct dir_found *found,
+double ops_lasting(const struct bltfs *fs)
+{
+	return fs->info.shared ? 0 : OPS_FOREVER;
+}
+
+struct fuse_entry_param ops_entry(const struct bltfs *fs,
+				  const struct dir_found *found,
 				  const char *name)
 {
 	const bool lasts = found->sure && ops_name_lasts(name);
@@ -18,17 +24,17 @@ struct fuse_entry_param ops_entry(const struct dir_found *found,
 	return (struct fuse_entry_param){
 		.ino = node_number(found->node),
 		.attr = found->st,
-		.attr_timeout = found->sure ? OPS_FOREVER : 0,
-		.entry_timeout = lasts ? OPS_FOREVER : 0,
+		.attr_timeout = found->sure ? ops_lasting(fs) : 0,
+		.entry_timeout = lasts ? ops_lasting(fs) : 0,
 	};
 }
 
 void ops_reply_entry(fuse_req_t req, const struct dir_found *found,
 		     const char *name)
 {
-	struct nodes *nodes = ops_fs(req)->nodes;
-	struct fuse_entry_param e = ops_entry(found, name);
+	struct bltfs *fs = ops_fs(req);
+	struct fuse_entry_param e = ops_entry(fs, found, name);
 
 	if (fuse_reply_entry(req, &e) < 0) /* interrupted: not taken over */
-		nodes_put(nodes, found->node, 1);
+		nodes_put(fs->nodes, found->node, 1);
 }

@@ -15,6 +15,10 @@
 /* The kernel keeps sure answers until it is told otherwise. */
 #define OPS_FOREVER (365.0 * 86400)
 
+/* How long it keeps one: for ever, or not at all where others may change the
+ * store without our knowing. */
+double ops_lasting(const struct bltfs *fs);
+
 /* The table for these options. */
 struct fuse_lowlevel_ops ops_table(const struct options *opts);
 
@@ -39,7 +43,8 @@ static inline void ops_reply(fuse_req_t req, int rc)
  * with the directory, and what invalidates it runs behind the answer. */
 bool ops_name_lasts(const char *name);
 
-struct fuse_entry_param ops_entry(const struct dir_found *found,
+struct fuse_entry_param ops_entry(const struct bltfs *fs,
+				  const struct dir_found *found,
 				  const char *name);
 /* Hands the reference in *found to the kernel, or drops it. */
 void ops_reply_entry(fuse_req_t req, const struct dir_found *found,

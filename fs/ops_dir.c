@@ -9,7 +9,7 @@
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct bltfs *fs = ops_fs(req);
-	struct fuse_entry_param none = { .entry_timeout = OPS_FOREVER };
+	struct fuse_entry_param none = { .entry_timeout = ops_lasting(fs) };
 	struct dir_found found;
 	int rc = dir_lookup(fs, ops_node(req, parent), name, &found);
 
@@ -56,8 +56,8 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)h;
-	fi->cache_readdir = dir_cacheable(h);
-	fi->keep_cache = dir_keeps(h);
+	fi->cache_readdir = dir_cacheable(h) && !fs->info.shared;
+	fi->keep_cache = dir_keeps(h) && !fs->info.shared;
 	if (fuse_reply_open(req, fi) < 0)
 		dir_close(fs, h);
 }
@@ -88,7 +88,8 @@ static bool add_entry(fuse_req_t req, char *buf, size_t size, size_t *used,
 	size_t need;
 
 	if (e->node)
-		param = ops_entry(&(struct dir_found){ e->node, e->st, true },
+		param = ops_entry(ops_fs(req),
+				  &(struct dir_found){ e->node, e->st, true },
 				  e->name);
 	if (plus)
 		need = fuse_add_direntry_plus(req, buf + *used, size - *used,

@@ -15,10 +15,11 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
 	return (struct handle *)(uintptr_t)fi->fh;
 }
 
-static void set_handle(struct fuse_file_info *fi, struct handle *h)
+static void set_handle(const struct bltfs *fs, struct fuse_file_info *fi,
+		       struct handle *h)
 {
 	fi->fh = (uintptr_t)h;
-	fi->keep_cache = 1;
+	fi->keep_cache = !fs->info.shared;
 	fi->noflush = !h->writes;
 }
 
@@ -35,7 +36,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		ops_reply(req, rc);
 		return;
 	}
-	set_handle(fi, h);
+	set_handle(fs, fi, h);
 	if (fuse_reply_open(req, fi) < 0) {
 		bltfs_share_names(fs);
 		content_release(fs, h);
@@ -75,9 +76,9 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	bltfs_share_names(fs);
 	rc = content_open(fs, found.node, flags, &h);
 	bltfs_leave_names(fs);
-	e = ops_entry(&found, name);
+	e = ops_entry(fs, &found, name);
 	if (rc == 0) {
-		set_handle(fi, h);
+		set_handle(fs, fi, h);
 		rc = fuse_reply_create(req, &e, fi);
 	} else {
 		ops_reply(req, rc);

@@ -41,7 +41,7 @@ static void reply_attr(fuse_req_t req, struct node *node)
 	if (rc < 0)
 		ops_reply(req, rc);
 	else
-		fuse_reply_attr(req, &st, OPS_FOREVER);
+		fuse_reply_attr(req, &st, ops_lasting(fs));
 }
 
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

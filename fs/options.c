@@ -29,6 +29,10 @@ static const struct option_row rows[] = {
 	  "of a new store (default str)", true },
 	{ "value_serializer", TEXT, AT(value_serializer), 0, 0, "NAME",
 	  "of a new store (default bytes)", true },
+	{ "engine", TEXT, AT(engine), 0, 0, "NAME",
+	  "of a new store: booklet (default) or lmdb", true },
+	{ "db", TEXT, AT(db), 0, 0, "NAME",
+	  "the one database of an LMDB environment to show", false },
 	{ "no_timestamps", FLAG, AT(no_timestamps), 0, 0, NULL,
 	  "a new store that keeps no times", true },
 	{ "flat", FLAG, AT(flat), 0, 0, NULL,
@@ -347,6 +351,8 @@ void options_release(struct options *opts)
 	free(opts->map);
 	free(opts->fsname);
 	free(opts->subtype);
+	free(opts->engine);
+	free(opts->db);
 	free(opts->key_serializer);
 	free(opts->value_serializer);
 	free(opts->pass);

@@ -64,6 +64,8 @@ struct options {
 	size_t n_map;
 	char *fsname; /* NULL: the store's path */
 	char *subtype;
+	char *engine; /* NULL: booklet, or what is there */
+	char *db;     /* LMDB: the one database; NULL: all */
 	char *key_serializer;
 	char *value_serializer;
 	char *pass; /* options for libfuse and the kernel, with
