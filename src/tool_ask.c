@@ -37,6 +37,16 @@ int tool_ask_fail(const struct tool *t, const char *path)
 			 strerror(errno));
 }
 
+/* Whether a directory that is no mount is a store, of LMDB's; errno stays. */
+static bool is_environment(int fd)
+{
+	const int why = errno;
+	bool is = why == ENOTTY && faccessat(fd, "data.mdb", F_OK, 0) == 0;
+
+	errno = why;
+	return is;
+}
+
 int tool_ask_open(const struct tool *t, const char *path, int *ret_fd)
 {
 	struct bltfs_name name;
@@ -48,7 +58,7 @@ int tool_ask_open(const struct tool *t, const char *path, int *ret_fd)
 	if (fd < 0)
 		return 0; /* opening it as a store says why not */
 	if (ioctl(fd, BLTFS_IOC_NAME, &name) < 0) {
-		code = tool_ask_fail(t, path);
+		code = is_environment(fd) ? 0 : tool_ask_fail(t, path);
 		close(fd);
 		return code;
 	}
@@ -294,7 +304,10 @@ int tool_ask_store(const struct tool *t, int fd, struct blt_info *ret,
 
 	if (ioctl(fd, BLTFS_IOC_STORE, &s) < 0)
 		return tool_ask_fail(t, t->arg[0]);
+	/* A booklet store has at least one bucket, another none. */
 	*ret = (struct blt_info){
+		.engine = s.buckets ? "booklet" : "lmdb",
+		.shared = !s.buckets,
 		.version = s.version,
 		.has_timestamps = s.timestamps,
 		.key_serializer = s.key_serializer,

@@ -29,26 +29,37 @@ static void put_time(int64_t timestamp)
 		printf(" %" PRId64 "\n", timestamp);
 }
 
+/* Up to a chunk of a value from at on. */
+static int64_t value_at(struct dump *d, const struct blt_item *item,
+			uint64_t at, const uint8_t **ret)
+{
+	uint64_t n = min_u64(item->value_len - at, CHUNK);
+
+	if (item->in_file)
+		return tool_window_at(&d->window, item->value_offset + at, n,
+				      ret);
+	*ret = item->value + at;
+	return (int64_t)n;
+}
+
 static int dump_item(struct dump *d, const struct blt_item *item)
 {
-	uint64_t left = item->value_len, at = item->value_offset;
+	uint64_t at = 0;
 
 	if (item->key_len)
 		put_hex(d, item->key, item->key_len);
 	else
 		putchar('-');
 	putchar(' ');
-	if (!left)
+	if (!item->value_len)
 		putchar('-');
-	while (left && !ferror(stdout)) {
+	while (at < item->value_len && !ferror(stdout)) {
 		const uint8_t *bytes;
-		int64_t n = tool_window_at(&d->window, at, min_u64(left, CHUNK),
-					   &bytes);
+		int64_t n = value_at(d, item, at, &bytes);
 
 		if (n < 0)
 			return (int)n;
 		put_hex(d, bytes, (size_t)n);
-		left -= (uint64_t)n;
 		at += (uint64_t)n;
 	}
 	put_time(item->timestamp);

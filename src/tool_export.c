@@ -145,7 +145,8 @@ static int export_key(struct walk *w, const struct blt_item *key)
 {
 	struct export_item item = { .time = key->timestamp,
 				    .len = key->value_len,
-				    .offset = key->value_offset };
+				    .offset = key->value_offset,
+				    .bytes = key->in_file ? NULL : key->value };
 	const struct tool_counts before = w->ex.counts;
 	struct tool_counts *c = &w->ex.counts;
 	char target[BLT_LINK_MAX + 1];
@@ -183,7 +184,8 @@ static int export_keys(struct walk *w)
 		return tool_fail_store(w->ex.t, NULL, r);
 	while (!code && !tool_signal() && (r = blt_iter_next(it, &item)) > 0) {
 		code = export_key(w, &item);
-		progress_show(&w->progress, item.value_offset, ++w->items);
+		progress_show(&w->progress,
+			      item.in_file ? item.value_offset : 0, ++w->items);
 	}
 	blt_iter_free(it);
 	if (!code && r < 0)

@@ -35,6 +35,8 @@ static void judge_python(struct tool *t, struct facts *f)
 
 	f->python = "yes";
 	f->python_note = NULL;
+	if (info->shared)
+		return; /* with another library */
 	if (pread(blt_fd(t->store), version, sizeof(version), VERSION_AT) ==
 		    sizeof(version) &&
 	    get_le(version, sizeof(version)) == 0) {
@@ -106,6 +108,19 @@ static void print_time(const char *label, int64_t us)
 	printf("%-18s%s\n", label, time_text(us, text));
 }
 
+/* What there is to be told of an LMDB environment. */
+static void print_shared(const struct facts *f)
+{
+	printf("%-18s%" PRIu64 "\n", "keys", keys_of(f));
+	print_size("file size", f->info.file_size);
+	print_time("modified", f->info.modified);
+	if (!f->counted)
+		return;
+	print_size("value bytes", f->census.value_bytes);
+	print_size("live bytes", f->census.live_bytes);
+	print_size("dead bytes", f->census.dead_bytes);
+}
+
 static void print_text(const struct facts *f)
 {
 	const struct blt_info *i = &f->info;
@@ -114,7 +129,12 @@ static void print_text(const struct facts *f)
 	uuid_text(i->uuid, uuid);
 	printf("%-18s", "store");
 	tool_print_name(f->path, strlen(f->path));
-	printf("\n%-18s%u\n", "version", i->version);
+	printf("\n%-18s%s\n", "engine", i->engine);
+	if (i->shared) {
+		print_shared(f);
+		return;
+	}
+	printf("%-18s%u\n", "version", i->version);
 	printf("%-18s%s%s%s\n", "opens in Python", f->python,
 	       f->python_note ? ", " : "",
 	       f->python_note ? f->python_note : "");
@@ -182,6 +202,7 @@ static void print_json(const struct facts *f)
 	uuid_text(i->uuid, uuid);
 	jout_open(&j, NULL, '{');
 	jout_bytes(&j, "store", f->path, strlen(f->path));
+	jout_text(&j, "engine", i->engine);
 	jout_u64(&j, "version", i->version);
 	jout_text(&j, "python", f->python);
 	jout_text(&j, "python_note", f->python_note);
@@ -271,6 +292,8 @@ static int count(struct tool *t, struct facts *f)
 
 	if (r < 0)
 		return tool_fail_store(t, NULL, r);
+	if (f->info.shared)
+		return 0; /* it has no chains */
 	f->surveyed = true;
 	return survey_run(&f->survey, t, tool_has(t, OPT_QUIET));
 }
@@ -286,7 +309,14 @@ static void print(const struct tool *t, const struct facts *f)
 static int tell(struct tool *t, struct facts *f)
 {
 	const char *chart = t->opt[OPT_CHART];
-	int code = f->counted ? count(t, f) : 0;
+	int code;
+
+	if (chart && f->info.shared)
+		return tool_fail(t, EX_USAGE,
+				 "--chart: %s is a store of the engine %s, and "
+				 "charts are of booklet stores",
+				 f->path, f->info.engine);
+	code = f->counted ? count(t, f) : 0;
 
 	if (!code && chart)
 		code = write_chart(t, f, chart);
@@ -399,7 +429,7 @@ const struct tool_command tool_info = {
 	.name = "info",
 	.args = "STORE|MOUNTPOINT",
 	.summary = "print facts about a store",
-	.help = "Prints version, sizes, number of keys, serializers, layout, "
+	.help = "Prints engine, version, sizes, number of keys, serializers, layout, "
 		"times, and whether Python can open the file as it is. "
 		"Without --count or --chart it reads the header only, and the "
 		"number of keys is what the last writer left there. Of a mounted "
