@@ -1,0 +1,96 @@
+/* order.h - the names of one directory in their order: which is the n-th, and
+ * how many stand in front of a name.
+ *
+ * A counted B+-tree.  An entry is 16 bytes: the beginning of the name and a
+ * reference, from which the source tells the whole name where the beginning
+ * does not decide.  Names are compared as bytes; of two equal ones (a file
+ * beside a directory) the lower reference comes first.
+ *
+ *   order_init(&o, &source)
+ *   order_insert / order_remove / order_find / order_at ...
+ *   order_release(&o)
+ *
+ * Cost: O(log n) for each call but order_release, with a call of the source for
+ * each longer name (over ORDER_HEAD bytes) that shares its beginning with the
+ * one that is looked for.  Memory: under 24 bytes a name where there are more
+ * than a few hundred (order_bytes tells).
+ *
+ * Threads: none of its own, no locks: changes exclude all other calls, the
+ * others may run beside each other.
+ *
+ * Errors: what the source returns, and -ENOMEM; the order is then as before.
+ */
+#ifndef BLT_ORDER_H
+#define BLT_ORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ORDER_HEAD 7 /* bytes of a name that stand in its entry */
+
+/* How an entry's whole name is read. */
+struct order_source {
+	/* 0, with the name borrowed until the next call on the same thread. */
+	int (*read_name)(void *arg, uint64_t ref, const uint8_t **ret_name,
+			 size_t *ret_len);
+	void *arg;
+};
+
+/* head: the name's first bytes, the first one uppermost, and in the lowest
+ * byte how many there are, or ORDER_HEAD + 1 where the name is longer. */
+struct order_entry {
+	uint64_t head;
+	uint64_t ref;
+};
+
+struct order {
+	struct order_source source;
+	void *root;      /* a leaf, or a node where height > 0; NULL: empty */
+	unsigned height; /* levels of nodes above the leaves */
+	uint64_t count;
+	uint64_t bytes; /* of memory, but for this struct */
+};
+
+void order_init(struct order *o, const struct order_source *source);
+void order_release(struct order *o);
+
+static inline uint64_t order_count(const struct order *o)
+{
+	return o->count;
+}
+
+static inline uint64_t order_bytes(const struct order *o)
+{
+	return o->bytes;
+}
+
+/* 1: it is new; 0: it was there. */
+int order_insert(struct order *o, const void *name, size_t len, uint64_t ref);
+
+/* 1: it was there; 0: it was not. */
+int order_remove(struct order *o, const void *name, size_t len, uint64_t ref);
+
+/* The entry has another reference from now on, whose place among those of
+ * equal names is the same.  1; 0: it was not there. */
+int order_replace(struct order *o, const void *name, size_t len, uint64_t from,
+		  uint64_t to);
+
+/* How many entries stand in front of this one; 1: which is there, 0: which is
+ * not.  With ref 0: in front of the first of that name, and 1 is never
+ * returned. */
+int order_find(const struct order *o, const void *name, size_t len,
+	       uint64_t ref, uint64_t *ret_rank);
+
+/* The entries from rank on, up to max of them; how many there are. */
+size_t order_at(const struct order *o, uint64_t rank, struct order_entry *ret,
+		size_t max);
+
+/* Whether the entry holds the whole name, which is then written to name. */
+bool order_short_name(const struct order_entry *e, uint8_t name[ORDER_HEAD],
+		      size_t *ret_len);
+
+/* realloc, for a test to take the place of. */
+extern void *(*order_realloc)(void *p, size_t size);
+
+#endif
