@@ -92,8 +92,18 @@ struct backend_entry {
 /* Returns 0 to go on, 1 to stop in front of this entry, negative to fail. */
 typedef int backend_list_fn(void *arg, const struct backend_entry *entry);
 
+/* One thing in a directory, by its position; borrowed for the call. */
+struct backend_place {
+	const uint8_t *comp; /* as in struct backend_entry */
+	size_t comp_len;
+	bool is_dir;
+};
+
+/* Returns 0 to go on, else what the caller is to return. */
+typedef int backend_order_fn(void *arg, const struct backend_place *place);
+
 /* The directories that keys imply.  A directory is its prefix, which ends in
- * '/'; the root's is empty.  A key that ends in '/' with an empty value is a
+ * '/'; the root's is empty.  A key that ends in '/' with a value of marker.h is a
  * marker, and no entry. */
 struct backend_dirs {
 	/* Comes before all others, any number of times; flat is that of the
@@ -126,6 +136,19 @@ struct backend_dirs {
 		    uint64_t cookie, backend_list_fn *fn, void *arg);
 	int (*hold)(struct blt *store, const void *prefix, size_t len,
 		    bool held);
+	/* The things in a directory sorted by their components as bytes, a key
+	 * in front of the directory of the same component: how many there are;
+	 * up to n of them from position at on, n small; how many stand in front
+	 * of those of a component, 1: there are such, 0: there are not.
+	 * -ENOENT: no such directory.  NULL, all of these: there are no
+	 * sequences in the engine's stores. */
+	int (*order_count)(struct blt *store, const void *prefix, size_t len,
+			   uint64_t *ret);
+	int (*order_at)(struct blt *store, const void *prefix, size_t len,
+			uint64_t at, uint64_t n, backend_order_fn *fn,
+			void *arg);
+	int (*order_find)(struct blt *store, const void *prefix, size_t len,
+			  const void *comp, size_t comp_len, uint64_t *ret);
 };
 
 /* ---- the table ---- */

@@ -1,5 +1,6 @@
 #include "batch.h"
 
+#include "marker.h"
 #include "scan.h"
 #include "util.h"
 
@@ -441,6 +442,7 @@ struct load_args {
 	struct engine *engine;
 	uint64_t pos;
 	struct block *ret;
+	bool marker;
 };
 
 /* The key goes to memory that no fault can take away while the tree holds its
@@ -450,16 +452,19 @@ static int load_key(void *arg)
 	struct load_args *a = arg;
 	int rc = block_at(&a->engine->space, a->pos, SPACE_WRITER, a->ret);
 
-	if (rc == 0)
-		memcpy(a->engine->key, a->ret->key, a->ret->head.key_len);
-	return rc;
+	if (rc < 0)
+		return rc;
+	memcpy(a->engine->key, a->ret->key, a->ret->head.key_len);
+	a->marker = marker_is(a->engine->key, a->ret->head.key_len,
+			      a->ret->value, a->ret->head.value_len);
+	return 0;
 }
 
 int batch_away(struct batch *b, uint64_t pos, uint64_t *ret_len)
 {
 	struct engine *e = b->engine;
 	struct block block;
-	struct load_args a = { e, pos, &block };
+	struct load_args a = { .engine = e, .pos = pos, .ret = &block };
 	struct batch_key key = { .bytes = e->key };
 	int rc = file_try(load_key, &a);
 
@@ -484,7 +489,7 @@ static int tell_tree(struct engine *e, struct tree *tree,
 {
 	uint64_t from = event->old_pos, to = event->new_pos;
 	struct block b;
-	struct load_args a = { e, to ? to : from, &b };
+	struct load_args a = { .engine = e, .pos = to ? to : from, .ret = &b };
 	int rc = file_try(load_key, &a);
 
 	if (rc < 0)
@@ -492,10 +497,8 @@ static int tell_tree(struct engine *e, struct tree *tree,
 	if (!to)
 		return tree_remove(tree, e->key, b.head.key_len, from);
 	if (!from)
-		return tree_add(tree, e->key, b.head.key_len, to,
-				b.head.value_len == 0);
-	return tree_move(tree, e->key, b.head.key_len, from, to,
-			 b.head.value_len == 0);
+		return tree_add(tree, e->key, b.head.key_len, to, a.marker);
+	return tree_move(tree, e->key, b.head.key_len, from, to, a.marker);
 }
 
 static void tell_followers(struct batch *b)

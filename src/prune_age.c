@@ -3,6 +3,7 @@
 
 #include "batch.h"
 #include "index.h"
+#include "marker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,8 +47,7 @@ static bool too_old(const struct pruner *p, const struct block *b)
 	if (b->head.next == FORMAT_DEAD || format_hidden(f, &b->head.hash) ||
 	    b->head.timestamp >= p->opts->older_than)
 		return false;
-	if (!b->head.value_len && b->head.key_len &&
-	    b->key[b->head.key_len - 1] == '/')
+	if (marker_is(b->key, b->head.key_len, b->value, b->head.value_len))
 		return false;
 	return !p->keep || !bsearch(&b->head.hash, p->keep, p->opts->n_keep,
 				    sizeof(*p->keep), by_hash);

@@ -119,6 +119,41 @@ static int dirs_hold(struct blt *blt, const void *prefix, size_t len, bool held)
 	return tree_hold(tree_of(blt), prefix, len, held);
 }
 
+static int dirs_order_count(struct blt *blt, const void *prefix, size_t len,
+			    uint64_t *ret)
+{
+	return tree_order_count(tree_of(blt), prefix, len, ret);
+}
+
+struct order_call {
+	backend_order_fn *fn;
+	void *arg;
+};
+
+static int order_place(void *arg, const struct tree_place *from)
+{
+	const struct order_call *c = arg;
+	struct backend_place place = { from->comp, from->comp_len,
+				       from->is_dir };
+
+	return c->fn(c->arg, &place);
+}
+
+static int dirs_order_at(struct blt *blt, const void *prefix, size_t len,
+			 uint64_t at, uint64_t n, backend_order_fn *fn,
+			 void *arg)
+{
+	struct order_call c = { fn, arg };
+
+	return tree_order_at(tree_of(blt), prefix, len, at, n, order_place, &c);
+}
+
+static int dirs_order_find(struct blt *blt, const void *prefix, size_t len,
+			   const void *comp, size_t comp_len, uint64_t *ret)
+{
+	return tree_order_find(tree_of(blt), prefix, len, comp, comp_len, ret);
+}
+
 const struct backend_dirs booklet_dirs = {
 	.start = dirs_start,
 	.wait = dirs_wait,
@@ -131,4 +166,7 @@ const struct backend_dirs booklet_dirs = {
 	.find_long = dirs_find_long,
 	.list = dirs_list,
 	.hold = dirs_hold,
+	.order_count = dirs_order_count,
+	.order_at = dirs_order_at,
+	.order_find = dirs_order_find,
 };

@@ -1,6 +1,7 @@
 /* Walking: the public iterator, and the thread that fills the tree. */
 #include "store.h"
 
+#include "marker.h"
 #include "scan.h"
 #include "util.h"
 
@@ -164,6 +165,7 @@ struct walk {
 	struct tree *tree;
 	uint64_t end;
 	struct block block;
+	bool marker;
 };
 
 static int walk_block(void *arg)
@@ -179,6 +181,8 @@ static int walk_block(void *arg)
 	    format_hidden(&sp->fmt, &w->block.head.hash))
 		return 0;
 	memcpy(w->engine->key, w->block.key, w->block.head.key_len);
+	w->marker = marker_is(w->engine->key, w->block.head.key_len,
+			      w->block.value, w->block.head.value_len);
 	return 1;
 }
 
@@ -194,7 +198,7 @@ static int walk_stride(struct walk *w)
 		if (rc > 0)
 			rc = tree_add(w->tree, w->engine->key,
 				      w->block.head.key_len, w->block.pos,
-				      w->block.head.value_len == 0);
+				      w->marker);
 	}
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* tree.c - see tree.h; directories are tree_dir.c's, their entries
- * tree_page.c's, listings tree_list.c's.
+ * tree_page.c's, listings tree_list.c's, their
+ * order tree_order.c's.
  */
 #include "tree_dir.h"
 
@@ -37,6 +38,7 @@ int tree_new(const struct tree_source *source, bool flat, struct tree **ret)
 	err = init_lock(&t->lock);
 	if (err)
 		goto fail;
+	pthread_mutex_init(&t->order_lock, NULL);
 	pthread_mutex_init(&t->wait_lock, NULL);
 	pthread_cond_init(&t->wait_cond, NULL);
 	err = dirs_init(t);
@@ -58,6 +60,7 @@ void tree_free(struct tree *t)
 	dirs_release(t);
 	pthread_cond_destroy(&t->wait_cond);
 	pthread_mutex_destroy(&t->wait_lock);
+	pthread_mutex_destroy(&t->order_lock);
 	pthread_rwlock_destroy(&t->lock);
 	free(t);
 }
@@ -65,15 +68,16 @@ void tree_free(struct tree *t)
 /* A key as the tree sees it. */
 struct place {
 	const uint8_t *key;
+	size_t len;
 	size_t prefix_len;
 	uint64_t word;
 	bool marker;
 };
 
 static struct place place_of(const struct tree *t, const void *key, size_t len,
-			     bool empty_value)
+			     bool marker_value)
 {
-	struct place p = { .key = key };
+	struct place p = { .key = key, .len = len };
 	struct keyhash h = keyhash_of(key, len);
 	const uint8_t *slash =
 		t->flat || len == 0 ? NULL : memrchr(key, '/', len);
@@ -81,8 +85,40 @@ static struct place place_of(const struct tree *t, const void *key, size_t len,
 	if (slash)
 		p.prefix_len = (size_t)(slash - p.key) + 1;
 	p.word = keyhash_word(&h);
-	p.marker = slash && p.prefix_len == len && empty_value;
+	p.marker = slash && p.prefix_len == len && marker_value;
 	return p;
+}
+
+/* An entry comes to be, goes, or has another block. */
+static int entry_add(struct tree *t, struct dir *d, const struct place *p,
+		     uint64_t pos)
+{
+	int err = pages_insert(t, d, p->word, pos);
+
+	if (err)
+		return err;
+	dir_order_add(t, d, p->key + p->prefix_len, p->len - p->prefix_len,
+		      pos);
+	t->keys++;
+	return 0;
+}
+
+static void entry_remove(struct tree *t, struct dir *d, const struct place *p,
+			 uint64_t pos)
+{
+	if (!pages_remove(t, d, p->word, pos))
+		return;
+	dir_order_remove(t, d, p->key + p->prefix_len, p->len - p->prefix_len,
+			 pos);
+	t->keys--;
+}
+
+static void entry_move(struct tree *t, struct dir *d, const struct place *p,
+		       uint64_t *entry, uint64_t from, uint64_t to)
+{
+	*entry = (*entry & ~REF_MASK) | to;
+	dir_order_move(t, d, p->key + p->prefix_len, p->len - p->prefix_len,
+		       from, to);
 }
 
 static int add_locked(struct tree *t, const struct place *p, uint64_t pos)
@@ -101,11 +137,9 @@ static int add_locked(struct tree *t, const struct place *p, uint64_t pos)
 	}
 	if (pages_find(d, p->word, pos))
 		return 0;
-	err = pages_insert(t, d, p->word, pos);
+	err = entry_add(t, d, p, pos);
 	if (err)
 		dirs_drop_empty(t, number);
-	else
-		t->keys++;
 out:
 	if (err)
 		atomic_store(&t->failed, err);
@@ -113,9 +147,9 @@ out:
 }
 
 int tree_add(struct tree *t, const void *key, size_t len, uint64_t pos,
-	     bool empty_value)
+	     bool marker_value)
 {
-	struct place p = place_of(t, key, len, empty_value);
+	struct place p = place_of(t, key, len, marker_value);
 	int err;
 
 	pthread_rwlock_wrlock(&t->lock);
@@ -132,17 +166,15 @@ static int turn(struct tree *t, struct dir *d, const struct place *p,
 
 	if (p->marker) {
 		d->marker = to;
-		pages_remove(t, d, p->word, from);
-		t->keys--;
+		entry_remove(t, d, p, from);
 		return 0;
 	}
-	err = pages_insert(t, d, p->word, to);
+	err = entry_add(t, d, p, to);
 	if (err) {
 		atomic_store(&t->failed, err);
 		return err;
 	}
 	d->marker = 0;
-	t->keys++;
 	return 0;
 }
 
@@ -160,7 +192,7 @@ static int move_locked(struct tree *t, const struct place *p, uint64_t from,
 	if (e && p->marker)
 		return turn(t, d, p, from, to);
 	if (e) {
-		*e = (*e & ~REF_MASK) | to;
+		entry_move(t, d, p, e, from, to);
 		return 0;
 	}
 	if (d->marker == from && !p->marker)
@@ -169,9 +201,9 @@ static int move_locked(struct tree *t, const struct place *p, uint64_t from,
 }
 
 int tree_move(struct tree *t, const void *key, size_t len, uint64_t from,
-	      uint64_t to, bool empty_value)
+	      uint64_t to, bool marker_value)
 {
-	struct place p = place_of(t, key, len, empty_value);
+	struct place p = place_of(t, key, len, marker_value);
 	int err;
 
 	pthread_rwlock_wrlock(&t->lock);
@@ -209,8 +241,8 @@ static void remove_locked(struct tree *t, const void *key, size_t len,
 	d = dir_at(t, number);
 	if (p.prefix_len == len && d->marker == pos)
 		d->marker = 0;
-	else if (pages_remove(t, d, p.word, pos))
-		t->keys--;
+	else
+		entry_remove(t, d, &p, pos);
 	dirs_drop_empty(t, number);
 }
 

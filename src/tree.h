@@ -6,9 +6,9 @@
  * kept for keys: an entry is the 8-byte position of its block, and the source
  * (the store) reads the key back when it is listed or moved.
  *
- * A key that ends in '/' with an empty value is a marker: it holds its
- * directory in being and is no entry.  With a value it is an entry, of an
- * empty name, of that directory.
+ * A key that ends in '/' with the value of a marker (marker.h; the caller says
+ * so) holds its directory in being and is no entry.  With another value it is
+ * an entry, of an empty name, of that directory.
  *
  * Entries of one directory stand in the order of their cookies: the first 62
  * bits of the hash of the key (of the prefix without its last '/', for a
@@ -73,12 +73,12 @@ bool tree_is_flat(const struct tree *t);
 /* A live block of a new key at pos.  Adding a position that is there is no
  * error and changes nothing. */
 int tree_add(struct tree *t, const void *key, size_t len, uint64_t pos,
-	     bool empty_value);
+	     bool marker_value);
 
 /* The key's block is now at to instead of from.  A from that is not there is
  * one the walk has not met: then this is tree_add. */
 int tree_move(struct tree *t, const void *key, size_t len, uint64_t from,
-	      uint64_t to, bool empty_value);
+	      uint64_t to, bool marker_value);
 
 /* Holds a directory in being though nothing is in it, or lets it go. */
 int tree_hold(struct tree *t, const void *prefix, size_t len, bool held);
@@ -132,6 +132,37 @@ int tree_find_long(struct tree *t, const void *prefix, size_t len,
  * waits for the walk: the caller does.  -ENOENT for no such directory. */
 int tree_list(struct tree *t, const void *prefix, size_t len, uint64_t cookie,
 	      tree_list_fn *fn, void *arg);
+
+/* ---- order ----
+ *
+ * The entries of one directory sorted by their components as bytes (a key in
+ * front of the directory of the same component), by position.  The first of
+ * these calls for a directory reads all of its components, in slices between
+ * which others may change the tree; from then on the order is kept up with each
+ * change until the directory goes.  They do not wait for the walk: the caller
+ * does.  -ENOENT: no such directory.
+ */
+int tree_order_count(struct tree *t, const void *prefix, size_t len,
+		     uint64_t *ret);
+
+struct tree_place {
+	const uint8_t *comp; /* borrowed for the call */
+	size_t comp_len;
+	bool is_dir;
+};
+
+/* Returns 0 to go on, else what tree_order_at is to return. */
+typedef int tree_order_fn(void *arg, const struct tree_place *place);
+
+/* Calls fn for up to n entries from position at on, with the tree's lock held:
+ * n is to be small. */
+int tree_order_at(struct tree *t, const void *prefix, size_t len, uint64_t at,
+		  uint64_t n, tree_order_fn *fn, void *arg);
+
+/* How many entries stand in front of those of a component; 1: there are such,
+ * 0: there are not. */
+int tree_order_find(struct tree *t, const void *prefix, size_t len,
+		    const void *comp, size_t comp_len, uint64_t *ret);
 
 /* Bytes of memory held, and the keys and directories known. */
 struct tree_stats {

@@ -126,6 +126,7 @@ static void number_free(struct tree *t, uint32_t number)
 {
 	struct dir *d = dir_at(t, number);
 
+	dir_order_free(t, d);
 	tree_resize(t, d->comp, d->comp_len, 0);
 	pages_free(t, d);
 	memset(d, 0, sizeof(*d));
@@ -150,6 +151,7 @@ void dirs_release(struct tree *t)
 {
 	for (uint32_t i = 0; i < t->n_numbers; i++) {
 		free(dir_at(t, i)->comp);
+		dir_order_free(t, dir_at(t, i));
 		pages_free(t, dir_at(t, i));
 	}
 	for (uint32_t i = 0; i < t->n_chunks; i++)
@@ -257,6 +259,7 @@ static int dir_new(struct tree *t, uint32_t parent, const uint8_t *comp,
 	}
 	if (pages_insert(t, dir_at(t, parent), word, REF_DIR | number) < 0)
 		goto fail;
+	dir_order_add(t, dir_at(t, parent), comp, len, REF_DIR | number);
 	d->parent = parent;
 	dir_at(t, parent)->subdirs++;
 	t->n_dirs++;
@@ -346,6 +349,8 @@ void dirs_drop_empty(struct tree *t, uint32_t number)
 		if (d->entries > 0 || d->marker > 0 || d->held)
 			return;
 		pages_remove(t, dir_at(t, parent), d->word, REF_DIR | number);
+		dir_order_remove(t, dir_at(t, parent), d->comp, d->comp_len,
+				 REF_DIR | number);
 		dir_at(t, parent)->subdirs--;
 		t->n_dirs--;
 		slot_remove(t, number);

@@ -14,6 +14,7 @@
 #ifndef BLT_TREE_DIR_H
 #define BLT_TREE_DIR_H
 
+#include "order.h"
 #include "tree.h"
 
 #include <pthread.h>
@@ -36,6 +37,16 @@ struct page {
 	uint64_t entry[];
 };
 
+/* The order of one directory's entries, whose references are what the entries
+ * point at.  While it is being built (tree_order.c) only the builder and the
+ * hooks below look at it. */
+struct dir_order {
+	struct order names;
+	const struct tree *tree;
+	bool complete;
+	uint64_t counted; /* bytes in the tree's count */
+};
+
 struct dir {
 	uint64_t word;   /* keyhash_word of the prefix without its '/' */
 	uint64_t marker; /* position, or 0 */
@@ -45,6 +56,7 @@ struct dir {
 		struct page *page;   /* bits == 0; NULL: no entries */
 		struct page **table; /* bits > 0: 1 << bits of them */
 	};
+	struct dir_order *order; /* NULL: nobody has asked for it */
 	uint32_t subdirs;
 	uint32_t parent; /* of a free one: the next free one */
 	uint16_t comp_len;
@@ -66,6 +78,9 @@ struct tree {
 	uint32_t *slot; /* numbers by hash, open addressing, or NO_DIR */
 	unsigned slot_bits;
 	uint32_t last; /* where the last key went, tried first */
+
+	pthread_mutex_t order_lock; /* held by who builds an order; taken before
+				     * the lock */
 
 	pthread_mutex_t wait_lock; /* protects the rest, but for reading */
 	pthread_cond_t wait_cond;
@@ -133,6 +148,19 @@ void pages_free(struct tree *t, struct dir *d);
  * is the least hash of the next page, or 0 behind the last. */
 const struct page *pages_at(const struct dir *d, uint64_t word,
 			    uint64_t *ret_next);
+
+/* ---- tree_order.c ---- */
+
+/* What comes, goes, or points at something else, is told to the order, if there
+ * is one.  What the order cannot take drops it: it is built anew when it is
+ * needed next. */
+void dir_order_add(struct tree *t, struct dir *d, const uint8_t *comp,
+		   size_t len, uint64_t ref);
+void dir_order_remove(struct tree *t, struct dir *d, const uint8_t *comp,
+		      size_t len, uint64_t ref);
+void dir_order_move(struct tree *t, struct dir *d, const uint8_t *comp,
+		    size_t len, uint64_t from, uint64_t to);
+void dir_order_free(struct tree *t, struct dir *d);
 
 /* The bits of a hash that an entry in this page is tagged with. */
 static inline uint64_t page_tag(const struct page *p, uint64_t word)

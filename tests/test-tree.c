@@ -209,6 +209,81 @@ static bool is_in(const struct model_key *k, const struct check_list *c)
 	       memcmp(k->bytes, c->prefix, c->len) == 0;
 }
 
+/* The same in the order of its names. */
+
+struct check_order {
+	struct check_list list;
+	uint8_t last[64]; /* the name before, */
+	size_t last_len;
+	bool last_dir, any;
+};
+
+static int compare_names(const uint8_t *a, size_t a_len, const uint8_t *b,
+			 size_t b_len)
+{
+	int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+	return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int check_place(void *arg, const struct tree_place *p)
+{
+	struct check_order *c = arg;
+	uint8_t path[64];
+	size_t n = c->list.len + p->comp_len;
+	bool found = false;
+	int order;
+
+	memcpy(path, c->list.prefix, c->list.len);
+	memcpy(path + c->list.len, p->comp, p->comp_len);
+	if (p->is_dir) {
+		path[n++] = '/';
+		found = implied(path, n);
+	}
+	for (size_t i = 0; i < n_keys && !found; i++)
+		found = keys[i].pos && keys[i].len == n &&
+			!is_marker(&keys[i]) &&
+			memcmp(keys[i].bytes, path, n) == 0;
+	ck_assert(found);
+	order = compare_names(c->last, c->last_len, p->comp, p->comp_len);
+	if (c->any)
+		ck_assert(order < 0 ||
+			  (order == 0 && !c->last_dir && p->is_dir));
+	c->any = true;
+	c->last_dir = p->is_dir;
+	c->last_len = p->comp_len;
+	memcpy(c->last, p->comp, p->comp_len);
+	c->list.n++;
+	return 0;
+}
+
+static void check_order(struct tree *t, const uint8_t *prefix, size_t len,
+			uint64_t entries)
+{
+	struct check_order c = { .list = { .prefix = prefix, .len = len } };
+	uint64_t n, at = 0;
+
+	ck_assert_int_eq(tree_order_count(t, prefix, len, &n), 0);
+	ck_assert_uint_eq(n, entries);
+	while (at < n) {
+		uint64_t some = 1 + rnd(200);
+
+		ck_assert_int_eq(tree_order_at(t, prefix, len, at, some,
+					       check_place, &c),
+				 0);
+		at = c.list.n;
+	}
+	ck_assert_uint_eq(at, n);
+	if (n > 0) {
+		ck_assert_int_eq(tree_order_find(t, prefix, len, c.last,
+						 c.last_len, &at),
+				 1);
+		ck_assert(at == n - 1 || (at == n - 2 && c.last_dir));
+	}
+	ck_assert_int_eq(tree_order_find(t, prefix, len, "\xff", 1, &at), 0);
+	ck_assert_uint_eq(at, n);
+}
+
 static void check_dir(struct tree *t, const uint8_t *prefix, size_t len,
 		      bool changing)
 {
@@ -247,6 +322,7 @@ static void check_dir(struct tree *t, const uint8_t *prefix, size_t len,
 	if (changing)
 		return;
 	ck_assert_int_eq(tree_find(t, prefix, len, &facts), 1);
+	check_order(t, prefix, len, facts.entries);
 	ck_assert_uint_eq(c.n - c.n_dirs, wanted);
 	ck_assert_uint_eq(facts.entries, c.n);
 	ck_assert_uint_eq(facts.subdirs, c.n_dirs);
@@ -531,6 +607,33 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
+/* An order for which there is no memory goes, and is made anew. */
+START_TEST(test_order_without_memory)
+{
+	struct tree *t = new_tree();
+	uint64_t n;
+
+	for (size_t i = 0; i < 2000; i++) {
+		char key[24];
+		int rc;
+
+		snprintf(key, sizeof(key), "d/%zu", i);
+		order_realloc = scarce;
+		allocations_left = rnd(3);
+		add(t, key, false); /* its hook may have none, either */
+		allocations_left = rnd(3);
+		rc = tree_order_count(t, "d/", 2, &n);
+		order_realloc = realloc;
+		ck_assert(rc == 0 || rc == -ENOMEM);
+		if (rc < 0)
+			ck_assert_int_eq(tree_order_count(t, "d/", 2, &n), 0);
+		ck_assert_uint_eq(n, i + 1);
+	}
+	ck_assert_int_eq(tree_order_count(t, "e/", 2, &n), -ENOENT);
+	tree_free(t);
+}
+END_TEST
+
 /* ---- size ---- */
 
 #if !WEAK_HASH
@@ -639,6 +742,7 @@ int main(void)
 	tcase_add_test(tc, test_move_before_walk);
 	tcase_add_test(tc, test_walk_fails);
 	tcase_add_test(tc, test_no_memory);
+	tcase_add_test(tc, test_order_without_memory);
 	tcase_add_test(tc, test_slashes);
 #if !WEAK_HASH
 	tcase_add_test(tc, test_find_long);
