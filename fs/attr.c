@@ -62,11 +62,10 @@ static int get_dir(struct bltfs *fs, struct node *node,
 	if (known) {
 		st = *known;
 	} else if (node->key_len && !node->gone) {
-		rc = blt_stat_key(fs->store, node->key, node->key_len, &st);
-		if (rc < 0 || st.len > 0) /* no marker */
+		rc = blt_ns_marker(fs->ns, node->key, node->key_len, &st);
+		if (rc <= 0)
 			st.timestamp = 0;
-		if (rc == -ENOENT)
-			rc = 0;
+		rc = rc < 0 ? rc : 0;
 	}
 	pthread_mutex_lock(&node->lock);
 	changed = node->changed;

@@ -1,5 +1,6 @@
 #include "content.h"
 
+#include "blt_seq.h"
 #include "changed.h"
 #include "coding.h"
 #include "log.h"
@@ -61,11 +62,25 @@ static int cut(struct bltfs *fs, struct node *node)
 	return rc < 0 ? rc : stage_resize(node->stage, 0);
 }
 
-/* The empty value of such a key is a directory's marker (names are free to end
- * in '/' only in a flat or integer store, where the directory is the root). */
+/* The empty value of such a key, or the mark of a sequence, is a directory's
+ * marker (names are free to end in '/' only in a flat or integer store, where
+ * the directory is the root). */
 static bool is_marker_key(const struct node *node)
 {
 	return !(node->key_len == 0) && node->key_len == node->dir_len;
+}
+
+/* Whether a file's content would make its key the marker of its directory. */
+static bool would_mark(const struct node *node)
+{
+	uint8_t value[16];
+	struct stage *s = node->stage;
+
+	if (!is_marker_key(node) || s->len > sizeof(value))
+		return false;
+	return s->len == 0 ||
+	       (stage_read(s, value, sizeof(value), 0) == (int64_t)s->len &&
+		blt_seq_is_mark(value, (size_t)s->len));
 }
 
 static void say_refused(struct bltfs *fs, struct node *node)
@@ -80,9 +95,9 @@ static void say_refused(struct bltfs *fs, struct node *node)
 			"%s: not stored: %llu bytes long, and every value of this store has %u",
 			path ? path : "a file", (unsigned long long)s->len,
 			fs->info.value_len);
-	else if (is_marker_key(node) && s->len == 0)
+	else if (would_mark(node))
 		log_warn(
-			"%s: not stored: this name is for a file that is not empty",
+			"%s: not stored: this name is for a file that is not empty, nor the mark of a sequence",
 			path ? path : "a file");
 	else
 		log_warn(
@@ -119,7 +134,7 @@ static int put_stage(struct bltfs *fs, struct node *node, bool last)
 	bool streamed = s->stream;
 	int rc;
 
-	if (is_marker_key(node) && s->len == 0)
+	if (would_mark(node))
 		rc = -EINVAL;
 	else if (fs->opts->decode)
 		rc = put_coded(fs, node);

@@ -298,10 +298,11 @@ out:
 static int touch_marker(struct bltfs *fs, struct node *dir, int64_t mtime)
 {
 	struct blt_stat st;
-	int rc = blt_stat_key(fs->store, dir->key, dir->key_len, &st);
+	int rc = blt_ns_marker(fs->ns, dir->key, dir->key_len, &st);
 
-	if (rc == 0 && st.len == 0)
+	if (rc == 1)
 		return blt_touch(fs->store, dir->key, dir->key_len, mtime);
+	rc = blt_stat_key(fs->store, dir->key, dir->key_len, &st);
 	if (rc == -ENOENT && fs->takes_empty)
 		return blt_put(fs->store, dir->key, dir->key_len, "", 0, mtime);
 	return -ENOTSUP;

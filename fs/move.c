@@ -1,5 +1,6 @@
 #include "move.h"
 
+#include "blt_seq.h"
 #include "content.h"
 #include "dir.h"
 #include "mapping.h"
@@ -120,18 +121,21 @@ static int move_fresh(struct bltfs *fs, struct side *from, struct side *to)
 	return 0;
 }
 
-/* The value of a file that names a directory's marker must not be empty. */
+/* The value of a file that names a directory's marker must not be one. */
 static int check_marker(struct bltfs *fs, struct side *from, struct side *to)
 {
-	struct blt_stat st;
+	struct blt_view v;
 	int rc;
 
 	if (to->key_len == 0 || to->key_len != to->dir->key_len)
 		return 0;
-	rc = blt_stat_key(fs->store, from->key, from->key_len, &st);
+	rc = blt_get(fs->store, from->key, from->key_len, &v);
 	if (rc < 0)
 		return rc;
-	return st.len == 0 ? -EINVAL : 0;
+	if (v.len == 0 || blt_seq_is_mark(v.data, v.len))
+		rc = -EINVAL;
+	blt_view_release(&v);
+	return rc;
 }
 
 static int move_file(struct bltfs *fs, struct side *from, struct side *to,

@@ -724,6 +724,11 @@ struct blt_dir_facts {
 BLT_PUBLIC int blt_ns_dir(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  struct blt_dir_facts *ret);
 
+/* Whether a marker holds a directory in being: 1, with its stat, whose len is
+ * 0; or 0.  Never waits. */
+BLT_PUBLIC int blt_ns_marker(struct blt_ns *ns, const void *prefix, size_t len,
+			     struct blt_stat *ret);
+
 /* Holds a directory in being, or lets it go, in memory alone and until
  * blt_ns_free: for stores that take no markers.  prefix ends in '/'; its own
  * directory is there.  -EPERM in a flat or integer store. */

@@ -1,5 +1,6 @@
 #include "map_input.h"
 
+#include "blt_seq.h"
 #include "file.h"
 #include "map_text.h"
 #include "backend.h"
@@ -118,8 +119,10 @@ void map_input_close(struct map_input *in)
 
 static bool is_marker(const struct map_input *in, const struct blt_item *item)
 {
-	return in->has_markers && !item->value_len && item->key_len &&
-	       item->key[item->key_len - 1] == '/';
+	return in->has_markers && item->key_len &&
+	       item->key[item->key_len - 1] == '/' &&
+	       (!item->value_len ||
+		(item->value && blt_seq_is_mark(item->value, item->value_len)));
 }
 
 /* item's key is in memory. */

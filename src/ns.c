@@ -13,6 +13,8 @@
  * as unsure, and nothing at all is waited for.
  */
 #include "ns.h"
+
+#include "marker.h"
 #include "serial.h"
 
 #include <errno.h>
@@ -49,6 +51,8 @@ int blt_ns_new(struct blt *store, const struct blt_ns_options *opts,
 			goto fail;
 	}
 	blt_get_info(store, &info);
+	pthread_mutex_init(&ns->seq_write, NULL);
+	pthread_rwlock_init(&ns->seq_state, NULL);
 	ns->store = store;
 	ns->rules.control = ns->control;
 	ns->rules.int_width =
@@ -70,6 +74,10 @@ void blt_ns_free(struct blt_ns *ns)
 {
 	if (!ns)
 		return;
+	if (ns->store) {
+		pthread_mutex_destroy(&ns->seq_write);
+		pthread_rwlock_destroy(&ns->seq_state);
+	}
 	free(ns->control);
 	free(ns);
 }
@@ -127,6 +135,44 @@ int ns_join(const void *a, size_t a_len, const void *b, size_t b_len,
 	return 0;
 }
 
+int ns_is_marker(struct blt_ns *ns, const uint8_t *key, size_t len,
+		 uint64_t value_len)
+{
+	uint8_t value[MARKER_SEQ_LEN];
+	struct blt_view v;
+	int64_t n = 0;
+	int rc;
+
+	if (len == 0 || !ns_is_prefix(ns, key, len))
+		return 0;
+	if (value_len == 0)
+		return 1;
+	if (value_len != sizeof(value))
+		return 0;
+	rc = blt_get(ns->store, key, len, &v);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	if (v.len == sizeof(value))
+		n = blt_view_copy(&v, value, sizeof(value), 0);
+	blt_view_release(&v);
+	if (n < 0)
+		return (int)n;
+	return n > 0 && marker_is(key, len, value, (size_t)n);
+}
+
+int blt_ns_marker(struct blt_ns *ns, const void *prefix, size_t len,
+		  struct blt_stat *ret)
+{
+	struct blt_stat st;
+	int rc = blt_stat_key(ns->store, prefix, len, &st);
+
+	if (rc == 0)
+		rc = ns_is_marker(ns, prefix, len, st.len);
+	if (rc == 1)
+		*ret = (struct blt_stat){ .timestamp = st.timestamp };
+	return rc == -ENOENT ? 0 : rc;
+}
+
 int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 		struct blt_stat *ret)
 {
@@ -145,12 +191,10 @@ int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 		*ret = marker;
 		return 1;
 	}
-	rc = blt_stat_key(ns->store, prefix, len, &marker);
-	if (rc < 0 && rc != -ENOENT)
+	rc = blt_ns_marker(ns, prefix, len, &marker);
+	if (rc < 0)
 		return rc;
-	if (rc < 0 || marker.len > 0)
-		marker = (struct blt_stat){ 0 };
-	else
+	if (rc == 1)
 		found = 1;
 	if (found == 1)
 		*ret = marker;
@@ -282,8 +326,11 @@ static int find_file(const struct query *q, struct blt_stat *ret)
 		return 0;
 	if (rc < 0)
 		return rc;
-	if (st.len == 0 && q->key_len > 0 && q->key_len == q->dir_len)
-		return 0;
+	if (q->key_len > 0 && q->key_len == q->dir_len) {
+		rc = ns_is_marker(q->ns, q->prefix, q->key_len, st.len);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
 	*ret = st;
 	return 1;
 }

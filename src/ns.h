@@ -11,12 +11,16 @@
 #include "backend.h"
 #include "name.h"
 
+#include <pthread.h>
+
 struct blt_ns {
 	struct blt *store;
 	const struct backend_dirs *dirs;
 	struct name_rules rules;
 	bool flat;     /* one directory: asked for, or integer keys */
 	char *control; /* what rules.control points at */
+	pthread_mutex_t seq_write; /* of the sequences in it: seq.h */
+	pthread_rwlock_t seq_state;
 };
 
 /* Whether a namespace can have a directory of this prefix: "", or in a tree
@@ -30,6 +34,11 @@ size_t ns_prefix_len(const struct blt_ns *ns, const uint8_t *key, size_t len);
  * for one byte more.  -ENAMETOOLONG, -ENOMEM. */
 int ns_join(const void *a, size_t a_len, const void *b, size_t b_len,
 	    bool slash, uint8_t **ret, size_t *ret_len);
+
+/* Whether a key, which has a value of that length, is its directory's marker:
+ * 1, 0, or an error. */
+int ns_is_marker(struct blt_ns *ns, const uint8_t *key, size_t len,
+		 uint64_t value_len);
 
 /* 1 where the directory is there, with the stat of its marker (or zeros); 0
  * where neither the store nor a marker knows it, for now; or an error. */

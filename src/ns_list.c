@@ -37,6 +37,8 @@ static int list_entry(void *arg, const struct backend_entry *from)
 	e.name_len = (size_t)rc;
 	if (from->is_dir)
 		l->key[e.key_len++] = '/';
+	if (from->is_dir)
+		e.stat.len = 0;
 	return l->fn(l->arg, &e);
 }
 

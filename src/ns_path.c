@@ -52,7 +52,8 @@ static bool is_marker(struct blt_ns *ns, const uint8_t *key, size_t len)
 	struct blt_stat st;
 
 	return len > 0 && ns_is_prefix(ns, key, len) &&
-	       blt_stat_key(ns->store, key, len, &st) == 0 && st.len == 0;
+	       blt_stat_key(ns->store, key, len, &st) == 0 &&
+	       ns_is_marker(ns, key, len, st.len) == 1;
 }
 
 int blt_ns_path(struct blt_ns *ns, const void *key, size_t len, char **ret)

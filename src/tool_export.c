@@ -1,4 +1,5 @@
 /* tool_export.c - blt export: keys become files. */
+#include "blt_seq.h"
 #include "tool_tree.h"
 #include "util.h"
 
@@ -157,8 +158,8 @@ static int export_key(struct walk *w, const struct blt_item *key)
 	if (r < 0)
 		return tool_fail_store(w->ex.t, NULL, r);
 	item.path = path;
-	if (w->has_dirs && key->key_len && key->value_len == 0 &&
-	    key->key[key->key_len - 1] == '/')
+	if (w->has_dirs && key->key_len && key->key[key->key_len - 1] == '/' &&
+	    (!key->value_len || blt_seq_is_mark(key->value, key->value_len)))
 		code = w->kind->dir(w->to, &item);
 	else if (is_link(w, &item, target))
 		code = w->kind->link(w->to, &item, target);

@@ -145,15 +145,14 @@ static int is_marker(struct listing *l, const struct blt_item *item, bool *ret,
 	struct blt_dir_facts facts;
 	int r;
 
-	*ret = l->marks_are_dirs && item->key_len && !item->value_len &&
-	       item->key[item->key_len - 1] == '/';
-	if (!*ret)
+	*ret = false;
+	if (!l->marks_are_dirs || !item->key_len ||
+	    item->key[item->key_len - 1] != '/')
 		return 0;
 	r = blt_ns_dir(l->t->ns, item->key, item->key_len, &facts);
-	if (r == -ENOENT) { /* no directory's marker after all: a file */
-		*ret = false;
+	if (r == -ENOENT || (!r && !facts.marked)) /* a file */
 		return 0;
-	}
+	*ret = true;
 	*ret_empty = !r && !facts.entries;
 	return r;
 }

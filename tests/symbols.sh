@@ -16,9 +16,9 @@ check() {
 check libblt.a "$(nm --defined-only --extern-only libblt.a)"
 check libblt.so "$(nm -D --defined-only .libs/libblt.so)"
 
-# Every function that the header offers is there.
-header=$(dirname "$0")/../src/blt.h
-names=$(tr '\n' ' ' <"$header" |
+# Every function that the headers offer is there.
+headers=("$(dirname "$0")"/../src/blt.h "$(dirname "$0")"/../src/blt_seq.h)
+names=$(cat "${headers[@]}" | tr '\n' ' ' |
 	grep -oE 'BLT_PUBLIC [^();]*\(' | grep -oE 'blt_[a-z0-9_]+ ?\($' |
 	tr -d '( ')
 [[ -n $names ]]
@@ -26,12 +26,12 @@ for lib in "$(nm --defined-only --extern-only libblt.a)" \
 	"$(nm -D --defined-only .libs/libblt.so)"; do
 	for name in $names; do
 		grep -qE " [TW] $name\$" <<<"$lib" ||
-			{ echo "$name is in blt.h and not in the library" >&2; exit 1; }
+			{ echo "$name is in a header and not in the library" >&2; exit 1; }
 	done
 done
 
 page=$(dirname "$0")/../doc/libblt.3
-prototypes=$(tr -s '\n\t ' ' ' <"$header" | grep -oE 'BLT_PUBLIC [^;#]*;' |
+prototypes=$(cat "${headers[@]}" | tr -s '\n\t ' ' ' | grep -oE 'BLT_PUBLIC [^;#]*;' |
 	sed 's/^BLT_PUBLIC //')
 while read -r prototype; do
 	grep -qF "$prototype" "$page" ||

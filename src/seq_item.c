@@ -1,0 +1,323 @@
+/* seq_item.c - one item of a sequence as keys of the store. */
+#include "seq.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool seq_item_is_record(const struct blt_seq_item *item)
+{
+	return item->n == 0 || item->fields[0].name;
+}
+
+int seq_item_check(const struct blt_seq_item *item)
+{
+	bool record = seq_item_is_record(item);
+
+	if (!record)
+		return item->n == 1 ? 0 : -EINVAL;
+	for (size_t i = 0; i < item->n; i++) {
+		const struct blt_seq_field *f = &item->fields[i];
+
+		if (!f->name || f->name_len == 0 ||
+		    f->name[f->name_len - 1] == '/')
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- keys ---- */
+
+/* The key of an item, or the prefix of a record; malloc'd. */
+static int item_key(const struct blt_seq *seq, const void *name, size_t len,
+		    bool record, uint8_t **ret, size_t *ret_len)
+{
+	return ns_join(seq->prefix, seq->len, name, len, record, ret, ret_len);
+}
+
+struct key_list {
+	struct blt_bytes *key;
+	size_t n, room;
+	size_t skip; /* bytes of the item's prefix */
+	uint64_t bytes;
+};
+
+static int list_key(void *arg, const uint8_t *key, size_t len,
+		    uint64_t value_len)
+{
+	struct key_list *l = arg;
+	void *copy;
+
+	if (l->n == l->room) {
+		size_t room = l->room * 2 + 16;
+		struct blt_bytes *more = realloc(l->key, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		l->key = more;
+		l->room = room;
+	}
+	copy = malloc(len + 1);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, key, len);
+	l->key[l->n].bytes = copy;
+	l->key[l->n++].len = len;
+	l->bytes += len + value_len;
+	return 0;
+}
+
+static void free_keys(struct key_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free((void *)(uintptr_t)l->key[i].bytes);
+	free(l->key);
+}
+
+static int compare_bytes(const void *a, size_t a_len, const void *b,
+			 size_t b_len)
+{
+	size_t n = a_len < b_len ? a_len : b_len;
+	int order = n > 0 ? memcmp(a, b, n) : 0;
+
+	return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct blt_bytes *x = a, *y = b;
+
+	return compare_bytes(x->bytes, x->len, y->bytes, y->len);
+}
+
+/* All keys of an item, sorted; -ENOENT. */
+static int list_keys(struct blt_seq *seq, const struct seq_name *name,
+		     struct key_list *ret)
+{
+	struct blt_stat st;
+	uint8_t *key;
+	size_t len;
+	int rc =
+		item_key(seq, name->bytes, name->len, name->record, &key, &len);
+
+	*ret = (struct key_list){ 0 };
+	if (rc < 0)
+		return rc;
+	ret->skip = len;
+	if (name->record) {
+		rc = blt_ns_walk(seq->ns, key, len, list_key, ret);
+	} else {
+		rc = blt_stat_key(seq->ns->store, key, len, &st);
+		if (rc == 0)
+			rc = list_key(ret, key, len, st.len);
+	}
+	free(key);
+	if (rc < 0)
+		free_keys(ret);
+	else if (ret->n > 1)
+		qsort(ret->key, ret->n, sizeof(*ret->key), by_bytes);
+	return rc;
+}
+
+/* ---- batches ---- */
+
+static int begin(struct seq_batch *b, size_t keys, uint64_t bytes)
+{
+	b->keys += keys;
+	b->bytes += bytes;
+	return b->batch ? 0 : blt_batch_new(b->seq->ns->store, &b->batch);
+}
+
+int seq_batch_end(struct seq_batch *b, int rc)
+{
+	struct blt_ns *ns = b->seq->ns;
+
+	if (rc < 0) {
+		blt_batch_abort(b->batch);
+	} else if (b->batch) {
+		pthread_rwlock_wrlock(&ns->seq_state);
+		rc = blt_batch_commit(b->batch);
+		pthread_rwlock_unlock(&ns->seq_state);
+	}
+	b->batch = NULL;
+	b->keys = 0;
+	b->bytes = 0;
+	return rc;
+}
+
+static int put_field(struct seq_batch *b, const uint8_t *prefix, size_t len,
+		     const struct blt_seq_field *f)
+{
+	uint8_t *key;
+	size_t key_len;
+	int rc = ns_join(prefix, len, f->name, f->name_len, false, &key,
+			 &key_len);
+
+	if (rc < 0)
+		return rc;
+	rc = begin(b, 1, key_len + f->value_len);
+	if (rc == 0)
+		rc = blt_batch_put(b->batch, key, key_len,
+				   f->value_len ? f->value : "", f->value_len,
+				   BLT_NOW);
+	free(key);
+	return rc;
+}
+
+int seq_batch_put(struct seq_batch *b, const void *name, size_t len,
+		  const struct blt_seq_item *item)
+{
+	bool record = seq_item_is_record(item);
+	uint8_t *prefix;
+	size_t prefix_len;
+	int rc = item_key(b->seq, name, len, record, &prefix, &prefix_len);
+
+	if (rc < 0)
+		return rc;
+	if (item->n == 0)
+		rc = put_field(b, prefix, prefix_len,
+			       &(struct blt_seq_field){ .value = "" });
+	for (size_t i = 0; i < item->n && rc == 0; i++)
+		rc = put_field(b, prefix, prefix_len, &item->fields[i]);
+	free(prefix);
+	return rc;
+}
+
+int seq_batch_delete(struct seq_batch *b, const struct seq_name *name)
+{
+	struct key_list keys;
+	int rc = list_keys(b->seq, name, &keys);
+
+	if (rc < 0)
+		return rc;
+	rc = begin(b, keys.n, keys.bytes);
+	for (size_t i = 0; i < keys.n && rc == 0; i++)
+		rc = blt_batch_delete(b->batch, keys.key[i].bytes,
+				      keys.key[i].len);
+	free_keys(&keys);
+	return rc;
+}
+
+int seq_batch_rename(struct seq_batch *b, const struct seq_name *from,
+		     const void *to, size_t to_len)
+{
+	struct key_list keys;
+	uint8_t *prefix;
+	size_t prefix_len;
+	int rc = item_key(b->seq, to, to_len, from->record, &prefix,
+			  &prefix_len);
+
+	if (rc < 0)
+		return rc;
+	rc = list_keys(b->seq, from, &keys);
+	if (rc < 0)
+		goto out;
+	rc = begin(b, keys.n, keys.bytes);
+	for (size_t i = 0; i < keys.n && rc == 0; i++) {
+		const uint8_t *old = keys.key[i].bytes;
+		size_t old_len = keys.key[i].len, len;
+		uint8_t *key;
+
+		rc = ns_join(prefix, prefix_len, old + keys.skip,
+			     old_len - keys.skip, false, &key, &len);
+		if (rc < 0)
+			break;
+		rc = blt_batch_rename(b->batch, old, old_len, key, len);
+		free(key);
+	}
+	free_keys(&keys);
+out:
+	free(prefix);
+	return rc;
+}
+
+/* ---- replacing ---- */
+
+/* The names that an item's keys have behind its prefix, sorted; the marker of a
+ * record without fields is the empty one. */
+static struct blt_bytes *sorted_names(const struct blt_seq_item *item,
+				      size_t *ret_n)
+{
+	size_t n = item->n > 0 ? item->n : 1;
+	struct blt_bytes *names = calloc(n, sizeof(*names));
+
+	if (!names)
+		return NULL;
+	for (size_t i = 0; i < item->n; i++)
+		names[i] = (struct blt_bytes){ item->fields[i].name,
+					       item->fields[i].name_len };
+	qsort(names, n, sizeof(*names), by_bytes);
+	*ret_n = n;
+	return names;
+}
+
+int seq_batch_stale(struct seq_batch *b, const struct seq_name *name,
+		    const struct blt_seq_item *item)
+{
+	struct blt_bytes *kept;
+	struct key_list keys;
+	size_t n;
+	int rc;
+
+	if (name->record != seq_item_is_record(item))
+		return seq_batch_delete(b, name);
+	kept = sorted_names(item, &n);
+	if (!kept)
+		return -ENOMEM;
+	rc = list_keys(b->seq, name, &keys);
+	if (rc < 0)
+		goto out;
+	rc = begin(b, 0, 0);
+	for (size_t i = 0; i < keys.n && rc == 0; i++) {
+		const struct blt_bytes *key = &keys.key[i];
+		struct blt_bytes rest = { (const uint8_t *)key->bytes +
+						  keys.skip,
+					  key->len - keys.skip };
+
+		if (bsearch(&rest, kept, n, sizeof(rest), by_bytes))
+			continue;
+		b->keys++;
+		rc = blt_batch_delete(b->batch, key->bytes, key->len);
+	}
+	free_keys(&keys);
+out:
+	free(kept);
+	return rc;
+}
+
+/* ---- reading ---- */
+
+int seq_item_read(struct blt_seq *seq, const struct seq_name *name,
+		  blt_seq_field_fn *fn, void *arg)
+{
+	struct key_list keys;
+	int rc = list_keys(seq, name, &keys);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < keys.n && rc == 0; i++) {
+		const struct blt_bytes *key = &keys.key[i];
+		struct blt_seq_field field = { 0 };
+		struct blt_view v;
+
+		if (name->record && key->len == keys.skip)
+			continue; /* its marker */
+		rc = blt_get(seq->ns->store, key->bytes, key->len, &v);
+		if (rc == -ENOENT && name->record) {
+			rc = 0; /* gone meanwhile */
+			continue;
+		}
+		if (rc < 0)
+			break;
+		if (name->record) {
+			field.name = (const char *)key->bytes + keys.skip;
+			field.name_len = key->len - keys.skip;
+		}
+		field.value = v.data;
+		field.value_len = v.len;
+		rc = fn(arg, &field);
+		blt_view_release(&v);
+	}
+	free_keys(&keys);
+	return rc;
+}
