@@ -103,8 +103,8 @@ struct backend_place {
 typedef int backend_order_fn(void *arg, const struct backend_place *place);
 
 /* The directories that keys imply.  A directory is its prefix, which ends in
- * '/'; the root's is empty.  A key that ends in '/' with a value of marker.h is a
- * marker, and no entry. */
+ * '/'; the root's is empty.  A key that ends in '/' with a value of marker.h is
+ * a marker, and no entry. */
 struct backend_dirs {
 	/* Comes before all others, any number of times; flat is that of the
 	 * first for the store's life: -EINVAL for another. */
