@@ -464,7 +464,7 @@ int batch_away(struct batch *b, uint64_t pos, uint64_t *ret_len)
 {
 	struct engine *e = b->engine;
 	struct block block;
-	struct load_args a = { .engine = e, .pos = pos, .ret = &block };
+	struct load_args a = { e, pos, &block, false };
 	struct batch_key key = { .bytes = e->key };
 	int rc = file_try(load_key, &a);
 
@@ -489,7 +489,7 @@ static int tell_tree(struct engine *e, struct tree *tree,
 {
 	uint64_t from = event->old_pos, to = event->new_pos;
 	struct block b;
-	struct load_args a = { .engine = e, .pos = to ? to : from, .ret = &b };
+	struct load_args a = { e, to ? to : from, &b, false };
 	int rc = file_try(load_key, &a);
 
 	if (rc < 0)
