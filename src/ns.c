@@ -201,13 +201,46 @@ int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 	return found;
 }
 
-int ns_write_name(const struct blt_ns *ns, const uint8_t *key, size_t len,
+bool ns_is_seq(struct blt_ns *ns, const uint8_t *prefix, size_t len)
+{
+	struct blt_stat st;
+
+	return len > 0 && ns_is_prefix(ns, prefix, len) &&
+	       blt_stat_key(ns->store, prefix, len, &st) == 0 &&
+	       st.len == MARKER_SEQ_LEN &&
+	       ns_is_marker(ns, prefix, len, st.len) == 1;
+}
+
+/* Hardly any name can be that of the positions, or stand for it. */
+static bool may_be_positions(const char *name, size_t len)
+{
+	const size_t n = strlen(NS_POSITIONS);
+
+	return len >= n && len <= n + 3 && memmem(name, len, "at", 2);
+}
+
+struct name_rules ns_rules(struct blt_ns *ns, const uint8_t *dir,
+			   size_t dir_len, const void *name, size_t len)
+{
+	struct name_rules rules = ns->rules;
+
+	if (dir_len == 0)
+		return rules;
+	rules.control = NULL;
+	if (may_be_positions(name, len) && ns_is_seq(ns, dir, dir_len))
+		rules.control = NS_POSITIONS;
+	return rules;
+}
+
+int ns_write_name(struct blt_ns *ns, const uint8_t *key, size_t len,
 		  size_t prefix_len, bool conflict, char name[NAME_BUF])
 {
+	struct name_rules rules = ns_rules(ns, key, prefix_len,
+					   key + prefix_len, len - prefix_len);
 	struct keyhash h = keyhash_of(key, len);
 
-	return name_write(&ns->rules, key + prefix_len, len - prefix_len,
-			  prefix_len == 0, conflict, &h, name);
+	return name_write(&rules, key + prefix_len, len - prefix_len, true,
+			  conflict, &h, name);
 }
 
 /* ---- lookup ---- */
@@ -247,6 +280,7 @@ static int query_init(struct query *q, struct blt_ns *ns, const void *dir,
 		      size_t dir_len, const char *name, size_t name_len)
 {
 	struct name_parsed parsed;
+	struct name_rules rules;
 	int err;
 
 	*q = (struct query){ .ns = ns,
@@ -256,7 +290,8 @@ static int query_init(struct query *q, struct blt_ns *ns, const void *dir,
 			     .name_len = name_len };
 	if (name_len > NAME_MAX_LEN)
 		return -ENAMETOOLONG;
-	err = name_read(&ns->rules, name, name_len, dir_len == 0, &parsed);
+	rules = ns_rules(ns, dir, dir_len, name, name_len);
+	err = name_read(&rules, name, name_len, true, &parsed);
 	if (err)
 		return err;
 	q->conflict = parsed.form == NAME_CONFLICT ||

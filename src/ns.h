@@ -23,6 +23,18 @@ struct blt_ns {
 	pthread_rwlock_t seq_state;
 };
 
+/* The name in a sequence under which its items are found by their positions;
+ * a mount answers it.  No key has it there. */
+#define NS_POSITIONS ".at"
+
+/* Whether a directory is a sequence, as far as its marker says; never waits. */
+bool ns_is_seq(struct blt_ns *ns, const uint8_t *prefix, size_t len);
+
+/* The rules for what has this name, or component, in a directory; for name.h's
+ * functions, with first set. */
+struct name_rules ns_rules(struct blt_ns *ns, const uint8_t *dir,
+			   size_t dir_len, const void *name, size_t len);
+
 /* Whether a namespace can have a directory of this prefix: "", or in a tree
  * what ends in '/'. */
 bool ns_is_prefix(const struct blt_ns *ns, const uint8_t *prefix, size_t len);
@@ -47,7 +59,7 @@ int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 
 /* The name of a key (its directory's prefix is prefix_len long) or, without
  * its '/', of a prefix.  Its length; never fails. */
-int ns_write_name(const struct blt_ns *ns, const uint8_t *key, size_t len,
+int ns_write_name(struct blt_ns *ns, const uint8_t *key, size_t len,
 		  size_t prefix_len, bool conflict, char name[NAME_BUF]);
 
 #endif

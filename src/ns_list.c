@@ -24,13 +24,15 @@ static int list_entry(void *arg, const struct backend_entry *from)
 		.cookie = from->cookie,
 		.stat = from->stat,
 	};
+	struct name_rules rules;
 	char name[NAME_BUF];
 	int rc;
 
 	if (from->comp_len > 0)
 		memcpy(l->key + l->dir_len, from->comp, from->comp_len);
-	rc = name_write(&l->ns->rules, from->comp, from->comp_len,
-			l->dir_len == 0, from->conflict, &from->hash, name);
+	rules = ns_rules(l->ns, l->key, l->dir_len, from->comp, from->comp_len);
+	rc = name_write(&rules, from->comp, from->comp_len, true,
+			from->conflict, &from->hash, name);
 	if (rc < 0)
 		return rc;
 	e.name = name;

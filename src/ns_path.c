@@ -115,6 +115,7 @@ static bool next_name(const char **path, const char **ret, size_t *ret_len)
 static int go_down(struct blt_ns *ns, struct descent *d)
 {
 	struct name_parsed parsed;
+	struct name_rules rules;
 	struct blt_node node;
 	uint8_t *dir;
 	size_t len;
@@ -122,8 +123,8 @@ static int go_down(struct blt_ns *ns, struct descent *d)
 
 	if (ns->flat)
 		return -EINVAL;
-	rc = name_read(&ns->rules, d->name, d->name_len, d->dir_len == 0,
-		       &parsed);
+	rules = ns_rules(ns, d->dir, d->dir_len, d->name, d->name_len);
+	rc = name_read(&rules, d->name, d->name_len, true, &parsed);
 	if (rc < 0)
 		return d->name_len > NAME_MAX_LEN ? -ENAMETOOLONG : rc;
 	if (parsed.form == NAME_PLAIN) {

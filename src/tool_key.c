@@ -46,6 +46,7 @@ bool tool_int_keys(const struct tool *t)
 static bool component_is_plain(const char *c, size_t len)
 {
 	return len > 0 && len <= COMPONENT_MAX && !memchr(c, '%', len) &&
+	       !(len == 3 && !memcmp(c, ".at", 3)) && /* of a sequence */
 	       !(len == 1 && c[0] == '.') &&
 	       !(len == 2 && c[0] == '.' && c[1] == '.');
 }

@@ -522,6 +522,42 @@ START_TEST(test_twins)
 }
 END_TEST
 
+/* A key of the name that a mount keeps for the positions: shown otherwise, as
+ * are the directory and both, and in sequences alone. */
+START_TEST(test_reserved_name)
+{
+	static const char *const keys[] = { "frames/.at", "frames/.at/x",
+					    "plain/.at", "plain/.at/x" };
+	static const char *const paths[] = { "frames/%2Eat%", "frames/%2Eat/x",
+					     "plain/.at%", "plain/.at/x" };
+	struct blt_node node;
+	uint8_t *key;
+	size_t len;
+	char *found;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		ck_assert_int_eq(blt_put(store, keys[i], strlen(keys[i]), "x",
+					 1, BLT_NOW),
+				 0);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		ck_assert_int_eq(
+			blt_ns_path(ns, keys[i], strlen(keys[i]), &found), 0);
+		ck_assert_str_eq(found, paths[i]);
+		ck_assert_int_eq(blt_ns_resolve(ns, found, &node), 0);
+		ck_assert_uint_eq(node.key_len, strlen(keys[i]));
+		ck_assert_mem_eq(node.key, keys[i], node.key_len);
+		free(node.key);
+		free(found);
+	}
+	ck_assert_int_eq(blt_ns_lookup(ns, prefix, PREFIX_LEN, ".at", 3, &node),
+			 -ENOENT);
+	ck_assert_int_eq(blt_ns_key(ns, prefix, PREFIX_LEN, ".at", 3, BLT_FILE,
+				    &key, &len),
+			 -EINVAL);
+	ck_assert_int_eq(blt_ns_resolve(ns, "plain/%2Eat", &node), -ENOENT);
+}
+END_TEST
+
 static unsigned how_many(unsigned few)
 {
 	const char *text = getenv("SEQ_MANY");
@@ -736,6 +772,7 @@ int main(void)
 	tcase_add_test(tc, test_other_stores);
 	tcase_add_test(tc, test_by_hand);
 	tcase_add_test(tc, test_twins);
+	tcase_add_test(tc, test_reserved_name);
 	tcase_add_loop_test(tc, test_ends, 0, 2);
 	tcase_add_loop_test(tc, test_one_gap, 0, 2);
 	tcase_add_test(tc, test_bulk);
