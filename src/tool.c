@@ -36,6 +36,7 @@ static const struct tool_command *const commands[] = {
 	&tool_put,
 	&tool_recover,
 	&tool_reindex,
+	&tool_seq,
 	&tool_slot,
 	&tool_stat,
 	&tool_sync,

@@ -103,6 +103,7 @@ struct tool_command {
 	int min_args, max_args; /* max < 0: any number */
 	bool takes_command;     /* behind the first argument, with options that
 				 * are not ours */
+	bool takes_numbers;     /* an argument like -1 is no option */
 	const struct tool_option *options;
 	int (*run)(struct tool *t);
 };
@@ -121,8 +122,8 @@ struct tool {
 extern const struct tool_command tool_cancel, tool_check, tool_clear, tool_copy,
 	tool_create, tool_del, tool_dump, tool_export, tool_get, tool_help,
 	tool_import, tool_info, tool_jobs, tool_load, tool_ls, tool_map,
-	tool_put, tool_recover, tool_reindex, tool_slot, tool_stat, tool_sync,
-	tool_top, tool_trim, tool_umount, tool_wait;
+	tool_put, tool_recover, tool_reindex, tool_seq, tool_slot, tool_stat,
+	tool_sync, tool_top, tool_trim, tool_umount, tool_wait;
 extern const struct tool_command tool_complete, tool_doctor, tool_prune;
 
 /* clang-format off */
@@ -354,6 +355,13 @@ int tool_print_counts(const struct tool *t, const struct tool_counts *c,
 		      bool done);
 /* How many bytes of s make one character of UTF-8; 0 for none. */
 size_t tool_utf8(const uint8_t *s, size_t len);
+
+/* ---- tool_seq.c ---- */
+
+/* The verbs of blt seq, with what follows them, until fn returns something else
+ * than 0, which it returns. */
+int tool_seq_each_verb(int (*fn)(void *arg, const char *name, const char *args),
+		       void *arg);
 
 /* ---- tool_time.c ---- */
 

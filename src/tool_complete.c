@@ -126,6 +126,17 @@ static void offer_keys(struct completion *c)
 	free(path);
 }
 
+static int take_verb(void *arg, const char *name, const char *args)
+{
+	offer(arg, name, args);
+	return 0;
+}
+
+static void offer_verbs(struct completion *c)
+{
+	(void)tool_seq_each_verb(take_verb, c);
+}
+
 static const struct source {
 	const char *name; /* as usage lines have it */
 	void (*offer)(struct completion *c);
@@ -135,7 +146,7 @@ static const struct source {
 	{ "KEY", offer_keys },      { "MOUNTPOINT", offer_mounts },
 	{ "NEW", offer_files },     { "OTHER", offer_files },
 	{ "PATH", offer_keys },     { "STORE", offer_files },
-	{ "TARGET", offer_files },
+	{ "TARGET", offer_files },  { "VERB", offer_verbs },
 };
 
 /* One alternative of a usage line: a kind of operand, or the word itself. */

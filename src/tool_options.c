@@ -20,12 +20,13 @@
 
 /* getopt's two tables, made of a command's rows. */
 struct getopt_tables {
-	char letters[2 * MAX_OPTIONS + 3];
+	char letters[2 * MAX_OPTIONS + 3 + 3 * 10];
 	struct option longs[MAX_OPTIONS + 1];
 };
 
-static void make_tables(const struct tool_option *rows, struct getopt_tables *g)
+static void make_tables(const struct tool_command *cmd, struct getopt_tables *g)
 {
+	const struct tool_option *rows = cmd->options;
 	char *l = g->letters;
 	int n = 0;
 
@@ -46,6 +47,15 @@ static void make_tables(const struct tool_option *rows, struct getopt_tables *g)
 		if (rows[n].arg)
 			*l++ = ':';
 	}
+	/* a digit, and whatever stands behind it */
+	for (char digit = '0'; cmd->takes_numbers && digit <= '9'; digit++)
+		l += sprintf(l, "%c::", digit);
+}
+
+/* Whether getopt has come to an argument like -1. */
+static bool is_number(const struct tool_command *cmd, int c, const char *arg)
+{
+	return cmd->takes_numbers && c >= '0' && c <= '9' && arg[1] == c;
 }
 
 static const struct tool_option *row_of(const struct tool_option *rows, int c)
@@ -89,7 +99,7 @@ static int parse_all(struct tool *t, int argc, char **argv)
 	struct getopt_tables g;
 	int c;
 
-	make_tables(cmd->options, &g);
+	make_tables(cmd, &g);
 	opterr = 0;
 	t->arg = argv + 1;
 	while ((c = getopt_long(argc, argv, g.letters, g.longs, NULL)) != -1) {
@@ -97,6 +107,10 @@ static int parse_all(struct tool *t, int argc, char **argv)
 
 		if (c == ARGUMENT) {
 			t->arg[t->n_args++] = optarg;
+			continue;
+		}
+		if (is_number(cmd, c, argv[optind - 1])) {
+			t->arg[t->n_args++] = argv[optind - 1];
 			continue;
 		}
 		row = c == '?' || c == ':' ? NULL : row_of(cmd->options, c);

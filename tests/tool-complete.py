@@ -69,6 +69,7 @@ def check_operands(store):
     t.equal(offers("get", store, "--", "ns")[0], {"ns:one": "key"}, "--")
     t.equal(offers("put", store, "new", ""), ({}, True), "a file")
     t.equal(offers("put", store, "new", "file", ""), ({}, False), "no more")
+    t.equal(offers("seq", "in")[0].keys(), {"insert"}, "verbs")
     t.equal(offers("slot", store, "")[0].keys(), {"get", "put", "del"},
             "words")
     t.equal(offers("slot", store, "get", "m")[0].keys(), {"metadata"}, "slot")
