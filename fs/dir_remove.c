@@ -74,7 +74,7 @@ static int delete_key(struct bltfs *fs, struct node *dir, const uint8_t *key,
 		blt_batch_abort(batch);
 		return rc;
 	}
-	return blt_batch_commit(batch);
+	return syncer_names(fs->syncer, batch);
 }
 
 /* The node's lock is not held across the delete: a close that commits just
@@ -149,7 +149,7 @@ static int remove_dir(struct bltfs *fs, struct node *dir,
 		blt_batch_abort(batch);
 		return rc;
 	}
-	rc = blt_batch_commit(batch);
+	rc = syncer_names(fs->syncer, batch);
 	if (rc == 0 && !fs->takes_empty)
 		rc = blt_ns_hold(fs->ns, found->key, found->key_len, false);
 	if (rc < 0)

@@ -3,6 +3,7 @@
 #include "content.h"
 #include "dir.h"
 #include "log.h"
+#include "syncer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -242,5 +243,5 @@ int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
 		blt_batch_abort(batch);
 		return rc;
 	}
-	return blt_batch_commit_flush(batch);
+	return syncer_names(fs->syncer, batch);
 }

@@ -30,8 +30,7 @@ bool mapping_covers(const struct mapping *m, enum blt_kind kind,
 		    const uint8_t *key, size_t len);
 
 /* All n of them, or nothing.  An entry leaves the directory left for entered:
- * left is then kept in being.  What it returns 0 for the kernel has: next is
- * syncer_flushed. */
+ * left is then kept in being.  Next is syncer_done. */
 int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
 		  struct node *left, struct node *entered);
 

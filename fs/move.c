@@ -92,7 +92,7 @@ static void done(const struct side *a, const struct side *b)
  * again. */
 static int written(struct bltfs *fs, const struct side *a, const struct side *b)
 {
-	int rc = syncer_flushed(fs->syncer, a->key_len + b->key_len);
+	int rc = syncer_done(fs->syncer, a->key_len + b->key_len);
 
 	done(a, b);
 	if (rc < 0) {

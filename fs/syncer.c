@@ -171,21 +171,22 @@ int syncer_commit(struct syncer *s, uint64_t bytes)
 	return s->always ? blt_sync(s->store) : blt_flush(s->store);
 }
 
-static int names_written(struct syncer *s, int rc)
+int syncer_names(struct syncer *s, struct blt_batch *batch)
 {
-	if (rc < 0)
-		log_error("%s: a change of names could not be written: %s",
-			  blt_path(s->store), strerror(-rc));
-	return rc < 0 ? -EIO : 0;
+	int rc = blt_batch_commit_flush(batch);
+
+	if (rc < 0 && rc != -ENOENT)
+		say(s, "a change of names could not be written", rc);
+	return rc;
 }
 
 int syncer_done(struct syncer *s, uint64_t bytes)
 {
-	return names_written(s, syncer_commit(s, bytes));
-}
+	int rc;
 
-int syncer_flushed(struct syncer *s, uint64_t bytes)
-{
 	syncer_note(s, bytes);
-	return names_written(s, s->always ? blt_sync(s->store) : 0);
+	rc = s->always ? blt_sync(s->store) : 0;
+	if (rc < 0)
+		say(s, "a change of names could not be made durable", rc);
+	return rc < 0 ? -EIO : 0;
 }

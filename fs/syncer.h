@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct blt;
+struct blt_batch;
 struct syncer;
 
 /* always: each commit is made durable at once. */
@@ -29,12 +30,12 @@ void syncer_note(struct syncer *s, uint64_t bytes);
  * and sees to the rest. */
 int syncer_commit(struct syncer *s, uint64_t bytes);
 
-/* The same behind a change of names, which stands for as long as this mount
- * does: where it cannot be handed on that is logged, -EIO is the answer, and
- * every later write fails. */
-int syncer_done(struct syncer *s, uint64_t bytes);
+/* Commits a change of names and frees the batch.  0: it survives the daemon;
+ * otherwise it has not been made, and the reason is logged. */
+int syncer_names(struct syncer *s, struct blt_batch *batch);
 
-/* The same behind one that has been handed on already. */
-int syncer_flushed(struct syncer *s, uint64_t bytes);
+/* Behind that, and what else changes with it, as syncer_commit.  An error (each
+ * change is to be durable at once, and is not) is logged, and -EIO. */
+int syncer_done(struct syncer *s, uint64_t bytes);
 
 #endif

@@ -28,6 +28,11 @@ for ((i = 0; i < n; i++)); do cmp data "$mnt/d/$i"; done
 
 # Nothing at all is left, and still names can go.
 dd if=/dev/zero of=disk/fill bs=4k status=none 2>/dev/null || true
+refuses 1 'No space left on device' "$PYTHON" -c \
+	'import os, sys; os.rename(*sys.argv[1:])' "$mnt/d/1" "$mnt/d/other"
+expect_log 'a change of names could not be written: No space left on device'
+[[ ! -e $mnt/d/other ]] || fail "a file that was not renamed has the new name"
+cmp data "$mnt/d/1"
 rm "$mnt/d/0"
 rm -r "$mnt/d"
 same "$(ls -A "$mnt")" ""

@@ -12,10 +12,12 @@ attempt() {
 	mkdir "$mnt/d" "$mnt/empty"
 	echo f >"$mnt/f"
 	echo in >"$mnt/d/in"
-	cat "$mnt/f" >/dev/null
+	cp long "$mnt"
+	whole=$(cat "$mnt/f" "$mnt/long" | cksum)
 	printf x >>"$store"
 	refuses 1 'Input/output error' "$@"
-	same "$(cat "$mnt/f" 2>/dev/null || cat "$mnt/moved")" f
+	same "$(cat "$mnt/f" "$mnt/long" | cksum)" "$whole"
+	[[ -e $mnt/d/in && ! -e $mnt/moved && -d $mnt/empty ]] || fail "$* has done something"
 	refuses 1 'Input/output error' touch -c -d @1 "$mnt" "$mnt/f" "$mnt/moved"
 	unmount "$mnt"
 	wait "$daemon" || status=$?
@@ -26,16 +28,21 @@ attempt() {
 
 	start "$store"
 	same "$(cd "$mnt" && find . | sort | tr '\n' ' ')" \
-		". ./d ./d/in ./empty ./f " "after $*"
-	same "$(cat "$mnt/f" "$mnt/d/in")" $'f\nin'
+		". ./d ./d/in ./empty ./f ./long " "after $*"
+	same "$(cat "$mnt/f" "$mnt/long" | cksum)" "$whole"
+	same "$(cat "$mnt/d/in")" in
 	stop
 	check_store "$store"
 }
+
+# Its value stays where it is when it gets another name.
+head -c 5000000 /dev/urandom >long
 
 # mv(1) would look at both names again
 rename=("$PYTHON" -c 'import os, sys; os.rename(*sys.argv[1:])')
 attempt 1 "${rename[@]}" "$mnt/f" "$mnt/moved"
 attempt 2 "${rename[@]}" "$mnt/d" "$mnt/moved"
+attempt 3 "${rename[@]}" "$mnt/long" "$mnt/moved"
 attempt 4 rm "$mnt/d/in"
 attempt 5 rmdir "$mnt/empty"
 attempt 6 mkdir "$mnt/new"

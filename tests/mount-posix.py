@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+import daemonlib
 from mountlib import (EXCHANGE, NOREPLACE, Mount, eventually, fails, libc, read,
                       renameat2, write)
 
@@ -195,6 +196,35 @@ def test_rename_directories(m):
     m.remount()
     assert sorted(os.listdir(".")) == ["a", "full", "x"]
     assert os.listdir("a") == [] and os.listdir("x/b/empty") == []
+
+
+def test_rename_loses_open_file(m):
+    """One that is not stored yet, whose key would be too long: its close says
+    so."""
+    os.mkdir("a")
+    top = fd = os.open("a", os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(260):
+        os.mkdir("x" * 250, dir_fd=fd)
+        below = os.open("x" * 250, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        if fd != top:
+            os.close(fd)
+        fd = below
+    kept = os.open("kept", os.O_CREAT | os.O_WRONLY, dir_fd=fd)
+    lost = os.open("y" * 200, os.O_CREAT | os.O_WRONLY, dir_fd=fd)
+    assert os.write(kept, b"kept") == 4 and os.write(lost, b"lost") == 4
+    os.rename("a", "b" * 255)
+    os.close(kept)
+    with fails(errno.ENAMETOOLONG):
+        os.close(lost)
+    assert os.listdir(".") == ["b" * 255]
+    assert os.listdir(fd) == ["kept"]
+    found = os.open("kept", os.O_RDONLY, dir_fd=fd)
+    assert os.read(found, 9) == b"kept"
+    for f in (found, fd, top):
+        os.close(f)
+    says = "bltfs: a/xxx"  # a long message is cut off
+    eventually(lambda: says in daemonlib.said(m.log))
+    m.said(says)
 
 
 def test_directories(m):
@@ -463,7 +493,8 @@ def test_refusals(_):
 
 PLAIN = [test_open_flags, test_unlinked_while_open, test_append_from_two,
          test_random_writes, test_mmap, test_rename_files,
-         test_rename_directories, test_directories, test_listing,
+         test_rename_directories, test_rename_loses_open_file,
+         test_directories, test_listing,
          test_listing_of_moved, test_times, test_symlinks, test_allocate, test_too_large]
 SPECIAL = {
     test_spill: ("create", "max_staging=2M"),
