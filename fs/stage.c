@@ -4,6 +4,8 @@
  */
 #include "stage.h"
 
+#include "unnamed.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,32 +35,12 @@ static void changed(struct stage *s)
 
 /* ---- temporary files ---- */
 
-static int open_in(const char *dir)
-{
-	char path[4096];
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-		return fd < 0 ? -errno : fd;
-	if (snprintf(path, sizeof(path), "%s/.bltfs-XXXXXX", dir) >=
-	    (int)sizeof(path))
-		return -ENAMETOOLONG;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	unlink(path);
-	return fd;
-}
-
 /* Beside the store there is room for what will be put into it. */
 static int open_temporary(const char *dir)
 {
-	const char *tmp = getenv("TMPDIR");
-	int fd = open_in(dir);
+	int fd = unnamed_file(dir);
 
-	if (fd < 0)
-		fd = open_in(tmp ? tmp : "/var/tmp");
-	return fd;
+	return fd < 0 ? unnamed_file(unnamed_dir()) : fd;
 }
 
 static int write_all(int fd, const uint8_t *p, uint64_t n, uint64_t offset)

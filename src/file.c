@@ -427,6 +427,17 @@ int file_sync_range(struct file *f, uint64_t from, uint64_t to)
 		       0;
 }
 
+void file_give_mode(struct file *from, int to)
+{
+	struct stat st;
+
+	if (file_stat(from, &st) < 0)
+		return;
+	if (fchown(to, st.st_uid, st.st_gid) < 0)
+		st.st_mode &= 0777;
+	(void)!fchmod(to, st.st_mode & 07777);
+}
+
 int file_sync_name(struct file *f)
 {
 	const char *slash = strrchr(f->path, '/');

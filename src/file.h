@@ -94,6 +94,10 @@ int file_sync(struct file *f);
  * there. */
 int file_sync_range(struct file *f, uint64_t from, uint64_t to);
 
+/* Gives another file, which is to take its place, its modes and its owner, as
+ * far as the system lets us. */
+void file_give_mode(struct file *from, int to);
+
 /* Makes the file's name durable. */
 int file_sync_name(struct file *f);
 

@@ -100,18 +100,6 @@ static int make_file(const char *path, struct file *ret, struct blt_error *err)
 	return 0;
 }
 
-/* Mode and owner of the old file, as far as the system lets us. */
-static void take_mode(struct file *to, struct file *from)
-{
-	struct stat st;
-
-	if (file_stat(from, &st) < 0)
-		return;
-	if (fchown(to->fd, st.st_uid, st.st_gid) < 0)
-		st.st_mode &= 0777;
-	(void)!fchmod(to->fd, st.st_mode & 07777);
-}
-
 static int write_new(struct salvage *s, const char *path, const char *at,
 		     bool in_place, struct blt_error *err)
 {
@@ -121,7 +109,7 @@ static int write_new(struct salvage *s, const char *path, const char *at,
 	if (rc < 0)
 		return rc;
 	if (in_place)
-		take_mode(&to, &s->sp.file);
+		file_give_mode(&s->sp.file, to.fd);
 	rc = salvage_write(s, &to);
 	if (rc == 0 && in_place && rename(at, path) < 0)
 		rc = -errno;

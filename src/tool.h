@@ -291,11 +291,6 @@ int tool_read_at(int fd, void *buf, size_t n, uint64_t offset);
 int tool_value_open(struct tool *t, const char *path, struct tool_value *ret);
 void tool_value_close(struct tool_value *v);
 
-/* Where values wait that do not fit in memory, and an unlinked file there: its
- * descriptor or a negative errno. */
-const char *tool_temporary_dir(void);
-int tool_temporary_file(void);
-
 /* Says why a put of a value of that length failed; an exit code. */
 int tool_fail_put(const struct tool *t, const struct tool_key *key,
 		  uint64_t len, int err);

@@ -160,7 +160,6 @@ static const char *name_of(const struct making *m)
 static int take_place(struct tool *t, struct making *m)
 {
 	const char *at = name_of(m), *slash = strrchr(at, '/');
-	struct stat st;
 	char *dir =
 		slash ? strndup(at, (size_t)(slash - at) + 1) : strdup("./");
 	int fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -174,11 +173,8 @@ static int take_place(struct tool *t, struct making *m)
 	free(dir);
 	if (r < 0)
 		return tool_fail_create(t, m->path, r);
-	if (m->is_old && file_stat(&m->old, &st) == 0) {
-		if (fchown(m->place.fd, st.st_uid, st.st_gid) < 0)
-			st.st_mode &= 0777;
-		(void)!fchmod(m->place.fd, st.st_mode & 07777);
-	}
+	if (m->is_old)
+		file_give_mode(&m->old, m->place.fd);
 	return 0;
 }
 

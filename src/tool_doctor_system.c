@@ -1,5 +1,7 @@
 /* tool_doctor_system.c - the checks that need no store. */
 #include "tool_doctor.h"
+
+#include "unnamed.h"
 #include "util.h"
 
 #include <errno.h>
@@ -277,8 +279,8 @@ static void look_at_limits(struct doctor *d)
 
 static void look_at_temporary(struct doctor *d)
 {
-	const char *dir = tool_temporary_dir();
-	int fd = tool_temporary_file();
+	const char *dir = unnamed_dir();
+	int fd = unnamed_file(dir);
 	struct statvfs fs;
 	char size[32];
 

@@ -2,6 +2,7 @@
  * amount of memory.
  */
 #include "tool.h"
+#include "unnamed.h"
 #include "util.h"
 
 #include <errno.h>
@@ -43,40 +44,12 @@ void tool_spool_reset(struct tool_spool *s)
 	s->half = -1;
 }
 
-const char *tool_temporary_dir(void)
-{
-	const char *dir = getenv("TMPDIR");
-
-	return dir && *dir ? dir : "/var/tmp";
-}
-
-int tool_temporary_file(void)
-{
-	const char *dir = tool_temporary_dir();
-	char path[4096];
-	int fd;
-
-	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		return fd;
-	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-		return -errno;
-	if ((size_t)snprintf(path, sizeof(path), "%s/blt.XXXXXX", dir) >=
-	    sizeof(path))
-		return -ENAMETOOLONG;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	unlink(path);
-	return fd;
-}
-
 static int spill(struct tool_spool *s)
 {
 	int r;
 
 	if (s->fd < 0) {
-		r = tool_temporary_file();
+		r = unnamed_file(unnamed_dir());
 		if (r < 0)
 			return r;
 		s->fd = r;

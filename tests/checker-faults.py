@@ -35,20 +35,9 @@ class Planted(unittest.TestCase):
         self.store = checker.Store(self.data)
         self.assertEqual(self.store.faults, [])
         # the longest chain: the bucket's blocks, first to last
-        self.chain = max((self.follow(pos)
+        self.chain = max((self.store.follow(pos)
                           for _, pos in self.store._entries()), key=len)
         self.assertGreaterEqual(len(self.chain), 2)
-
-    def follow(self, pos):
-        chain = []
-        while pos > 1:
-            chain.append(self.store.live[pos])
-            pos = chain[-1].next
-        return chain
-
-    def entry_of(self, block):
-        h = self.store.header
-        return h.index_offset + 6 * (checker.number(block.hash) % h.n_buckets)
 
     def test_header(self):
         for at, new, pos, text in (
@@ -102,7 +91,7 @@ class Planted(unittest.TestCase):
 
     def test_live_block_out_of_its_chain(self):
         first, second = self.chain[:2]
-        skipped = with_bytes(self.data, self.entry_of(first),
+        skipped = with_bytes(self.data, self.store.entry_of(first),
                              second.pos.to_bytes(6, "little"))
         self.assert_fault(skipped, first.pos, "not in its chain")
 
@@ -115,8 +104,8 @@ class Planted(unittest.TestCase):
     def test_two_chains_meet(self):
         h = self.store.header
         other = next(b for b, pos in self.store._entries()
-                     if h.index_offset + 6 * b != self.entry_of(self.chain[0]))
-        tail = self.follow(dict(self.store._entries())[other])[-1]
+                     if h.index_offset + 6 * b != self.store.entry_of(self.chain[0]))
+        tail = self.store.follow(dict(self.store._entries())[other])[-1]
         data = with_bytes(self.data, tail.pos + 13,
                           self.chain[0].pos.to_bytes(6, "little"))
         texts = [t for _, t in faults(data)]
@@ -126,15 +115,15 @@ class Planted(unittest.TestCase):
     def test_chain_into_dead_block(self):
         dead = next(b for b in self.store.blocks if not b.live)
         first = self.chain[0]
-        data = with_bytes(self.data, self.entry_of(first),
+        data = with_bytes(self.data, self.store.entry_of(first),
                           dead.pos.to_bytes(6, "little"))
-        self.assert_fault(data, self.entry_of(first), "a dead block")
+        self.assert_fault(data, self.store.entry_of(first), "a dead block")
 
     def test_chain_into_the_middle_of_a_block(self):
         first = self.chain[0]
-        data = with_bytes(self.data, self.entry_of(first),
+        data = with_bytes(self.data, self.store.entry_of(first),
                           (first.pos + 1).to_bytes(6, "little"))
-        self.assert_fault(data, self.entry_of(first), "no block begins there")
+        self.assert_fault(data, self.store.entry_of(first), "no block begins there")
 
     def test_dead_block_raised(self):
         dead = next(b for b in self.store.blocks

@@ -187,6 +187,19 @@ class Store:
         return {HIDDEN[b.key]: b for b in self.live.values()
                 if b.key in HIDDEN}
 
+    def follow(self, pos):
+        """The blocks of a chain that is sound, from the one at pos on."""
+        chain = []
+        while pos > 1:
+            chain.append(self.live[pos])
+            pos = chain[-1].next
+        return chain
+
+    def entry_of(self, block):
+        """Where the index has the chain that a block belongs to."""
+        h = self.header
+        return h.index_offset + 6 * (number(block.hash) % h.n_buckets)
+
     def _check_layout(self):
         h, size, before = self.header, len(self.data), len(self.faults)
         if h.index_offset < HEADER_LEN:

@@ -64,20 +64,9 @@ class Chains:
     def __init__(self):
         self.data = checker.read(t.vector("chains.blt"))
         self.store = checker.Store(self.data)
-        self.chains = [self.follow(pos) for _, pos in self.store._entries()]
+        self.chains = [self.store.follow(pos) for _, pos in self.store._entries()]
         self.chain = max(self.chains, key=len)
         self.dead = [b for b in self.store.blocks if not b.live]
-
-    def follow(self, pos):
-        chain = []
-        while pos > 1:
-            chain.append(self.store.live[pos])
-            pos = chain[-1].next
-        return chain
-
-    def entry_of(self, block):
-        h = self.store.header
-        return h.index_offset + 6 * (checker.number(block.hash) % h.n_buckets)
 
 
 def header_faults(c):
@@ -122,7 +111,7 @@ def block_faults(c):
     assert_fault(c.data + b"\0" * 20, len(c.data), "no room for a block")
 
     number = second.pos.to_bytes(6, "little")
-    assert_fault(with_bytes(c.data, c.entry_of(first), number), first.pos,
+    assert_fault(with_bytes(c.data, c.store.entry_of(first), number), first.pos,
                  "live, but not in its chain")
     raised = next(b for b in c.dead if b.key in c.store.items())
     assert_fault(with_bytes(c.data, raised.pos + 13, b"\1"), raised.pos,
@@ -143,7 +132,7 @@ def chain_faults(c):
                      first.pos.to_bytes(6, "little"))
     assert_fault(met, first.pos, "reached from bucket")
 
-    entry = c.entry_of(first)
+    entry = c.store.entry_of(first)
     for pos, text in ((c.dead[0].pos, "a dead block"),
                       (len(c.data) + 5, "no block can stand there"),
                       (7, "no block can stand there")):
@@ -242,10 +231,10 @@ def every_kind(c):
         "header": (c.data, 18, b"\5", 18),
         "block": (c.data, first.pos + 21, b"\xff\xff", first.pos),
         "hash": (c.data, key_at, b"\xfe", first.pos),
-        "lost": (c.data, c.entry_of(first),
+        "lost": (c.data, c.store.entry_of(first),
                  second.pos.to_bytes(6, "little"), first.pos),
-        "chain": (c.data, c.entry_of(first),
-                  c.dead[0].pos.to_bytes(6, "little"), c.entry_of(first)),
+        "chain": (c.data, c.store.entry_of(first),
+                  c.dead[0].pos.to_bytes(6, "little"), c.store.entry_of(first)),
         "bucket": (c.data, other[-1].pos + 13,
                    first.pos.to_bytes(6, "little"), first.pos),
         "count": (c.data, 33, b"\7\0\0\0", 33),
