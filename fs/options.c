@@ -98,8 +98,7 @@ static const struct option_row rows[] = {
 	{ "noexec", PASS, 0, 0, 0, NULL, NULL, false },
 	{ "atime", PASS, 0, 0, 0, NULL, NULL, false },
 	{ "noatime", PASS, 0, 0, 0, NULL,
-	  "and dev, suid, exec, atime, each with or without no: as in mount(8)",
-	  false },
+	  "and [no]dev, [no]suid, [no]exec, atime: as in mount(8)", false },
 	/* what a line in /etc/fstab may hold */
 	{ "defaults", IGNORE, 0, 0, 0, NULL, NULL, false },
 	{ "auto", IGNORE, 0, 0, 0, NULL, NULL, false },

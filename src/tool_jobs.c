@@ -194,7 +194,8 @@ const struct tool_command tool_cancel = {
 	.summary = "stop jobs of a mounted store",
 	.help = "Asks jobs to stop, and does not wait for that: \"blt wait\" "
 		"does. What a job has changed so far stays. One that has "
-		"ended stays as it is. Exit code 1: there is no such job.",
+		"ended stays as it is. Exit code 1: there is no such job; the "
+		"others are asked all the same.",
 	.min_args = 2,
 	.max_args = -1,
 	.options = (const struct tool_option[]){ TOOL_OPT_END },

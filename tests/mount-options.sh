@@ -50,6 +50,7 @@ bad 'control=a/b: not a file name' create,control=a/b
 bad "control=a%: not a file name" create,control=a%
 "$BLTFS" -h >out
 grep -q '^Usage: bltfs STORE MOUNTPOINT' out || fail "-h"
+! grep '.\{81\}' out || fail "long lines"
 "$BLTFS" -V | grep -q '^bltfs [0-9]' || fail "-V"
 
 # ---- the store ----
