@@ -22,25 +22,31 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	return 0;
 }
 
-void tool_say(const struct tool *t, const char *fmt, ...)
+static void __attribute__((format(printf, 1, 0)))
+format(const char *fmt, va_list args)
 {
 	char line[256];
+
+	vsnprintf(line, sizeof(line), fmt, args);
+}
+
+void tool_say(const struct tool *t, const char *fmt, ...)
+{
 	va_list args;
 
 	(void)t;
 	va_start(args, fmt);
-	vsnprintf(line, sizeof(line), fmt, args);
+	format(fmt, args);
 	va_end(args);
 }
 
 int tool_fail(const struct tool *t, int exit_code, const char *fmt, ...)
 {
-	char line[256];
 	va_list args;
 
 	(void)t;
 	va_start(args, fmt);
-	vsnprintf(line, sizeof(line), fmt, args);
+	format(fmt, args);
 	va_end(args);
 	return exit_code;
 }
@@ -61,6 +67,15 @@ int tool_fail_store(const struct tool *t, const char *key, int err)
 	(void)key;
 	(void)err;
 	return 1;
+}
+
+int tool_print_counts(const struct tool *t, const struct tool_counts *c,
+		      bool done)
+{
+	(void)t;
+	(void)c;
+	(void)done;
+	return 0;
 }
 
 int tool_write_all(int fd, const void *bytes, size_t len)
