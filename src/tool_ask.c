@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -466,40 +467,51 @@ static int literal_key(const struct tool *t, const char *arg,
 			 arg);
 }
 
-int tool_ask_key(const struct tool *t, int fd, const char *arg,
-		 struct tool_key *ret, struct blt_stat *stat)
+static int fail_key(const struct tool *t, bool anywhere, const char *arg, int r)
 {
-	int file, r;
-
-	*ret = (struct tool_key){ .name = arg };
-	if (!stat && (tool_has(t, OPT_HEX) || tool_has(t, OPT_RAW)))
-		return literal_key(t, arg, ret);
-	while (fd != AT_FDCWD && *arg == '/')
-		arg++;
-	file = openat(fd, arg, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	r = file < 0 ? -errno : read_key(file, ret, stat);
-	if (file >= 0)
-		close(file);
-	if (r == -ENOENT && fd == AT_FDCWD)
+	switch (r) {
+	case -EISDIR:
+		return tool_fail(t, EX_NOINPUT,
+				 "%s: is the mount point itself, and no key",
+				 arg);
+	case -ENOENT:
 		return tool_fail(
-			t, TOOL_NOT_FOUND,
-			"%s: no such key, and no store to look for one "
-			"in: give the path of a file on a mount, or a "
-			"store file and a key",
-			arg);
-	if (r == -ENOENT)
-		return tool_fail(
-			t, TOOL_NOT_FOUND,
-			"%s: no such key; it is given as the path that "
-			"it has below the mount point",
-			arg);
-	if (r == -ENOTTY || r == -ENOSYS || r == -EACCES) {
-		errno = -r;
+			t, TOOL_NOT_FOUND, "%s: no such key%s", arg,
+			anywhere ? ", and no store to look for one in: "
+				   "give the path of a file on a mount, "
+				   "or a store file and a key" :
+				   "; it is given as the path that it has "
+				   "below the mount point");
+	case -ENOTTY:
+	case -ENOSYS:
+	case -EACCES:
 		return tool_fail(
 			t, EX_NOINPUT,
 			"%s: is no file of a mounted store; of a store "
 			"file, give a key too",
 			arg);
+	default:
+		return tool_fail_file(t, arg, "look", r);
 	}
-	return r < 0 ? tool_fail_file(t, arg, "look", r) : 0;
+}
+
+int tool_ask_key(const struct tool *t, int fd, const char *arg,
+		 struct tool_key *ret, struct blt_stat *stat)
+{
+	const bool anywhere = fd == AT_FDCWD;
+	struct stat st;
+	int file, r;
+
+	*ret = (struct tool_key){ .name = arg };
+	if (!stat && (tool_has(t, OPT_HEX) || tool_has(t, OPT_RAW)))
+		return literal_key(t, arg, ret);
+	while (!anywhere && *arg == '/')
+		arg++;
+	file = openat(fd, arg, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	r = file < 0 ? -errno : read_key(file, ret, stat);
+	if (r == 0 && !ret->len && fstat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		r = -EISDIR;
+	if (file >= 0)
+		close(file);
+	return r < 0 ? fail_key(t, anywhere, arg, r) : 0;
 }

@@ -142,16 +142,23 @@ static int report(const struct tool *t, uint64_t keys)
 	return tool_flush(t);
 }
 
+static bool ends_in(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && !strcmp(text + len - n, end);
+}
+
 static int fail_copy(const struct tool *t, int err, const char *text)
 {
 	if (tool_signal())
 		return tool_fail(t, TOOL_SIGNALLED,
 				 "interrupted; %s is as it was", t->arg[1]);
 	if (err == -EEXIST && !tool_has(t, OPT_FORCE))
-		return tool_fail(t, EX_CANTCREAT,
-				 "%s; --force replaces it, unless it is the "
-				 "store itself",
-				 text);
+		return tool_fail(t, EX_CANTCREAT, "%s%s", text,
+				 ends_in(text, ": exists already") ?
+					 "; --force replaces it" :
+					 "");
 	return tool_fail(t, err == -ENOENT ? EX_CANTCREAT : tool_exit_code(err),
 			 "%s", text);
 }

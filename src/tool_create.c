@@ -113,7 +113,7 @@ static void remove_on_signals(void)
 			sigaction(signals[i], &act, NULL);
 }
 
-static int take_old(struct tool *t, struct making *m)
+static int take_old(struct tool *t, struct making *m, const struct stat *st)
 {
 	struct file_how how = { .write = true };
 	struct blt_error err;
@@ -121,7 +121,8 @@ static int take_old(struct tool *t, struct making *m)
 
 	if (code)
 		return code;
-	if (!tool_has(t, OPT_FORCE))
+	/* of anything else the kind is what is wrong */
+	if (S_ISREG(st->st_mode) && !tool_has(t, OPT_FORCE))
 		return tool_fail(t, EX_CANTCREAT,
 				 "%s: exists already; --force replaces it, and "
 				 "all that it holds is gone then",
@@ -216,8 +217,8 @@ static int run_create(struct tool *t)
 	struct stat st;
 	int code = tool_create_options(t, &create);
 
-	if (!code && lstat(m.path, &st) == 0)
-		code = take_old(t, &m);
+	if (!code && (stat(m.path, &st) == 0 || lstat(m.path, &st) == 0))
+		code = take_old(t, &m, &st);
 	remove_on_signals();
 	if (!code)
 		code = take_place(t, &m);

@@ -234,7 +234,9 @@ static int find_start(struct listing *l, const char *path, struct blt_node *ret)
 	if (!r)
 		r = blt_ns_resolve(t->ns, path, ret);
 	if (r == -ENOENT)
-		return tool_fail(t, TOOL_NOT_FOUND, "%s: no such path in %s",
+		return tool_fail(t, TOOL_NOT_FOUND,
+				 "%s: no such path in %s; \"blt ls -R\" prints "
+				 "them all",
 				 path, blt_path(t->store));
 	return r < 0 ? tool_fail_store(t, path, r) : 0;
 }

@@ -74,12 +74,16 @@ static int bad_option(const struct tool *t, int c, char **argv)
 				     "no such option, or one that takes no "
 				     "argument";
 	const char *given = argv[optind - 1];
+	const char *dash = strstr(t->cmd->args, "KEY") && c == '?' ?
+				   "; in front of a key that begins with - "
+				   "stands --" :
+				   "";
 
 	if (optopt && optopt < LONG_BASE && strncmp(given, "--", 2) != 0)
-		return tool_fail(t, EX_USAGE, "-%c: %s; see \"blt help %s\"",
-				 optopt, why, t->cmd->name);
-	return tool_fail(t, EX_USAGE, "%s: %s; see \"blt help %s\"", given, why,
-			 t->cmd->name);
+		return tool_fail(t, EX_USAGE, "-%c: %s; see \"blt help %s\"%s",
+				 optopt, why, t->cmd->name, dash);
+	return tool_fail(t, EX_USAGE, "%s: %s; see \"blt help %s\"%s", given,
+			 why, t->cmd->name, dash);
 }
 
 /* An option behind the command that we run could be meant for either: taken as

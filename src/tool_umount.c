@@ -236,14 +236,14 @@ static int run_umount(struct tool *t)
 	r = tool_mount_find(point, &m);
 	if (r == -ENOENT)
 		return tool_fail(t, EX_NOINPUT, "%s: is not a mount point",
-				 point);
+				 t->arg[0]);
 	if (r < 0)
 		return tool_fail_file(t, "/proc/self/mountinfo", "read", r);
 	if (strcmp(m.type, TOOL_FS_TYPE) != 0) {
 		code = tool_fail(t, EX_DATAERR,
 				 "%s: is a mount of type %s, "
 				 "not of bltfs; umount(8) is for these",
-				 point, m.type);
+				 t->arg[0], m.type);
 		goto out;
 	}
 	/* Who has the store's lock then is another. */

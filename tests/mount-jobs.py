@@ -182,6 +182,8 @@ def check_refusals(m):
     t.refused(t.NOT_FOUND, "nosuch: no such key; it is given as the path that it "
               "has below the mount point",
               args=["map", "-i", "-", m.path, "true"], stdin=b"nosuch\n")
+    t.refused(t.NOINPUT, f"{m.path}: is the mount point itself, and no key",
+              args=["stat", m.path])
     plain = os.path.join(work, "near.blt")
     t.refused(t.USAGE, "--detach", args=["clear", "--detach", plain])
     done = t.run("clear", plain)

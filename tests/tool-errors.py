@@ -47,7 +47,7 @@ MISTAKES = (
     (t.NOINPUT, ["no file"], ["load", "kv.blt", "no file"]),
     (t.NOINPUT, ["no dir"], ["import", "kv.blt", "no dir"]),
     (t.NOINPUT, ["no dir"], ["umount", "no dir"]),
-    (t.NOINPUT, [".", "is not a mount point"], ["umount", "."]),
+    (t.NOINPUT, ["umount: .: is not a mount point"], ["umount", "."]),
     (t.NOT_FOUND, ['absent: no such key in kv.blt; "blt ls -R kv.blt" prints '
                    'keys as they are written here'],
      ["get", "kv.blt", "absent"]),
@@ -57,7 +57,7 @@ MISTAKES = (
      ["del", "kv.blt", "absent"]),
     (t.NOT_FOUND, ["absent: no such key in kv.blt"],
      ["stat", "kv.blt", "absent"]),
-    (t.NOT_FOUND, ["absent: no such path in kv.blt"],
+    (t.NOT_FOUND, ['absent: no such path in kv.blt; "blt ls -R" prints them all'],
      ["ls", "kv.blt", "absent"]),
     (t.NOT_FOUND, ["metadata: nothing is there in kv.blt"],
      ["slot", "kv.blt", "get", "metadata"]),
@@ -106,7 +106,16 @@ MISTAKES = (
                    "it holds is gone then"], ["create", "kv.blt"]),
     (t.CANTCREAT, ["new: exists already; --force replaces it"],
      ["export", "-o", "tar", "kv.blt", "new"]),
-    (t.CANTCREAT, ["new", "--force"], ["copy", "kv.blt", "new"]),
+    (t.NOINPUT, ["dir: is a directory, not a file; give the path of a store"],
+     ["create", "dir"]),
+    (t.CANTCREAT, ["new: exists already; --force replaces it"],
+     ["copy", "kv.blt", "new"]),
+    (t.CANTCREAT, ["kv.blt: is the store itself; copy it to another name, and "
+                   "rename that once nobody uses the store\n"],
+     ["copy", "kv.blt", "kv.blt"]),
+    (t.USAGE, ['-k: no such option, or one that takes no argument; see "blt help '
+               'get"; in front of a key that begins with - stands --'],
+     ["get", "kv.blt", "-k"]),
     (t.DATAERR, ["new: is no booklet file: 0 bytes long", '; give a file that '
                  'booklet or "blt create" made'], ["ls", "new"]),
 ) + tuple(
