@@ -17,6 +17,7 @@
 #define VALUE_LEN 200
 #define THREADS 8
 #define OPENS 5
+#define FETCHED 64
 
 struct run {
 	const struct peer *peer;
@@ -99,12 +100,19 @@ static void make_keys(struct run *r)
 		r->value[i] = (char)('a' + i % 26);
 }
 
-/* The i-th key in the order of chance; of those that are there, or not. */
+static char *text_of(const struct run *r, size_t i, bool there)
+{
+	return r->text[r->order[i] + (there ? 0 : r->n)];
+}
+
+/* The i-th key in the order of chance; of those that are there, or not.  Who
+ * asks a store has the key at hand, so the ones that come are fetched: else
+ * every peer's figure would have the same wait for it in it. */
 static struct peer_bytes key(const struct run *r, size_t i, bool there)
 {
-	size_t at = r->order[i] + (there ? 0 : r->n);
-
-	return (struct peer_bytes){ r->text[at], KEY_LEN };
+	if (i + FETCHED < r->n)
+		__builtin_prefetch(text_of(r, i + FETCHED, there));
+	return (struct peer_bytes){ text_of(r, i, there), KEY_LEN };
 }
 
 /* No two values in a row are the same. */

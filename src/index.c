@@ -46,3 +46,30 @@ int index_find(const struct space *sp, const struct keyhash *hash,
 	ret->slot = bucket;
 	return 0;
 }
+
+/* A fetch of what may be anything does no harm, but for the time. */
+static void fetch(const struct space *sp, uint64_t pos, size_t len)
+{
+	for (size_t i = 0; i < len; i += 64)
+		__builtin_prefetch(space_ptr(sp, pos + i));
+}
+
+void index_warm(const struct space *sp, const struct keyhash *hash, size_t n,
+		enum space_who who, size_t len)
+{
+	uint64_t slot[INDEX_WARM];
+
+	for (size_t i = 0; i < n; i++) {
+		slot[i] = index_bucket(sp, &hash[i]);
+		fetch(sp, slot[i], FORMAT_POS_LEN);
+		changes_prefetch(&sp->active, slot[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = space_field(sp, slot[i], FORMAT_POS_LEN, who);
+
+		if (at <= FORMAT_LAST || at >= space_limit(sp, who))
+			continue;
+		fetch(sp, at, len);
+		changes_prefetch(&sp->active, at + FORMAT_AT_NEXT);
+	}
+}

@@ -77,7 +77,7 @@ int booklet_get(struct blt *blt, const void *key, size_t len,
 /* ---- many at a time ---- */
 
 /* Looked up under one hold of the lock. */
-#define GROUP 32u
+#define GROUP INDEX_WARM
 
 /* Bytes of a block that are fetched beforehand: of most, the whole value. */
 #define FETCH_LEN 256
@@ -87,44 +87,17 @@ struct group {
 	size_t n;
 	struct keyhash hash[GROUP];
 	struct index_place place[GROUP];
-	uint64_t slot[GROUP];
 	int found[GROUP]; /* as index_find has it */
 	bool warm;
 	size_t at; /* the one that is being looked up */
 };
-
-/* A fetch of what may be anything does no harm, but for the time. */
-static void fetch(const struct space *sp, uint64_t pos, size_t len)
-{
-	for (size_t i = 0; i < len; i += 64)
-		__builtin_prefetch(space_ptr(sp, pos + i));
-}
-
-/* The buckets of all, then the heads of the blocks that these lead to: the
- * processor waits for all of a group as long as for one. */
-static void warm_up(struct group *g)
-{
-	const struct space *sp = g->sp;
-
-	for (size_t i = 0; i < g->n; i++) {
-		g->slot[i] = index_bucket(sp, &g->hash[i]);
-		fetch(sp, g->slot[i], FORMAT_POS_LEN);
-	}
-	for (size_t i = 0; i < g->n; i++) {
-		uint64_t at = space_field(sp, g->slot[i], FORMAT_POS_LEN,
-					  SPACE_READER);
-
-		if (at > FORMAT_LAST && at < sp->end)
-			fetch(sp, at, FETCH_LEN);
-	}
-}
 
 static int look_up_group(void *arg)
 {
 	struct group *g = arg;
 
 	if (!g->warm)
-		warm_up(g);
+		index_warm(g->sp, g->hash, g->n, SPACE_READER, FETCH_LEN);
 	g->warm = true;
 	for (; g->at < g->n; g->at++)
 		g->found[g->at] = index_find(g->sp, &g->hash[g->at],

@@ -244,11 +244,40 @@ static int run_op(struct batch *b, const struct backend_op *op)
 	return -EINVAL;
 }
 
+/* Operations whose keys' places are fetched at once, and bytes of a block that
+ * a lookup looks at. */
+#define AHEAD 16u
+#define LOOKED_AT 64
+
+struct warm_args {
+	const struct space *sp;
+	const struct backend_op *op;
+};
+
+static int warm_up(void *arg)
+{
+	const struct warm_args *w = arg;
+	struct keyhash hash[AHEAD];
+	size_t n = 0;
+
+	for (const struct backend_op *op = w->op; op && n < AHEAD;
+	     op = op->next)
+		hash[n++] = op->key.hash;
+	index_warm(w->sp, hash, n, SPACE_WRITER, LOOKED_AT);
+	return 0;
+}
+
 static int run_ops(struct batch *b, struct backend_op *first)
 {
+	struct warm_args w = { .sp = &b->engine->space };
 	int rc = 0, held = 1;
+	unsigned i = 0;
 
 	for (struct backend_op *op = first; op && rc == 0; op = op->next) {
+		w.op = op;
+		/* Where that fails, so will the operation. */
+		if (i++ % AHEAD == 0 && op->next)
+			(void)file_try(warm_up, &w);
 		if (op->kind == BACKEND_ONLY_IF) {
 			held = run_condition(b, op);
 			rc = held < 0 ? held : 0;
