@@ -176,14 +176,16 @@ uint64_t log_record_len(const struct format *f, uint64_t payload_len)
 	return payload_len + blocks * format_dead_min(f);
 }
 
+/* Position and length are eight bytes, and log_payload_bound has room for as
+ * many of each value: two stores a change, while no one else may commit. */
 static uint8_t *put_changes(uint8_t *p, const struct changes *changes)
 {
 	for (size_t i = 0; i < changes->n; i++) {
 		const struct change *c = &changes->item[i];
 
-		put(&p, c->pos, FORMAT_POS_LEN);
-		put(&p, c->len, 2);
-		put(&p, c->value, c->len);
+		put_le(p, c->pos | (uint64_t)c->len << 48, CHANGE_HEAD);
+		put_le(p + CHANGE_HEAD, c->value, 8);
+		p += CHANGE_HEAD + c->len;
 	}
 	return p;
 }
