@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct at;
 struct control;
 struct fuse_session;
 struct notify;
@@ -33,6 +34,7 @@ struct bltfs {
 	struct notify *notify;
 	struct syncer *syncer;   /* NULL: read only */
 	struct control *control; /* NULL: none */
+	struct at *at;           /* links to positions */
 	struct stage_pool pool;
 	struct stats stats;
 	struct fuse_session *session;

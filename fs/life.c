@@ -1,5 +1,6 @@
 #include "life.h"
 
+#include "at.h"
 #include "bltfs.h"
 #include "clock.h"
 #include "coding.h"
@@ -225,7 +226,8 @@ static int prepare(struct life *life)
 		return EX_USAGE;
 	}
 	life->stage_dir = strdup(life->store_path);
-	if (!life->stage_dir || nodes_new(&fs->nodes) < 0) {
+	if (!life->stage_dir || nodes_new(&fs->nodes) < 0 ||
+	    at_new(&fs->at) < 0) {
 		log_error("out of memory");
 		return EX_OSERR;
 	}
@@ -400,6 +402,7 @@ static int end(struct life *life, int code)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	syncer_free(fs->syncer);
+	at_free(fs->at);
 	nodes_free(fs->nodes);
 	blt_ns_free(fs->ns);
 	if (code == 0)

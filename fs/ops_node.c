@@ -1,5 +1,6 @@
 #include "ops.h"
 
+#include "at.h"
 #include "attr.h"
 #include "clock.h"
 #include "control.h"
@@ -8,22 +9,25 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
+static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	if (at_owns(ino))
+		at_forget(ops_fs(req), ino, nlookup);
+	else if (!control_owns(ino))
+		nodes_put(ops_fs(req)->nodes, ops_node(req, ino), nlookup);
+}
+
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	if (!control_owns(ino))
-		nodes_put(ops_fs(req)->nodes, ops_node(req, ino), nlookup);
+	forget(req, ino, nlookup);
 	fuse_reply_none(req);
 }
 
 void ops_forget_multi(fuse_req_t req, size_t count,
 		      struct fuse_forget_data *forgets)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (!control_owns(forgets[i].ino))
-			nodes_put(ops_fs(req)->nodes,
-				  ops_node(req, forgets[i].ino),
-				  forgets[i].nlookup);
-	}
+	for (size_t i = 0; i < count; i++)
+		forget(req, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 

@@ -2,11 +2,13 @@
  * time that it takes.
  *
  * Names in the control directory, and its own, cannot be made, moved or
- * removed.
+ * removed; nor can those of a sequence's positions.
  */
 #include "ops.h"
 
+#include "at.h"
 #include "control.h"
+#include "ops_at.h"
 #include "ops_control.h"
 #include "stats.h"
 
@@ -24,14 +26,20 @@
 
 static bool is_ours(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-	return control_owns(dir) || control_is_name(ops_fs(req), dir, name);
+	return control_owns(dir) || control_is_name(ops_fs(req), dir, name) ||
+	       at_is_name(ops_fs(req), dir, name);
 }
 
 static void route_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	if (is_ours(req, parent, name))
+	if (at_owns(parent))
+		TIMED(req, STATS_LOOKUP, at_ops_lookup_link(req, parent, name));
+	else if (control_owns(parent) ||
+		 control_is_name(ops_fs(req), parent, name))
 		TIMED(req, STATS_CONTROL,
 		      control_ops_lookup(req, parent, name));
+	else if (at_is_name(ops_fs(req), parent, name))
+		TIMED(req, STATS_LOOKUP, at_ops_lookup(req, parent, name));
 	else
 		TIMED(req, STATS_LOOKUP, ops_lookup(req, parent, name));
 }
@@ -39,7 +47,9 @@ static void route_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void route_getattr(fuse_req_t req, fuse_ino_t ino,
 			  struct fuse_file_info *fi)
 {
-	if (control_owns(ino))
+	if (at_owns(ino))
+		TIMED(req, STATS_GETATTR, at_ops_getattr(req, ino, fi));
+	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL, control_ops_getattr(req, ino, fi));
 	else
 		TIMED(req, STATS_GETATTR, ops_getattr(req, ino, fi));
@@ -117,7 +127,9 @@ static void route_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 static void route_opendir(fuse_req_t req, fuse_ino_t ino,
 			  struct fuse_file_info *fi)
 {
-	if (control_owns(ino))
+	if (at_owns(ino))
+		TIMED(req, STATS_OPEN, at_ops_opendir(req, ino, fi));
+	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL, control_ops_opendir(req, ino, fi));
 	else
 		TIMED(req, STATS_OPEN, ops_opendir(req, ino, fi));
@@ -126,7 +138,10 @@ static void route_opendir(fuse_req_t req, fuse_ino_t ino,
 static void route_readdir(fuse_req_t req, fuse_ino_t ino, size_t size,
 			  off_t off, struct fuse_file_info *fi)
 {
-	if (control_owns(ino))
+	if (at_owns(ino))
+		TIMED(req, STATS_READDIR,
+		      at_ops_readdir(req, ino, size, off, fi, false));
+	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL,
 		      control_ops_readdir(req, ino, size, off, fi));
 	else
@@ -136,7 +151,10 @@ static void route_readdir(fuse_req_t req, fuse_ino_t ino, size_t size,
 static void route_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 			      off_t off, struct fuse_file_info *fi)
 {
-	if (control_owns(ino))
+	if (at_owns(ino))
+		TIMED(req, STATS_READDIR,
+		      at_ops_readdir(req, ino, size, off, fi, true));
+	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL,
 		      control_ops_readdirplus(req, ino, size, off, fi));
 	else
@@ -147,10 +165,20 @@ static void route_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 static void route_releasedir(fuse_req_t req, fuse_ino_t ino,
 			     struct fuse_file_info *fi)
 {
-	if (control_owns(ino))
+	if (at_owns(ino))
+		TIMED(req, STATS_RELEASE, at_ops_releasedir(req, ino, fi));
+	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL, control_ops_releasedir(req, ino, fi));
 	else
 		TIMED(req, STATS_RELEASE, ops_releasedir(req, ino, fi));
+}
+
+static void route_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	if (at_owns(ino))
+		at_ops_readlink(req, ino);
+	else
+		ops_readlink(req, ino);
 }
 
 static void route_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -267,7 +295,7 @@ static const struct fuse_lowlevel_ops all = {
 	.forget_multi = ops_forget_multi,
 	.getattr = route_getattr,
 	.setattr = route_setattr,
-	.readlink = ops_readlink,
+	.readlink = route_readlink,
 	.mknod = route_mknod,
 	.mkdir = route_mkdir,
 	.unlink = route_unlink,
