@@ -23,9 +23,8 @@ struct blt_seq {
 	uint8_t prefix[];
 };
 
-#define SEQ_KEYS_MAX 4096u /* of one batch, */
-#define SEQ_BYTES_MAX (8u << 20)
-#define SEQ_NAME_LONG 32 /* names longer than this are not made */
+#define SEQ_BYTES_MAX (8u << 20) /* of one batch */
+#define SEQ_NAME_LONG 32         /* names longer than this are not made */
 
 /* ---- seq.c ---- */
 
@@ -77,9 +76,13 @@ int seq_batch_rename(struct seq_batch *b, const struct seq_name *from,
 int seq_batch_stale(struct seq_batch *b, const struct seq_name *name,
 		    const struct blt_seq_item *item);
 
+/* Keys of one batch; and what is called behind each. For tests to change. */
+extern size_t seq_keys_max;
+extern void (*seq_after_batch)(void);
+
 static inline bool seq_batch_full(const struct seq_batch *b)
 {
-	return b->keys >= SEQ_KEYS_MAX || b->bytes >= SEQ_BYTES_MAX;
+	return b->keys >= seq_keys_max || b->bytes >= SEQ_BYTES_MAX;
 }
 
 /* Commits what there is if rc is 0, else drops it; empty then.  The first

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t seq_keys_max = 4096;
+void (*seq_after_batch)(void);
+
 bool seq_item_is_record(const struct blt_seq_item *item)
 {
 	return item->n == 0 || item->fields[0].name;
@@ -138,6 +141,8 @@ int seq_batch_end(struct seq_batch *b, int rc)
 		pthread_rwlock_wrlock(&ns->seq_state);
 		rc = blt_batch_commit(b->batch);
 		pthread_rwlock_unlock(&ns->seq_state);
+		if (rc == 0 && seq_after_batch)
+			seq_after_batch();
 	}
 	b->batch = NULL;
 	b->keys = 0;

@@ -1,4 +1,5 @@
 #include "blt_seq.h"
+#include "seq.h"
 #include "util.h"
 
 #include <check.h>
@@ -652,6 +653,50 @@ START_TEST(test_one_gap)
 }
 END_TEST
 
+/* Whatever batch is the last that a crash leaves, the items stand in their
+ * order, and none is lost or there twice. */
+static struct counting between_batches;
+static unsigned batches;
+
+static void check_batch(void)
+{
+	struct counting c = between_batches;
+	uint64_t n = len_of() - 2;
+
+	batches++;
+	/* the new one is the first, and last of all put in */
+	ck_assert(n == c.n || n == c.n + 1);
+	c.next = n == c.n ? c.n - 1 : c.n;
+	c.n = 0;
+	ck_assert_int_eq(
+		blt_seq_slice(seq, 1, (int64_t)n + 1, check_numbered, &c), 0);
+	ck_assert_uint_eq(c.n, n);
+}
+
+START_TEST(test_every_batch)
+{
+	size_t keys_max = seq_keys_max;
+	struct blt_seq_field f;
+	char text[16];
+
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	between_batches = (struct counting){ .step = -1 };
+	batches = 0;
+	seq_keys_max = 3;
+	seq_after_batch = check_batch;
+	for (unsigned i = 0; i < 400; i++) {
+		struct blt_seq_item item = numbered(&f, text, i);
+
+		ck_assert_int_eq(blt_seq_insert(seq, 1, &item, 1), 0);
+		between_batches.n++;
+	}
+	seq_after_batch = NULL;
+	seq_keys_max = keys_max;
+	ck_assert_uint_gt(batches, 410);
+}
+END_TEST
+
 START_TEST(test_bulk)
 {
 	enum { N = 10000 };
@@ -775,6 +820,7 @@ int main(void)
 	tcase_add_test(tc, test_reserved_name);
 	tcase_add_loop_test(tc, test_ends, 0, 2);
 	tcase_add_loop_test(tc, test_one_gap, 0, 2);
+	tcase_add_test(tc, test_every_batch);
 	tcase_add_test(tc, test_bulk);
 	tcase_add_test(tc, test_delete_while_iterating);
 	tcase_add_test(tc, test_two_writers);
