@@ -4,6 +4,7 @@
 STREAM_BYTES sets how long the file is whose bytes on the disk are counted.
 """
 
+import contextlib
 import errno
 import os
 import signal
@@ -104,20 +105,48 @@ def test_unlinked(m):
     eventually(small)
 
 
+@contextlib.contextmanager
+def kill(m):
+    """The daemon, and mounts again behind it."""
+    os.chdir("/")
+    m.daemon.send_signal(signal.SIGKILL)
+    m.daemon.wait()
+    yield
+    subprocess.run(["fusermount3", "-u", "-z", m.mnt], check=True)
+    m.start()
+    os.chdir(m.mnt)
+
+
+def test_renamed(m):
+    """As editors and rsync save: the value is written once.  It is copied while
+    the daemon walks over the blocks, which a listing waits for, and while it
+    makes a store at rest plain, which these do not come to."""
+    assert os.listdir(".") == []
+    write("f", b"old")
+    for i, name in enumerate((".f.XXXXXX", "f~", "f" * 255, "g")):
+        before = os.path.getsize(m.store)
+        write(name, bytes_of(i, 6 * MIB))
+        os.rename(name, "f")
+        assert os.listdir(".") == ["f"] and read("f") == bytes_of(i, 6 * MIB)
+        grown = os.path.getsize(m.store) - before
+        assert grown < 9 * MIB, grown
+    with kill(m):
+        pass
+    assert os.listdir(".") == ["f"] and read("f") == bytes_of(i, 6 * MIB)
+    subprocess.run([BLT, "prune", "-q", m.mnt], check=True)
+    os.rename("f", "g")
+    m.remount()
+    assert os.listdir(".") == ["g"] and read("g") == bytes_of(i, 6 * MIB)
+
+
 def test_killed(m):
     write("f", b"old")
     fd = os.open("f", os.O_WRONLY | os.O_TRUNC)
     for i in range(6):
         os.write(fd, bytes_of(i, MIB))
     write("other", b"new")
-    os.chdir("/")
-    m.daemon.send_signal(signal.SIGKILL)
-    m.daemon.wait()
-    with fails(errno.ENOTCONN):
+    with kill(m), fails(errno.ENOTCONN):
         os.close(fd)
-    subprocess.run(["fusermount3", "-u", "-z", m.mnt], check=True)
-    m.start()
-    os.chdir(m.mnt)
     assert read("f") == b"old"
     assert read("other") == b"new"
     write("f", bytes_of(3, 5 * MIB))
@@ -129,10 +158,14 @@ def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
         return 77
-    for test in (test_written_once, test_patterns, test_several, test_unlinked,
-                 test_killed):
-        print(test.__name__, flush=True)
-        with Mount("create", "max_staging=2M") as m:
+    small = ("create", "max_staging=2M")
+    for test, options in ((test_written_once, small), (test_patterns, small),
+                          (test_several, small), (test_unlinked, small),
+                          (test_renamed, small + ("commit=3600",)),
+                          (test_renamed, ("create", "commit=3600")),
+                          (test_killed, small)):
+        print(test.__name__, *options, flush=True)
+        with Mount(*options) as m:
             test(m)
     return 0
 
