@@ -43,6 +43,35 @@ def test_open_flags(m):
     assert read("f") == b""
 
 
+def test_unchanged(m):
+    """Whoever changes nothing leaves the store as it is, to the byte."""
+    write("f", b"content")
+    os.makedirs("d/empty")
+    m.remount()
+    before, stat = read(m.store), os.stat(m.store)
+    for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND,
+                  os.O_RDWR | os.O_CREAT):
+        fd = os.open("f", flags)
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            assert os.write(fd, b"") == 0
+            os.fsync(fd)
+        if flags & os.O_ACCMODE != os.O_WRONLY:
+            assert os.read(fd, 100) == b"content"
+        os.close(fd)
+    os.rename("f", "f")
+    os.chmod("f", 0o600)
+    assert sorted(os.listdir(".")) == ["d", "f"]
+    assert os.listdir("d/empty") == [] and os.stat("d").st_nlink > 0
+    with fails(errno.EEXIST):
+        os.mkdir("d")
+    with fails(errno.ENOTEMPTY):
+        os.rmdir("d")
+    m.remount()
+    after = os.stat(m.store)
+    assert read(m.store) == before
+    assert after.st_mtime_ns == stat.st_mtime_ns, "it was written to"
+
+
 def test_unlinked_while_open(_):
     write("f", b"stored")
     one, two = os.open("f", os.O_RDWR), os.open("f", os.O_RDONLY)
@@ -491,7 +520,7 @@ def test_refusals(_):
     assert os.stat(".").st_mode & 0o777 == 0o750
 
 
-PLAIN = [test_open_flags, test_unlinked_while_open, test_append_from_two,
+PLAIN = [test_open_flags, test_unchanged, test_unlinked_while_open, test_append_from_two,
          test_random_writes, test_mmap, test_rename_files,
          test_rename_directories, test_rename_loses_open_file,
          test_directories, test_listing,
