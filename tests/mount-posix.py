@@ -4,14 +4,16 @@
 import ctypes
 import errno
 import hashlib
+import json
 import mmap
 import os
+import subprocess
 import sys
 import time
 
 import daemonlib
-from mountlib import (EXCHANGE, NOREPLACE, Mount, eventually, fails, libc, read,
-                      renameat2, write)
+from mountlib import (BLT, EXCHANGE, NOREPLACE, Mount, eventually, fails, libc,
+                      read, renameat2, write)
 
 
 def test_open_flags(m):
@@ -511,6 +513,9 @@ def test_refusals(_):
                                  "user.blt.timestamp"]
     assert os.getxattr("f", "user.blt.hash").decode() == \
         hashlib.blake2s(b"f", digest_size=13).hexdigest()
+    fact, = json.loads(subprocess.check_output([BLT, "stat", "-j", "f"]))
+    for name in ("key", "hash", "timestamp"):
+        assert os.getxattr("f", f"user.blt.{name}").decode() == str(fact[name])
     assert os.listxattr(".") == ["user.blt.key", "user.blt.hash"]
     with fails(errno.ENODATA):
         os.getxattr("f", "user.other")
