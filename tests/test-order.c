@@ -9,7 +9,7 @@
 
 /* ---- the model: names by number, of which some are in the order ---- */
 
-#define MAX_NAMES 3000
+#define MAX_NAMES 1000
 
 static struct {
 	uint8_t bytes[16];
@@ -134,7 +134,7 @@ static void run_model(size_t n, size_t max_len, const char *alphabet)
 
 	make_names(n, max_len, alphabet);
 	order_init(&o, &source);
-	for (unsigned round = 0; round < 8; round++) {
+	for (unsigned round = 0; round < 4; round++) {
 		for (size_t i = 0; i < 2 * n; i++) {
 			change_one(&o, (rnd(4) > 0) == (round % 2 == 0));
 			if (i % (n / 2 + 1) == 0)
@@ -177,7 +177,7 @@ static uint64_t nth(uint64_t i, uint64_t n, int way)
 START_TEST(test_size)
 {
 	static const struct order_source numbers = { read_number, NULL };
-	const uint64_t n = 30011;
+	const uint64_t n = 17011; /* more than one node of full leaves */
 	struct order_entry e;
 	struct order o;
 	const uint8_t *name;
@@ -252,14 +252,14 @@ START_TEST(test_no_memory)
 
 	make_names(MAX_NAMES, 9, "abc");
 	order_init(&o, &source);
-	for (unsigned round = 0; round < 20; round++) {
+	for (unsigned round = 0; round < 10; round++) {
 		order_realloc = scarce;
 		for (size_t i = 0; i < MAX_NAMES; i++) {
 			size_t k = rnd(MAX_NAMES);
 			int rc;
 
 			allocations_left = rnd(2);
-			if (names[k].ref && rnd(20) < round) {
+			if (names[k].ref && rnd(10) < round) {
 				ck_assert_int_eq(order_remove(&o,
 							      names[k].bytes,
 							      names[k].len,

@@ -588,7 +588,7 @@ static size_t longest(void)
 /* All at one end: names stay short. */
 START_TEST(test_ends)
 {
-	unsigned n = how_many(3000);
+	unsigned n = how_many(700);
 
 	for (unsigned i = 0; i < n; i++)
 		ck_assert_int_eq(_i ? blt_seq_insert(seq, 0, &one, 1) :
@@ -633,7 +633,7 @@ static int check_numbered(void *arg, const struct blt_seq_place *place)
  * they are. */
 START_TEST(test_one_gap)
 {
-	unsigned n = how_many(3000);
+	unsigned n = how_many(700);
 	struct counting c = { .next = _i ? 0 : n - 1, .step = _i ? 1 : -1 };
 	struct blt_seq_field f;
 	char text[16];
@@ -699,7 +699,7 @@ END_TEST
 
 START_TEST(test_bulk)
 {
-	enum { N = 10000 };
+	enum { N = 5000 };
 	struct blt_seq_item *items = calloc(N, sizeof(*items));
 
 	ck_assert_ptr_nonnull(items);
