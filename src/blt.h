@@ -77,9 +77,10 @@ struct blt_error {
  * them empty, and values any; there are no times (BLT_NO_TIME), serializers,
  * hidden entries or streams.  An environment that has named databases in it
  * shows each as a directory: its keys begin with "NAME/"; what the unnamed one
- * holds besides stands beside them.  Integer keys are decimal numbers.  A
- * database with several values a key, or with keys in reversed order, is not
- * opened: -ENOTSUP.
+ * holds besides stands beside them.  Integer keys are decimal numbers.  In a
+ * database of several values a key, which is only read, a key is a directory of
+ * them: its keys are "KEY/0", "KEY/1", ...  One with keys in reversed order is
+ * not opened: -ENOTSUP.
  *
  * Every change is a transaction of its own, a batch is one: batches are for
  * those who change much.  It survives this process at once, and the machine

@@ -1,17 +1,11 @@
-/* Directories, from the order of the keys: nothing of them is kept.
- *
- * What stands below a prefix stands side by side.  A listing goes from key to
- * key and, where it meets a directory, to the first key behind that; so it
- * costs as much as there are names.  "a" and "a/b" do not stand side by side
- * ("a!" is between them): whether a key stands beside a directory of its name
- * is looked for.
+/* Directories: nothing of them is kept (lmdb_look.h).
  *
  * A listing is resumed by a cookie, which is of a name's hash: that of most
  * names that were listed lately is remembered with the name (struct
  * lmdb_marks); any other is looked for from the directory's beginning.
  *
  * Entries are copied some at a time, and handed out with no transaction. */
-#include "lmdb_store.h"
+#include "lmdb_look.h"
 
 #include "util.h"
 
@@ -24,7 +18,6 @@
 #define CHUNK 512u
 /* Names that a directory is said to have, where it has more. */
 #define ENOUGH 2
-#define ROOM (LMDB_KEY_MAX + 32u)
 
 /* ---- marks ---- */
 
@@ -107,231 +100,6 @@ static bool find_mark(struct lmdb_store *store, uint32_t dir, uint64_t cookie,
 	return found;
 }
 
-/* ---- one directory ---- */
-
-/* A name, in a chunk of a listing. */
-struct entry {
-	bool is_dir;
-	bool conflict;
-	uint16_t len;
-	uint64_t value_len;
-	uint8_t name[ROOM];
-};
-
-/* Goes over the names of a directory. */
-struct look {
-	struct lmdb_read r;
-	const struct lmdb_db *db;
-	MDB_cursor *cursor;
-	MDB_cursor *other; /* for what stands elsewhere */
-	size_t db_at;      /* the next database to be named; n_dbs: none */
-	size_t prefix_len; /* within the database */
-	uint8_t prefix[ROOM];
-	/* where it goes on: behind this key, or from it on */
-	bool behind;
-	size_t at_len;
-	uint8_t at[2 * ROOM];
-};
-
-static void look_end(struct look *l)
-{
-	mdb_cursor_close(l->cursor);
-	mdb_cursor_close(l->other);
-	lmdb_read_end(&l->r);
-}
-
-static int open_cursors(struct look *l)
-{
-	int rc = mdb_cursor_open(l->r.txn, l->db->dbi, &l->cursor);
-
-	if (rc)
-		return lmdb_error(rc);
-	rc = mdb_cursor_open(l->r.txn, l->db->dbi, &l->other);
-	if (rc)
-		mdb_cursor_close(l->cursor);
-	return lmdb_error(rc);
-}
-
-/* 1; 0 where nothing of this store can be below such a prefix. */
-static int look_begin(struct look *l, struct lmdb_store *store,
-		      const void *prefix, size_t len)
-{
-	size_t own;
-	int rc;
-
-	rc = lmdb_read_begin(store, &l->r);
-	if (rc < 0)
-		return rc;
-	l->db = lmdb_db_of(store, prefix, len, &own);
-	l->db_at = store->many && len == 0 ? 1 : store->n_dbs;
-	l->behind = false;
-	len -= own;
-	if (len <= LMDB_KEY_MAX && !(len && l->db->flags & MDB_INTEGERKEY)) {
-		l->prefix_len = l->at_len = len;
-		if (len) {
-			memcpy(l->prefix, (const uint8_t *)prefix + own, len);
-			memcpy(l->at, l->prefix, len);
-		}
-		rc = open_cursors(l);
-		if (rc == 0)
-			return 1;
-	}
-	lmdb_read_end(&l->r);
-	return rc;
-}
-
-/* Whether a key begins with these bytes, and whether one is these, with no
- * value: 1, 0 or negative. */
-static int any_below(struct look *l, const void *prefix, size_t len,
-		     bool *ret_marked)
-{
-	MDB_val key = { len, (void *)(uintptr_t)prefix }, value;
-	int rc;
-
-	*ret_marked = false;
-	if (len > LMDB_KEY_MAX || l->db->flags & MDB_INTEGERKEY)
-		return 0;
-	rc = mdb_cursor_get(l->other, &key, &value,
-			    len ? MDB_SET_RANGE : MDB_FIRST);
-	while (rc == 0 && lmdb_is_db(l->r.store, l->db, &key))
-		rc = mdb_cursor_get(l->other, &key, &value, MDB_NEXT);
-	if (rc)
-		return rc == MDB_NOTFOUND ? 0 : lmdb_error(rc);
-	if (key.mv_size < len || memcmp(key.mv_data, prefix, len) != 0)
-		return 0;
-	*ret_marked = len && key.mv_size == len && value.mv_size == 0;
-	return 1;
-}
-
-/* ---- its names ---- */
-
-/* The databases come first, in the root. */
-static int next_db(struct look *l, struct entry *ret)
-{
-	const char *name;
-
-	if (l->db_at >= l->r.store->n_dbs)
-		return 0;
-	name = l->r.store->db[l->db_at++].name;
-	*ret = (struct entry){ .is_dir = true, .len = (uint16_t)strlen(name) };
-	memcpy(ret->name, name, ret->len);
-	return 1;
-}
-
-static int step(struct look *l, MDB_val *key, MDB_val *value)
-{
-	int rc;
-
-	*key = (MDB_val){ l->at_len, l->at };
-	rc = mdb_cursor_get(l->cursor, key, value,
-			    l->at_len ? MDB_SET_RANGE : MDB_FIRST);
-	if (rc == 0 && l->behind && key->mv_size == l->at_len &&
-	    memcmp(key->mv_data, l->at, l->at_len) == 0)
-		rc = mdb_cursor_get(l->cursor, key, value, MDB_NEXT);
-	return rc;
-}
-
-static void stand_behind(struct look *l, const MDB_val *key)
-{
-	memcpy(l->at, key->mv_data, key->mv_size);
-	l->at_len = key->mv_size;
-	l->behind = true;
-}
-
-/* Behind the directory of that name: all in it begin with "NAME/". */
-static void stand_behind_dir(struct look *l, const uint8_t *name, size_t len)
-{
-	memcpy(l->at, l->prefix, l->prefix_len);
-	memcpy(l->at + l->prefix_len, name, len);
-	l->at_len = l->prefix_len + len;
-	l->at[l->at_len++] = '/' + 1;
-	l->behind = false;
-}
-
-/* Where a directory's marker is all that is below the prefix under its name. */
-static bool is_marker(const struct look *l, const MDB_val *key,
-		      const MDB_val *value)
-{
-	return l->prefix_len && key->mv_size == l->prefix_len &&
-	       value->mv_size == 0;
-}
-
-/* A key below the prefix, as the name that it is, or is below of. */
-static int make_entry(struct look *l, const MDB_val *key, const MDB_val *value,
-		      struct entry *ret)
-{
-	uint8_t bytes[LMDB_KEY_MAX + 1];
-	size_t len = lmdb_key_bytes(l->db, key, bytes);
-	size_t n = len - l->prefix_len;
-	const uint8_t *name = bytes + l->prefix_len;
-	const uint8_t *slash =
-		l->r.store->flat || !n ? NULL : memchr(name, '/', n);
-	bool marked;
-	int rc = 0;
-
-	n = slash ? (size_t)(slash - name) : n;
-	*ret = (struct entry){ .is_dir = slash, .len = (uint16_t)n };
-	memcpy(ret->name, name, n);
-	if (slash) {
-		stand_behind_dir(l, name, n);
-		return 1;
-	}
-	stand_behind(l, key);
-	ret->value_len = value->mv_size;
-	bytes[len] = '/';
-	if (!l->r.store->flat)
-		rc = any_below(l, bytes, len + 1, &marked);
-	ret->conflict = rc > 0;
-	return rc < 0 ? rc : 1;
-}
-
-/* 1, 0 at the end. */
-static int look_next(struct look *l, struct entry *ret)
-{
-	MDB_val key, value;
-	int rc = next_db(l, ret);
-
-	if (rc)
-		return rc;
-	while ((rc = step(l, &key, &value)) == 0) {
-		if (key.mv_size < l->prefix_len ||
-		    memcmp(key.mv_data, l->prefix, l->prefix_len) != 0)
-			return 0;
-		if (!is_marker(l, &key, &value) &&
-		    !lmdb_is_db(l->r.store, l->db, &key))
-			return make_entry(l, &key, &value, ret);
-		stand_behind(l, &key);
-	}
-	return rc == MDB_NOTFOUND ? 0 : lmdb_error(rc);
-}
-
-/* Goes on behind a name. */
-static void look_from(struct look *l, const uint8_t *name, size_t len,
-		      bool is_dir)
-{
-	struct lmdb_store *store = l->r.store;
-	struct lmdb_place at = { .db = l->db };
-	uint8_t whole[2 * ROOM];
-
-	/* One of the databases? */
-	for (size_t i = l->db_at; is_dir && i < store->n_dbs; i++) {
-		if (strlen(store->db[i].name) == len &&
-		    memcmp(store->db[i].name, name, len) == 0) {
-			l->db_at = i + 1;
-			return;
-		}
-	}
-	l->db_at = store->n_dbs;
-	if (is_dir) {
-		stand_behind_dir(l, name, len);
-		return;
-	}
-	memcpy(whole, l->prefix, l->prefix_len);
-	memcpy(whole + l->prefix_len, name, len);
-	if (lmdb_place_in(&at, whole, l->prefix_len + len) == 0)
-		stand_behind(l, &at.key);
-}
-
 /* ---- the rows ---- */
 
 static int dirs_start(struct blt *blt, bool flat)
@@ -382,10 +150,7 @@ static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 
 	if (rc <= 0)
 		return rc;
-	rc = any_below(&l, l.prefix, l.prefix_len, ret_marked);
-	/* The root and a database are there with nothing in them. */
-	if (rc == 0 && l.prefix_len == 0)
-		rc = 1;
+	rc = look_there(&l, ret_marked);
 	look_end(&l);
 	return rc;
 }
@@ -394,15 +159,13 @@ static int dirs_facts(struct blt *blt, const void *prefix, size_t len,
 		      struct blt_dir_facts *ret)
 {
 	struct blt_dir_facts facts = { 0 };
-	struct entry e;
+	struct look_entry e;
 	struct look l;
 	int rc = look_begin(&l, lmdb_of(blt), prefix, len), there;
 
 	if (rc <= 0)
 		return rc;
-	there = any_below(&l, l.prefix, l.prefix_len, &facts.marked);
-	if (there == 0 && l.prefix_len == 0)
-		there = 1;
+	there = look_there(&l, &facts.marked);
 	if (there < 0)
 		rc = there;
 	/* To count them all is to walk over them all. */
@@ -430,7 +193,7 @@ static int dirs_hold(struct blt *blt, const void *prefix, size_t len, bool held)
 
 struct chunk {
 	size_t n;
-	struct entry at[CHUNK];
+	struct look_entry at[CHUNK];
 };
 
 /* A directory that is being listed. */
@@ -439,15 +202,16 @@ struct listing {
 	const uint8_t *prefix;
 	size_t len;
 	uint32_t dir;
-	uint8_t whole[BLT_KEY_MAX + 1 + ROOM]; /* prefix and name, for hashes */
+	uint8_t whole[BLT_KEY_MAX + 1 +
+		      LOOK_ROOM]; /* prefix and name, for hashes */
 	/* behind which it goes on */
 	bool begun, last_is_dir;
 	size_t last_len;
-	uint8_t last[ROOM];
+	uint8_t last[LOOK_ROOM];
 	struct chunk chunk;
 };
 
-static void describe(struct listing *l, const struct entry *e,
+static void describe(struct listing *l, const struct look_entry *e,
 		     struct backend_entry *ret)
 {
 	memcpy(l->whole + l->len, e->name, e->len);
@@ -462,7 +226,7 @@ static void describe(struct listing *l, const struct entry *e,
 	ret->cookie = cookie_of(&ret->hash, e->is_dir);
 }
 
-static void remember(struct listing *l, const struct entry *e)
+static void remember(struct listing *l, const struct look_entry *e)
 {
 	l->begun = true;
 	l->last_is_dir = e->is_dir;
@@ -482,8 +246,8 @@ static int fill(struct listing *l)
 		return rc < 0 ? rc : -ENOENT;
 	if (l->begun)
 		look_from(&look, l->last, l->last_len, l->last_is_dir);
-	else if (look.prefix_len)
-		rc = any_below(&look, look.prefix, look.prefix_len, &marked);
+	else
+		rc = look_there(&look, &marked);
 	if (rc == 0)
 		rc = -ENOENT;
 	while (rc > 0 && l->chunk.n < CHUNK)
@@ -493,7 +257,7 @@ static int fill(struct listing *l)
 	return rc;
 }
 
-typedef int listed_fn(void *arg, struct listing *l, const struct entry *e,
+typedef int listed_fn(void *arg, struct listing *l, const struct look_entry *e,
 		      const struct backend_entry *as);
 
 /* Calls fn for every name from there on, with no transaction, until it returns
@@ -531,7 +295,7 @@ static int listing_new(struct blt *blt, const void *prefix, size_t len,
 	return 0;
 }
 
-static int is_cookie(void *arg, struct listing *l, const struct entry *e,
+static int is_cookie(void *arg, struct listing *l, const struct look_entry *e,
 		     const struct backend_entry *as)
 {
 	const uint64_t *cookie = arg;
@@ -563,7 +327,7 @@ struct giving {
 	void *arg;
 };
 
-static int give(void *arg, struct listing *l, const struct entry *e,
+static int give(void *arg, struct listing *l, const struct look_entry *e,
 		const struct backend_entry *as)
 {
 	const struct giving *g = arg;
@@ -599,7 +363,7 @@ struct wanted {
 	size_t len;
 };
 
-static int is_wanted(void *arg, struct listing *l, const struct entry *e,
+static int is_wanted(void *arg, struct listing *l, const struct look_entry *e,
 		     const struct backend_entry *as)
 {
 	struct wanted *w = arg;

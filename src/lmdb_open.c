@@ -219,17 +219,23 @@ static int check_dbs(struct lmdb_store *store, struct blt_error *err)
 	for (size_t i = 0; i < store->n_dbs; i++) {
 		const struct lmdb_db *db = &store->db[i];
 
-		if (db->flags & (MDB_REVERSEKEY | MDB_DUPSORT))
+		if (db->flags & MDB_REVERSEKEY)
 			return store_fail(
 				err, -ENOTSUP,
-				"%s: %s%s %s, which is not supported",
+				"%s: %s%s has its keys in reversed order "
+				"(MDB_REVERSEKEY), which is not supported",
 				store->path,
 				db->name ? "database " : "the database",
-				db->name ? db->name : "",
-				db->flags & MDB_DUPSORT ?
-					"holds several values a key (MDB_DUPSORT)" :
-					"has its keys in reversed order (MDB_REVERSEKEY)");
+				db->name ? db->name : "");
 	}
+	if (store->face.writable && !store->many &&
+	    store->db[0].flags & MDB_DUPSORT)
+		return store_fail(
+			err, -EROFS,
+			"%s: holds several values a key (MDB_DUPSORT), and "
+			"such a database is only read; open it read-only "
+			"(-o ro)",
+			store->path);
 	return 0;
 }
 

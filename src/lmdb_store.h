@@ -104,6 +104,9 @@ void lmdb_read_end(struct lmdb_read *r);
 typedef int lmdb_write_fn(void *arg, MDB_txn *txn);
 int lmdb_write(struct lmdb_store *store, lmdb_write_fn *fn, void *arg);
 
+/* So that a value of this length makes the map too small hardly ever. */
+int lmdb_make_room(struct lmdb_store *store, uint64_t len);
+
 void lmdb_drop_spares(struct lmdb_store *store);
 
 /* ---- lmdb_key.c ---- */

@@ -73,6 +73,26 @@ static int enlarge_map(struct lmdb_store *store)
 					 info.me_mapsize * 2);
 }
 
+int lmdb_make_room(struct lmdb_store *store, uint64_t len)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	uint64_t need, size;
+	int rc = mdb_env_info(store->env, &info);
+
+	if (rc == 0)
+		rc = mdb_env_stat(store->env, &st);
+	if (rc)
+		return lmdb_error(rc);
+	need = (info.me_last_pgno + 1) * (uint64_t)st.ms_psize + len + MAP_STEP;
+	size = info.me_mapsize;
+	while (size < need)
+		size *= 2;
+	if (size == info.me_mapsize)
+		return 0;
+	return lmdb_error(resize_map(store, (size_t)size));
+}
+
 /* ---- reading ---- */
 
 static MDB_txn *take_spare(struct lmdb_store *store)

@@ -127,8 +127,9 @@ static bool in_order(MDB_txn *txn, const struct lmdb_db *db, struct last *last,
 		     const MDB_val *key)
 {
 	MDB_val before = { last->len, last->bytes };
+	int most = db->flags & MDB_DUPSORT ? 1 : 0; /* the same, once more */
 	bool is = key->mv_size <= LMDB_KEY_MAX &&
-		  (!last->any || mdb_cmp(txn, db->dbi, &before, key) < 0);
+		  (!last->any || mdb_cmp(txn, db->dbi, &before, key) < most);
 
 	if (is) {
 		last->any = true;

@@ -296,6 +296,11 @@ int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,
 
 	if (rc == 0 && source->len > BLT_VALUE_MAX)
 		rc = -EFBIG;
+	if (rc == 0 && !blt->writable)
+		rc = -EROFS;
+	/* Not every source can be read once more. */
+	if (rc == 0)
+		rc = lmdb_make_room(p.store, source->len);
 	return rc < 0 ? rc : lmdb_write(p.store, run_put_from, &p);
 }
 

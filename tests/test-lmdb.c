@@ -474,9 +474,80 @@ START_TEST(test_integer_keys)
 }
 END_TEST
 
-START_TEST(test_what_is_not_supported)
+START_TEST(test_several_values)
 {
 	struct raw r = raw_open("dups", MDB_CREATE | MDB_DUPSORT);
+	const unsigned int n = 7;
+	struct blt_check_result result;
+	struct blt_ns *ns;
+	struct blt *s;
+
+	raw_text(&r, "a", "one");
+	raw_text(&r, "a", "two");
+	raw_text(&r, "a!", "between");
+	raw_text(&r, "a/0", "below");
+	raw_text(&r, "a/x/y", "deep");
+	raw_text(&r, "b", "");
+	raw_close(&r);
+	r = raw_open("numbers", MDB_CREATE | MDB_DUPSORT | MDB_INTEGERKEY);
+	raw_put(&r, &n, sizeof(n), "u");
+	raw_put(&r, &n, sizeof(n), "v");
+	raw_close(&r);
+	ck_assert_int_eq(try_open(BLT_WRITE, NULL, "dups"), -EROFS);
+	s = open_with(BLT_WRITE, NULL);
+	ns = open_ns(s);
+	expect_list(ns, "", "dups/ numbers/ ");
+	expect_list(ns, "dups/", "a/ a!/ b/ ");
+	expect_list(ns, "dups/a/", "0% 1 0/ x/ ");
+	expect_list(ns, "dups/a/0/", "0 ");
+	expect_list(ns, "dups/a/x/", "y/ ");
+	expect_list(ns, "dups/a!/", "0 ");
+	expect_list(ns, "numbers/", "7/ ");
+	expect_list(ns, "numbers/7/", "0 1 ");
+	expect(s, "dups/a/0", "one");
+	expect(s, "dups/a/1", "two");
+	expect(s, "dups/a/2", NULL);
+	expect(s, "dups/a/01", NULL);
+	expect(s, "dups/a", NULL);
+	expect(s, "dups/a/0/0", "below");
+	expect(s, "dups/b/0", "");
+	expect(s, "numbers/7/1", "v");
+	expect(s, "numbers/8/0", NULL);
+	ck_assert_int_eq(put_rc(s, "dups/a/0"), -EROFS);
+	ck_assert_int_eq(put_rc(s, "dups/new"), -EROFS);
+	ck_assert_int_eq(blt_delete(s, "dups/a/0", 8), -EROFS);
+	ck_assert_uint_eq(count_items(s, ""), 8);
+	ck_assert_uint_eq(count_items(s, "dups/a/"), 4);
+	ck_assert_int_eq(blt_check(s, NULL, NULL, NULL, &result), 0);
+	ck_assert_uint_eq(result.faults, 0);
+	blt_ns_free(ns);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
+/* A walk goes on within a key, too. */
+START_TEST(test_many_values)
+{
+	struct raw r = raw_open("dups", MDB_CREATE | MDB_DUPSORT);
+	char value[32];
+	struct blt *s;
+
+	for (int i = 0; i < 5000; i++) {
+		sprintf(value, "%05d", i);
+		raw_text(&r, i < 3000 ? "one" : "two", value);
+	}
+	raw_close(&r);
+	s = open_with(BLT_READ, "dups");
+	ck_assert_uint_eq(count_items(s, ""), 5000);
+	expect(s, "one/2999", "02999");
+	expect(s, "two/1999", "04999");
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
+START_TEST(test_what_is_not_supported)
+{
+	struct raw r = raw_open("back", MDB_CREATE | MDB_REVERSEKEY);
 
 	raw_close(&r);
 	ck_assert_int_eq(try_open(BLT_READ, NULL, NULL), -ENOTSUP);
@@ -715,6 +786,8 @@ int main(void)
 	tcase_add_test(tc, test_put_from);
 	tcase_add_test(tc, test_named_databases);
 	tcase_add_test(tc, test_integer_keys);
+	tcase_add_test(tc, test_several_values);
+	tcase_add_test(tc, test_many_values);
 	tcase_add_test(tc, test_what_is_not_supported);
 	tcase_add_test(tc, test_listing);
 	tcase_add_test(tc, test_long_names);
