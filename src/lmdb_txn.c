@@ -59,10 +59,25 @@ static int resize_map(struct lmdb_store *store, size_t size)
 	return rc;
 }
 
+/* What LMDB says of the environment it reads from the map. */
+static int look_at_env(struct lmdb_store *store, MDB_envinfo *ret,
+		       MDB_stat *ret_stat)
+{
+	int rc;
+
+	pthread_rwlock_rdlock(&store->lock);
+	rc = mdb_env_info(store->env, ret);
+	if (rc == 0)
+		rc = mdb_env_stat(store->env, ret_stat);
+	pthread_rwlock_unlock(&store->lock);
+	return rc;
+}
+
 static int enlarge_map(struct lmdb_store *store)
 {
 	MDB_envinfo info;
-	int rc = mdb_env_info(store->env, &info);
+	MDB_stat st;
+	int rc = look_at_env(store, &info, &st);
 
 	if (rc)
 		return rc;
@@ -78,10 +93,8 @@ int lmdb_make_room(struct lmdb_store *store, uint64_t len)
 	MDB_envinfo info;
 	MDB_stat st;
 	uint64_t need, size;
-	int rc = mdb_env_info(store->env, &info);
+	int rc = look_at_env(store, &info, &st);
 
-	if (rc == 0)
-		rc = mdb_env_stat(store->env, &st);
 	if (rc)
 		return lmdb_error(rc);
 	need = (info.me_last_pgno + 1) * (uint64_t)st.ms_psize + len + MAP_STEP;
