@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""LMDB environments of every kind, made by python3-lmdb, on a mount: seen as
+they are, changed with plain file operations, read back by python3-lmdb; and
+both at once, where each sees what the other has done."""
+
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+import daemonlib
+from daemonlib import BLT
+
+try:
+    import lmdb
+except ImportError:
+    lmdb = None
+
+PLAIN = {b"a": b"file", b"a!": b"between", b"a/b": b"below",
+         b"a/c/d": b"deep", b"empty": b"", b"kept/": b"",
+         b"100%": b"percent", b"\xff\xfe": b"no text",
+         b"long/" + b"n" * 300: b"a name of 300 bytes"}
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as f:
+        return f.read()
+
+
+def write(data, *path):
+    with open(os.path.join(*path), "wb") as f:
+        f.write(data)
+
+
+def tree(top):
+    """Every file below top with its content."""
+    found = {}
+    for at, _, files in os.walk(os.fsencode(top)):
+        for name in files:
+            path = os.path.join(at, name)
+            if not path.startswith(os.fsencode(top) + b"/.bltfs"):
+                found[os.path.relpath(path, os.fsencode(top))] = read(path)
+    return found
+
+
+class Mounted:
+    """An environment, mounted; the daemon says only what cannot be written."""
+
+    def __init__(self, store, *options):
+        self.dir = tempfile.mkdtemp()
+        self.args = store, self.dir, options
+        self.log = tempfile.TemporaryFile()
+
+    def __enter__(self):
+        store, mnt, options = self.args
+        self.daemon = daemonlib.start(store, mnt, options, self.log)
+        return self.dir
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            daemonlib.give_up(self.daemon, self.dir, self.log)
+            return
+        daemonlib.end(self.daemon, self.dir, self.log)
+        said = [line for line in daemonlib.said(self.log).splitlines()
+                if "Read-only" not in line]
+        assert not said, said
+        subprocess.run([BLT, "check", "-q", self.args[0]], check=True)
+        os.rmdir(self.dir)
+
+
+def content(store, name=None, **how):
+    """All that a database holds, as python3-lmdb reads it."""
+    with lmdb.open(store, max_dbs=10, subdir=os.path.isdir(store),
+                   **how) as env:
+        db = env.open_db(name, create=False) if name else None
+        with env.begin(db=db) as txn:
+            return list(txn.cursor())
+
+
+def counted(store, name=None):
+    """Its entries, as mdb_stat tells them."""
+    out = subprocess.run(
+        ["mdb_stat", *([] if os.path.isdir(store) else ["-n"]),
+         *(["-s", name] if name else []), store],
+        check=True, capture_output=True, text=True).stdout
+    return int(out.split("Entries:")[-1])
+
+
+def plain(where, subdir):
+    store = os.path.join(where, "plain")
+    with lmdb.open(store, subdir=subdir, map_size=1 << 20) as env:
+        with env.begin(write=True) as txn:
+            for key, value in PLAIN.items():
+                txn.put(key, value)
+    with Mounted(store, "ro") as mnt:
+        found = tree(mnt)
+        assert found.pop(b"a%") == b"file"
+        assert found.pop(b"100%25") == b"percent"
+        name, = [n for n in found if n.startswith(b"long/")]
+        assert found.pop(name) == b"a name of 300 bytes"
+        assert found == {b"a!": b"between", b"a/b": b"below",
+                         b"a/c/d": b"deep", b"empty": b"",
+                         b"\xff\xfe": b"no text"}, found
+        assert os.path.isdir(os.path.join(mnt, "kept"))
+    assert dict(content(store)) == PLAIN
+    with Mounted(store) as mnt:
+        write(b"new", mnt, "new")
+        write(b"x" * (8 << 20), mnt, "large")
+        os.rename(os.path.join(mnt, "a/c"), os.path.join(mnt, "moved"))
+        os.unlink(os.path.join(mnt, "a!"))
+        os.mkdir(os.path.join(mnt, "made"))
+        os.rmdir(os.path.join(mnt, "kept"))
+    now = dict(content(store))
+    assert now[b"new"] == b"new" and len(now[b"large"]) == 8 << 20
+    assert now[b"moved/d"] == b"deep" and now[b"made/"] == b""
+    assert not {b"a!", b"a/c/d", b"kept/"} & set(now)
+    assert counted(store) == len(now)
+
+
+def named(where):
+    store = os.path.join(where, "named")
+    with lmdb.open(store, subdir=False, max_dbs=10) as env:
+        texts = env.open_db(b"texts")
+        numbers = env.open_db(b"numbers", integerkey=True)
+        many = env.open_db(b"many", dupsort=True)
+        with env.begin(write=True) as txn:
+            txn.put(b"x/y", b"1", db=texts)
+            txn.put(b"beside", b"2")
+            for n in 3, 1000:
+                txn.put(struct.pack("@N", n), b"n%d" % n, db=numbers)
+            for value in b"one", b"three", b"two":
+                txn.put(b"key", value, db=many)
+    with Mounted(store) as mnt:
+        assert tree(mnt) == {
+            b"texts/x/y": b"1", b"beside": b"2", b"numbers/3": b"n3",
+            b"numbers/1000": b"n1000", b"many/key/0": b"one",
+            b"many/key/1": b"three", b"many/key/2": b"two"}
+        write(b"n77", mnt, "numbers/77")
+        os.unlink(os.path.join(mnt, "numbers/3"))
+        write(b"new", mnt, "texts/new")
+        for path in "numbers/no number", "many/new", "many/key/0":
+            try:
+                write(b"", mnt, path)
+            except OSError:
+                continue
+            sys.exit(f"{path} could be written")
+    assert content(store, b"numbers", readonly=True) == [
+        (struct.pack("@N", 77), b"n77"), (struct.pack("@N", 1000), b"n1000")]
+    assert counted(store, "texts") == 2 and counted(store, "many") == 3
+    with Mounted(store, "db=texts") as mnt:
+        assert tree(mnt) == {b"x/y": b"1", b"new": b"new"}
+    with Mounted(store, "ro", "db=many") as mnt:
+        assert sorted(os.listdir(os.path.join(mnt, "key"))) == ["0", "1", "2"]
+
+
+def together(where):
+    """Python writes to the environment while it is mounted."""
+    store = os.path.join(where, "together")
+    with lmdb.open(store, map_size=64 << 20) as env, Mounted(store) as mnt:
+        write(b"from the mount", mnt, "file")
+        with env.begin(write=True) as txn:
+            assert txn.get(b"file") == b"from the mount"
+            txn.put(b"file", b"changed")
+            txn.put(b"dir/other", b"from Python")
+        assert read(mnt, "file") == b"changed"
+        assert os.stat(os.path.join(mnt, "file")).st_size == 7
+        assert tree(mnt) == {b"file": b"changed",
+                             b"dir/other": b"from Python"}
+        with env.begin(write=True) as txn:
+            txn.delete(b"dir/other")
+        assert os.listdir(mnt) == ["file"]
+        assert not os.path.exists(os.path.join(mnt, "dir"))
+        # beyond the size that the other process has the map of
+        with env.begin(write=True) as txn:
+            for i in range(200):
+                txn.put(b"fill%d" % i, b"f" * 100000)
+        assert read(mnt, "fill199") == b"f" * 100000
+
+
+def main():
+    if lmdb is None or not os.path.exists("/dev/fuse"):
+        print("no python3-lmdb, or no /dev/fuse")
+        return 77
+    for subdir in True, False:
+        with tempfile.TemporaryDirectory() as where:
+            plain(where, subdir)
+    with tempfile.TemporaryDirectory() as where:
+        named(where)
+        together(where)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
