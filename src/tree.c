@@ -257,16 +257,19 @@ int tree_remove(struct tree *t, const void *key, size_t len, uint64_t pos)
 int tree_rename(struct tree *t, const struct tree_rename *r,
 		int (*change)(void *arg), void *arg)
 {
+	struct place old = place_of(t, r->key, r->key_len, false);
 	struct place p = place_of(t, r->to, r->to_len, false);
 	int err;
 
 	pthread_rwlock_wrlock(&t->lock);
+	/* Before the change, since what looks for it, and the other, may want
+	 * to read the keys of what is there. */
+	remove_locked(t, r->key, r->key_len, r->from);
 	err = change(arg);
-	if (!err) {
-		/* first, since the other may want to read what is there */
-		remove_locked(t, r->key, r->key_len, r->from);
+	if (err)
+		(void)add_locked(t, &old, r->from);
+	else
 		(void)move_locked(t, &p, r->over, r->pos);
-	}
 	pthread_rwlock_unlock(&t->lock);
 	return err;
 }

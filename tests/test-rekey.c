@@ -1,5 +1,6 @@
 /* Renames that leave the value where it is, and those that cannot. */
 #include "blt.h"
+#include "blt_seq.h"
 #include "store.h"
 #include "util.h"
 
@@ -350,6 +351,40 @@ START_TEST(a_full_disk_changes_nothing)
 }
 END_TEST
 
+/* Names that are told apart by what stands behind their beginning only. */
+START_TEST(in_a_sequence)
+{
+	static const char *const key[] = { "s/same-beginning-a",
+					   "s/same-beginning-b",
+					   "s/same-beginning-c" };
+	struct blt *s = make();
+	struct blt_seq *seq;
+	struct blt_ns *names;
+	uint64_t at;
+
+	ck_assert_int_eq(blt_ns_new(s, NULL, &names), 0);
+	ck_assert_int_eq(blt_ns_wait(names), 0);
+	ck_assert_int_eq(blt_seq_create(names, "s/", 2), 0);
+	ck_assert_int_eq(blt_seq_open(names, "s/", 2, &seq), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(key); i++)
+		put(s, key[i], i);
+	ck_assert_int_eq(blt_seq_index(seq, key[1] + 2, 16, &at), 0);
+	ck_assert_uint_eq(at, 1);
+	ck_assert(stays(s, key[1], "s/same-beginning-d", 1));
+	ck_assert_int_eq(blt_seq_index(seq, key[1] + 2, 16, &at), -ENOENT);
+	ck_assert_int_eq(blt_seq_index(seq, "same-beginning-d", 16, &at), 0);
+	ck_assert_uint_eq(at, 2);
+	ck_assert(stays(s, "s/same-beginning-d", key[0], 1));
+	ck_assert_int_eq(blt_seq_len(seq, &at), 0);
+	ck_assert_uint_eq(at, 2);
+	ck_assert_int_eq(blt_seq_index(seq, key[2] + 2, 16, &at), 0);
+	ck_assert_uint_eq(at, 1);
+	blt_seq_close(seq);
+	blt_ns_free(names);
+	done(s);
+}
+END_TEST
+
 /* ---- beside readers ---- */
 
 static atomic_bool stop;
@@ -439,6 +474,7 @@ int main(void)
 	tcase_add_test(tc, copied_behind_prune_and_trim);
 	tcase_add_test(tc, replayed);
 	tcase_add_test(tc, a_full_disk_changes_nothing);
+	tcase_add_test(tc, in_a_sequence);
 	tcase_add_test(tc, readers_see_one_of_them);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
