@@ -11,6 +11,7 @@ static int in_conflict(struct blt_ns *ns, const uint8_t *key, size_t len)
 	struct blt_stat marker;
 	uint8_t *prefix;
 	size_t prefix_len;
+	bool complete;
 	int rc;
 
 	if (ns->flat)
@@ -18,8 +19,10 @@ static int in_conflict(struct blt_ns *ns, const uint8_t *key, size_t len)
 	rc = ns_join(key, len, NULL, 0, true, &prefix, &prefix_len);
 	if (rc < 0)
 		return rc == -ENAMETOOLONG ? 0 : rc;
+	/* Before the look: what it has not met counts only then. */
+	complete = ns->dirs->complete(ns->store);
 	rc = ns_find_dir(ns, prefix, prefix_len, &marker);
-	if (rc == 0 && !ns->dirs->complete(ns->store)) {
+	if (rc == 0 && !complete) {
 		rc = ns->dirs->wait(ns->store);
 		if (rc == 0)
 			rc = ns_find_dir(ns, prefix, prefix_len, &marker);
