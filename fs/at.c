@@ -20,7 +20,7 @@ struct link {
 	struct link *next, **at;
 	struct node *dir; /* a reference */
 	uint64_t position;
-	char target[3 + 256]; /* ../NAME */
+	char target[AT_TARGET];
 };
 
 struct at {
@@ -298,10 +298,10 @@ void at_forget(struct bltfs *fs, uint64_t ino, uint64_t n)
 		nodes_put(fs->nodes, dir_of(fs, ino), n);
 }
 
-int at_readlink(uint64_t ino, const char **ret)
+int at_readlink(uint64_t ino, char ret[AT_TARGET])
 {
 	if (!(ino & LINK))
 		return -EINVAL;
-	*ret = link_of(ino)->target;
+	strcpy(ret, link_of(ino)->target);
 	return 0;
 }

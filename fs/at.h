@@ -43,8 +43,9 @@ void at_forget(struct bltfs *fs, uint64_t ino, uint64_t n);
 
 int at_stat(struct bltfs *fs, uint64_t ino, struct stat *ret);
 
-/* A link's target, as long as the link is not forgotten. */
-int at_readlink(uint64_t ino, const char **ret);
+/* A link's target. */
+#define AT_TARGET (3 + 256) /* ../NAME and its NUL */
+int at_readlink(uint64_t ino, char ret[AT_TARGET]);
 
 /* How many positions there are. */
 int at_count(struct bltfs *fs, uint64_t at, uint64_t *ret);

@@ -48,8 +48,9 @@ void at_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void at_ops_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	const char *target;
-	int rc = at_readlink(ino, &target);
+	/* A copy: behind the answer the link may be forgotten at once. */
+	char target[AT_TARGET];
+	int rc = at_readlink(ino, target);
 
 	if (rc < 0)
 		ops_reply(req, rc);
