@@ -51,6 +51,22 @@ static inline uint64_t block_behind(const struct space *sp,
 	return block_skip_index(sp, b->pos + b->len);
 }
 
+/* How far in front of a walk the file's bytes are asked for, and for how many
+ * of them at most at a block. */
+#define BLOCK_FETCH_FROM 2048
+#define BLOCK_FETCH_MOST 512
+
+/* For a walk from block to block: where the next one stands is known only when
+ * the head of this one has come, so that a walk over small blocks would wait
+ * for each.  To ask for bytes that are not there does no harm. */
+static inline void block_fetch_ahead(const struct block *b)
+{
+	uint64_t len = b->len < BLOCK_FETCH_MOST ? b->len : BLOCK_FETCH_MOST;
+
+	for (uint64_t i = 0; i < len; i += 64)
+		__builtin_prefetch(b->start + BLOCK_FETCH_FROM + i);
+}
+
 /* The position of a value in the file. */
 static inline uint64_t block_value_pos(const struct block *b)
 {

@@ -140,6 +140,7 @@ static int run_stride(void *arg)
 			return w->n ? 1 : rc;
 		if (!same_place(w, b))
 			break;
+		block_fetch_ahead(b);
 		w->pos = block_behind(sp, b);
 		w->n += wanted(s, b);
 	}

@@ -176,6 +176,7 @@ static int walk_block(void *arg)
 
 	if (rc < 0)
 		return rc;
+	block_fetch_ahead(&w->block);
 	w->engine->walk_pos = block_behind(sp, &w->block);
 	if (w->block.head.next == FORMAT_DEAD ||
 	    format_hidden(&sp->fmt, &w->block.head.hash))
