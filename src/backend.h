@@ -23,6 +23,7 @@
 
 #include "blt.h"
 #include "keyhash.h"
+#include "watch.h"
 
 struct backend;
 
@@ -50,6 +51,8 @@ enum backend_op_kind {
 	BACKEND_RENAME,
 	BACKEND_EXCHANGE,
 	BACKEND_ONLY_IF,
+	BACKEND_DROP,  /* a delete of what may not be there */
+	BACKEND_CHECK, /* calls check: what is not 0 is the batch's result */
 };
 
 /* A key that the engine has taken; hash is the engine's to use or not. */
@@ -66,6 +69,9 @@ struct backend_op {
 	struct backend_key to; /* rename, exchange */
 	const void *value;     /* put */
 	size_t value_len;
+	struct blt_source source; /* put, where it has a read */
+	int (*check)(void *arg);  /* with the engine's write lock held */
+	void *check_arg;
 	int64_t timestamp;     /* put, touch */
 	uint64_t value_offset; /* only if, as these */
 	bool always;
@@ -207,6 +213,10 @@ struct backend {
 	int (*commit_flush)(struct blt *store, struct backend_op *first);
 	int (*prepare_rename)(struct blt *store, const void *key,
 			      size_t len); /* NULL: 0 */
+	/* From now on until unwatch w is told of keys (watch.h).  NULL, both:
+	 * the store takes no transactions. */
+	void (*watch)(struct blt *store, struct watch *w);
+	void (*unwatch)(struct blt *store, struct watch *w);
 	int (*flush)(struct blt *store);
 	int (*sync)(struct blt *store);
 	int (*settle)(struct blt *store, bool idle);
@@ -253,6 +263,11 @@ struct backend {
 
 	const struct backend_dirs *dirs;
 };
+
+/* For a batch's maker beyond blt.h: what its kind says. */
+int backend_batch_drop(struct blt_batch *b, const void *key, size_t len);
+int backend_batch_check(struct blt_batch *b, int (*check)(void *arg),
+			void *arg);
 
 /* The engines there are. */
 extern const struct backend booklet_backend;

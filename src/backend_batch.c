@@ -79,14 +79,63 @@ int blt_batch_put(struct blt_batch *b, const void *key, size_t key_len,
 	return 0;
 }
 
-int blt_batch_delete(struct blt_batch *b, const void *key, size_t len)
+int blt_batch_put_from(struct blt_batch *b, const void *key, size_t key_len,
+		       const struct blt_source *source, int64_t timestamp)
+{
+	struct backend_key k;
+	struct backend_op *op;
+	int rc;
+
+	/* The empty value has no bytes to be checked on their way. */
+	if (source->len == 0)
+		return blt_batch_put(b, key, key_len, "", 0, timestamp);
+	if (source->len > BLT_VALUE_MAX)
+		return -EFBIG;
+	rc = take_key(b, key, key_len, &k);
+	if (rc == 0)
+		rc = take_time(b, &timestamp);
+	if (rc < 0)
+		return rc;
+	op = add(b, BACKEND_PUT, &k, NULL, 0);
+	if (!op)
+		return -ENOMEM;
+	op->timestamp = timestamp;
+	op->source = *source;
+	op->value_len = source->len;
+	return 0;
+}
+
+static int add_delete(struct blt_batch *b, enum backend_op_kind kind,
+		      const void *key, size_t len)
 {
 	struct backend_key k;
 	int rc = take_key(b, key, len, &k);
 
 	if (rc < 0)
 		return rc;
-	return add(b, BACKEND_DELETE, &k, NULL, 0) ? 0 : -ENOMEM;
+	return add(b, kind, &k, NULL, 0) ? 0 : -ENOMEM;
+}
+
+int backend_batch_drop(struct blt_batch *b, const void *key, size_t len)
+{
+	return add_delete(b, BACKEND_DROP, key, len);
+}
+
+int backend_batch_check(struct blt_batch *b, int (*check)(void *arg), void *arg)
+{
+	const struct backend_key none = { .bytes = "" };
+	struct backend_op *op = add(b, BACKEND_CHECK, &none, NULL, 0);
+
+	if (!op)
+		return -ENOMEM;
+	op->check = check;
+	op->check_arg = arg;
+	return 0;
+}
+
+int blt_batch_delete(struct blt_batch *b, const void *key, size_t len)
+{
+	return add_delete(b, BACKEND_DELETE, key, len);
 }
 
 int blt_batch_touch(struct blt_batch *b, const void *key, size_t len,

@@ -80,7 +80,9 @@ static int add_event(struct batch *b, const struct batch_event *add)
 static int note(struct batch *b, const struct batch_key *key, uint64_t old_pos,
 		uint64_t new_pos)
 {
-	struct batch_event event = { BATCH_KEY, old_pos, new_pos, 0 };
+	struct batch_event event = { .kind = BATCH_KEY,
+				     .old_pos = old_pos,
+				     .new_pos = new_pos };
 	int rc;
 
 	if (format_hidden(&b->engine->space.fmt, &key->hash))
@@ -362,7 +364,10 @@ int batch_move(struct batch *b, uint64_t from, uint64_t to)
 	space_forget_pads(m.sp, 0);
 	if (rc <= 0)
 		return rc;
-	return note(b, &(struct batch_key){ .hash = m.hash }, from, to);
+	rc = note(b, &(struct batch_key){ .hash = m.hash }, from, to);
+	if (rc == 0)
+		events(b)[b->n_events - 1].moved = true;
+	return rc;
 }
 
 int batch_rename(struct batch *b, const struct batch_key *from,
@@ -476,6 +481,8 @@ int batch_away(struct batch *b, uint64_t pos, uint64_t *ret_len)
 	key.len = block.head.key_len;
 	key.hash = block.head.hash;
 	rc = batch_copy(b, &key, &block);
+	if (rc == 0)
+		events(b)[b->n_events - 1].moved = true;
 	if (rc == 0 && space_field(&e->space, pos + FORMAT_AT_NEXT,
 				   FORMAT_POS_LEN, SPACE_WRITER) != FORMAT_DEAD)
 		rc = -EUCLEAN;
@@ -501,10 +508,29 @@ static int tell_tree(struct engine *e, struct tree *tree,
 	return tree_move(tree, e->key, b.head.key_len, from, to, a.marker);
 }
 
+/* A key that cannot be read any more may be any. */
+static void tell_watches(struct engine *e, const struct batch_event *event)
+{
+	struct block b;
+	struct load_args a = { e, event->new_pos, &b };
+
+	if (!a.pos)
+		a.pos = event->old_pos;
+	if (file_try(load_key, &a) < 0)
+		watches_tell(&e->watches, NULL, 0);
+	else
+		watches_tell(&e->watches, e->key, b.head.key_len);
+}
+
 static void tell_followers(struct batch *b)
 {
 	struct tree *tree = atomic_load(&b->engine->tree);
 
+	if (watches_any(&b->engine->watches))
+		for (size_t i = 0; i < b->n_events; i++)
+			if (events(b)[i].kind != BATCH_HIDDEN &&
+			    !events(b)[i].moved)
+				tell_watches(b->engine, &events(b)[i]);
 	if (!tree)
 		return;
 	/* The change is made.  What the tree could not take, it keeps as its

@@ -24,6 +24,7 @@ enum batch_event_kind { BATCH_KEY, BATCH_HIDDEN, BATCH_TIME };
 
 struct batch_event {
 	enum batch_event_kind kind;
+	bool moved; /* the same value and time in another place */
 	uint64_t old_pos;
 	uint64_t new_pos;
 	int64_t old_time; /* BATCH_TIME: what old_pos had */

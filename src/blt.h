@@ -362,6 +362,12 @@ BLT_PUBLIC int blt_batch_new(struct blt *store, struct blt_batch **ret);
 BLT_PUBLIC int blt_batch_put(struct blt_batch *b, const void *key,
 			     size_t key_len, const void *value,
 			     size_t value_len, int64_t timestamp);
+/* The value is read at the commit, as by blt_put_from; what source's arg points
+ * at must last until then. */
+BLT_PUBLIC int blt_batch_put_from(struct blt_batch *b, const void *key,
+				  size_t key_len,
+				  const struct blt_source *source,
+				  int64_t timestamp);
 BLT_PUBLIC int blt_batch_delete(struct blt_batch *b, const void *key,
 				size_t len);
 BLT_PUBLIC int blt_batch_touch(struct blt_batch *b, const void *key, size_t len,
@@ -404,6 +410,66 @@ BLT_PUBLIC int blt_sync(struct blt *store);
  * changed since the last call with idle, for a store that is to be plain after
  * some time of rest. */
 BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
+
+/* ---- transactions ----
+ *
+ * A transaction is a store of its own that shows another and takes changes,
+ * which the other does not see until the commit makes them there, as one batch.
+ *
+ *   blt_txn_begin(store, NULL, &txn);
+ *   blt_get(txn, ...); blt_put(txn, ...);      and so on
+ *   rc = blt_txn_commit(txn, NULL);            -EAGAIN: a conflict
+ *   blt_close(txn);                            drops what is not committed
+ *
+ * What it has not changed itself it shows as that is in the store now.  A key
+ * that was read, looked at or written in it, and that others change before the
+ * commit, is a conflict: where there is one, commit changes nothing.  So what a
+ * transaction that could be committed has read was all there at one moment.
+ * Listings of a namespace are not such reads.
+ *
+ * Everything on single keys, batches without blt_batch_only_if, and namespaces
+ * work on it (where a namespace is wanted, it comes before the first change);
+ * streams, walks, slots and whole-file operations are -ENOTSUP.  Behind its
+ * commit all is -ESTALE.  Values that are put stand in an unlinked file; memory
+ * holds some 50 bytes for each key that was touched.
+ */
+
+/* dir: where that file goes; NULL: $TMPDIR, or /var/tmp.  -EROFS; -ENOTSUP: the
+ * store's engine has none. */
+BLT_PUBLIC int blt_txn_begin(struct blt *store, const char *dir,
+			     struct blt **ret);
+
+struct blt_txn_options {
+	bool force; /* whatever others have changed */
+	/* Called for each key that the commit changed, once it has; may be
+	 * NULL.  Must not use the transaction. */
+	void (*changed)(void *arg, const void *key, size_t len);
+	void *arg;
+};
+
+/* Makes the changes durable, too.  opts may be NULL.  -EAGAIN: a conflict.  An
+ * error but that of the sync (-EIO) has changed nothing, and the transaction
+ * goes on. */
+BLT_PUBLIC int blt_txn_commit(struct blt *txn,
+			      const struct blt_txn_options *opts);
+
+/* Drops the changes: from then on all is -ESTALE, as behind a commit.  What was
+ * read stays valid until blt_close, which does the same. */
+BLT_PUBLIC void blt_txn_abort(struct blt *txn);
+
+struct blt_txn_info {
+	int64_t began;      /* when */
+	uint64_t changed;   /* keys put or deleted */
+	uint64_t seen;      /* keys that were touched in any way */
+	uint64_t conflicts; /* keys */
+	bool ended;         /* committed or aborted */
+};
+BLT_PUBLIC void blt_txn_get_info(struct blt *txn, struct blt_txn_info *ret);
+
+/* The n-th key in conflict, from 0 on, malloc'd; -ENOENT behind the last.  Of
+ * very many only the first are kept. */
+BLT_PUBLIC int blt_txn_conflict(struct blt *txn, uint64_t n, uint8_t **ret_key,
+				size_t *ret_len);
 
 /* ---- walking ---- */
 
@@ -718,7 +784,9 @@ BLT_PUBLIC int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 
 /* Facts on a directory.  Waits for the walk. */
 struct blt_dir_facts {
-	uint64_t entries; /* names in it; LMDB: 2 where it has more */
+	uint64_t entries; /* names in it; LMDB: 2 where it has more; of a
+			   * transaction perhaps less, but none, one or two at
+			   * the least */
 	uint64_t subdirs; /* among these */
 	bool marked;      /* a marker key holds it in being */
 };

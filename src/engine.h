@@ -8,6 +8,7 @@
 
 #include "space.h"
 #include "tree.h"
+#include "watch.h"
 
 struct scan;
 struct pin;
@@ -56,6 +57,7 @@ struct engine {
 	uint64_t rekey_least; /* 0: REKEY_LEAST */
 	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
 				      * with space.write held */
+	struct watches watches; /* told of each key that a commit changes */
 };
 
 static inline bool rekey_pays(const struct engine *e, uint64_t value_len)

@@ -151,12 +151,29 @@ static int run_exchange(MDB_txn *txn, const struct lmdb_place *one,
 	return rc;
 }
 
+/* The value is read into its place. */
+static int set_from(MDB_txn *txn, const struct lmdb_place *at,
+		    const struct blt_source *source)
+{
+	MDB_val value = { source->len, NULL };
+	MDB_val k = at->key;
+	int rc = at->self ? EINVAL :
+			    mdb_put(txn, at->db->dbi, &k, &value, MDB_RESERVE);
+
+	if (rc == 0 && source->len)
+		rc = -source->read(source->arg, value.mv_data, source->len, 0);
+	return rc;
+}
+
 static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 {
 	MDB_val value = { op->value_len, (void *)(uintptr_t)op->value };
 	struct lmdb_place at, to;
-	int rc = place_of(b, &op->key, &at);
+	int rc;
 
+	if (op->kind == BACKEND_CHECK)
+		return -op->check(op->check_arg);
+	rc = place_of(b, &op->key, &at);
 	if (rc == 0 &&
 	    (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE))
 		rc = place_of(b, &op->to, &to);
@@ -164,9 +181,14 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 		return rc;
 	switch (op->kind) {
 	case BACKEND_PUT:
+		if (op->source.read)
+			return set_from(txn, &at, &op->source);
 		return set(txn, &at, &value);
 	case BACKEND_DELETE:
 		return drop(txn, &at);
+	case BACKEND_DROP:
+		rc = drop(txn, &at);
+		return rc == MDB_NOTFOUND ? 0 : rc;
 	case BACKEND_TOUCH:
 		return lmdb_value(txn, &at, &value);
 	case BACKEND_RENAME:
@@ -174,6 +196,7 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 	case BACKEND_EXCHANGE:
 		return run_exchange(txn, &at, &to);
 	case BACKEND_ONLY_IF:
+	case BACKEND_CHECK:
 		break;
 	}
 	return EINVAL;
@@ -272,18 +295,10 @@ struct put_from {
 static int run_put_from(void *arg, MDB_txn *txn)
 {
 	struct put_from *p = arg;
-	MDB_val value = { p->source->len, NULL };
 	struct lmdb_place at;
 	int rc = -find_writable(p->store, p->key.bytes, p->key.len, &at);
 
-	if (rc == 0 && at.self)
-		rc = EINVAL;
-	if (rc == 0)
-		rc = mdb_put(txn, at.db->dbi, &at.key, &value, MDB_RESERVE);
-	if (rc == 0 && p->source->len)
-		rc = -p->source->read(p->source->arg, value.mv_data,
-				      p->source->len, 0);
-	return rc;
+	return rc ? rc : set_from(txn, &at, p->source);
 }
 
 int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,

@@ -259,6 +259,10 @@ static int commit(struct rekeying *r)
 	if (rc < 0)
 		return take_back(sp, rc);
 	space_note_pad(sp, r->pad, r->pos - r->pad);
+	if (watches_any(&r->engine->watches)) {
+		watches_tell(&r->engine->watches, r->from->bytes, r->from->len);
+		watches_tell(&r->engine->watches, r->to->bytes, r->to->len);
+	}
 	return 1;
 }
 

@@ -257,6 +257,7 @@ static void free_store(struct store *store)
 {
 	space_release(&store->engine.space);
 	pthread_mutex_destroy(&store->engine.whole);
+	watches_release(&store->engine.watches);
 	free(store);
 }
 
@@ -284,6 +285,7 @@ static int open_in_file(struct file *file, const char *path,
 		goto out_file;
 	}
 	pthread_mutex_init(&store->engine.whole, NULL);
+	watches_init(&store->engine.watches);
 	store->face = (struct blt){ &booklet_backend, file->writable };
 	store->alone = opts->no_threads;
 	rc = start(store, &o, path, err);

@@ -135,16 +135,34 @@ static int read_checked(void *arg, void *buf, size_t n, uint64_t offset)
 	return rc;
 }
 
-int booklet_put_from(struct blt *blt, const void *key, size_t key_len,
-		     const struct blt_source *source, int64_t timestamp)
+static int put_source(struct store *store, struct batch *b,
+		      const struct batch_key *key,
+		      const struct blt_source *source, int64_t timestamp)
 {
-	struct store *store = store_of(blt);
 	const struct format *f = &store->engine.space.fmt;
 	struct checked_source c = { .source = source };
 	struct batch_value v = { .len = source->len,
 				 .read = source->read,
 				 .arg = source->arg };
+	int rc = check_len(store, source->len);
+
+	if (rc == 0 && !f->fixed && !serial_takes_all(f->value_serializer)) {
+		rc = serial_check_new(f->value_serializer, &c.check);
+		v.read = read_checked;
+		v.arg = &c;
+	}
+	if (rc == 0)
+		rc = batch_put(b, key, &v, timestamp);
+	serial_check_free(c.check);
+	return rc;
+}
+
+int booklet_put_from(struct blt *blt, const void *key, size_t key_len,
+		     const struct blt_source *source, int64_t timestamp)
+{
+	struct store *store = store_of(blt);
 	struct batch_key k;
+	struct batch b;
 	int rc;
 
 	/* The empty value has no bytes to be checked on their way. */
@@ -155,14 +173,13 @@ int booklet_put_from(struct blt *blt, const void *key, size_t key_len,
 		rc = check_len(store, source->len);
 	if (rc == 0)
 		rc = store_time(store, timestamp, &timestamp);
-	if (rc == 0 && !f->fixed && !serial_takes_all(f->value_serializer)) {
-		rc = serial_check_new(f->value_serializer, &c.check);
-		v.read = read_checked;
-		v.arg = &c;
-	}
 	if (rc == 0)
-		rc = put_one(store, &k, &v, timestamp);
-	serial_check_free(c.check);
+		rc = batch_begin(&b, &store->engine);
+	if (rc < 0)
+		return rc;
+	rc = batch_end(&b, put_source(store, &b, &k, source, timestamp));
+	if (rc == 0)
+		store_committed(store);
 	return rc;
 }
 
@@ -222,13 +239,18 @@ static int run_condition(struct batch *b, struct backend_op *op)
 	return rc;
 }
 
-static int run_op(struct batch *b, const struct backend_op *op)
+static int run_op(struct store *store, struct batch *b,
+		  const struct backend_op *op)
 {
 	struct batch_value value = { .bytes = op->value, .len = op->value_len };
 	struct batch_key key = key_of(&op->key), to = key_of(&op->to);
+	int rc;
 
 	switch (op->kind) {
 	case BACKEND_PUT:
+		if (op->source.read)
+			return put_source(store, b, &key, &op->source,
+					  op->timestamp);
 		return batch_put(b, &key, &value, op->timestamp);
 	case BACKEND_DELETE:
 		return batch_delete(b, &key);
@@ -238,6 +260,11 @@ static int run_op(struct batch *b, const struct backend_op *op)
 		return batch_rename(b, &key, &to);
 	case BACKEND_EXCHANGE:
 		return batch_exchange(b, &key, &to);
+	case BACKEND_DROP:
+		rc = batch_delete(b, &key);
+		return rc == -ENOENT ? 0 : rc;
+	case BACKEND_CHECK:
+		return op->check(op->check_arg);
 	case BACKEND_ONLY_IF:
 		break;
 	}
@@ -267,7 +294,8 @@ static int warm_up(void *arg)
 	return 0;
 }
 
-static int run_ops(struct batch *b, struct backend_op *first)
+static int run_ops(struct store *store, struct batch *b,
+		   struct backend_op *first)
 {
 	struct warm_args w = { .sp = &b->engine->space };
 	int rc = 0, held = 1;
@@ -282,7 +310,7 @@ static int run_ops(struct batch *b, struct backend_op *first)
 			held = run_condition(b, op);
 			rc = held < 0 ? held : 0;
 		} else if (held) {
-			rc = run_op(b, op);
+			rc = run_op(store, b, op);
 		}
 	}
 	return rc;
@@ -291,8 +319,10 @@ static int run_ops(struct batch *b, struct backend_op *first)
 typedef int begin_fn(struct batch *b, struct engine *engine);
 
 /* The rename of one key may leave the value where it is. */
-static int commit(struct engine *e, struct backend_op *first, begin_fn *begin)
+static int commit(struct store *store, struct backend_op *first,
+		  begin_fn *begin)
 {
+	struct engine *e = &store->engine;
 	struct batch b;
 	int rc = 0;
 
@@ -305,14 +335,14 @@ static int commit(struct engine *e, struct backend_op *first, begin_fn *begin)
 	if (rc)
 		return rc < 0 ? rc : 0;
 	rc = begin(&b, e);
-	return rc < 0 ? rc : batch_end(&b, run_ops(&b, first));
+	return rc < 0 ? rc : batch_end(&b, run_ops(store, &b, first));
 }
 
 static int commit_all(struct blt *blt, struct backend_op *first,
 		      begin_fn *begin)
 {
 	struct store *store = store_of(blt);
-	int rc = commit(&store->engine, first, begin);
+	int rc = commit(store, first, begin);
 
 	if (rc == 0)
 		store_committed(store);
@@ -336,6 +366,16 @@ int booklet_prepare_rename(struct blt *blt, const void *key, size_t len)
 	int rc = store_key(store, key, len, &k);
 
 	return rc < 0 ? rc : rekey_prepare(&store->engine, &k);
+}
+
+void booklet_watch(struct blt *blt, struct watch *w)
+{
+	watches_add(&store_of(blt)->engine.watches, w);
+}
+
+void booklet_unwatch(struct blt *blt, struct watch *w)
+{
+	watches_remove(&store_of(blt)->engine.watches, w);
 }
 
 /* ---- making it last ---- */
