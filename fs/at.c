@@ -107,6 +107,8 @@ bool at_is_name(struct bltfs *fs, uint64_t dir, const char *name)
 	if (strcmp(name, NAME) != 0)
 		return false;
 	node = nodes_of(fs->nodes, dir);
+	if (node->fs->is_txn)
+		return false; /* positions are the store's own */
 	if (open_seq(fs, node, &seq, &prefix, &len) < 0)
 		return false;
 	blt_seq_close(seq);

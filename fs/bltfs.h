@@ -22,7 +22,11 @@ struct control;
 struct fuse_session;
 struct notify;
 struct syncer;
+struct txns;
 
+/* A transaction is one, too: with a store that is one (blt_txn_begin), and
+ * nodes and names of its own.  It has no notify, since the kernel keeps nothing
+ * of it, no syncer, and no control. */
 struct bltfs {
 	const struct options *opts;
 	struct blt *store;
@@ -35,6 +39,8 @@ struct bltfs {
 	struct syncer *syncer;   /* NULL: read only */
 	struct control *control; /* NULL: none */
 	struct at *at;           /* links to positions */
+	struct txns *txns;       /* NULL: none can be made */
+	bool is_txn;
 	struct stage_pool pool;
 	struct stats stats;
 	struct fuse_session *session;
@@ -43,6 +49,12 @@ struct bltfs {
 	atomic_bool complete;   /* the tree's walk has ended */
 	atomic_bool changed;    /* jobs have changed names (changed.h) */
 };
+
+/* Makes the lock. */
+void bltfs_init_names(struct bltfs *fs);
+/* At the end, when no request can come: what is still open is closed as its
+ * owner would have.  0, or an error, which has been logged. */
+int bltfs_close_open(struct bltfs *fs);
 
 static inline void bltfs_share_names(struct bltfs *fs)
 {

@@ -134,6 +134,28 @@ struct bltfs_job_error {
 	char text[BLTFS_PIECE_MAX]; /* out */
 };
 
+/* A transaction.  Its directory is "txn/" and its name in the control
+ * directory.
+ */
+#define BLTFS_TXN_FORCE 1u /* of COMMIT: whatever others have changed */
+
+struct bltfs_txn {
+	char name[256]; /* ends in a NUL.  BEGIN: out where it was empty.  NEXT:
+			 * in and out */
+	uint32_t flags; /* BLTFS_TXN_... */
+	uint32_t reserved;
+	int64_t began; /* these four are out, of NEXT: a time, */
+	uint64_t changed, seen, conflicts; /* and numbers of keys */
+};
+
+/* A key that kept it from being committed. */
+struct bltfs_txn_key {
+	char name[256];             /* in: of the transaction */
+	uint64_t index;             /* in; from 0.  ENODATA: behind the last */
+	char path[BLTFS_PIECE_MAX]; /* out: of the key; cut where it is longer
+				     */
+};
+
 /* The control directory's name. */
 struct bltfs_name {
 	char name[256];
@@ -155,6 +177,14 @@ struct bltfs_name {
 #define BLTFS_IOC_PIECE _IOWR(BLTFS_IOC_MAGIC, 9, struct bltfs_piece)
 #define BLTFS_IOC_STORE _IOR(BLTFS_IOC_MAGIC, 10, struct bltfs_store)
 #define BLTFS_IOC_KEY _IOWR(BLTFS_IOC_MAGIC, 11, struct bltfs_key)
+/* Transactions: ENOENT where there is none of that name.  COMMIT is EAGAIN
+ * where others have changed what it has read; NEXT gives the first whose name
+ * comes behind that. */
+#define BLTFS_IOC_TXN_BEGIN _IOWR(BLTFS_IOC_MAGIC, 24, struct bltfs_txn)
+#define BLTFS_IOC_TXN_COMMIT _IOWR(BLTFS_IOC_MAGIC, 25, struct bltfs_txn)
+#define BLTFS_IOC_TXN_ABORT _IOWR(BLTFS_IOC_MAGIC, 26, struct bltfs_txn)
+#define BLTFS_IOC_TXN_NEXT _IOWR(BLTFS_IOC_MAGIC, 27, struct bltfs_txn)
+#define BLTFS_IOC_TXN_KEY _IOWR(BLTFS_IOC_MAGIC, 28, struct bltfs_txn_key)
 /* About jobs: that one; the first with a higher number (ESRCH: none is left);
  * a line on a failed item; stop it. */
 #define BLTFS_IOC_JOB _IOWR(BLTFS_IOC_MAGIC, 16, struct bltfs_job_info)

@@ -187,7 +187,9 @@ static void forget_failed(struct bltfs *fs, struct node *node, int err)
 	struct node *dir;
 	char *path;
 
-	if (err != -EINVAL) { /* that has been logged with its reason */
+	/* that has been logged with its reason; and what was written to a
+	 * transaction that has ended is not missed */
+	if (err != -EINVAL && err != -ESTALE) {
 		if (blt_ns_path(fs->ns, node->key, node->key_len, &path) < 0)
 			path = NULL;
 		log_error("%s: what was written could not be stored: %s",

@@ -7,6 +7,7 @@
 #include "control_jobs.h"
 #include "control_rows.h"
 #include "log.h"
+#include "txns.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,6 +30,8 @@ enum row_id {
 	JOB_STATUS,
 	JOB_ERRORS,
 	JOB_CANCEL,
+	TXN,
+	TRANSACTIONS,
 };
 
 /* ---- contents ---- */
@@ -82,6 +85,14 @@ static int print_errors(struct bltfs *fs, uint64_t job, FILE *to)
 	return 0;
 }
 
+static int print_transactions(struct bltfs *fs, uint64_t job, FILE *to)
+{
+	(void)job;
+	if (fs->txns)
+		txns_print(fs->txns, to);
+	return 0;
+}
+
 static int print_nothing(struct bltfs *fs, uint64_t job, FILE *to)
 {
 	(void)fs;
@@ -107,6 +118,9 @@ static const struct control_row rows[] = {
 	[JOB_STATUS] = { "status", JOB, false, WRITE_NOTHING, 0, print_status },
 	[JOB_ERRORS] = { "errors", JOB, false, WRITE_NOTHING, 0, print_errors },
 	[JOB_CANCEL] = { "cancel", JOB, false, WRITE_CANCEL, 0, print_nothing },
+	[TXN] = { "txn", ROOT, true, WRITE_NAMES, 0, NULL },
+	[TRANSACTIONS] = { "transactions", ROOT, false, WRITE_NOTHING, 0,
+			   print_transactions },
 };
 
 /* ---- numbers ---- */
@@ -142,6 +156,11 @@ bool control_is_name(const struct bltfs *fs, uint64_t dir, const char *name)
 	       strcmp(name, fs->opts->control) == 0;
 }
 
+bool control_is_txns(uint64_t ino)
+{
+	return ino == ino_of(TXN, 0);
+}
+
 bool control_allows(uid_t uid)
 {
 	return uid == geteuid();
@@ -159,9 +178,8 @@ bool control_may_write(const struct bltfs *fs, const struct control_row *row)
 static void fill(struct bltfs *fs, const struct control_row *row, uint64_t job,
 		 struct stat *ret)
 {
-	mode_t mode = row->is_dir                ? S_IFDIR | 0500 :
-		      control_may_write(fs, row) ? S_IFREG | 0600 :
-						   S_IFREG | 0400;
+	mode_t type = row->is_dir ? S_IFDIR | 0100 : S_IFREG;
+	mode_t mode = type | (control_may_write(fs, row) ? 0600 : 0400);
 
 	*ret = (struct stat){
 		.st_ino = ino_of((enum row_id)(row - rows), job),
@@ -246,6 +264,17 @@ static int add_jobs(struct bltfs *fs, struct control_name **list, size_t *n)
 	return rc;
 }
 
+static int add_txns(struct bltfs *fs, struct control_name **list, size_t *n)
+{
+	struct txns_info info = { .name = "" };
+	int rc = 0;
+
+	while (rc == 0 && fs->txns &&
+	       txns_next(fs->txns, info.name, &info) == 0)
+		rc = add_name(list, n, info.name, info.ino, true);
+	return rc;
+}
+
 int control_list(struct bltfs *fs, uint64_t dir, struct control_name **ret,
 		 size_t *ret_n)
 {
@@ -261,6 +290,8 @@ int control_list(struct bltfs *fs, uint64_t dir, struct control_name **ret,
 			      true);
 	if (rc == 0 && id == JOBS)
 		rc = add_jobs(fs, &list, &n);
+	if (rc == 0 && id == TXN)
+		rc = add_txns(fs, &list, &n);
 	for (size_t i = 1; rc == 0 && i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].dir == id && rows[i].name)
 			rc = add_name(

@@ -55,6 +55,11 @@ int control_lookup(struct bltfs *fs, uint64_t dir, const char *name,
 		   struct stat *ret);
 int control_stat(struct bltfs *fs, uint64_t ino, struct stat *ret);
 
+/* The directory of the transactions, where mkdir(2) begins one and rmdir(2)
+ * aborts it.  A name in it is no inode of the control directory, but a
+ * transaction's root. */
+bool control_is_txns(uint64_t ino);
+
 struct control_handle;
 
 int control_open(struct bltfs *fs, uint64_t ino, int flags,
@@ -72,7 +77,7 @@ void control_close_all(struct control *c);
 
 /* A directory's names as they were when it was opened. */
 struct control_name {
-	char name[24];
+	char name[256];
 	uint64_t ino;
 	mode_t type;
 };
@@ -89,6 +94,14 @@ const struct control_name *control_names(const struct control_handle *h,
 /* One line.  Says in *reply (malloc'd, with a line feed) what came of it,
  * whatever the result. */
 int control_line(struct bltfs *fs, const char *line, char **reply);
+
+/* Whether it may take so long, and wait for other requests, that no thread
+ * which answers these may run it. */
+bool control_is_slow(unsigned cmd);
+/* Before and behind such a one: control_free waits for it. */
+void control_slow_begin(struct control *c);
+void control_slow_end(struct control *c);
+void control_slow_wait(struct control *c); /* NULL is fine */
 
 /* arg: len bytes, in and out.  *ret_len: how many of them go back.  -ENOTTY:
  * none of ours. */

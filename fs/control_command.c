@@ -5,6 +5,7 @@
 #include "bltfs_ioctl.h"
 #include "control_jobs.h"
 #include "control_parse.h"
+#include "control_txn.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -274,6 +275,11 @@ static const struct command commands[] = {
 	{ NULL, HARMLESS, BLTFS_IOC_JOB, NULL, run_job },
 	{ NULL, HARMLESS, BLTFS_IOC_NEXT_JOB, NULL, run_next_job },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB_ERROR, NULL, run_job_error },
+	{ NULL, HARMLESS, BLTFS_IOC_TXN_BEGIN, NULL, control_txn_begin },
+	{ NULL, HARMLESS, BLTFS_IOC_TXN_COMMIT, NULL, control_txn_commit },
+	{ NULL, HARMLESS, BLTFS_IOC_TXN_ABORT, NULL, control_txn_abort },
+	{ NULL, HARMLESS, BLTFS_IOC_TXN_NEXT, NULL, control_txn_next },
+	{ NULL, HARMLESS, BLTFS_IOC_TXN_KEY, NULL, control_txn_conflict },
 	{ "cancel", HARMLESS, BLTFS_IOC_CANCEL, control_parse_job, run_cancel },
 };
 
@@ -370,6 +376,11 @@ static const struct command *find_ioctl(unsigned cmd)
 bool control_knows_ioctl(unsigned cmd)
 {
 	return find_ioctl(cmd) != NULL;
+}
+
+bool control_is_slow(unsigned cmd)
+{
+	return cmd == BLTFS_IOC_TXN_COMMIT;
 }
 
 int control_ioctl(struct bltfs *fs, unsigned cmd, void *arg, size_t len,

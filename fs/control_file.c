@@ -291,6 +291,7 @@ int64_t control_write(struct bltfs *fs, struct control_handle *h,
 		rc = jobs_cancel(fs->control->jobs, h->job);
 		return rc < 0 ? rc : (int64_t)n;
 	case WRITE_NOTHING:
+	case WRITE_NAMES:
 		break;
 	}
 	return -EACCES;

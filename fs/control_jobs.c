@@ -129,6 +129,31 @@ void control_stop(struct control *c)
 	jobs_stop(c->jobs);
 }
 
+void control_slow_begin(struct control *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->slow++;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void control_slow_end(struct control *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->slow--;
+	pthread_cond_broadcast(&c->moved);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void control_slow_wait(struct control *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	while (c->slow)
+		pthread_cond_wait(&c->moved, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+}
+
 void control_free(struct control *c)
 {
 	if (!c)

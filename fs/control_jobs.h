@@ -39,6 +39,7 @@ struct control {
 	struct control_args args[CONTROL_ARGS]; /* lock */
 	uint64_t last_args;                     /* lock */
 	struct control_handle *open;            /* lock; a list */
+	unsigned slow; /* lock; moved: commands that run elsewhere */
 };
 
 /* Adds to those of that number; 0: new ones, whose number is then in *id.

@@ -14,7 +14,13 @@
 #include <stdio.h>
 
 /* What writing does. */
-enum control_how { WRITE_NOTHING, WRITE_LINES, WRITE_SLOT, WRITE_CANCEL };
+enum control_how {
+	WRITE_NOTHING,
+	WRITE_LINES,
+	WRITE_SLOT,
+	WRITE_CANCEL,
+	WRITE_NAMES /* a directory, in which some are made */
+};
 
 struct control_row {
 	const char *name; /* NULL: a job's number */

@@ -15,6 +15,7 @@
 #include "ready.h"
 #include "signals.h"
 #include "syncer.h"
+#include "txns.h"
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
@@ -226,7 +227,7 @@ static int prepare(struct life *life)
 		return EX_USAGE;
 	}
 	life->stage_dir = strdup(life->store_path);
-	if (!life->stage_dir || nodes_new(&fs->nodes) < 0 ||
+	if (!life->stage_dir || nodes_new(fs, 0, &fs->nodes) < 0 ||
 	    at_new(&fs->at) < 0) {
 		log_error("out of memory");
 		return EX_OSERR;
@@ -318,6 +319,8 @@ static int start_threads(struct life *life)
 				&fs->syncer);
 	if (rc == 0)
 		rc = control_new(fs, &fs->control);
+	if (rc == 0 && !o->ro && o->control)
+		rc = txns_new(fs, &fs->txns);
 	if (rc < 0) {
 		log_error("%s: cannot start: %s", o->store, strerror(-rc));
 		return EX_OSERR;
@@ -345,45 +348,6 @@ static int loop(struct life *life)
 
 /* ---- the end ---- */
 
-static int close_all(struct bltfs *fs, struct node *node)
-{
-	int failed = 0;
-
-	while (node->opens) {
-		int rc = 0;
-
-		if (node->kind == BLT_DIR)
-			dir_close(fs, (struct dir_handle *)node->opens);
-		else
-			rc = content_release(fs, (struct handle *)node->opens);
-		if (rc < 0)
-			failed = exit_code(rc);
-	}
-	return failed;
-}
-
-/* What was open when the mount went is closed as its owner would have; failures
- * have been logged. */
-static int close_open(struct bltfs *fs)
-{
-	struct node **list;
-	int failed = 0;
-	size_t n;
-
-	if (nodes_all(fs->nodes, &list, &n) < 0) {
-		log_error("out of memory; what was open is lost");
-		return EX_OSERR;
-	}
-	for (size_t i = 0; i < n; i++) {
-		int code = close_all(fs, list[i]);
-
-		failed = code ? code : failed;
-		nodes_put(fs->nodes, list[i], 1);
-	}
-	free(list);
-	return failed;
-}
-
 static int end(struct life *life, int code)
 {
 	struct bltfs *fs = &life->fs;
@@ -391,14 +355,18 @@ static int end(struct life *life, int code)
 
 	control_stop(fs->control);
 	notify_stop(fs->notify);
+	control_slow_wait(fs->control);
 	if (life->mounted)
 		fuse_session_unmount(fs->session);
 	/* what hung in the mount does no more */
 	control_free(fs->control);
 	notify_free(fs->notify);
 	fs->notify = NULL;
-	if (fs->ns && fs->nodes)
-		rc = close_open(fs);
+	txns_free(fs->txns);
+	if (fs->ns && fs->nodes) {
+		rc = bltfs_close_open(fs);
+		rc = rc < 0 ? exit_code(rc) : 0;
+	}
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	syncer_free(fs->syncer);
@@ -417,18 +385,6 @@ static int end(struct life *life, int code)
 	return code;
 }
 
-/* Writers first: a rename must not starve behind readers who never pause. */
-static void init_names(struct bltfs *fs)
-{
-	pthread_rwlockattr_t attr;
-
-	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(
-		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&fs->names, &attr);
-	pthread_rwlockattr_destroy(&attr);
-}
-
 int life_run(const struct options *opts)
 {
 	struct life life = { .opts = opts, .parent = -1 };
@@ -439,7 +395,7 @@ int life_run(const struct options *opts)
 	if (rc >= 0)
 		return rc;
 	signals_ignore();
-	init_names(&life.fs);
+	bltfs_init_names(&life.fs);
 	rc = place_find(opts, &life.store_path, &life.mountpoint);
 	if (rc == 0)
 		rc = open_store(&life);

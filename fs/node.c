@@ -81,7 +81,7 @@ static void unlink_ino(struct nodes *t, struct node *node)
 
 static uint64_t free_ino(struct nodes *t, enum blt_kind kind, uint64_t hash)
 {
-	uint64_t ino = mix(hash, kind);
+	uint64_t ino = mix(hash, kind) ^ t->salt;
 
 	for (;; ino += UINT64_C(0x9E3779B97F4A7C15)) {
 		struct node *node = *ino_chain(t, ino);
@@ -156,14 +156,16 @@ static struct node *node_new(enum blt_kind kind, const void *key, size_t len,
 	return node;
 }
 
-int nodes_new(struct nodes **ret)
+int nodes_new(struct bltfs *fs, uint64_t salt, struct nodes **ret)
 {
 	struct nodes *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
 	pthread_mutex_init(&t->lock, NULL);
-	t->size = 1024;
+	t->fs = fs;
+	t->salt = salt;
+	t->size = salt ? 64 : 1024;
 	t->by_key = calloc(t->size, sizeof(struct node *));
 	t->by_ino = calloc(t->size, sizeof(struct node *));
 	t->root = node_new(BLT_DIR, "", 0, 0, 0);
@@ -171,7 +173,8 @@ int nodes_new(struct nodes **ret)
 		nodes_free(t);
 		return -ENOMEM;
 	}
-	t->root->ino = NODE_ROOT;
+	t->root->fs = fs;
+	t->root->ino = salt ? salt : NODE_ROOT;
 	link_key(t, t->root);
 	link_ino(t, t->root);
 	*ret = t;
@@ -229,8 +232,10 @@ struct node *nodes_find(struct nodes *t, enum blt_kind kind, const void *key,
 
 struct node *nodes_find_dir(struct nodes *t, const void *prefix, size_t len)
 {
-	if (len == 0)
+	if (len == 0) {
+		nodes_ref(t, t->root);
 		return t->root;
+	}
 	return nodes_find(t, BLT_DIR, prefix, len,
 			  blt_key_hash(prefix, len - 1));
 }
@@ -249,6 +254,7 @@ int nodes_get(struct nodes *t, enum blt_kind kind, const void *key, size_t len,
 		if (node) {
 			if (++t->count > t->size)
 				grow(t);
+			node->fs = t->fs;
 			node->ino = free_ino(t, kind, hash);
 			link_key(t, node);
 			link_ino(t, node);
@@ -272,7 +278,7 @@ void nodes_put(struct nodes *t, struct node *node, uint64_t n)
 {
 	bool last = false;
 
-	if (!node || node == t->root)
+	if (!node || (node == t->root && !t->salt))
 		return;
 	pthread_mutex_lock(&t->lock);
 	node->refs -= n < node->refs ? n : node->refs;
@@ -374,6 +380,16 @@ size_t nodes_count(struct nodes *t)
 	n = t->count;
 	pthread_mutex_unlock(&t->lock);
 	return n;
+}
+
+bool nodes_idle(struct nodes *t)
+{
+	bool idle;
+
+	pthread_mutex_lock(&t->lock);
+	idle = t->count == 0 && t->root->refs == 1;
+	pthread_mutex_unlock(&t->lock);
+	return idle;
 }
 
 int nodes_all(struct nodes *t, struct node ***ret, size_t *ret_n)

@@ -38,6 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bltfs;
 struct stage;
 struct nodes;
 
@@ -61,6 +62,7 @@ struct node {
 	uint64_t hash;
 	/* fixed */
 	uint64_t ino;
+	struct bltfs *fs; /* whose it is: the mount's, or a transaction's */
 	/* lock */
 	pthread_mutex_t lock;
 	struct stage *stage;  /* NULL: nothing was written */
@@ -84,7 +86,10 @@ struct node {
 	bool held;
 };
 
-int nodes_new(struct nodes **ret);
+/* The nodes of fs.  salt 0: those of the mount, whose root is NODE_ROOT and
+ * always there; else the numbers are others, so that a key has one here and
+ * another there, and the root has references as all nodes have. */
+int nodes_new(struct bltfs *fs, uint64_t salt, struct nodes **ret);
 /* Frees all nodes, referenced or not; their stages and views too. */
 void nodes_free(struct nodes *t); /* NULL is fine */
 
@@ -100,7 +105,7 @@ struct node *nodes_find(struct nodes *t, enum blt_kind kind, const void *key,
 			size_t len, uint64_t hash);
 int nodes_get(struct nodes *t, enum blt_kind kind, const void *key, size_t len,
 	      size_t dir_len, uint64_t hash, struct node **ret);
-/* The directory that the kernel knows by its prefix. */
+/* The directory that the kernel knows by its prefix, with a reference. */
 struct node *nodes_find_dir(struct nodes *t, const void *prefix, size_t len);
 void nodes_ref(struct nodes *t, struct node *node);
 void nodes_put(struct nodes *t, struct node *node, uint64_t n);
@@ -142,6 +147,8 @@ void node_remove_open(struct node *node, struct node_open *open);
 
 /* How many the kernel, or we, know. */
 size_t nodes_count(struct nodes *t);
+/* Whether that is the root alone, and nobody has a reference to it. */
+bool nodes_idle(struct nodes *t);
 
 /* All nodes at the time of the call, with a reference each: malloc'd, n in
  * *ret_n.  The caller puts the references and frees the list. */

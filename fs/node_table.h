@@ -9,6 +9,8 @@
 
 struct nodes {
 	pthread_mutex_t lock;
+	struct bltfs *fs;
+	uint64_t salt;
 	struct node *root;
 	struct node **by_key, **by_ino; /* size chains each */
 	size_t size;                    /* a power of two */

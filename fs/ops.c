@@ -12,7 +12,7 @@ bool ops_name_lasts(const char *name)
 
 double ops_lasting(const struct bltfs *fs)
 {
-	return fs->info.shared ? 0 : OPS_FOREVER;
+	return ops_keeps(fs) ? OPS_FOREVER : 0;
 }
 
 struct fuse_entry_param ops_entry(const struct bltfs *fs,
@@ -32,7 +32,7 @@ struct fuse_entry_param ops_entry(const struct bltfs *fs,
 void ops_reply_entry(fuse_req_t req, const struct dir_found *found,
 		     const char *name)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = found->node->fs;
 	struct fuse_entry_param e = ops_entry(fs, found, name);
 
 	if (fuse_reply_entry(req, &e) < 0) /* interrupted: not taken over */

@@ -12,12 +12,20 @@
 
 #include <fuse_lowlevel.h>
 
-/* The kernel keeps sure answers until it is told otherwise. */
+/* The kernel keeps sure answers until it is told otherwise; of transactions it
+ * keeps none. */
 #define OPS_FOREVER (365.0 * 86400)
 
 /* How long it keeps one: for ever, or not at all where others may change the
  * store without our knowing. */
 double ops_lasting(const struct bltfs *fs);
+
+/* Whether the kernel may keep anything: not what others change, too, nor what a
+ * transaction shows. */
+static inline bool ops_keeps(const struct bltfs *fs)
+{
+	return !fs->info.shared && !fs->is_txn;
+}
 
 /* The table for these options. */
 struct fuse_lowlevel_ops ops_table(const struct options *opts);
@@ -25,6 +33,12 @@ struct fuse_lowlevel_ops ops_table(const struct options *opts);
 static inline struct bltfs *ops_fs(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+/* Of a mount's node, or a transaction's. */
+static inline struct bltfs *ops_fs_of(fuse_req_t req, fuse_ino_t ino)
+{
+	return nodes_of(ops_fs(req)->nodes, ino)->fs;
 }
 
 static inline struct node *ops_node(fuse_req_t req, fuse_ino_t ino)

@@ -4,7 +4,10 @@
 #include "ops_control.h"
 
 #include "bltfs_ioctl.h"
+#include "attr.h"
 #include "control.h"
+#include "notify.h"
+#include "txns.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +26,54 @@ static struct control_handle *handle_of(const struct fuse_file_info *fi)
 	return (struct control_handle *)(uintptr_t)fi->fh;
 }
 
+/* ---- transactions ---- */
+
+/* A transaction's root is a node like others, and nothing of it is kept. */
+static void reply_txn(fuse_req_t req, const char *name)
+{
+	struct bltfs *fs = ops_fs(req);
+	struct dir_found found = { .sure = false };
+	int rc = fs->txns ? txns_root(fs->txns, name, &found.node) : -ENOENT;
+
+	if (rc == 0)
+		rc = attr_get(found.node->fs, found.node, NULL, &found.st);
+	if (rc < 0) {
+		if (found.node)
+			nodes_put(found.node->fs->nodes, found.node, 1);
+		ops_reply(req, rc);
+		return;
+	}
+	ops_reply_entry(req, &found, name);
+}
+
+void control_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct bltfs *fs = ops_fs(req);
+	char made[TXNS_NAME_MAX + 1];
+	int rc = -EPERM;
+
+	if (refused(req))
+		return;
+	if (control_is_txns(parent))
+		rc = fs->txns ? txns_begin(fs->txns, name, made) : -EROFS;
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		reply_txn(req, name);
+}
+
+void control_ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct bltfs *fs = ops_fs(req);
+	int rc = -EPERM;
+
+	if (refused(req))
+		return;
+	if (control_is_txns(parent))
+		rc = fs->txns ? txns_abort(fs->txns, name) : -EROFS;
+	ops_reply(req, rc);
+}
+
 void control_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param e = { 0 };
@@ -30,6 +81,10 @@ void control_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (refused(req))
 		return;
+	if (control_is_txns(parent)) {
+		reply_txn(req, name);
+		return;
+	}
 	rc = control_lookup(ops_fs(req), parent, name, &e.attr);
 	e.ino = e.attr.st_ino;
 	if (rc < 0)
@@ -245,9 +300,10 @@ static bool takes(struct bltfs *fs, fuse_ino_t ino, unsigned cmd)
 }
 
 /* What is stored: bytes on their way into a file do not count. */
-static int tell_key(struct bltfs *fs, struct node *node, struct bltfs_key *k)
+static int tell_key(struct node *node, struct bltfs_key *k)
 {
 	struct blt_stat st = { .timestamp = BLT_NO_TIME };
+	struct bltfs *fs = node->fs;
 	int rc = 0;
 
 	bltfs_share_names(fs);
@@ -277,16 +333,63 @@ static int run_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *buf,
 	if (len < sizeof(struct bltfs_key))
 		return -EINVAL;
 	*ret_len = sizeof(struct bltfs_key);
-	return tell_key(fs, ops_node(req, ino), buf);
+	return tell_key(ops_node(req, ino), buf);
+}
+
+/* One request, perhaps in a thread of its own; buf is its own too. */
+struct asked {
+	fuse_req_t req;
+	fuse_ino_t ino;
+	unsigned cmd;
+	size_t len;
+	uint8_t buf[];
+};
+
+static void answer(struct asked *a)
+{
+	size_t ret_len = 0;
+	int rc = run_ioctl(a->req, a->ino, a->cmd, a->buf, a->len, &ret_len);
+
+	if (rc < 0)
+		ops_reply(a->req, rc);
+	else
+		fuse_reply_ioctl(a->req, 0, a->buf, ret_len);
+	free(a);
+}
+
+static void *answer_slowly(void *arg)
+{
+	struct asked *a = arg;
+	struct control *c = ops_fs(a->req)->control;
+
+	answer(a);
+	control_slow_end(c);
+	return NULL;
+}
+
+/* Where it cannot have a thread it runs here: better than not at all. */
+static void start(struct asked *a)
+{
+	struct control *c = ops_fs(a->req)->control;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int rc;
+
+	control_slow_begin(c);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	rc = pthread_create(&thread, &attr, answer_slowly, a);
+	pthread_attr_destroy(&attr);
+	if (rc != 0)
+		answer_slowly(a);
 }
 
 void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 		       struct fuse_file_info *fi, unsigned flags,
 		       const void *in, size_t in_len, size_t out_len)
 {
-	size_t len = in_len > out_len ? in_len : out_len, ret_len = 0;
-	uint8_t *buf;
-	int rc;
+	size_t len = in_len > out_len ? in_len : out_len;
+	struct asked *a;
 
 	(void)arg;
 	(void)fi;
@@ -296,17 +399,16 @@ void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 	}
 	if (refused(req))
 		return;
-	buf = calloc(1, len + 1);
-	if (!buf) {
+	a = calloc(1, sizeof(*a) + len + 1);
+	if (!a) {
 		ops_reply(req, -ENOMEM);
 		return;
 	}
+	*a = (struct asked){ req, ino, cmd, len };
 	if (in_len)
-		memcpy(buf, in, in_len);
-	rc = run_ioctl(req, ino, cmd, buf, len, &ret_len);
-	if (rc < 0)
-		ops_reply(req, rc);
+		memcpy(a->buf, in, in_len);
+	if (control_is_slow(cmd))
+		start(a);
 	else
-		fuse_reply_ioctl(req, 0, buf, ret_len);
-	free(buf);
+		answer(a);
 }

@@ -8,6 +8,8 @@
 #include "ops.h"
 
 void control_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void control_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void control_ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void control_ops_getattr(fuse_req_t req, fuse_ino_t ino,
 			 struct fuse_file_info *fi);
 void control_ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,

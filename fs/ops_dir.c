@@ -8,7 +8,7 @@
 
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, parent);
 	struct fuse_entry_param none = { .entry_timeout = ops_lasting(fs) };
 	struct dir_found found;
 	int rc = dir_lookup(fs, ops_node(req, parent), name, &found);
@@ -26,7 +26,8 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct dir_found found;
-	int rc = dir_mkdir(ops_fs(req), ops_node(req, parent), name, &found);
+	int rc = dir_mkdir(ops_fs_of(req, parent), ops_node(req, parent), name,
+			   &found);
 
 	(void)mode;
 	if (rc == 0)
@@ -37,7 +38,8 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_reply(req, dir_rmdir(ops_fs(req), ops_node(req, parent), name));
+	ops_reply(req, dir_rmdir(ops_fs_of(req, parent), ops_node(req, parent),
+				 name));
 }
 
 static struct dir_handle *handle_of(const struct fuse_file_info *fi)
@@ -47,7 +49,7 @@ static struct dir_handle *handle_of(const struct fuse_file_info *fi)
 
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	struct dir_handle *h;
 	int rc = dir_open(fs, ops_node(req, ino), &h);
 
@@ -56,8 +58,8 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)h;
-	fi->cache_readdir = dir_cacheable(h) && !fs->info.shared;
-	fi->keep_cache = dir_keeps(h) && !fs->info.shared;
+	fi->cache_readdir = dir_cacheable(h) && ops_keeps(fs);
+	fi->keep_cache = dir_keeps(h) && ops_keeps(fs);
 	if (fuse_reply_open(req, fi) < 0)
 		dir_close(fs, h);
 }
@@ -104,11 +106,13 @@ static bool add_entry(fuse_req_t req, char *buf, size_t size, size_t *used,
 	return true;
 }
 
-/* References of entries that the kernel got are its own now. */
-static void list(fuse_req_t req, size_t size, off_t off,
+/* References of entries that the kernel got are its own now.  In a transaction
+ * it gets none: it is to look at each itself, so that what has been seen is
+ * known. */
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 struct fuse_file_info *fi, bool plus)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	struct dir_entry *entries = NULL;
 	size_t n = 0, sent = 0, used = 0;
 	char *buf = malloc(size);
@@ -116,8 +120,8 @@ static void list(fuse_req_t req, size_t size, off_t off,
 
 	if (rc == 0)
 		rc = dir_list(fs, handle_of(fi), (uint64_t)off, size,
-			      plus ? cost_plus : cost_short, plus, &entries,
-			      &n);
+			      plus ? cost_plus : cost_short,
+			      plus && !fs->is_txn, &entries, &n);
 	if (rc < 0) {
 		ops_reply(req, rc);
 		free(buf);
@@ -135,21 +139,19 @@ static void list(fuse_req_t req, size_t size, off_t off,
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 struct fuse_file_info *fi)
 {
-	(void)ino;
-	list(req, size, off, fi, false);
+	list(req, ino, size, off, fi, false);
 }
 
 void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		     struct fuse_file_info *fi)
 {
-	(void)ino;
-	list(req, size, off, fi, true);
+	list(req, ino, size, off, fi, true);
 }
 
 void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	dir_close(ops_fs(req), handle_of(fi));
+	dir_close(ops_fs_of(req, ino), handle_of(fi));
 	ops_reply(req, 0);
 }
 

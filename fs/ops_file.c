@@ -19,13 +19,13 @@ static void set_handle(const struct bltfs *fs, struct fuse_file_info *fi,
 		       struct handle *h)
 {
 	fi->fh = (uintptr_t)h;
-	fi->keep_cache = !fs->info.shared;
+	fi->keep_cache = ops_keeps(fs);
 	fi->noflush = !h->writes;
 }
 
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	struct handle *h;
 	int rc;
 
@@ -60,7 +60,7 @@ static int create_or_find(struct bltfs *fs, struct node *dir, const char *name,
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		mode_t mode, struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, parent);
 	struct fuse_entry_param e;
 	struct dir_found found;
 	struct handle *h = NULL;
@@ -110,7 +110,7 @@ static void reply_from_file(fuse_req_t req, const struct blt_view *view,
 static bool read_from_file(fuse_req_t req, struct node *node, size_t size,
 			   uint64_t offset)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = node->fs;
 	struct blt_view view;
 	int rc;
 
@@ -134,7 +134,7 @@ static bool read_from_file(fuse_req_t req, struct node *node, size_t size,
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	struct node *node = ops_node(req, ino);
 	int64_t got = -ENOMEM;
 	char *buf;
@@ -158,7 +158,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	       off_t off, struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	/* a page of a mapping has its place, whatever the handle says */
 	bool append = handle_of(fi)->appends && !fi->writepage;
 	int rc;
@@ -175,7 +175,7 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	int rc = 0;
 
 	if (handle_of(fi)->writes) {
@@ -190,7 +190,7 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	       struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	int rc;
 
 	(void)datasync;
@@ -207,7 +207,7 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 
 	content_prepare(ops_node(req, ino));
 	bltfs_share_names(fs);
@@ -219,7 +219,7 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 		   off_t length, struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	int rc;
 
 	(void)fi;
@@ -267,9 +267,13 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 			 off_t off_out, struct fuse_file_info *fi_out,
 			 size_t len, int flags)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino_in);
 	int64_t done;
 
+	if (fs != ops_fs_of(req, ino_out)) {
+		ops_reply(req, -EXDEV);
+		return;
+	}
 	(void)fi_in;
 	(void)fi_out;
 	(void)flags;

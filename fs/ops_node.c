@@ -5,16 +5,28 @@
 #include "clock.h"
 #include "control.h"
 #include "move.h"
+#include "txns.h"
 
 #include <errno.h>
 #include <sys/statvfs.h>
 
-static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+/* The last node of a transaction that has ended takes that with it. */
+static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 {
+	struct node *node;
+	struct nodes *nodes;
+	bool is_txn;
+
 	if (at_owns(ino))
-		at_forget(ops_fs(req), ino, nlookup);
-	else if (!control_owns(ino))
-		nodes_put(ops_fs(req)->nodes, ops_node(req, ino), nlookup);
+		at_forget(ops_fs(req), ino, n);
+	if (control_owns(ino))
+		return;
+	node = ops_node(req, ino);
+	nodes = node->fs->nodes;
+	is_txn = node->fs->is_txn;
+	nodes_put(nodes, node, n);
+	if (is_txn)
+		txns_sweep(ops_fs(req)->txns);
 }
 
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
@@ -35,7 +47,7 @@ void ops_forget_multi(fuse_req_t req, size_t count,
 
 static void reply_attr(fuse_req_t req, struct node *node)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = node->fs;
 	struct stat st;
 	int rc;
 
@@ -91,7 +103,7 @@ static int set_mtime(struct bltfs *fs, struct node *node,
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		 struct fuse_file_info *fi)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	struct node *node = ops_node(req, ino);
 	int rc = 0;
 
@@ -126,7 +138,7 @@ void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 
 void ops_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	struct node *node = ops_node(req, ino);
 	char target[BLT_LINK_MAX + 1];
 	int rc;
@@ -144,8 +156,8 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 		 const char *name)
 {
 	struct dir_found found;
-	int rc = dir_symlink(ops_fs(req), ops_node(req, parent), name, target,
-			     &found);
+	int rc = dir_symlink(ops_fs_of(req, parent), ops_node(req, parent),
+			     name, target, &found);
 
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
@@ -170,8 +182,8 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 	(void)rdev;
 	if (S_ISREG(mode))
-		rc = dir_create(ops_fs(req), ops_node(req, parent), name, true,
-				&found);
+		rc = dir_create(ops_fs_of(req, parent), ops_node(req, parent),
+				name, true, &found);
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
 	else
@@ -180,12 +192,19 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_reply(req, dir_unlink(ops_fs(req), ops_node(req, parent), name));
+	ops_reply(req, dir_unlink(ops_fs_of(req, parent), ops_node(req, parent),
+				  name));
 }
 
 void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		fuse_ino_t newparent, const char *newname, unsigned flags)
 {
-	ops_reply(req, move_name(ops_fs(req), ops_node(req, parent), name,
-				 ops_node(req, newparent), newname, flags));
+	struct bltfs *fs = ops_fs_of(req, parent);
+	int rc = -EXDEV;
+
+	/* into a transaction, or out of it, mv(1) copies */
+	if (fs == ops_fs_of(req, newparent))
+		rc = move_name(fs, ops_node(req, parent), name,
+			       ops_node(req, newparent), newname, flags);
+	ops_reply(req, rc);
 }

@@ -2,7 +2,8 @@
  * time that it takes.
  *
  * Names in the control directory, and its own, cannot be made, moved or
- * removed; nor can those of a sequence's positions.
+ * removed, but for those of transactions; nor can those of a sequence's
+ * positions.
  */
 #include "ops.h"
 
@@ -194,7 +195,9 @@ static void route_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 static void route_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
 			mode_t mode)
 {
-	if (is_ours(req, parent, name))
+	if (control_is_txns(parent))
+		TIMED(req, STATS_CONTROL, control_ops_mkdir(req, parent, name));
+	else if (is_ours(req, parent, name))
 		ops_reply(req, -EPERM);
 	else
 		TIMED(req, STATS_NAMES, ops_mkdir(req, parent, name, mode));
@@ -210,7 +213,9 @@ static void route_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void route_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	if (is_ours(req, parent, name))
+	if (control_is_txns(parent))
+		TIMED(req, STATS_CONTROL, control_ops_rmdir(req, parent, name));
+	else if (is_ours(req, parent, name))
 		ops_reply(req, -EPERM);
 	else
 		TIMED(req, STATS_NAMES, ops_rmdir(req, parent, name));

@@ -79,7 +79,7 @@ static void reply_bytes(fuse_req_t req, const char *bytes, size_t len,
 
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-	struct bltfs *fs = ops_fs(req);
+	struct bltfs *fs = ops_fs_of(req, ino);
 	char *value;
 	size_t len;
 	int rc;
@@ -100,7 +100,7 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	struct node *node = ops_node(req, ino);
 	size_t len = sizeof(names);
 
-	if (node->kind == BLT_DIR || !ops_fs(req)->info.has_timestamps)
+	if (node->kind == BLT_DIR || !ops_fs_of(req, ino)->info.has_timestamps)
 		len = names_without_time;
 	reply_bytes(req, names, len, size);
 }

@@ -157,6 +157,8 @@ void syncer_free(struct syncer *s)
 
 void syncer_note(struct syncer *s, uint64_t bytes)
 {
+	if (!s)
+		return;
 	pthread_mutex_lock(&s->lock);
 	s->bytes += bytes;
 	if (!s->changed || s->bytes >= SYNC_BYTES)
@@ -167,6 +169,8 @@ void syncer_note(struct syncer *s, uint64_t bytes)
 
 int syncer_commit(struct syncer *s, uint64_t bytes)
 {
+	if (!s)
+		return 0;
 	syncer_note(s, bytes);
 	return s->always ? blt_sync(s->store) : blt_flush(s->store);
 }
@@ -175,7 +179,7 @@ int syncer_names(struct syncer *s, struct blt_batch *batch)
 {
 	int rc = blt_batch_commit_flush(batch);
 
-	if (rc < 0 && rc != -ENOENT)
+	if (rc < 0 && rc != -ENOENT && s)
 		say(s, "a change of names could not be written", rc);
 	return rc;
 }
@@ -184,6 +188,8 @@ int syncer_done(struct syncer *s, uint64_t bytes)
 {
 	int rc;
 
+	if (!s)
+		return 0;
 	syncer_note(s, bytes);
 	rc = s->always ? blt_sync(s->store) : 0;
 	if (rc < 0)

@@ -23,7 +23,9 @@ int syncer_new(struct blt *store, unsigned seconds, bool always,
 	       struct syncer **ret);
 void syncer_free(struct syncer *s); /* NULL is fine */
 
-/* Something was changed that is handed to the kernel otherwise. */
+/* All these take NULL: of a transaction nothing is synced before its commit.
+ *
+ * Something was changed that is handed to the kernel otherwise. */
 void syncer_note(struct syncer *s, uint64_t bytes);
 
 /* Behind each change: hands it to the kernel, so that it survives the daemon,

@@ -42,6 +42,7 @@ static const struct tool_command *const commands[] = {
 	&tool_sync,
 	&tool_top,
 	&tool_trim,
+	&tool_txn,
 	&tool_umount,
 	&tool_wait,
 };

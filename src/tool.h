@@ -123,7 +123,7 @@ extern const struct tool_command tool_cancel, tool_check, tool_clear, tool_copy,
 	tool_create, tool_del, tool_dump, tool_export, tool_get, tool_help,
 	tool_import, tool_info, tool_jobs, tool_load, tool_ls, tool_map,
 	tool_put, tool_recover, tool_reindex, tool_seq, tool_slot, tool_stat,
-	tool_sync, tool_top, tool_trim, tool_umount, tool_wait;
+	tool_sync, tool_top, tool_trim, tool_txn, tool_umount, tool_wait;
 extern const struct tool_command tool_complete, tool_doctor, tool_prune;
 
 /* clang-format off */
