@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -487,6 +488,95 @@ START_TEST(test_long_list)
 }
 END_TEST
 
+/* ---- many at once ---- */
+
+#define ACCOUNTS 6
+#define START 100
+#define TRANSFERS 60
+
+static int read_account(struct blt *store, int i)
+{
+	char key[16];
+	struct blt_view v;
+	int n;
+
+	snprintf(key, sizeof(key), "a/%d", i);
+	ck_assert_int_eq(blt_get(store, key, strlen(key), &v), 0);
+	ck_assert_uint_eq(v.len, sizeof(n));
+	memcpy(&n, v.data, sizeof(n));
+	blt_view_release(&v);
+	return n;
+}
+
+static void write_account(struct blt *store, int i, int n)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "a/%d", i);
+	ck_assert_int_eq(
+		blt_put(store, key, strlen(key), &n, sizeof(n), BLT_NOW), 0);
+}
+
+/* Moves one from an account to the next, again until nobody was in between. */
+static void *transfer(void *arg)
+{
+	struct blt *store = arg;
+
+	for (int i = 0; i < TRANSFERS; i++) {
+		int from = i % ACCOUNTS, to = (i + 1) % ACCOUNTS, rc;
+
+		do {
+			struct blt *txn = begin(store);
+
+			write_account(txn, from, read_account(txn, from) - 1);
+			write_account(txn, to, read_account(txn, to) + 1);
+			rc = blt_txn_commit(txn, NULL);
+			ck_assert(rc == 0 || rc == -EAGAIN);
+			blt_close(txn);
+		} while (rc < 0);
+	}
+	return NULL;
+}
+
+static void *add_up(void *arg)
+{
+	struct blt *store = arg;
+
+	for (int i = 0; i < TRANSFERS; i++) {
+		struct blt *txn = begin(store);
+		int sum = 0;
+
+		for (int k = 0; k < ACCOUNTS; k++)
+			sum += read_account(txn, k);
+		if (blt_txn_commit(txn, NULL) == 0)
+			ck_assert_int_eq(sum, ACCOUNTS * START);
+		blt_close(txn);
+	}
+	return NULL;
+}
+
+START_TEST(test_threads)
+{
+	struct blt *store = open_new("txn-threads.blt");
+	pthread_t thread[3];
+	int sum = 0;
+
+	for (int i = 0; i < ACCOUNTS; i++)
+		write_account(store, i, START);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL,
+						i < 2 ? transfer : add_up,
+						store),
+				 0);
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	for (int i = 0; i < ACCOUNTS; i++)
+		sum += read_account(store, i);
+	ck_assert_int_eq(sum, ACCOUNTS * START);
+	close_store(store);
+}
+END_TEST
+
 static void note_key(void *arg, const void *key, size_t len)
 {
 	(void)key;
@@ -540,6 +630,7 @@ int main(void)
 	tcase_add_test(tc, test_flat);
 	tcase_add_test(tc, test_long_list);
 	tcase_add_test(tc, test_large);
+	tcase_add_test(tc, test_threads);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
