@@ -101,9 +101,11 @@ struct tool_command {
 	const char *summary;    /* one line */
 	const char *help;       /* a paragraph */
 	int min_args, max_args; /* max < 0: any number */
-	bool takes_command;     /* behind the first argument, with options that
-				 * are not ours */
-	bool takes_numbers;     /* an argument like -1 is no option */
+	/* The argument that is a command to run, whose options are not ours;
+	 * 0: none is.  Where command_for is set, only behind that word. */
+	int command_at;
+	const char *command_for;
+	bool takes_numbers; /* an argument like -1 is no option */
 	const struct tool_option *options;
 	int (*run)(struct tool *t);
 };

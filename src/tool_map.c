@@ -269,7 +269,7 @@ const struct tool_command tool_map = {
 		"that key. Write -- in front of CMD if it has options.",
 	.min_args = 1,
 	.max_args = -1,
-	.takes_command = true,
+	.command_at = 1,
 	.options = options,
 	.run = run_map,
 };

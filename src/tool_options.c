@@ -90,10 +90,21 @@ static int bad_option(const struct tool *t, int c, char **argv)
  * ours, "sort -u" would sort otherwise than it says. */
 static int stray_option(const struct tool *t)
 {
+	const char *command = t->arg[t->cmd->command_at];
+
 	return tool_fail(t, EX_USAGE,
 			 "%s: an option stands behind it: write -- in front of "
 			 "%s if it is meant for that, else move it there",
-			 t->arg[1], t->arg[1]);
+			 command, command);
+}
+
+/* Whether the arguments so far have come to a command that we run. */
+static bool has_command(const struct tool *t)
+{
+	const struct tool_command *cmd = t->cmd;
+
+	return cmd->command_at && t->n_args > cmd->command_at &&
+	       (!cmd->command_for || !strcmp(t->arg[0], cmd->command_for));
 }
 
 /* Fills in opt and arg; arguments move to the front of argv. */
@@ -118,8 +129,7 @@ static int parse_all(struct tool *t, int argc, char **argv)
 			continue;
 		}
 		row = c == '?' || c == ':' ? NULL : row_of(cmd->options, c);
-		if (cmd->takes_command && t->n_args > 1 &&
-		    (!row || row->opt != OPT_HELP))
+		if (has_command(t) && (!row || row->opt != OPT_HELP))
 			return stray_option(t);
 		if (!row)
 			return bad_option(t, c, argv);

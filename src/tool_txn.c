@@ -350,6 +350,8 @@ const struct tool_command tool_txn = {
 		"exits as COMMAND did.",
 	.min_args = 2,
 	.max_args = -1,
+	.command_at = 2,
+	.command_for = "run",
 	.options = options,
 	.run = run_txn,
 };

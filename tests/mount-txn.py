@@ -186,6 +186,10 @@ def check_run(m):
     done = run("sh", "-c", f"cat ran; echo out >{outside}")
     t.equal(done.returncode, 75, "a conflict")
     t.equal(os.listdir(m.control("txn")), [], "none is left")
+    done = t.run("txn", "run", m.path, "cat", "-n", "ran")
+    t.equal(done.returncode, 64, "an option that may be ours")
+    assert "cat: an option stands behind it: write -- in" in \
+        done.stderr.decode(), done
     for args, text in ((["run", m.path], "run: no command; expected is run"),
                        (["undo", m.path], "expected is begin MOUNTPOINT"),
                        (["commit", m.path], "expected is begin MOUNTPOINT")):
