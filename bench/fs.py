@@ -17,98 +17,12 @@ import tempfile
 import time
 
 import tables
-
-LENGTH = 512
-
-
-class Contender:
-    """Something that is mounted on self.point and can be mounted again."""
-
-    def __init__(self, name, build, place, files):
-        self.name = name
-        self.build = build
-        self.point = os.path.join(place, name)
-        self.files = files
-        self.daemon = None
-        os.mkdir(self.point)
-
-    def command(self):
-        return None
-
-    def mount(self):
-        command = self.command()
-        if not command:
-            return
-        # passthrough_ll prints a remark on its threads at each start
-        self.daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while not os.path.ismount(self.point):
-            if self.daemon.poll() is not None:
-                raise SystemExit(f"{self.name} ended at its start")
-            time.sleep(0.005)
-
-    def unmount(self):
-        if self.daemon:
-            # busy for a moment, where the kernel still closes a file
-            while subprocess.run(["fusermount3", "-q", "-u",
-                                  self.point]).returncode:
-                time.sleep(0.05)
-            self.daemon.wait()
-        self.daemon = None
-
-    def cpu_ns(self):
-        """What the daemon's threads have worked so far."""
-        if not self.daemon:
-            return 0
-        total = 0
-        tasks = f"/proc/{self.daemon.pid}/task"
-        for task in os.listdir(tasks):
-            try:
-                with open(f"{tasks}/{task}/schedstat") as f:
-                    total += int(f.read().split()[0])
-            except FileNotFoundError:
-                pass
-        return total
+from contenders import FILE_LENGTH, Null, contenders
 
 
-class Plain(Contender):
-    pass
-
-
-class Null(Contender):
-    def command(self):
-        return [f"{self.build}/bench/nullfs", self.point, str(self.files),
-                str(LENGTH)]
-
-
-class Passthrough(Contender):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.source = self.point + ".source"
-        os.mkdir(self.source)
-
-    def command(self):
-        return [f"{self.build}/bench/passthrough_ll", "-f",
-                f"-osource={self.source},cache=always", self.point]
-
-
-class Bltfs(Contender):
-    options = []
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.store = self.point + ".blt"
-
-    def command(self):
-        return [f"{self.build}/bltfs", "-f", self.store, self.point,
-                *self.options]
-
-    def mount(self):
-        if not os.path.exists(self.store):
-            subprocess.run([f"{self.build}/blt", "create", self.store],
-                           check=True)
-        super().mount()
-
-
+# The first listing behind a mount may be under way before all names have been
+# walked, and is not kept by the kernel then: the second fills its cache.
+#
 # Phase, the work, whether it starts behind a fresh mount, against whom, and at
 # least so many times as fast.
 PHASES = [
@@ -118,6 +32,7 @@ PHASES = [
     ("stat, warm", "stat", False, None, None),
     ("open+read+close", "read", True, "nullfs", 1 / 1.25),
     ("list", "list", True, "passthrough_ll", 1),
+    ("list again", "list", False, None, None),
     ("list, warm", "list", False, "passthrough_ll", 1),
     ("overwrite", "overwrite", True, "passthrough_ll", 1.5),
     ("rename", "rename", True, "passthrough_ll", 1.5),
@@ -148,29 +63,29 @@ class Bench:
         self.wall.add(row, contender.name, figures[0])
         self.cpu.add(row, contender.name, figures[1])
 
-    def small_files(self, contenders, threads):
+    def small_files(self, all_of_them, threads):
         """All phases in turn: what one leaves, the next finds."""
         suffix = f" x{threads}" if threads > 1 else ""
         for row, work, fresh, _, _ in PHASES:
-            for c in contenders:
+            for c in all_of_them:
                 if fresh:
                     c.unmount()
                     c.mount()
                 self.note(row + suffix, c,
                           self.work(c, c.point, self.args.files, threads,
                                     work))
-        for c in contenders:
+        for c in all_of_them:
             c.unmount()
 
-    def big_file(self, contenders):
+    def big_file(self, some):
         for row, work, fresh, _ in BIG:
-            for c in contenders:
+            for c in some:
                 if fresh:
                     c.unmount()
                     c.mount()
                 self.note(row, c, self.work(c, c.point + "/big",
                                             self.args.big, 1, work))
-        for c in contenders:
+        for c in some:
             os.unlink(c.point + "/big")
             c.unmount()
 
@@ -248,43 +163,36 @@ def main():
     if not os.access("/dev/fuse", os.W_OK):
         print("skipped: no /dev/fuse")
         return
-    kinds = [(Null, "nullfs"), (Passthrough, "passthrough_ll"),
-             (Plain, "plain"), (Bltfs, "bltfs")]
-    if not os.path.exists(f"{args.build}/bench/passthrough_ll"):
-        print("passthrough_ll is left out: libfuse's examples were not there "
-              "when configure ran")
-        kinds = [k for k in kinds if k[0] is not Passthrough]
     bench = Bench(args)
     threads = [int(t) for t in args.threads.split(",")]
     print(tables.machine())
     for turn in range(args.rounds):
         print(f"round {turn + 1}", flush=True)
         place = tempfile.mkdtemp(prefix="bench.", dir=args.directory)
-        contenders = [kind(name, args.build, place, args.files)
-                      for kind, name in kinds]
+        all_of_them = contenders(args, place, null=True)
         try:
             for t in threads:
-                bench.small_files(contenders, t)
+                bench.small_files(all_of_them, t)
             if args.big:
-                bench.big_file([c for c in contenders
+                bench.big_file([c for c in all_of_them
                                 if not isinstance(c, Null)])
             if turn == 0 and args.keys:
                 first_cat(args, place)
         finally:
-            for c in contenders:
+            for c in all_of_them:
                 if c.daemon:
                     c.unmount()
             shutil.rmtree(place)
     marks = [(row + (f" x{t}" if t > 1 else ""), against, mark)
              for t in threads for row, _, _, against, mark in PHASES]
     marks += [(row, "passthrough_ll", mark) for row, _, _, mark in BIG]
-    print(f"\n{args.files} files of {LENGTH} bytes; the best of {args.rounds} "
-          "rounds; microseconds a file (or a MiB)\n")
+    print(f"\n{args.files} files of {FILE_LENGTH} bytes; the best of "
+          f"{args.rounds} rounds; microseconds a file (or a MiB)\n")
     bench.show(marks)
     for figures, what in ((bench.wall, "wall"), (bench.cpu, "cpu")):
         path = os.path.join(args.results, f"fs-{what}.csv")
         figures.write_csv(path)
-        tables.chart(path, f"{args.files} files of {LENGTH} bytes",
+        tables.chart(path, f"{args.files} files of {FILE_LENGTH} bytes",
                      f"ns of {what} a file (log)",
                      [row for row, _, _, _, _ in PHASES])
 

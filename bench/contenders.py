@@ -1,0 +1,109 @@
+"""What the filesystem is measured beside: each is mounted on a directory of its
+own, and can be mounted again.
+"""
+import os
+import subprocess
+import time
+
+FILE_LENGTH = 512  # of the small files
+
+
+class Contender:
+    """Something that is mounted on self.point and can be mounted again."""
+
+    def __init__(self, name, build, place, files):
+        self.name = name
+        self.build = build
+        self.point = os.path.join(place, name)
+        self.files = files
+        self.daemon = None
+        os.mkdir(self.point)
+
+    def command(self):
+        return None
+
+    def mount(self):
+        command = self.command()
+        if not command:
+            return
+        # passthrough_ll prints a remark on its threads at each start
+        self.daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while not os.path.ismount(self.point):
+            if self.daemon.poll() is not None:
+                raise SystemExit(f"{self.name} ended at its start")
+            time.sleep(0.005)
+
+    def unmount(self):
+        if self.daemon:
+            # busy for a moment, where the kernel still closes a file
+            while subprocess.run(["fusermount3", "-q", "-u",
+                                  self.point]).returncode:
+                time.sleep(0.05)
+            self.daemon.wait()
+        self.daemon = None
+
+    def cpu_ns(self):
+        """What the daemon's threads have worked so far."""
+        if not self.daemon:
+            return 0
+        total = 0
+        tasks = f"/proc/{self.daemon.pid}/task"
+        for task in os.listdir(tasks):
+            try:
+                with open(f"{tasks}/{task}/schedstat") as f:
+                    total += int(f.read().split()[0])
+            except FileNotFoundError:
+                pass
+        return total
+
+
+class Plain(Contender):
+    pass
+
+
+class Null(Contender):
+    def command(self):
+        return [f"{self.build}/bench/nullfs", self.point, str(self.files),
+                str(FILE_LENGTH)]
+
+
+class Passthrough(Contender):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.source = self.point + ".source"
+        os.mkdir(self.source)
+
+    def command(self):
+        return [f"{self.build}/bench/passthrough_ll", "-f",
+                f"-osource={self.source},cache=always", self.point]
+
+
+class Bltfs(Contender):
+    options = []
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.store = self.point + ".blt"
+
+    def command(self):
+        return [f"{self.build}/bltfs", "-f", self.store, self.point,
+                *self.options]
+
+    def mount(self):
+        if not os.path.exists(self.store):
+            subprocess.run([f"{self.build}/blt", "create", self.store],
+                           check=True)
+        super().mount()
+
+
+def contenders(args, place, null=False):
+    """The plain directory, passthrough_ll where it could be built, bltfs; and
+    nullfs, which has nothing but constant files."""
+    kinds = [(Null, "nullfs")] if null else []
+    if os.path.exists(f"{args.build}/bench/passthrough_ll"):
+        kinds.append((Passthrough, "passthrough_ll"))
+    else:
+        print("passthrough_ll is left out: libfuse's examples were not there "
+              "when configure ran")
+    kinds += [(Plain, "plain"), (Bltfs, "bltfs")]
+    return [kind(name, args.build, place, args.files) for kind, name in kinds]
