@@ -2,10 +2,17 @@
 own, and can be mounted again.
 """
 import os
+import resource
 import subprocess
 import time
 
 FILE_LENGTH = 512  # of the small files
+
+
+def raise_open_files():
+    """passthrough_ll keeps a descriptor of each file that the kernel knows."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Contender:
@@ -27,7 +34,8 @@ class Contender:
         if not command:
             return
         # passthrough_ll prints a remark on its threads at each start
-        self.daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self.daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL,
+                                       preexec_fn=raise_open_files)
         while not os.path.ismount(self.point):
             if self.daemon.poll() is not None:
                 raise SystemExit(f"{self.name} ended at its start")
