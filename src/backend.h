@@ -186,6 +186,10 @@ struct backend {
 	size_t (*get_many)(struct blt *store, const struct blt_bytes *keys,
 			   size_t n, struct blt_view *ret,
 			   int *ret_result); /* NULL: one by one */
+	int64_t (*get_part)(struct blt *store, const void *key, size_t len,
+			    void *to, size_t n,
+			    uint64_t offset);             /* NULL: of a view */
+	uint64_t (*changes_by_others)(struct blt *store); /* NULL: 0 */
 	void (*view_release)(struct blt_view *view);
 	int (*stat_key)(struct blt *store, const void *key, size_t len,
 			struct blt_stat *ret);

@@ -91,6 +91,29 @@ int64_t blt_view_copy(const struct blt_view *view, void *to, size_t len,
 	return rc < 0 ? rc : (int64_t)c.n;
 }
 
+int64_t blt_get_part(struct blt *store, const void *key, size_t len, void *to,
+		     size_t n, uint64_t offset)
+{
+	struct blt_view view;
+	int64_t got;
+
+	if (store->backend->get_part)
+		return store->backend->get_part(store, key, len, to, n, offset);
+	got = blt_get(store, key, len, &view);
+	if (got < 0)
+		return got;
+	got = blt_view_copy(&view, to, n, offset);
+	blt_view_release(&view);
+	return got;
+}
+
+uint64_t blt_changes_by_others(struct blt *store)
+{
+	if (!store->backend->changes_by_others)
+		return 0;
+	return store->backend->changes_by_others(store);
+}
+
 /* ---- writing ---- */
 
 int blt_check_key(struct blt *store, const void *key, size_t len)

@@ -277,6 +277,16 @@ BLT_PUBLIC uint64_t blt_compactions(struct blt *store);
 BLT_PUBLIC int64_t blt_view_copy(const struct blt_view *view, void *to,
 				 size_t len, uint64_t offset);
 
+/* A part of a value, without a view of the whole: up to n bytes from offset;
+ * returns how many, or an error as blt_get and blt_view_copy have it. */
+BLT_PUBLIC int64_t blt_get_part(struct blt *store, const void *key, size_t len,
+				void *to, size_t n, uint64_t offset);
+
+/* How many changes other processes have made to the store since it was opened;
+ * always 0 where none can.  What was read before it was asked is still so if it
+ * was the same before.  Costs next to nothing. */
+BLT_PUBLIC uint64_t blt_changes_by_others(struct blt *store);
+
 /* Length and timestamp alone. */
 struct blt_stat {
 	uint64_t len;

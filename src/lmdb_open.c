@@ -270,7 +270,7 @@ static int open_env(struct lmdb_store *store, bool is_dir,
 {
 	unsigned flags = MDB_NOTLS | (is_dir ? 0 : MDB_NOSUBDIR) |
 			 (store->face.writable ? MDB_NOMETASYNC : MDB_RDONLY);
-	int rc = mdb_env_create(&store->env);
+	int rc = mdb_env_create(&store->env), dead;
 
 	if (rc == 0)
 		rc = mdb_env_set_maxdbs(store->env, DBS_MAX);
@@ -280,6 +280,9 @@ static int open_env(struct lmdb_store *store, bool is_dir,
 		rc = mdb_env_open(store->env, store->path, flags, 0600);
 	if (rc == 0)
 		rc = mdb_env_get_fd(store->env, &store->fd);
+	/* Those that were killed while they read keep old pages in place. */
+	if (rc == 0)
+		(void)mdb_reader_check(store->env, &dead);
 	if (rc)
 		return store_fail(err, lmdb_error(rc),
 				  "%s: cannot be opened: %s", store->path,
@@ -326,6 +329,8 @@ static struct lmdb_store *new_store(const char *path, bool writable)
 	pthread_rwlockattr_destroy(&attr);
 	pthread_mutex_init(&store->write, NULL);
 	pthread_mutex_init(&store->spare_lock, NULL);
+	pthread_mutex_init(&store->commits_lock, NULL);
+	pthread_mutex_init(&store->walks_lock, NULL);
 	return store;
 }
 
@@ -342,6 +347,8 @@ static void free_store(struct lmdb_store *store)
 	pthread_rwlock_destroy(&store->lock);
 	pthread_mutex_destroy(&store->write);
 	pthread_mutex_destroy(&store->spare_lock);
+	pthread_mutex_destroy(&store->commits_lock);
+	pthread_mutex_destroy(&store->walks_lock);
 	free(store);
 }
 
@@ -379,6 +386,8 @@ static int open_in(struct lmdb_store *store, const char *file, bool is_dir,
 		rc = check_dbs(store, err);
 	if (rc == 0 && opts->mode == BLT_TRUNCATE)
 		rc = empty(store, err);
+	if (rc == 0)
+		lmdb_commits_begin(store);
 	return rc;
 }
 
@@ -492,6 +501,8 @@ const struct backend lmdb_backend = {
 
 	.get = lmdb_get,
 	.get_many = lmdb_get_many,
+	.get_part = lmdb_get_part,
+	.changes_by_others = lmdb_changes_by_others,
 	.view_release = lmdb_view_release,
 	.stat_key = lmdb_stat_key,
 

@@ -48,6 +48,32 @@ int lmdb_get(struct blt *blt, const void *key, size_t len, struct blt_view *ret)
 	return rc;
 }
 
+int64_t lmdb_get_part(struct blt *blt, const void *key, size_t len, void *to,
+		      size_t n, uint64_t offset)
+{
+	struct lmdb_place at;
+	struct lmdb_read r;
+	MDB_val value;
+	int rc = lmdb_read_begin(lmdb_of(blt), &r);
+
+	if (rc < 0)
+		return rc;
+	rc = lmdb_find_place(r.store, key, len, &at, NULL);
+	if (rc == 0)
+		rc = lmdb_error(lmdb_value(r.txn, &at, &value));
+	if (rc == 0) {
+		size_t left = offset < value.mv_size ?
+				      value.mv_size - (size_t)offset :
+				      0;
+
+		n = n < left ? n : left;
+		if (n)
+			memcpy(to, (const uint8_t *)value.mv_data + offset, n);
+	}
+	lmdb_read_end(&r);
+	return rc < 0 ? rc : (int64_t)n;
+}
+
 size_t lmdb_get_many(struct blt *blt, const struct blt_bytes *keys, size_t n,
 		     struct blt_view *ret, int *ret_result)
 {

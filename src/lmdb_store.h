@@ -53,6 +53,7 @@ struct lmdb_db {
 };
 
 struct lmdb_marks;
+struct lmdb_walk;
 
 struct lmdb_store {
 	struct blt face;
@@ -67,6 +68,13 @@ struct lmdb_store {
 	struct lmdb_db *db; /* the unnamed one first, where many */
 	size_t n_dbs;
 	atomic_int failed;
+	/* Commits, as LMDB numbers them: the last that is known of, of all of
+	 * them; one of ours that is on its way, or 0; how many were others'. */
+	pthread_mutex_t commits_lock;
+	size_t last_known, ours;
+	uint64_t by_others; /* under commits_lock, as these */
+	pthread_mutex_t walks_lock;
+	struct lmdb_walk *walks; /* under walks_lock */
 	pthread_mutex_t spare_lock;
 	MDB_txn *spare[LMDB_SPARE]; /* under spare_lock, as this */
 	unsigned n_spare;
@@ -95,12 +103,18 @@ struct lmdb_read {
 	MDB_txn *txn;
 };
 
+/* Once, when the environment is open. */
+void lmdb_commits_begin(struct lmdb_store *store);
+uint64_t lmdb_changes_by_others(struct blt *blt);
+
 int lmdb_read_begin(struct lmdb_store *store, struct lmdb_read *ret);
 void lmdb_read_end(struct lmdb_read *r);
 
 /* Runs fn in a transaction and commits it where that returns 0; with a larger
  * map once more where that was too small.  fn may thus run several times.  fn
- * returns LMDB's codes, or a positive errno. */
+ * returns LMDB's codes, or a positive errno; LMDB_NOTHING where all is well and
+ * it has changed nothing. */
+#define LMDB_NOTHING (-1)
 typedef int lmdb_write_fn(void *arg, MDB_txn *txn);
 int lmdb_write(struct lmdb_store *store, lmdb_write_fn *fn, void *arg);
 
@@ -162,11 +176,14 @@ struct lmdb_met {
 	uint64_t token;
 };
 
-struct lmdb_walk;
 int lmdb_walk_new(struct lmdb_store *store, const void *prefix, size_t len,
 		  bool values, struct lmdb_walk **ret);
 int lmdb_walk_next(struct lmdb_walk *w, struct lmdb_met *ret); /* 1, 0 */
 void lmdb_walk_free(struct lmdb_walk *w);
+
+/* That this key is about to be changed: LMDB's codes, or a positive errno. */
+int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
+		    size_t len, const struct lmdb_place *at);
 
 /* ---- the rows, by file ---- */
 
@@ -182,6 +199,8 @@ int lmdb_get(struct blt *blt, const void *key, size_t len,
 size_t lmdb_get_many(struct blt *blt, const struct blt_bytes *keys, size_t n,
 		     struct blt_view *ret, int *ret_result);
 void lmdb_view_release(struct blt_view *view);
+int64_t lmdb_get_part(struct blt *blt, const void *key, size_t len, void *to,
+		      size_t n, uint64_t offset);
 int lmdb_stat_key(struct blt *blt, const void *key, size_t len,
 		  struct blt_stat *ret);
 int lmdb_iter_open(struct blt *blt, const struct blt_iter_options *opts,

@@ -188,6 +188,68 @@ void lmdb_read_end(struct lmdb_read *r)
 	pthread_rwlock_unlock(&r->store->lock);
 }
 
+/* ---- whose commits ---- */
+
+/* All up to that one have been made; commits_lock is held. */
+static void count_commits(struct lmdb_store *store, size_t last)
+{
+	bool one_is_ours =
+		store->ours > store->last_known && store->ours <= last;
+
+	if (last <= store->last_known)
+		return;
+	store->by_others += last - store->last_known - one_is_ours;
+	store->last_known = last;
+}
+
+void lmdb_commits_begin(struct lmdb_store *store)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+
+	if (look_at_env(store, &info, &st) == 0) {
+		store->last_known = info.me_last_txnid;
+		store->by_others = 0;
+	}
+}
+
+uint64_t lmdb_changes_by_others(struct blt *blt)
+{
+	struct lmdb_store *store = lmdb_of(blt);
+	MDB_envinfo info;
+	MDB_stat st;
+	uint64_t n;
+
+	if (look_at_env(store, &info, &st) != 0)
+		info.me_last_txnid = 0;
+	pthread_mutex_lock(&store->commits_lock);
+	count_commits(store, info.me_last_txnid);
+	n = store->by_others;
+	pthread_mutex_unlock(&store->commits_lock);
+	return n;
+}
+
+/* While we have LMDB's lock nobody else commits. */
+static int commit(struct lmdb_store *store, MDB_txn *txn)
+{
+	const size_t id = mdb_txn_id(txn);
+	int rc;
+
+	pthread_mutex_lock(&store->commits_lock);
+	count_commits(store, id - 1);
+	store->ours = id;
+	pthread_mutex_unlock(&store->commits_lock);
+	rc = mdb_txn_commit(txn);
+	pthread_mutex_lock(&store->commits_lock);
+	if (rc == 0)
+		count_commits(store, id);
+	else
+		store->by_others++; /* whoever has that number now */
+	store->ours = 0;
+	pthread_mutex_unlock(&store->commits_lock);
+	return rc;
+}
+
 /* ---- writing ---- */
 
 /* With write and lock (shared) held. */
@@ -201,9 +263,9 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 	rc = fn(arg, txn);
 	if (rc) {
 		mdb_txn_abort(txn);
-		return rc;
+		return rc == LMDB_NOTHING ? 0 : rc;
 	}
-	rc = mdb_txn_commit(txn);
+	rc = commit(store, txn);
 	/* The kernel may have dropped what it could not write. */
 	if (rc == EIO || rc == MDB_PANIC)
 		atomic_store(&store->failed, -EIO);

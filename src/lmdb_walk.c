@@ -1,7 +1,13 @@
 /* A walk over all keys: some at a time, copied, each time in a transaction of
  * its own that begins behind the last one.  So a walk may take for ever and
- * keeps no page from being used again; what others change meanwhile may be met
- * or not, but what stays is met exactly once. */
+ * keeps no page from being used again.
+ *
+ * It shows the store as it was when it began.  What this process changes in
+ * front of it is remembered as it was, until the walk comes there: all walks
+ * stand in a list, and whoever writes tells them (lmdb_walks_tell).  What other
+ * processes change meanwhile may be met or not, but what stays is met exactly
+ * once. */
+#include "lmdb_before.h"
 #include "lmdb_store.h"
 
 #include <errno.h>
@@ -24,6 +30,9 @@ struct item {
 struct lmdb_walk {
 	struct lmdb_store *store;
 	bool values;
+	struct lmdb_walk *next_walk; /* under the store's walks_lock */
+	pthread_mutex_t lock; /* where it is, and before; behind walks_lock */
+	struct before before;
 	/* where it goes on: behind this key of this database */
 	size_t db;
 	bool begun;
@@ -52,16 +61,87 @@ int lmdb_walk_new(struct lmdb_store *store, const void *prefix, size_t len,
 	w->prefix_len = len;
 	if (len)
 		memcpy(w->prefix, prefix, len);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_lock(&store->walks_lock);
+	w->next_walk = store->walks;
+	store->walks = w;
+	pthread_mutex_unlock(&store->walks_lock);
 	*ret = w;
 	return 0;
 }
 
 void lmdb_walk_free(struct lmdb_walk *w)
 {
+	struct lmdb_walk **at;
+
 	if (!w)
 		return;
+	pthread_mutex_lock(&w->store->walks_lock);
+	for (at = &w->store->walks; *at != w;)
+		at = &(*at)->next_walk;
+	*at = w->next_walk;
+	pthread_mutex_unlock(&w->store->walks_lock);
+	before_clear(&w->before);
+	pthread_mutex_destroy(&w->lock);
 	free(w->bytes);
 	free(w);
+}
+
+/* ---- what changes in front of it ---- */
+
+static bool is_wanted(const struct lmdb_walk *w, const void *key, size_t len)
+{
+	return len >= w->prefix_len &&
+	       (w->prefix_len == 0 ||
+		memcmp(key, w->prefix, w->prefix_len) == 0);
+}
+
+/* Whether the walk has been there. */
+static bool is_behind(const struct lmdb_walk *w, MDB_txn *txn,
+		      const struct lmdb_place *at)
+{
+	MDB_val last = { w->last_len, (void *)(uintptr_t)w->last };
+	size_t db = (size_t)(at->db - w->store->db);
+
+	if (db != w->db)
+		return db < w->db;
+	return w->begun && mdb_cmp(txn, at->db->dbi, &at->key, &last) <= 0;
+}
+
+static int remember_old(struct lmdb_walk *w, MDB_txn *txn, const void *key,
+			size_t len, const struct lmdb_place *at)
+{
+	MDB_val value = { 0 };
+	int rc;
+
+	if (is_behind(w, txn, at) || before_has(&w->before, key, len))
+		return 0;
+	rc = lmdb_value(txn, at, &value);
+	if (rc && rc != MDB_NOTFOUND)
+		return rc;
+	return -before_put(&w->before, key, len, rc == 0,
+			   w->values ? value.mv_data : NULL, value.mv_size,
+			   rc == 0 && w->values ? lmdb_token(&value) : 0);
+}
+
+int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
+		    size_t len, const struct lmdb_place *at)
+{
+	int rc = 0;
+
+	if (at->self)
+		return 0;
+	pthread_mutex_lock(&store->walks_lock);
+	for (struct lmdb_walk *w = store->walks; w && rc == 0;
+	     w = w->next_walk) {
+		if (!is_wanted(w, key, len))
+			continue;
+		pthread_mutex_lock(&w->lock);
+		rc = remember_old(w, txn, key, len, at);
+		pthread_mutex_unlock(&w->lock);
+	}
+	pthread_mutex_unlock(&store->walks_lock);
+	return rc;
 }
 
 /* ---- one key ---- */
@@ -99,37 +179,75 @@ static int have_room(struct lmdb_walk *w, size_t more)
 	return 0;
 }
 
+static bool is_full(const struct lmdb_walk *w)
+{
+	return w->n == CHUNK_KEYS || (w->n && w->len >= CHUNK_BYTES);
+}
+
+/* The key stands in bytes already, where the item is to be. */
+static int add_item(struct lmdb_walk *w, size_t key_len, const void *value,
+		    size_t value_len, uint64_t token)
+{
+	if (have_room(w, key_len + (w->values ? value_len : 0)) < 0)
+		return -ENOMEM;
+	w->item[w->n++] = (struct item){ w->len, key_len, value_len, token };
+	w->len += key_len;
+	if (w->values && value_len) {
+		memcpy(w->bytes + w->len, value, value_len);
+		w->len += value_len;
+	}
+	return 1;
+}
+
+/* As it was before we changed it. */
+static int add_old(struct lmdb_walk *w, struct before_key *was)
+{
+	int rc = was->there ?
+			 add_item(w, was->key_len, was->bytes + was->key_len,
+				  was->value_len, was->token) :
+			 0;
+
+	free(was);
+	return rc;
+}
+
 /* 1: taken; 0: none of those that are wanted. */
 static int take(struct lmdb_walk *w, const struct lmdb_db *db,
 		const MDB_val *key, const MDB_val *value)
 {
 	size_t name = db->name ? strlen(db->name) + 1 : 0, len;
-	struct item *it = &w->item[w->n];
+	struct before_key *was;
 
-	if (have_room(w, name + LMDB_KEY_MAX + NUMBER_ROOM +
-				 (w->values ? value->mv_size : 0)) < 0)
+	if (have_room(w, name + LMDB_KEY_MAX + NUMBER_ROOM) < 0)
 		return -ENOMEM;
 	len = whole_key(db, key, w->number, w->bytes + w->len);
-	if (len < w->prefix_len ||
-	    memcmp(w->bytes + w->len, w->prefix, w->prefix_len) != 0)
+	if (!is_wanted(w, w->bytes + w->len, len))
 		return 0;
-	*it = (struct item){ w->len, len, value->mv_size, 0 };
-	w->len += len;
-	if (w->values) {
-		it->token = lmdb_token(value);
-		memcpy(w->bytes + w->len, value->mv_data, value->mv_size);
-		w->len += value->mv_size;
+	was = before_take(&w->before, w->bytes + w->len, len);
+	if (was)
+		return add_old(w, was);
+	return add_item(w, len, value->mv_data, value->mv_size,
+			w->values ? lmdb_token(value) : 0);
+}
+
+/* At the end: what we have deleted in front of it, and it did not meet. */
+static int take_deleted(struct lmdb_walk *w)
+{
+	struct before_key *was;
+	int rc = 1;
+
+	while (rc > 0 && !is_full(w) && (was = before_any(&w->before))) {
+		if (have_room(w, was->key_len) < 0) {
+			free(was);
+			return ENOMEM;
+		}
+		memcpy(w->bytes + w->len, was->bytes, was->key_len);
+		rc = add_old(w, was);
 	}
-	w->n++;
-	return 1;
+	return rc < 0 ? ENOMEM : 0;
 }
 
 /* ---- a chunk ---- */
-
-static bool is_full(const struct lmdb_walk *w)
-{
-	return w->n == CHUNK_KEYS || (w->n && w->len >= CHUNK_BYTES);
-}
 
 /* Where this database's part of the walk begins: keys in front of that are not
  * wanted.  Only where its order is that of bytes. */
@@ -245,6 +363,7 @@ static int fill(struct lmdb_walk *w)
 
 	if (rc < 0)
 		return rc;
+	pthread_mutex_lock(&w->lock);
 	w->n = w->next = w->len = 0;
 	while (rc == 0 && !is_full(w) && w->db < w->store->n_dbs) {
 		rc = walk_db(w, &w->store->db[w->db], r.txn);
@@ -254,6 +373,9 @@ static int fill(struct lmdb_walk *w)
 			rc = 0;
 		}
 	}
+	if (rc == 0)
+		rc = take_deleted(w);
+	pthread_mutex_unlock(&w->lock);
 	lmdb_read_end(&r);
 	return lmdb_error(rc);
 }

@@ -66,6 +66,7 @@ int lmdb_time(const struct blt *blt, int64_t timestamp, int64_t *ret)
 struct batch {
 	struct lmdb_store *store;
 	struct backend_op *first;
+	bool changed; /* by this run */
 };
 
 static int place_of(struct batch *b, const struct backend_key *key,
@@ -165,6 +166,35 @@ static int set_from(MDB_txn *txn, const struct lmdb_place *at,
 	return rc;
 }
 
+/* LMDB makes no commit of nothing, and counts none. */
+static bool changes(const struct backend_op *op, const struct lmdb_place *at)
+{
+	switch (op->kind) {
+	case BACKEND_PUT:
+	case BACKEND_DELETE:
+	case BACKEND_DROP:
+		return !at->self;
+	case BACKEND_RENAME:
+	case BACKEND_EXCHANGE:
+		return !same_place(op);
+	default:
+		return false;
+	}
+}
+
+static int tell_walks(struct batch *b, MDB_txn *txn,
+		      const struct backend_op *op, const struct lmdb_place *at,
+		      const struct lmdb_place *to)
+{
+	int rc = lmdb_walks_tell(b->store, txn, op->key.bytes, op->key.len, at);
+
+	if (rc == 0 &&
+	    (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE))
+		rc = lmdb_walks_tell(b->store, txn, op->to.bytes, op->to.len,
+				     to);
+	return rc;
+}
+
 static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 {
 	MDB_val value = { op->value_len, (void *)(uintptr_t)op->value };
@@ -177,8 +207,11 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 	if (rc == 0 &&
 	    (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE))
 		rc = place_of(b, &op->to, &to);
+	if (rc == 0 && changes(op, &at))
+		rc = tell_walks(b, txn, op, &at, &to);
 	if (rc)
 		return rc;
+	b->changed = b->changed || changes(op, &at);
 	switch (op->kind) {
 	case BACKEND_PUT:
 		if (op->source.read)
@@ -224,6 +257,7 @@ static int run_ops(void *arg, MDB_txn *txn)
 	bool held = true;
 	int rc = 0;
 
+	b->changed = false;
 	for (struct backend_op *op = b->first; op && rc == 0; op = op->next) {
 		if (op->kind == BACKEND_ONLY_IF) {
 			rc = run_condition(b, txn, op);
@@ -232,12 +266,12 @@ static int run_ops(void *arg, MDB_txn *txn)
 			rc = run_op(b, txn, op);
 		}
 	}
-	return rc;
+	return rc == 0 && !b->changed ? LMDB_NOTHING : rc;
 }
 
 int lmdb_commit(struct blt *blt, struct backend_op *first)
 {
-	struct batch b = { lmdb_of(blt), first };
+	struct batch b = { lmdb_of(blt), first, false };
 
 	return lmdb_write(b.store, run_ops, &b);
 }
@@ -298,6 +332,9 @@ static int run_put_from(void *arg, MDB_txn *txn)
 	struct lmdb_place at;
 	int rc = -find_writable(p->store, p->key.bytes, p->key.len, &at);
 
+	if (rc == 0)
+		rc = lmdb_walks_tell(p->store, txn, p->key.bytes, p->key.len,
+				     &at);
 	return rc ? rc : set_from(txn, &at, p->source);
 }
 
