@@ -75,7 +75,8 @@ struct backend_op {
 	int64_t timestamp;     /* put, touch */
 	uint64_t value_offset; /* only if, as these */
 	bool always;
-	bool held; /* set by the engine */
+	bool held;        /* set by the engine, as this: where the block of a */
+	uint64_t laid_at; /* put stands already (store_lay.h); 0: nowhere */
 	bool *ret_held;
 	struct backend_op *next;
 	uint8_t bytes[];

@@ -55,6 +55,7 @@ struct engine {
 				      * 0: the filesystem's block */
 	size_t trim_runs;     /* merged by one commit; 0: as trim has it */
 	uint64_t rekey_least; /* 0: REKEY_LEAST */
+	uint64_t lay_least;   /* 0: as store_lay.c has it */
 	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
 				      * with space.write held */
 	struct watches watches; /* told of each key that a commit changes */

@@ -31,6 +31,7 @@ enum mutant {
 	MUTANT_CUT_EARLY,        /* the file's end before its slot */
 	MUTANT_PUNCH_EARLY,      /* trim's holes before the merge is durable */
 	MUTANT_STREAM_UNSYNCED,  /* a value's record before its bytes */
+	MUTANT_LAID_UNSYNCED,    /* the same for a batch's values */
 	MUTANT_REKEY_IN_LOG,     /* a key rewritten whose block is in the log */
 	MUTANT_REKEY_EARLY,      /* or before its record is durable */
 	MUTANTS,

@@ -3,6 +3,8 @@
 
 #include "rekey.h"
 #include "serial.h"
+#include "store_lay.h"
+#include "store_source.h"
 #include "util.h"
 
 #include <errno.h>
@@ -60,19 +62,10 @@ int booklet_time(const struct blt *blt, int64_t timestamp, int64_t *ret)
 	return store_time(const_store_of(blt), timestamp, ret);
 }
 
-static int check_len(const struct store *store, uint64_t len)
-{
-	const struct format *f = &store->engine.space.fmt;
-
-	if (len > BLT_VALUE_MAX)
-		return -EFBIG;
-	return f->fixed && len != f->value_len ? -EINVAL : 0;
-}
-
 static int check_value(const struct store *store, const void *value, size_t len)
 {
 	const struct format *f = &store->engine.space.fmt;
-	int rc = check_len(store, len);
+	int rc = source_check_len(store, len);
 
 	if (rc < 0 || f->fixed)
 		return rc;
@@ -117,43 +110,16 @@ int booklet_put(struct blt *blt, const void *key, size_t key_len,
 	return rc < 0 ? rc : put_one(store, &k, &v, timestamp);
 }
 
-/* A source whose bytes are checked on their way into the store. */
-struct checked_source {
-	const struct blt_source *source;
-	struct serial_check *check;
-};
-
-static int read_checked(void *arg, void *buf, size_t n, uint64_t offset)
-{
-	struct checked_source *c = arg;
-	int rc = c->source->read(c->source->arg, buf, n, offset);
-
-	if (rc == 0)
-		rc = serial_check_feed(c->check, buf, n);
-	if (rc == 0 && offset + n == c->source->len)
-		rc = serial_check_end(c->check);
-	return rc;
-}
-
 static int put_source(struct store *store, struct batch *b,
 		      const struct batch_key *key,
 		      const struct blt_source *source, int64_t timestamp)
 {
-	const struct format *f = &store->engine.space.fmt;
-	struct checked_source c = { .source = source };
-	struct batch_value v = { .len = source->len,
-				 .read = source->read,
-				 .arg = source->arg };
-	int rc = check_len(store, source->len);
+	struct checked_source c;
+	int rc = source_begin(&c, store, source);
 
-	if (rc == 0 && !f->fixed && !serial_takes_all(f->value_serializer)) {
-		rc = serial_check_new(f->value_serializer, &c.check);
-		v.read = read_checked;
-		v.arg = &c;
-	}
 	if (rc == 0)
-		rc = batch_put(b, key, &v, timestamp);
-	serial_check_free(c.check);
+		rc = batch_put(b, key, &c.value, timestamp);
+	source_end(&c);
 	return rc;
 }
 
@@ -170,7 +136,7 @@ int booklet_put_from(struct blt *blt, const void *key, size_t key_len,
 		return booklet_put(blt, key, key_len, "", 0, timestamp);
 	rc = store_key(store, key, key_len, &k);
 	if (rc == 0)
-		rc = check_len(store, source->len);
+		rc = source_check_len(store, source->len);
 	if (rc == 0)
 		rc = store_time(store, timestamp, &timestamp);
 	if (rc == 0)
@@ -248,6 +214,8 @@ static int run_op(struct store *store, struct batch *b,
 
 	switch (op->kind) {
 	case BACKEND_PUT:
+		if (op->laid_at)
+			return lay_adopt(b, op);
 		if (op->source.read)
 			return put_source(store, b, &key, &op->source,
 					  op->timestamp);
@@ -323,6 +291,7 @@ static int commit(struct store *store, struct backend_op *first,
 		  begin_fn *begin)
 {
 	struct engine *e = &store->engine;
+	struct laid *laid = NULL;
 	struct batch b;
 	int rc = 0;
 
@@ -334,8 +303,17 @@ static int commit(struct store *store, struct backend_op *first,
 	}
 	if (rc)
 		return rc < 0 ? rc : 0;
-	rc = begin(&b, e);
-	return rc < 0 ? rc : batch_end(&b, run_ops(store, &b, first));
+	rc = lay_ahead(store, first, &laid);
+	if (rc == 0)
+		rc = begin(&b, e);
+	if (rc == 0) {
+		rc = run_ops(store, &b, first);
+		if (rc == 0)
+			rc = lay_split(laid, &b);
+		rc = batch_end(&b, rc);
+	}
+	lay_end(laid, rc == 0);
+	return rc;
 }
 
 static int commit_all(struct blt *blt, struct backend_op *first,

@@ -334,13 +334,19 @@ int booklet_stream_commit(struct blt_stream *face, const void *key,
 	return 0;
 }
 
-void booklet_stream_abort(struct blt_stream *face)
+void stream_give_back(struct stream *s)
 {
-	struct stream *s = stream_of(face);
 	struct engine *e = &s->store->engine;
 
 	stream_leave(s);
 	if (!atomic_load(&e->space.failed))
 		cut(e, s->pin.pos, s->compactions);
+}
+
+void booklet_stream_abort(struct blt_stream *face)
+{
+	struct stream *s = stream_of(face);
+
+	stream_give_back(s);
 	free(s);
 }

@@ -1,5 +1,5 @@
 /* stream.h - inside a blt_stream, for the files that make one (stream.c,
- * stream_room.c).
+ * stream_room.c), or what is like one (store_lay.c).
  *
  * A stream is its caller's alone.  pin is the engine's, too: it changes with
  * the space's write and lock (exclusive) held.  Errors are those of the calls
@@ -39,6 +39,9 @@ static inline struct space *stream_space(const struct stream *s)
 {
 	return &s->store->engine.space;
 }
+
+/* The region is left, and cut off where it stands at the end. */
+void stream_give_back(struct stream *s);
 
 /* Bytes at a position of the file. */
 int stream_write_raw(struct space *sp, const void *buf, size_t n, uint64_t at);

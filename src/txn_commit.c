@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A value of upper that is read when base takes it. */
+/* A value of so many bytes is kept in memory until base takes it, which is
+ * quicker; a longer one is read then. */
+#define SHORT 256u
+
+/* A key of upper, whose value is read when base takes it. */
 struct lifted {
 	struct blt *upper;
 	struct lifted *next;
@@ -34,6 +38,7 @@ static int lift(struct txn *t, struct blt_batch *batch,
 		const struct blt_item *item, struct lifted **list)
 {
 	struct lifted *l = malloc(sizeof(*l) + item->key_len);
+	int64_t time = t->has_times ? item->timestamp : BLT_NOW;
 	struct blt_source source = { .len = item->value_len,
 				     .read = read_lifted,
 				     .arg = l };
@@ -44,14 +49,16 @@ static int lift(struct txn *t, struct blt_batch *batch,
 	if (l->key_len)
 		memcpy(l->key, item->key, l->key_len);
 	*list = l;
-	return blt_batch_put_from(batch, l->key, l->key_len, &source,
-				  t->has_times ? item->timestamp : BLT_NOW);
+	if (item->value_len <= SHORT)
+		return blt_batch_put(batch, l->key, l->key_len, item->value,
+				     item->value_len, time);
+	return blt_batch_put_from(batch, l->key, l->key_len, &source, time);
 }
 
 static int add_puts(struct txn *t, struct blt_batch *batch,
 		    struct lifted **list)
 {
-	const struct blt_iter_options opts = { .no_values = true };
+	const struct blt_iter_options opts = { 0 };
 	struct blt_iter *it;
 	struct blt_item item;
 	int rc = blt_iter_open(t->upper, &opts, &it);

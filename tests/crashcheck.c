@@ -278,6 +278,7 @@ int crashwork_run(uint64_t seed, unsigned long images,
 
 	w.prunes = true;
 	w.big_values = crash_mix(seed, 11, 0) % 16 == 0;
+	w.txns = crash_mix(seed, 13, 0) % 3 == 0;
 	if (rc == 0)
 		rc = crashwork_do(&w,
 				  (unsigned)(10 + crash_mix(seed, 12, 0) % 40));

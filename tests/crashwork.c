@@ -184,11 +184,11 @@ size_t crashwork_possible(const struct crashwork *w, const struct cut *cut,
 /* ---- phases ---- */
 
 const char *const crash_phase_names[PHASES] = {
-	[PHASE_CHANGES] = "changes",   [PHASE_LONG] = "long values",
-	[PHASE_STREAM] = "streams",    [PHASE_RENAME] = "renames",
-	[PHASE_GROWTH] = "growth",     [PHASE_PRUNE] = "prune",
-	[PHASE_TRIM] = "trim",         [PHASE_SYNC] = "sync and close",
-	[PHASE_RECOVERY] = "recovery",
+	[PHASE_CHANGES] = "changes",     [PHASE_LONG] = "long values",
+	[PHASE_STREAM] = "streams",      [PHASE_RENAME] = "renames",
+	[PHASE_TXN] = "transactions",    [PHASE_GROWTH] = "growth",
+	[PHASE_PRUNE] = "prune",         [PHASE_TRIM] = "trim",
+	[PHASE_SYNC] = "sync and close", [PHASE_RECOVERY] = "recovery",
 };
 
 /* While the index grows, whoever commits does a step of that. */
@@ -551,6 +551,63 @@ static int do_slot(struct crashwork *w)
 		       "a slot's put", true);
 }
 
+/* ---- transactions ---- */
+
+/* What it did to s is in txn. */
+static int change_in(struct crashwork *w, struct blt *txn,
+		     struct crash_state *s)
+{
+	struct blt_batch *b;
+	int rc = blt_batch_new(txn, &b);
+
+	if (rc < 0)
+		return rc;
+	for (uint64_t n = 1 + draw(w, 5); n && rc == 0; n--)
+		rc = batch_one(w, b, s);
+	if (rc == 0)
+		return blt_batch_commit(b);
+	blt_batch_abort(b);
+	return rc;
+}
+
+/* Durable, too, if it changes anything.  An error may be that of the sync. */
+static int commit_txn(struct crashwork *w, struct blt *txn,
+		      const struct crash_state *s)
+{
+	struct blt_txn_info info;
+	int rc;
+
+	note_commit(w, s);
+	blt_txn_get_info(txn, &info);
+	rc = blt_txn_commit(txn, NULL);
+	if (rc == 0 && info.changed)
+		promise_durable(w);
+	blt_txn_get_info(txn, &info);
+	return outcome(w, rc, "a transaction's commit", !info.ended);
+}
+
+/* Beside one that is dropped. */
+static int do_txn(struct crashwork *w)
+{
+	struct crash_state s = *newest(w), dropped = s;
+	struct blt *txn = NULL, *other = NULL;
+	int rc = blt_txn_begin(w->store, NULL, &txn);
+
+	if (rc == 0)
+		rc = blt_txn_begin(w->store, NULL, &other);
+	for (uint64_t n = 1 + draw(w, 4); n && rc == 0; n--)
+		rc = change_in(w, txn, &s);
+	if (rc == 0)
+		rc = change_in(w, other, &dropped);
+	if (rc < 0)
+		rc = outcome(w, rc, "a transaction", false);
+	else
+		rc = commit_txn(w, txn, &s);
+	blt_close(other);
+	blt_close(txn);
+	return rc;
+}
+
 static int do_flush(struct crashwork *w)
 {
 	int rc = blt_flush(w->store);
@@ -650,6 +707,7 @@ int crashwork_do(struct crashwork *w, unsigned n)
 	while (n-- && w->store) {
 		bool prune = w->prunes && draw(w, 25) == 0;
 		bool trim = w->prunes && draw(w, 15) == 0;
+		bool txn = w->txns && draw(w, 8) == 0;
 		uint64_t k = draw(w, sum);
 		size_t i = 0;
 
@@ -661,8 +719,8 @@ int crashwork_do(struct crashwork *w, unsigned n)
 			return 0;
 		while (k >= operations[i].weight)
 			k -= operations[i++].weight;
-		note_phase(w, operations[i].phase);
-		if (operations[i].run(w) < 0)
+		note_phase(w, txn ? PHASE_TXN : operations[i].phase);
+		if ((txn ? do_txn : operations[i].run)(w) < 0)
 			return -1;
 	}
 	return 0;
@@ -706,6 +764,7 @@ int crashwork_open(struct crashwork *w)
 		store_of(w->store)->engine.growth.fill_step =
 			64 + w->seed % 30000;
 		store_of(w->store)->engine.rekey_least = 1 + w->seed % 100;
+		store_of(w->store)->engine.lay_least = 1 + w->seed % 3000;
 		return 0;
 	}
 	w->store = NULL;
@@ -791,6 +850,7 @@ void crashwork_inherit(struct crashwork *w, const struct crashwork *from,
 				 .seed = crash_mix(from->seed, 7, first),
 				 .depth = from->depth + 1,
 				 .big_values = from->big_values,
+				 .txns = from->txns,
 				 .prunes = from->prunes };
 	for (size_t i = 0; i < n; i++)
 		note_commit(w, &from->commit[first + i].state);

@@ -58,6 +58,7 @@ enum crash_phase_kind {
 	PHASE_LONG, /* values of more than a chunk */
 	PHASE_STREAM,
 	PHASE_RENAME,
+	PHASE_TXN,
 	PHASE_GROWTH,
 	PHASE_PRUNE,
 	PHASE_TRIM,
@@ -96,6 +97,7 @@ struct crashwork {
 	int error;   /* the first one that an operation gave */
 	struct crash_stream stream[2];
 	bool prunes;     /* and trims, now and then */
+	bool txns;       /* the same for transactions */
 	bool big_values; /* some are longer than a chunk */
 };
 

@@ -37,6 +37,8 @@ static const char *const names[MUTANTS] = {
 	[MUTANT_ZONE_NOT_COVERED] = "a replay that leaves prune's gap open",
 	[MUTANT_STREAM_UNSYNCED] =
 		"a streamed value's record before its bytes are durable",
+	[MUTANT_LAID_UNSYNCED] =
+		"a batch before the values laid for it are durable",
 	[MUTANT_REKEY_IN_LOG] = "a key rewritten whose block is in the log",
 	[MUTANT_REKEY_EARLY] = "a key rewritten before its record is durable",
 	[MUTANT_CUT_EARLY] = "the end cut off before the slot is durable",
