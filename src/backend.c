@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 {
@@ -23,6 +24,8 @@ int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 }
 
 /* ---- files ---- */
+
+#define NO_DBS "%s: a booklet store has no databases in it"
 
 static const struct backend *const backends[] = {
 	&booklet_backend, /* has what no other one recognises */
@@ -55,6 +58,18 @@ static const struct backend *of_file(const char *path)
 	return is ? is : backends[0];
 }
 
+int backend_hold(const char *path, int *ret_fd, struct blt_error *err)
+{
+	return of_file(path)->hold_file(path, ret_fd, err);
+}
+
+const char *blt_engine_of(const char *path)
+{
+	const struct backend *is = of_content(path);
+
+	return is ? is->name : NULL;
+}
+
 /* Whether path is a file that holds something. */
 static bool holds_any(const char *path)
 {
@@ -84,11 +99,9 @@ static int choose(const char *path, const struct blt_open_options *opts,
 				  "%s: is no store of the engine %s", path,
 				  want->name);
 	*ret = is ? is : want ? want : backends[0];
-	if (opts->db && *ret == backends[0])
-		return store_fail(err, -EINVAL,
-				  "%s: is a booklet store, which has no "
-				  "databases in it",
-				  path);
+	if (opts->db && *ret == backends[0] &&
+	    (holds_any(path) || opts->mode >= BLT_CREATE))
+		return store_fail(err, -EINVAL, NO_DBS, path);
 	return 0;
 }
 
@@ -110,8 +123,11 @@ int blt_check_file(const char *path, int lock_timeout_ms,
 		   void *arg, struct blt_check_result *ret,
 		   struct blt_error *err)
 {
-	return of_file(path)->check_file(path, lock_timeout_ms, opts, fn, arg,
-					 ret, err);
+	const struct backend *is = of_file(path);
+
+	if (opts && opts->db && is == backends[0])
+		return store_fail(err, -EINVAL, NO_DBS, path);
+	return is->check_file(path, lock_timeout_ms, opts, fn, arg, ret, err);
 }
 
 int blt_rebuild(const char *path, const struct blt_rebuild_options *opts,
@@ -263,8 +279,27 @@ int blt_copy(struct blt *store, const char *path,
 	     const struct blt_create_options *opts, bool replace,
 	     blt_progress_fn *progress, void *arg, struct blt_error *err)
 {
-	return store->backend->copy(store, path, opts, replace, progress, arg,
-				    err);
+	const struct backend *own = store->backend, *is;
+	const struct backend *want =
+		opts && opts->engine ? of_name(opts->engine) : own;
+	int hold = -1, rc = 0;
+
+	if (!want)
+		return store_fail(err, -EINVAL,
+				  "%s: there is no engine of the name %s", path,
+				  opts->engine);
+	if (want != own)
+		return backend_convert(store, path, opts, replace, progress,
+				       arg, err);
+	/* What is replaced may be another's, with locks of its own. */
+	is = replace ? of_content(path) : NULL;
+	if (is && is != own)
+		rc = is->hold_file(path, &hold, err);
+	if (rc == 0)
+		rc = own->copy(store, path, opts, replace, progress, arg, err);
+	if (hold >= 0)
+		close(hold);
+	return rc;
 }
 
 int blt_check(struct blt *store, const struct blt_check_options *opts,

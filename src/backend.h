@@ -175,6 +175,10 @@ struct backend {
 	int (*rebuild)(const char *path, const struct blt_rebuild_options *opts,
 		       struct blt_rebuild_result *ret, struct blt_error *err);
 
+	/* What stands at path, and is of this engine, is in nobody's use until
+	 * the descriptor is closed: -EWOULDBLOCK. */
+	int (*hold_file)(const char *path, int *ret_fd, struct blt_error *err);
+
 	int (*close)(struct blt *store);
 	const char *(*path)(const struct blt *store);
 	int (*fd)(const struct blt *store);
@@ -279,6 +283,17 @@ extern const struct backend booklet_backend;
 #ifdef HAVE_LMDB
 extern const struct backend lmdb_backend;
 #endif
+
+/* ---- of all engines ---- */
+
+/* hold_file of the engine that path's content says. */
+int backend_hold(const char *path, int *ret_fd, struct blt_error *err);
+
+/* As blt_copy, into a store of another engine, which opts names. */
+int backend_convert(struct blt *from, const char *path,
+		    const struct blt_create_options *opts, bool replace,
+		    blt_progress_fn *progress, void *arg,
+		    struct blt_error *err);
 
 /* Says in *err (which may be NULL) what went wrong; returns code. */
 __attribute__((format(printf, 3, 4))) int

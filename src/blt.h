@@ -87,8 +87,8 @@ struct blt_error {
  * with the next blt_sync or change; until then a crash may take the last one
  * back, whole.  No transaction outlives a call: a walk shows what stays during
  * it once, and what changes meanwhile or not; blt_copy shows one moment.
- * blt_locate, blt_prune, blt_trim and blt_reindex are -ENOTSUP; so is
- * blt_rebuild.  An environment is open once in a process: -EBUSY.
+ * blt_locate, blt_trim and blt_reindex are -ENOTSUP; so is blt_rebuild.  An
+ * environment is open once in a process: -EBUSY.
  */
 
 /* ---- open and close ---- */
@@ -107,6 +107,8 @@ struct blt_create_options {
 	unsigned key_serializer;   /* a code, see blt_serializer_code; 0: str */
 	unsigned value_serializer; /* 0: bytes; fixed-length: unused */
 	bool no_timestamps;        /* a fixed-length store never has them */
+	const char *engine;        /* blt_copy: of which kind the copy is; NULL:
+				    * as the store.  blt_open has its own */
 };
 
 /* How far a whole-file operation has come: bytes done, of how many, and keys.
@@ -127,8 +129,13 @@ struct blt_open_options {
 	 * that kind where this is set. */
 	const char *engine;
 	/* LMDB: the one database of the environment that is the store; NULL:
-	 * all of them. */
+	 * all of them.  BLT_CREATE and BLT_TRUNCATE make it where it is
+	 * missing. */
 	const char *db;
+	/* Nobody else knows the file: LMDB neither locks it nor waits for the
+	 * disk before blt_sync or blt_close, until when a crash leaves nothing
+	 * that counts. */
+	bool alone;
 	/* Called while what a dead writer left is replayed: the bytes are those
 	 * of its log, read twice and, for a writer, written once; the keys are
 	 * records that were found whole.  total shrinks when the log's end is
@@ -144,6 +151,10 @@ struct blt_open_options {
  * a damaged one; -EPROTONOSUPPORT: a version too old, or too new to write. */
 BLT_PUBLIC int blt_open(const char *path, const struct blt_open_options *opts,
 			struct blt **ret, struct blt_error *err);
+
+/* The engine whose store stands at path, by its contents; NULL: none, or one
+ * that has no mark of its own (booklet).  Lives for ever. */
+BLT_PUBLIC const char *blt_engine_of(const char *path);
 
 /* Writes what is pending, makes it durable and the file a plain booklet file,
  * and frees the store (NULL is fine).  On an error everything that had been
@@ -569,7 +580,13 @@ struct blt_prune_result {
  * Where progress stops it, and on any error, the store is whole, what was done
  * is kept, and the next call goes on.  -ENOSPC: there is no room for a copy of
  * the largest block, or of some megabytes.  ret may be NULL; it is set on
- * errors too. */
+ * errors too.
+ *
+ * Of an LMDB environment, all of it, a compact copy takes the place: there must
+ * be room for both, this process's writers wait meanwhile, and progress is
+ * called with locks held.  It is another file then, with the same modes.  On an
+ * error nothing has changed.  -EBUSY: another process has it open; -EAGAIN: one
+ * had and has changed it. */
 BLT_PUBLIC int blt_prune(struct blt *store,
 			 const struct blt_prune_options *opts,
 			 struct blt_prune_result *ret);
@@ -605,8 +622,15 @@ BLT_PUBLIC int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,
  *
  * The copy has mode 0600 and is durable when its name appears.  -EEXIST: path
  * is there; with replace, it takes its place (never the store's own), where
- * nobody else has it locked (-EWOULDBLOCK).  -EINVAL: a key or value that the
- * copy cannot hold.  err may be NULL. */
+ * nobody else has it locked (-EWOULDBLOCK).  -EINVAL, -ENAMETOOLONG: a key or
+ * value that the copy cannot hold.  err may be NULL.
+ *
+ * A copy of another engine has the same keys and values, and no uuid, metadata
+ * or reserved slots of the store's; booklet's is as opts says, with bytes in
+ * the place of serializers that it leaves out, and keys that had no time get
+ * that of the environment's last change.  LMDB's is a single file with all keys in
+ * the unnamed database.  Of an environment that others change meanwhile it shows
+ * what blt_iter_new would. */
 BLT_PUBLIC int blt_copy(struct blt *store, const char *path,
 			const struct blt_create_options *opts, bool replace,
 			blt_progress_fn *progress, void *arg,
@@ -641,6 +665,7 @@ typedef int blt_fault_fn(void *arg, const struct blt_fault *fault);
 
 struct blt_check_options {
 	bool values;               /* look for BLT_FAULT_LOAD too */
+	const char *db;            /* blt_check_file: as blt_open has it */
 	blt_progress_fn *progress; /* may be NULL */
 };
 

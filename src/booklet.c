@@ -7,6 +7,7 @@ const struct backend booklet_backend = {
 	.open = booklet_open,
 	.check_file = booklet_check_file,
 	.rebuild = booklet_rebuild,
+	.hold_file = booklet_hold_file,
 	.close = booklet_close,
 	.path = booklet_path,
 	.fd = booklet_fd,

@@ -91,6 +91,7 @@ int booklet_trim(struct blt *blt, blt_progress_fn *progress, void *arg,
 int booklet_copy(struct blt *blt, const char *path,
 		 const struct blt_create_options *opts, bool replace,
 		 blt_progress_fn *progress, void *arg, struct blt_error *err);
+int booklet_hold_file(const char *path, int *ret_fd, struct blt_error *err);
 
 /* ---- store_check.c, store_rebuild.c ---- */
 

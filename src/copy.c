@@ -13,7 +13,6 @@
 
 #define BUFFER ((size_t)1 << 20)
 #define INDEX_PIECE ((uint64_t)8 << 20)
-#define KEY_SHOWN 64 /* bytes of a key in a message */
 
 struct copy {
 	struct engine *from;
@@ -118,29 +117,21 @@ static int add(struct copy *c, const uint8_t *bytes, uint64_t len)
 
 /* ---- what fits, and what does not ---- */
 
-/* A key as far as a message has room for it. */
-static const char *key_text(const struct block *b, char text[4 * KEY_SHOWN + 4])
+static const char *key_text(const struct block *b, char text[SHOWN_ROOM])
 {
-	uint8_t key[KEY_SHOWN];
+	uint8_t key[SHOWN_BYTES];
 	struct piece p = { key, b->key,
-			   (size_t)min_u64(b->head.key_len, KEY_SHOWN) };
-	char *to = text;
+			   (size_t)min_u64(b->head.key_len, sizeof(key)) };
+	bool read = file_try(copy_piece, &p) == 0;
 
-	if (file_try(copy_piece, &p) < 0)
-		p.n = 0;
-	for (size_t i = 0; i < p.n; i++)
-		to += sprintf(
-			to, key[i] < 0x20 || key[i] >= 0x7f ? "\\x%02x" : "%c",
-			key[i]);
-	strcpy(to, b->head.key_len > p.n ? "..." : "");
-	return text;
+	return show_bytes(key, read ? b->head.key_len : 0, text);
 }
 
 static int check_block(const struct copy *c, const struct block *b)
 {
 	const struct format *from = &c->from->space.fmt;
 	const char *path = c->from->space.file.path;
-	char text[4 * KEY_SHOWN + 4];
+	char text[SHOWN_ROOM];
 	bool hidden = format_hidden(from, &b->head.hash);
 
 	if (c->fmt.fixed && hidden)

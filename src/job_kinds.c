@@ -288,6 +288,30 @@ static int kept_keys(const struct job_request *req, struct blt_bytes **ret,
 	return 0;
 }
 
+static bool is_shared(struct job *job)
+{
+	struct blt_info info;
+
+	blt_get_info(job->jobs->store, &info);
+	return info.shared;
+}
+
+/* Whether others stand in the way, who may share the store (LMDB's users). */
+static bool is_others(struct job *job, int rc)
+{
+	if (!is_shared(job) || (rc != -EBUSY && rc != -EAGAIN))
+		return false;
+	result(job,
+	       rc == -EBUSY ?
+		       "another process has the environment open (mdb_stat -r "
+		       "lists those that read it), and a prune puts another "
+		       "file in its place: close it there first; nothing is "
+		       "changed" :
+		       "another process has changed the environment while it "
+		       "was copied; run it again; nothing is changed");
+	return true;
+}
+
 static void tell_pruned(struct job *job, int rc,
 			const struct blt_prune_result *r)
 {
@@ -299,7 +323,7 @@ static void tell_pruned(struct job *job, int rc,
 	char dropped[64] = "";
 
 	facts(job, fact);
-	if (is_beyond(job, rc, "pruned"))
+	if (is_others(job, rc))
 		return;
 	if (rc == -ENOTSUP) {
 		result(job, "the store keeps no timestamps, so no key is older "
@@ -314,8 +338,9 @@ static void tell_pruned(struct job *job, int rc,
 		result(job, "%s%" PRIu64 " bytes given back, %" PRIu64 " left",
 		       dropped, freed, r->size_after);
 	else
-		result(job, "%s%s; the next prune goes on", dropped,
-		       strerror(-rc));
+		result(job, "%s%s%s", dropped, strerror(-rc),
+		       is_shared(job) ? "; nothing is changed" :
+					"; the next prune goes on");
 }
 
 static int run_prune(struct job *job)

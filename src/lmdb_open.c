@@ -14,40 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC 0xBEEFC0DEu
-#define MAGIC_AT 16 /* behind the head of the first page */
-#define DBS_MAX 1024
 #define READERS 512
 #define SUB_DB_LEN 48 /* of what stands for a database in the unnamed one */
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmdb_store *list; /* under list_lock */
-
-/* ---- files ---- */
-
-/* The data file of an environment that is a directory or a file. */
-static int data_file(const char *path, char **ret, bool *ret_is_dir)
-{
-	struct stat st;
-
-	*ret_is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-	if (*ret_is_dir ? asprintf(ret, "%s/data.mdb", path) < 0 :
-			  !(*ret = strdup(path)))
-		return -ENOMEM;
-	return 0;
-}
-
-static bool has_magic(const char *file)
-{
-	uint8_t raw[4];
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	bool is = fd >= 0 && pread(fd, raw, sizeof(raw), MAGIC_AT) == 4 &&
-		  get_le(raw, 4) == MAGIC;
-
-	if (fd >= 0)
-		close(fd);
-	return is;
-}
 
 /* To read an open environment's file here, and close it, does no harm: LMDB's
  * locks are on another one. */
@@ -56,9 +27,9 @@ bool lmdb_is_mine(const char *path)
 	bool is_dir, is;
 	char *file;
 
-	if (data_file(path, &file, &is_dir) < 0)
+	if (lmdb_data_file(path, &file, &is_dir) < 0)
 		return false;
-	is = has_magic(file);
+	is = lmdb_has_magic(file);
 	free(file);
 	return is;
 }
@@ -87,6 +58,20 @@ static int list_add(struct lmdb_store *store, const char *file)
 	}
 	pthread_mutex_unlock(&list_lock);
 	return rc;
+}
+
+bool lmdb_is_open(const char *file)
+{
+	struct stat st;
+	bool is = false;
+
+	if (stat(file, &st) < 0)
+		return false;
+	pthread_mutex_lock(&list_lock);
+	for (struct lmdb_store *s = list; s; s = s->next)
+		is = is || (s->dev == st.st_dev && s->ino == st.st_ino);
+	pthread_mutex_unlock(&list_lock);
+	return is;
 }
 
 static void list_remove(struct lmdb_store *store)
@@ -265,15 +250,15 @@ static int empty(struct lmdb_store *store, struct blt_error *err)
 	return 0;
 }
 
-static int open_env(struct lmdb_store *store, bool is_dir,
-		    struct blt_error *err)
+static int open_env(struct lmdb_store *store)
 {
-	unsigned flags = MDB_NOTLS | (is_dir ? 0 : MDB_NOSUBDIR) |
-			 (store->face.writable ? MDB_NOMETASYNC : MDB_RDONLY);
+	unsigned flags = MDB_NOTLS | (store->is_dir ? 0 : MDB_NOSUBDIR) |
+			 (store->face.writable ? MDB_NOMETASYNC : MDB_RDONLY) |
+			 (store->alone ? MDB_NOLOCK | MDB_NOSYNC : 0);
 	int rc = mdb_env_create(&store->env), dead;
 
 	if (rc == 0)
-		rc = mdb_env_set_maxdbs(store->env, DBS_MAX);
+		rc = mdb_env_set_maxdbs(store->env, LMDB_DBS_MAX);
 	if (rc == 0)
 		rc = mdb_env_set_maxreaders(store->env, READERS);
 	if (rc == 0)
@@ -283,11 +268,87 @@ static int open_env(struct lmdb_store *store, bool is_dir,
 	/* Those that were killed while they read keep old pages in place. */
 	if (rc == 0)
 		(void)mdb_reader_check(store->env, &dead);
+	return rc;
+}
+
+/* Who opens one for reading has the file before the lock: another may have
+ * taken its place between the two. */
+static bool was_replaced(struct lmdb_store *store, const char *file)
+{
+	struct stat is, st;
+
+	return fstat(store->fd, &is) == 0 && stat(file, &st) == 0 &&
+	       (is.st_dev != st.st_dev || is.st_ino != st.st_ino);
+}
+
+static int open_this(struct lmdb_store *store, const char *file,
+		     struct blt_error *err)
+{
+	int rc = open_env(store);
+
+	while (rc == 0 && was_replaced(store, file)) {
+		mdb_env_close(store->env);
+		store->env = NULL;
+		rc = open_env(store);
+	}
 	if (rc)
 		return store_fail(err, lmdb_error(rc),
 				  "%s: cannot be opened: %s", store->path,
 				  mdb_strerror(rc));
 	return 0;
+}
+
+static void note_file(struct lmdb_store *store)
+{
+	struct stat st;
+
+	if (fstat(store->fd, &st) < 0)
+		return;
+	pthread_mutex_lock(&list_lock);
+	store->dev = st.st_dev;
+	store->ino = st.st_ino;
+	pthread_mutex_unlock(&list_lock);
+}
+
+static int reopen_dbs(struct lmdb_store *store)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++) {
+		const char *name = store->db[i].name;
+
+		rc = mdb_dbi_open(txn, name ? name : store->only, 0,
+				  &store->db[i].dbi);
+	}
+	if (rc == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
+{
+	int rc, rc2;
+
+	lmdb_drop_spares(store);
+	mdb_env_close(store->env);
+	store->env = NULL;
+	rc = fn(arg);
+	rc2 = open_env(store);
+	if (rc2 == 0) {
+		note_file(store);
+		rc2 = reopen_dbs(store);
+	}
+	if (rc2 == 0)
+		return rc;
+	mdb_env_close(store->env);
+	store->env = NULL;
+	store->fd = -1;
+	atomic_store(&store->failed, -EIO);
+	return lmdb_error(rc2);
 }
 
 /* What is in the way of a new one, or missing for an old one. */
@@ -297,6 +358,7 @@ static int check_file(const char *path, const char *file,
 {
 	bool create = opts->mode == BLT_CREATE || opts->mode == BLT_TRUNCATE;
 	struct stat st;
+	int rc;
 
 	if (stat(file, &st) < 0) {
 		if (errno == ENOENT && create)
@@ -304,14 +366,20 @@ static int check_file(const char *path, const char *file,
 		return store_fail(err, -errno, "%s: cannot open: %s", path,
 				  strerror(errno));
 	}
-	if ((create && st.st_size == 0) || has_magic(file))
+	if (create && st.st_size == 0)
 		return 0;
+	if (lmdb_has_magic(file)) {
+		rc = lmdb_check_head(path, file, err);
+		if (rc == 0 || opts->mode != BLT_TRUNCATE)
+			return rc;
+	}
 	if (opts->mode == BLT_TRUNCATE && truncate(file, 0) == 0)
 		return 0;
 	return store_fail(err, -EUCLEAN, "%s: is no LMDB environment", path);
 }
 
-static struct lmdb_store *new_store(const char *path, bool writable)
+static struct lmdb_store *new_store(const char *path,
+				    const struct blt_open_options *opts)
 {
 	struct lmdb_store *store = calloc(1, sizeof(*store));
 	pthread_rwlockattr_t attr;
@@ -319,7 +387,9 @@ static struct lmdb_store *new_store(const char *path, bool writable)
 	if (!store)
 		return NULL;
 	store->path = strdup(path);
-	store->face = (struct blt){ &lmdb_backend, writable };
+	store->only = opts->db ? strdup(opts->db) : NULL;
+	store->alone = opts->alone;
+	store->face = (struct blt){ &lmdb_backend, opts->mode != BLT_READ };
 	store->fd = -1;
 	/* Readers come without a pause, and the map must grow. */
 	pthread_rwlockattr_init(&attr);
@@ -344,6 +414,7 @@ static void free_store(struct lmdb_store *store)
 		free(store->db[i].name);
 	free(store->db);
 	free(store->path);
+	free(store->only);
 	pthread_rwlock_destroy(&store->lock);
 	pthread_mutex_destroy(&store->write);
 	pthread_mutex_destroy(&store->spare_lock);
@@ -361,23 +432,18 @@ static int64_t mtime_of(const struct lmdb_store *store)
 	return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
 }
 
-static int open_in(struct lmdb_store *store, const char *file, bool is_dir,
+static int open_in(struct lmdb_store *store, const char *file,
 		   const struct blt_open_options *opts, struct blt_error *err)
 {
-	struct stat st;
 	int rc = list_add(store, file);
 
 	if (rc < 0)
 		return store_fail(err, rc,
 				  "%s: is open in this process already",
 				  store->path);
-	rc = open_env(store, is_dir, err);
-	if (rc == 0 && fstat(store->fd, &st) == 0) {
-		pthread_mutex_lock(&list_lock);
-		store->dev = st.st_dev;
-		store->ino = st.st_ino;
-		pthread_mutex_unlock(&list_lock);
-	}
+	rc = open_this(store, file, err);
+	if (rc == 0)
+		note_file(store);
 	if (rc == 0) {
 		store->opened = mtime_of(store);
 		rc = open_dbs(store, opts, err);
@@ -402,15 +468,17 @@ int lmdb_store_open(const char *path, const struct blt_open_options *opts,
 
 	if (!opts)
 		opts = &plain;
-	rc = data_file(path, &file, &is_dir);
+	rc = lmdb_data_file(path, &file, &is_dir);
 	if (rc == 0)
 		rc = check_file(path, file, opts, err);
 	if (rc < 0)
 		goto out;
-	store = new_store(path, opts->mode != BLT_READ);
-	rc = store && store->path ? 0 : -ENOMEM;
+	store = new_store(path, opts);
+	rc = store && store->path && (store->only || !opts->db) ? 0 : -ENOMEM;
 	if (rc == 0)
-		rc = open_in(store, file, is_dir, opts, err);
+		store->is_dir = is_dir;
+	if (rc == 0)
+		rc = open_in(store, file, opts, err);
 	if (rc == 0)
 		*ret = &store->face;
 	else if (store)
@@ -522,6 +590,8 @@ const struct backend lmdb_backend = {
 	.iter_next = lmdb_iter_next,
 	.iter_free = lmdb_iter_free,
 
+	.hold_file = lmdb_hold_file,
+	.prune = lmdb_prune,
 	.copy = lmdb_copy,
 	.check = lmdb_check,
 

@@ -1,9 +1,10 @@
 /* lmdb_store.h - an open LMDB environment, and what the files of this engine
  * ask of each other.
  *
- * lmdb_open.c recognises, opens and closes; lmdb_txn.c has the transactions and
- * the size of the map; lmdb_key.c turns keys of blt.h into places; the others
- * hold the rows of lmdb_backend (backend.h).
+ * lmdb_open.c recognises, opens and closes; lmdb_file.c looks at the files
+ * without LMDB; lmdb_txn.c has the transactions and the size of the map;
+ * lmdb_key.c turns keys of blt.h into places; the others hold the rows of
+ * lmdb_backend (backend.h).
  *
  *   struct lmdb_read r;
  *   rc = lmdb_read_begin(store, &r);
@@ -43,6 +44,7 @@
 
 #define LMDB_KEY_MAX 511u
 #define LMDB_SPARE 16u /* transactions kept for the next reading */
+#define LMDB_DBS_MAX 1024u
 
 /* A database of the environment; under lock. */
 struct lmdb_db {
@@ -57,8 +59,11 @@ struct lmdb_walk;
 
 struct lmdb_store {
 	struct blt face;
-	MDB_env *env;
+	MDB_env *env; /* NULL: lmdb_replace could not open it again */
 	char *path;
+	char *only; /* the database that it was opened for, or NULL */
+	bool is_dir;
+	bool alone;     /* as blt_open was told */
 	int fd;         /* of the data file; the environment's */
 	int64_t opened; /* mtime of the file then */
 	bool many;      /* databases are top-level directories */
@@ -93,6 +98,22 @@ static inline const struct lmdb_store *const_lmdb_of(const struct blt *face)
 {
 	return (const struct lmdb_store *)(const void *)face;
 }
+
+/* ---- lmdb_file.c ---- */
+
+/* The data file of an environment that is a directory or a file. */
+int lmdb_data_file(const char *path, char **ret, bool *ret_is_dir);
+bool lmdb_has_magic(const char *file);
+/* Whether what a data file says of itself can be, and all of it is there. */
+int lmdb_check_head(const char *path, const char *file, struct blt_error *err);
+/* The number of the last transaction. */
+int lmdb_last_txn(const char *file, uint64_t *ret);
+/* A compact copy, which begins to count anew, gets this number or the next. */
+int lmdb_number_copy(int fd, uint64_t txn);
+/* Holds the environment, which this process must not have open: nobody has it
+ * open, and who is about to waits, until *ret_fd is closed.  -EBUSY: another
+ * process has it open, *ret_holder unless that is 0. */
+int lmdb_exclude(const char *path, int *ret_fd, pid_t *ret_holder);
 
 /* ---- lmdb_txn.c ---- */
 
@@ -192,6 +213,13 @@ int lmdb_store_open(const char *path, const struct blt_open_options *opts,
 		    struct blt **ret, struct blt_error *err);
 int lmdb_store_close(struct blt *blt);
 bool lmdb_is_mine(const char *path);
+/* Whether this process has it open. */
+bool lmdb_is_open(const char *file);
+/* Closes the environment, runs fn, and opens what then has its name; with write
+ * and lock (alone) held.  Returns what fn does, or why it cannot be opened:
+ * the store is of no more use then. */
+typedef int lmdb_replace_fn(void *arg);
+int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg);
 
 /* lmdb_read.c */
 int lmdb_get(struct blt *blt, const void *key, size_t len,
@@ -226,9 +254,6 @@ int lmdb_settle(struct blt *blt, bool idle);
 
 /* lmdb_whole.c */
 int lmdb_count(struct blt *blt, struct blt_census *ret);
-int lmdb_copy(struct blt *blt, const char *path,
-	      const struct blt_create_options *opts, bool replace,
-	      blt_progress_fn *progress, void *arg, struct blt_error *err);
 int lmdb_check(struct blt *blt, const struct blt_check_options *opts,
 	       blt_fault_fn *fn, void *arg, struct blt_check_result *ret);
 int lmdb_check_file(const char *path, int lock_timeout_ms,
@@ -237,6 +262,14 @@ int lmdb_check_file(const char *path, int lock_timeout_ms,
 		    struct blt_error *err);
 int lmdb_rebuild(const char *path, const struct blt_rebuild_options *opts,
 		 struct blt_rebuild_result *ret, struct blt_error *err);
+
+/* lmdb_copy.c */
+int lmdb_copy(struct blt *blt, const char *path,
+	      const struct blt_create_options *opts, bool replace,
+	      blt_progress_fn *progress, void *arg, struct blt_error *err);
+int lmdb_prune(struct blt *blt, const struct blt_prune_options *opts,
+	       struct blt_prune_result *ret);
+int lmdb_hold_file(const char *path, int *ret_fd, struct blt_error *err);
 
 /* lmdb_dirs.c */
 extern const struct backend_dirs lmdb_dirs;

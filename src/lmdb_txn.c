@@ -66,7 +66,7 @@ static int look_at_env(struct lmdb_store *store, MDB_envinfo *ret,
 	int rc;
 
 	pthread_rwlock_rdlock(&store->lock);
-	rc = mdb_env_info(store->env, ret);
+	rc = store->env ? mdb_env_info(store->env, ret) : EIO;
 	if (rc == 0)
 		rc = mdb_env_stat(store->env, ret_stat);
 	pthread_rwlock_unlock(&store->lock);
@@ -145,6 +145,8 @@ static int begin(struct lmdb_store *store, MDB_txn **ret)
 	MDB_txn *txn = take_spare(store);
 	int rc, dead;
 
+	if (!store->env)
+		return EIO;
 	if (txn) {
 		rc = mdb_txn_renew(txn);
 		if (rc == 0)

@@ -1,16 +1,12 @@
-/* Work on a whole environment: counting, checking, copying, pruning. */
+/* Work on a whole environment: counting and checking. */
 #include "lmdb_store.h"
 
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* The database that holds the lists of free pages. */
 #define FREE_DBI 0
@@ -92,15 +88,19 @@ struct checking {
 	uint64_t total;
 };
 
+/* key NULL: none was met so far. */
 static int fault(struct checking *c, enum blt_fault_kind kind,
-		 const struct lmdb_db *db, const char *what)
+		 const struct lmdb_db *db, const char *what, const MDB_val *key)
 {
-	char text[256];
+	const char *name = db->name ? db->name : c->store->only;
+	char text[1024], shown[SHOWN_ROOM] = "";
 	struct blt_fault f = { .kind = kind, .text = text };
 
-	snprintf(text, sizeof(text), "%s%s: %s",
-		 db->name ? "database " : "the database",
-		 db->name ? db->name : "", what);
+	if (key)
+		show_bytes(key->mv_data, key->mv_size, shown);
+	snprintf(text, sizeof(text), "%s%s: %s%s%s",
+		 name ? "database " : "the database", name ? name : "", what,
+		 key ? ": key " : "", shown);
 	c->result.faults++;
 	return c->fn ? c->fn(c->arg, &f) : 0;
 }
@@ -139,6 +139,18 @@ static bool in_order(MDB_txn *txn, const struct lmdb_db *db, struct last *last,
 	return is;
 }
 
+/* No key can be told where its page cannot be read; the last one can. */
+static int fault_behind(struct checking *c, const struct lmdb_db *db, int rc,
+			struct last *last)
+{
+	MDB_val key = { last->len, last->bytes };
+	char what[256];
+
+	snprintf(what, sizeof(what), "%s%s", mdb_strerror(rc),
+		 last->any ? ", behind" : "");
+	return fault(c, BLT_FAULT_BLOCK, db, what, last->any ? &key : NULL);
+}
+
 static int check_keys(struct checking *c, MDB_txn *txn,
 		      const struct lmdb_db *db, uint64_t *ret_n)
 {
@@ -158,8 +170,9 @@ static int check_keys(struct checking *c, MDB_txn *txn,
 		(*ret_n)++;
 		if (!in_order(txn, db, &last, &key))
 			stop = fault(c, BLT_FAULT_CHAIN, db,
-				     "a key stands behind one that it should "
-				     "come before");
+				     "stands behind one that it should come "
+				     "before",
+				     &key);
 		if (!stop && c->opts && c->opts->progress &&
 		    c->result.keys % 4096 == 0)
 			stop = c->opts->progress(c->arg, c->result.keys,
@@ -167,7 +180,7 @@ static int check_keys(struct checking *c, MDB_txn *txn,
 	}
 	mdb_cursor_close(cursor);
 	if (!stop && rc != MDB_NOTFOUND)
-		stop = fault(c, BLT_FAULT_BLOCK, db, mdb_strerror(rc));
+		stop = fault_behind(c, db, rc, &last);
 	return stop;
 }
 
@@ -181,8 +194,20 @@ static int check_db(struct checking *c, MDB_txn *txn, const struct lmdb_db *db)
 		rc = lmdb_error(mdb_stat(txn, db->dbi, &st));
 	if (rc == 0 && c->result.faults == faults && n != st.ms_entries)
 		rc = fault(c, BLT_FAULT_COUNT, db,
-			   "holds another number of keys than it says");
+			   "holds another number of keys than it says", NULL);
 	return rc;
+}
+
+static int count_dead(MDB_txn *txn, struct blt_check_result *c)
+{
+	MDB_stat st;
+	int rc = mdb_stat(txn, FREE_DBI, &st);
+
+	if (rc == 0)
+		rc = count_free(txn, &c->dead_blocks);
+	if (rc == 0)
+		c->dead_bytes = c->dead_blocks * st.ms_psize;
+	return lmdb_error(rc);
 }
 
 /* In one transaction: what others commit meanwhile is not looked at, and what
@@ -203,6 +228,8 @@ int lmdb_check(struct blt *blt, const struct blt_check_options *opts,
 		return rc;
 	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++)
 		rc = check_db(&c, r.txn, &store->db[i]);
+	if (rc == 0)
+		rc = count_dead(r.txn, &c.result);
 	lmdb_read_end(&r);
 	c.result.live_blocks = c.result.keys;
 	if (rc == 0)
@@ -216,7 +243,8 @@ int lmdb_check_file(const char *path, int lock_timeout_ms,
 		    struct blt_error *err)
 {
 	struct blt_open_options how = { .mode = BLT_READ,
-					.lock_timeout_ms = lock_timeout_ms };
+					.lock_timeout_ms = lock_timeout_ms,
+					.db = opts ? opts->db : NULL };
 	struct blt *store;
 	int rc = lmdb_store_open(path, &how, &store, err);
 
@@ -239,111 +267,4 @@ int lmdb_rebuild(const char *path, const struct blt_rebuild_options *opts,
 			  "%s: is an LMDB environment, which has nothing to "
 			  "be rebuilt from; copy what can be read (blt copy)",
 			  path);
-}
-
-/* ---- copying ---- */
-
-static int sync_dir(const char *path)
-{
-	char *copy = strdup(path);
-	int fd, rc;
-
-	if (!copy)
-		return -ENOMEM;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return rc;
-}
-
-/* A compact copy of all databases under another name beside path. */
-static int write_copy(struct lmdb_store *store, const char *path, char **ret)
-{
-	char *name;
-	int fd, rc;
-
-	if (asprintf(&name, "%s-XXXXXX", path) < 0)
-		return -ENOMEM;
-	fd = mkostemp(name, O_CLOEXEC);
-	rc = fd < 0 ? -errno : 0;
-	if (rc == 0) {
-		pthread_rwlock_rdlock(&store->lock);
-		rc = lmdb_error(
-			mdb_env_copyfd2(store->env, fd, MDB_CP_COMPACT));
-		pthread_rwlock_unlock(&store->lock);
-	}
-	if (rc == 0 && fsync(fd) < 0)
-		rc = -errno;
-	if (fd >= 0)
-		close(fd);
-	if (rc == 0) {
-		*ret = name;
-		return 0;
-	}
-	if (fd >= 0)
-		unlink(name);
-	free(name);
-	return rc;
-}
-
-/* LMDB does it in one go. */
-static int tell_done(struct blt *blt, blt_progress_fn *progress, void *arg)
-{
-	struct blt_info info;
-
-	if (!progress)
-		return 0;
-	blt_get_info(blt, &info);
-	return progress(arg, info.file_size, info.file_size, info.n_keys);
-}
-
-static int refuse_copy(struct blt *blt, const char *path,
-		       const struct blt_create_options *opts, bool replace,
-		       struct blt_error *err)
-{
-	struct stat st, own;
-
-	if (opts && (opts->value_len || opts->n_buckets))
-		return store_fail(err, -EINVAL,
-				  "%s: a copy of an LMDB environment is one: "
-				  "it has no buckets, and values of any length",
-				  path);
-	if (stat(path, &st) < 0)
-		return 0;
-	if (!replace)
-		return store_fail(err, -EEXIST, "%s: exists already", path);
-	if (fstat(blt_fd(blt), &own) == 0 && own.st_dev == st.st_dev &&
-	    own.st_ino == st.st_ino)
-		return store_fail(err, -EEXIST,
-				  "%s: is the store itself; copy it to another "
-				  "name",
-				  path);
-	return 0;
-}
-
-int lmdb_copy(struct blt *blt, const char *path,
-	      const struct blt_create_options *opts, bool replace,
-	      blt_progress_fn *progress, void *arg, struct blt_error *err)
-{
-	char *temporary = NULL;
-	int rc = refuse_copy(blt, path, opts, replace, err);
-
-	if (rc < 0)
-		return rc;
-	rc = write_copy(lmdb_of(blt), path, &temporary);
-	if (rc == 0)
-		rc = tell_done(blt, progress, arg);
-	if (rc == 0 && renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
-				 replace ? 0 : RENAME_NOREPLACE) < 0)
-		rc = -errno;
-	if (rc < 0 && temporary)
-		unlink(temporary);
-	free(temporary);
-	if (rc == 0)
-		rc = sync_dir(path);
-	return rc < 0 ? store_fail(err, rc, "%s: cannot be written: %s", path,
-				   strerror(-rc)) :
-			0;
 }

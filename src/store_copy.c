@@ -193,3 +193,20 @@ int booklet_copy(struct blt *blt, const char *path,
 		file_close(&old);
 	return rc;
 }
+
+/* The lock stays with the other descriptor. */
+int booklet_hold_file(const char *path, int *ret_fd, struct blt_error *err)
+{
+	const struct file_how how = { .write = true };
+	struct file file;
+	int rc = file_open(&file, path, &how, &file_system_ops, err);
+
+	if (rc < 0)
+		return rc;
+	*ret_fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0);
+	rc = *ret_fd < 0 ? -errno : 0;
+	file_close(&file);
+	return rc < 0 ? store_fail(err, rc, "%s: cannot be locked: %s", path,
+				   strerror(-rc)) :
+			0;
+}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -50,6 +51,21 @@ int hex_decode(void *to, const char *from, size_t len)
 /* From so much on, a system call each is nothing beside what is done with it.
  */
 #define SCRATCH_MUCH ((size_t)256 << 10)
+
+const char *show_bytes(const void *bytes, size_t len, char to[SHOWN_ROOM])
+{
+	const uint8_t *from = bytes;
+	size_t n = min_u64(len, SHOWN_BYTES);
+	char *at = to;
+
+	for (size_t i = 0; i < n; i++)
+		at += sprintf(at,
+			      from[i] < 0x20 || from[i] >= 0x7f ? "\\x%02x" :
+								  "%c",
+			      from[i]);
+	strcpy(at, len > n ? "..." : "");
+	return to;
+}
 
 void *scratch_get(size_t len)
 {

@@ -128,6 +128,12 @@ int hex_digit(char c);
  * -EINVAL where len is odd or a character is no hex digit. */
 int hex_decode(void *to, const char *from, size_t len);
 
+/* A key or the like in a message: its first 64 bytes, those as \xNN that are no
+ * printable ASCII. */
+#define SHOWN_BYTES 64
+#define SHOWN_ROOM (4 * SHOWN_BYTES + 4)
+const char *show_bytes(const void *bytes, size_t len, char to[SHOWN_ROOM]);
+
 /* Memory for a while, of which nothing stays with malloc if it is much: the
  * length is said again when it is given back.  NULL where there is none. */
 void *scratch_get(size_t len);

@@ -283,7 +283,6 @@ START_TEST(test_keys_that_cannot_be)
 	ck_assert_int_eq(put_rc(s, key + 1), 0);
 	expect(s, key + 1, "v");
 	ck_assert_int_eq(blt_slot_put(s, BLT_METADATA, "1", 1), -ENOTSUP);
-	ck_assert_int_eq(blt_prune(s, NULL, NULL), -ENOTSUP);
 	ck_assert_int_eq(blt_trim(s, NULL, NULL, NULL), -ENOTSUP);
 	ck_assert_int_eq(blt_reindex(s, 0, NULL, NULL), -ENOTSUP);
 	/* LMDB's locks do not bear it twice in a process */
@@ -676,6 +675,41 @@ START_TEST(test_copy)
 }
 END_TEST
 
+/* What is open, and read and written on, has another file under it. */
+START_TEST(test_prune)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+	struct blt_prune_options old = { .older_than = 1 };
+	struct blt_prune_result r;
+	char *value = calloc(1, 100000);
+	char key[32];
+
+	ck_assert_ptr_nonnull(value);
+	for (int i = 0; i < 30; i++) {
+		sprintf(key, "k%d", i % 3);
+		ck_assert_int_eq(blt_put(s, key, 2, value, 100000, BLT_NOW), 0);
+	}
+	ck_assert_int_eq(blt_delete(s, "k0", 2), 0);
+	put(s, "small", "v");
+	ck_assert_int_eq(blt_prune(s, &old, &r), -ENOTSUP);
+	ck_assert_int_eq(blt_prune(s, NULL, &r), 0);
+	ck_assert_uint_gt(r.size_before, r.size_after);
+	ck_assert_uint_lt(r.size_after, 300000);
+	expect(s, "small", "v");
+	put(s, "small", "new");
+	expect(s, "small", "new");
+	ck_assert_uint_eq(count_items(s, ""), 3);
+	ck_assert_int_eq(blt_prune(s, NULL, NULL), 0);
+	ck_assert_int_eq(try_open(BLT_READ, NULL, NULL), -EBUSY);
+	ck_assert_int_eq(blt_close(s), 0);
+	s = open_with(BLT_READ, NULL);
+	expect(s, "small", "new");
+	ck_assert_int_eq(blt_prune(s, NULL, NULL), -EROFS);
+	ck_assert_int_eq(blt_close(s), 0);
+	free(value);
+}
+END_TEST
+
 START_TEST(test_truncate)
 {
 	struct raw r = raw_open("named", MDB_CREATE);
@@ -758,7 +792,8 @@ static void make_dir(void)
 static void remove_dir(void)
 {
 	static const char *const names[] = { "env/data.mdb", "env/lock.mdb",
-					     "env", "env-lock", "env-copy" };
+					     "env",          "env-lock",
+					     "env-copy",     "env-copy-lock" };
 	char at[300];
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -793,6 +828,7 @@ int main(void)
 	tcase_add_test(tc, test_long_names);
 	tcase_add_test(tc, test_many);
 	tcase_add_test(tc, test_copy);
+	tcase_add_test(tc, test_prune);
 	tcase_add_test(tc, test_truncate);
 	tcase_add_test(tc, test_threads);
 	suite_add_tcase(suite, tc);
