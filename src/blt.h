@@ -628,9 +628,9 @@ BLT_PUBLIC int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,
  * A copy of another engine has the same keys and values, and no uuid, metadata
  * or reserved slots of the store's; booklet's is as opts says, with bytes in
  * the place of serializers that it leaves out, and keys that had no time get
- * that of the environment's last change.  LMDB's is a single file with all keys in
- * the unnamed database.  Of an environment that others change meanwhile it shows
- * what blt_iter_new would. */
+ * that of the environment's last change.  LMDB's is a single file with all keys
+ * in the unnamed database.  Of an environment that others change meanwhile it
+ * shows what blt_iter_new would. */
 BLT_PUBLIC int blt_copy(struct blt *store, const char *path,
 			const struct blt_create_options *opts, bool replace,
 			blt_progress_fn *progress, void *arg,

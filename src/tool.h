@@ -39,8 +39,10 @@ enum tool_opt {
 	OPT_CLASSIFY,
 	OPT_COUNT,
 	OPT_CREATE,
+	OPT_DB,
 	OPT_DELAY,
 	OPT_DETACH,
+	OPT_ENGINE,
 	OPT_FLAT,
 	OPT_FORCE,
 	OPT_FORMAT,
@@ -132,6 +134,9 @@ extern const struct tool_command tool_complete, tool_doctor, tool_prune;
 #define TOOL_OPT_LOCK \
 	{ OPT_LOCK_TIMEOUT, 0, "lock-timeout", "SECONDS", \
 	  "wait so long for other users of STORE (3; forever)" }
+#define TOOL_OPT_DB \
+	{ OPT_DB, 0, "db", "NAME", \
+	  "of an LMDB environment, only the database NAME" }
 #define TOOL_OPT_JSON \
 	{ OPT_JSON, 'j', "json", NULL, "print JSON" }
 #define TOOL_OPT_JSON_COUNTS \
@@ -412,6 +417,9 @@ int tool_run(char *const argv[], char *said, size_t len);
  * it.  0, or an exit code after a message. */
 int tool_create_options(const struct tool *t,
 			struct blt_create_options *create);
+/* Whether these options, and --timestamps, are for a store of that engine: 0,
+ * or an exit code after a message. */
+int tool_check_engine(const struct tool *t, const char *engine);
 
 /* ---- tool_mount.c ---- */
 

@@ -63,6 +63,13 @@ int tool_ask_open(const struct tool *t, const char *path, int *ret_fd)
 		close(fd);
 		return code;
 	}
+	if (tool_has(t, OPT_DB)) {
+		close(fd);
+		return tool_fail(t, EX_USAGE,
+				 "--db: %s is a mount, which shows what it was "
+				 "told to (bltfs -o db=NAME)",
+				 path);
+	}
 	*ret_fd = fd;
 	return 0;
 }

@@ -9,6 +9,7 @@
 struct check {
 	const struct tool *t;
 	const char *path;
+	bool positions; /* of faults: LMDB does not tell them */
 	struct progress progress;
 	struct jout j;
 };
@@ -31,8 +32,9 @@ static int print_fault(void *arg, const struct blt_fault *f)
 		return 0;
 	progress_end(&c->progress);
 	tool_print_name(c->path, strlen(c->path));
-	printf(": at %" PRIu64 ": %s%s\n", f->position,
-	       warning ? "warning: " : "", f->text);
+	if (c->positions)
+		printf(": at %" PRIu64, f->position);
+	printf(": %s%s\n", warning ? "warning: " : "", f->text);
 	return 0;
 }
 
@@ -90,8 +92,11 @@ static void begin_json(struct check *c)
 
 static int run_check(struct tool *t)
 {
-	struct check c = { .t = t, .path = t->arg[0] };
+	struct check c = { .t = t,
+			   .path = t->arg[0],
+			   .positions = !blt_engine_of(t->arg[0]) };
 	struct blt_check_options opts = { .values = tool_has(t, OPT_VALUES),
+					  .db = t->opt[OPT_DB],
 					  .progress = show_progress };
 	struct blt_check_result result = { 0 };
 	struct blt_error err;
@@ -123,6 +128,7 @@ static const struct tool_option options[] = {
 	  "warn of keys and values that Python would not load" },
 	TOOL_OPT_JSON,
 	{ OPT_QUIET, 'q', "quiet", NULL, "print nothing; the exit code tells" },
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -37,6 +37,17 @@ static int parse_options(const struct tool *t, struct wish *w)
 	return code;
 }
 
+/* In another engine, what is not asked for is as in a new store. */
+static int complete_other(const struct tool *t, const struct wish *w,
+			  struct blt_create_options *create)
+{
+	*create = (struct blt_create_options){
+		.no_timestamps = w->no_times,
+		.engine = create->engine,
+	};
+	return tool_create_options(t, create);
+}
+
 /* What is not asked for stays as it is in the store. */
 static int complete(const struct tool *t, const struct wish *w,
 		    struct blt_create_options *create)
@@ -50,7 +61,10 @@ static int complete(const struct tool *t, const struct wish *w,
 			w->has_len ? (uint32_t)w->value_len : info.value_len,
 		.no_timestamps =
 			!w->times && (w->no_times || !info.has_timestamps),
+		.engine = t->opt[OPT_ENGINE],
 	};
+	if (create->engine && strcmp(create->engine, info.engine) != 0)
+		return complete_other(t, w, create);
 	if (w->times && create->value_len)
 		return tool_fail(t, EX_USAGE,
 				 "--timestamps: a store whose values all have "
@@ -172,6 +186,8 @@ static int run_copy(struct tool *t)
 	int code, fd, r;
 
 	code = parse_options(t, &wish);
+	if (!code && tool_has(t, OPT_ENGINE))
+		code = tool_check_engine(t, t->opt[OPT_ENGINE]);
 	if (!code)
 		code = tool_ask_open(t, t->arg[0], &fd);
 	if (!code && fd >= 0)
@@ -191,6 +207,8 @@ static int run_copy(struct tool *t)
 }
 
 static const struct tool_option options[] = {
+	{ OPT_ENGINE, 'e', "engine", "NAME",
+	  "NEW is a booklet store, or an LMDB environment (lmdb) in one file" },
 	{ OPT_BUCKETS, 'b', "buckets", "N",
 	  "size of the index (the next of 12007, 144013, ... above the keys)" },
 	{ OPT_VALUE_LEN, 'l', "value-len", "N",
@@ -199,9 +217,14 @@ static const struct tool_option options[] = {
 	  "leave the times out; saves 7 bytes a key" },
 	{ OPT_TIMESTAMPS, 't', "timestamps", NULL,
 	  "keep times from now on; keys without one get the present" },
+	{ OPT_KEY_SERIALIZER, 'k', "key-serializer", "NAME",
+	  "made of an LMDB environment: what keys are to Python (bytes)" },
+	{ OPT_VALUE_SERIALIZER, 'v', "value-serializer", "NAME",
+	  "the same: what values are to Python (bytes)" },
 	{ OPT_FORCE, 'f', "force", NULL,
 	  "replace NEW if it exists and nobody uses it" },
 	TOOL_OPT_JOB,
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };
@@ -213,7 +236,8 @@ const struct tool_command tool_copy = {
 	.help = "Copies what STORE holds to the new file NEW, without the "
 		"space of what was overwritten and deleted, and says how much "
 		"that saves. NEW is of the same kind unless the options ask "
-		"for another; its name appears when all of it is on the disk. "
+		"for another (--engine converts between booklet and LMDB); its "
+		"name appears when all of it is on the disk. "
 		"To compact a store, copy it and rename the copy to its name "
 		"while nobody uses it. A mounted store is copied while it is "
 		"written: the copy shows it as it was when the copying "

@@ -183,6 +183,9 @@ static int fill(struct tool *t, struct making *m,
 		const struct blt_create_options *create)
 {
 	const struct blt_open_options how = { .mode = BLT_TRUNCATE,
+					      .engine = t->opt[OPT_ENGINE],
+					      .db = t->opt[OPT_DB],
+					      .alone = true,
 					      .create = *create };
 	size_t len = strlen(m->temporary);
 	struct blt_error err;
@@ -209,21 +212,20 @@ static int give_name(struct tool *t, struct making *m)
 	return r < 0 ? tool_fail_create(t, m->path, r) : 0;
 }
 
-static int run_create(struct tool *t)
+static int make(struct tool *t, const char *path,
+		const struct blt_create_options *create)
 {
-	struct blt_create_options create = { 0 };
-	struct making m = { .path = t->arg[0],
-			    .place = { .dir = -1, .fd = -1 } };
+	struct making m = { .path = path, .place = { .dir = -1, .fd = -1 } };
 	struct stat st;
-	int code = tool_create_options(t, &create);
+	int code = 0;
 
-	if (!code && (stat(m.path, &st) == 0 || lstat(m.path, &st) == 0))
+	if (stat(m.path, &st) == 0 || lstat(m.path, &st) == 0)
 		code = take_old(t, &m, &st);
 	remove_on_signals();
 	if (!code)
 		code = take_place(t, &m);
 	if (!code)
-		code = fill(t, &m, &create);
+		code = fill(t, &m, create);
 	if (!code)
 		code = give_name(t, &m);
 	place_abort(&m.place);
@@ -235,6 +237,112 @@ static int run_create(struct tool *t)
 	free(m.temporary);
 	free(m.real);
 	return code;
+}
+
+/* ---- LMDB environments ---- */
+
+#define LMDB "lmdb"
+
+int tool_check_engine(const struct tool *t, const char *engine)
+{
+	static const enum tool_opt not_lmdb[] = {
+		OPT_BUCKETS,          OPT_VALUE_LEN,     OPT_KEY_SERIALIZER,
+		OPT_VALUE_SERIALIZER, OPT_NO_TIMESTAMPS, OPT_TIMESTAMPS
+	};
+
+	if (strcmp(engine, LMDB) != 0 && strcmp(engine, "booklet") != 0)
+		return tool_fail(t, EX_USAGE,
+				 "--engine %s: there are booklet and lmdb",
+				 engine);
+	for (size_t i = 0; !strcmp(engine, LMDB) && i < ARRAY_SIZE(not_lmdb);
+	     i++)
+		if (tool_has(t, not_lmdb[i]))
+			return tool_fail(t, EX_USAGE,
+					 "--%s: is for booklet stores; an LMDB "
+					 "environment has keys and values of "
+					 "any bytes, and no times",
+					 tool_opt_name(t, not_lmdb[i]));
+	return 0;
+}
+
+/* One that is there is changed in a transaction of LMDB's, since others may
+ * have it open. */
+static int change_environment(struct tool *t, const char *path)
+{
+	struct blt_open_options how = { .mode = BLT_READ,
+					.db = t->opt[OPT_DB] };
+	bool force = tool_has(t, OPT_FORCE);
+	struct blt_error err;
+	int r;
+
+	if (tool_has(t, OPT_ENGINE) && strcmp(t->opt[OPT_ENGINE], LMDB) != 0)
+		return tool_fail(t, EX_CANTCREAT,
+				 "%s: is an LMDB environment, which others may "
+				 "have open; remove it first",
+				 path);
+	r = blt_open(path, &how, &t->store, &err);
+	if (r == 0)
+		(void)tool_close(t, 0);
+	t->store = NULL;
+	if (r < 0 && r != -ENOENT)
+		return tool_fail_open(t, path, r, &err);
+	if (r == 0 && !force && how.db)
+		return tool_fail(t, EX_CANTCREAT,
+				 "%s: has a database %s already; --force "
+				 "empties it",
+				 path, how.db);
+	if (r == 0 && !force)
+		return tool_fail(t, EX_CANTCREAT,
+				 "%s: exists already; --force empties it, for "
+				 "all who use it",
+				 path);
+	how.mode = force ? BLT_TRUNCATE : BLT_CREATE;
+	r = blt_open(path, &how, &t->store, &err);
+	if (r == 0)
+		return tool_close(t, 0);
+	t->store = NULL;
+	return tool_fail_open(t, path, r, &err);
+}
+
+/* In a directory, which is made where its name ends in '/'. */
+static int make_in_dir(struct tool *t, const char *path,
+		       const struct blt_create_options *create)
+{
+	bool made = mkdir(path, 0700) == 0;
+	char *file;
+	int code;
+
+	if (!made && errno != EEXIST)
+		return tool_fail_create(t, path, -errno);
+	if (asprintf(&file, "%s/data.mdb", path) < 0)
+		return tool_fail(t, EX_OSERR, "out of memory");
+	code = make(t, file, create);
+	free(file);
+	if (code && made)
+		rmdir(path);
+	return code;
+}
+
+static int run_create(struct tool *t)
+{
+	struct blt_create_options create = { 0 };
+	const char *path = t->arg[0], *engine = t->opt[OPT_ENGINE];
+	size_t len = strlen(path);
+	struct stat st;
+	int code = tool_create_options(t, &create);
+
+	if (!code && engine)
+		code = tool_check_engine(t, engine);
+	if (code)
+		return code;
+	if (blt_engine_of(path))
+		return change_environment(t, path);
+	if (!engine || strcmp(engine, LMDB) != 0)
+		return make(t, path, &create);
+	if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) ||
+	    (len && path[len - 1] == '/'))
+		return make_in_dir(t, path, &create);
+	return make(t, path, &create);
 }
 
 static const struct tool_option options[] = {
@@ -250,6 +358,11 @@ static const struct tool_option options[] = {
 	  "keep no times; saves 7 bytes a key" },
 	{ OPT_FORCE, 'f', "force", NULL,
 	  "replace STORE if it exists and nobody uses it" },
+	{ OPT_ENGINE, 'e', "engine", "NAME",
+	  "booklet (if not given) or lmdb: an LMDB environment, a file or in "
+	  "a directory" },
+	{ OPT_DB, 0, "db", "NAME",
+	  "the database NAME in an LMDB environment, old or new" },
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };
@@ -259,7 +372,9 @@ const struct tool_command tool_create = {
 	.args = "STORE",
 	.summary = "make an empty store",
 	.help = "Makes an empty store, as the Python library booklet would; its "
-		"name appears when all of it is on the disk. "
+		"name appears when all of it is on the disk. With --engine "
+		"lmdb, an LMDB environment: in one file, or, where STORE is a "
+		"directory or ends in /, as LMDB has it there. "
 		"Serializers: bytes, str (UTF-8), json, orjson, uint4, int8, "
 		"pickle, zstd and so on; a wrong name lists them all. Keys of "
 		"an integer serializer show as numbers.",

@@ -141,6 +141,7 @@ static int run_dump(struct tool *t)
 static const struct tool_option options[] = {
 	{ OPT_HIDDEN, 'a', "hidden", NULL,
 	  "metadata and reserved slots too, as @metadata, @reserved1, ..." },
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -269,6 +269,7 @@ static const struct tool_option options[] = {
 	TOOL_OPT_JSON_COUNTS,
 	{ OPT_FLAT, 'F', "flat", NULL,
 	  "paths as with the mount option flat: / in a key is %2F" },
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

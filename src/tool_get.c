@@ -97,6 +97,7 @@ static const struct tool_option options[] = {
 	  "keys are given, and values printed, as hex digits" },
 	TOOL_OPT_KEYS,
 	{ OPT_QUIET, 'q', "quiet", NULL, "no message for a missing key" },
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -403,6 +403,7 @@ static const struct tool_option options[] = {
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
 	TOOL_OPT_JSON_COUNTS,
 	TOOL_OPT_KEYS,
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -421,6 +421,7 @@ static const struct tool_option options[] = {
 	  "walk it and draw what is found, as SVG (-: print only that)" },
 	TOOL_OPT_JSON,
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

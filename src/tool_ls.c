@@ -307,6 +307,7 @@ static const struct tool_option options[] = {
 	{ OPT_FLAT, 'F', "flat", NULL,
 	  "names as with the mount option flat: / in a key is %2F" },
 	TOOL_OPT_JSON,
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

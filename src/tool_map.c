@@ -254,6 +254,7 @@ static const struct tool_option options[] = {
 	TOOL_OPT_DETACH,
 	{ OPT_JSON, 0, "json", NULL, "print JSON" },
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress and no report" },
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

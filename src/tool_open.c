@@ -69,6 +69,10 @@ int tool_fail_open(const struct tool *t, const char *path, int rc,
 				 "unmount it, or make a copy (blt copy %s "
 				 "copy.blt)",
 				 path, path);
+	if (rc == -ENOENT && tool_has(t, OPT_DB) && blt_engine_of(path))
+		return tool_fail(t, tool_exit_code(rc),
+				 "%s; \"blt ls %s\" lists those that it has",
+				 err->text, path);
 	return tool_fail(t, tool_exit_code(rc), "%s%s", err->text, advice(rc));
 }
 
@@ -77,6 +81,7 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 {
 	struct progress p;
 	struct blt_open_options how = { .mode = mode,
+					.db = t->opt[OPT_DB],
 					.progress = progress_follow,
 					.progress_arg = &p };
 	struct blt_error err;

@@ -101,7 +101,8 @@ const struct tool_command tool_prune = {
 		"are deleted first, but for those named as KEEP; of a mount, "
 		"these are files in it. Needs some "
 		"megabytes of free space, or the length of the largest value. "
-		"A mounted store is used meanwhile. "
+		"A mounted store is used meanwhile. Of an LMDB environment a "
+		"compact copy takes the place, if nobody else has it open. "
 		"May be interrupted at any time: the store is whole, and the "
 		"next prune goes on.",
 	.min_args = 1,

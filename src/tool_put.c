@@ -65,6 +65,7 @@ static const struct tool_option options[] = {
 	  "timestamp: 2023-11-14T22:13:20Z, @SECONDS, microseconds (now)" },
 	{ OPT_HEX, 'x', "hex", NULL, "key and value are given as hex digits" },
 	TOOL_OPT_KEYS,
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -78,6 +78,7 @@ static const struct meaning {
 	{ EPERM, EX_NOPERM, NULL },
 	{ EROFS, EX_NOPERM, "it is open for reading only" },
 	{ EWOULDBLOCK, EX_TEMPFAIL, NULL },
+	{ EBUSY, EX_TEMPFAIL, NULL },
 	{ ENOMEM, EX_OSERR, "out of memory" },
 	{ ENOEXEC, EX_USAGE, NULL },
 	{ ECHILD, EX_UNAVAILABLE, NULL },

@@ -158,6 +158,7 @@ static const struct tool_option options[] = {
 	{ OPT_HEX, 'x', "hex", NULL, "keys are given as hex digits" },
 	TOOL_OPT_KEYS,
 	{ OPT_QUIET, 'q', "quiet", NULL, "no message for a missing key" },
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -51,6 +51,7 @@ const struct tool_command tool_sync = {
 
 static const struct tool_option clear_options[] = {
 	TOOL_OPT_JOB,
+	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,
 };

@@ -68,6 +68,8 @@ UNPROVOKED = {
     "%s: interrupted; nothing is changed": "a signal while a value is read",
     "%s: cannot unmount: %s": "fusermount3's words, which are many",
     "cannot unmount: %s": "umount(2) fails for none of the usual reasons",
+    "%s; \"blt ls %s\" lists those that it has":
+        MADE_UP + "; tests/tool-lmdb.py has it",
     "%s: unmounted, but whether all of it is in %s cannot be seen: %s":
         "the daemon is in another pid namespace, and the store unreadable",
     "the value is longer than 4294967295 bytes": "takes a line of 8 GiB",

@@ -115,6 +115,18 @@ def plain(where, subdir):
         os.unlink(os.path.join(mnt, "a!"))
         os.mkdir(os.path.join(mnt, "made"))
         os.rmdir(os.path.join(mnt, "kept"))
+        done = subprocess.run([BLT, "info", "--db", "x", mnt],
+                              capture_output=True, text=True, check=False)
+        assert "is a mount, which shows what it was told to" in done.stderr
+        large = os.stat(store if not subdir else store + "/data.mdb").st_size
+        os.unlink(os.path.join(mnt, "large"))
+        write(b"x" * (8 << 20), mnt, "large")
+        subprocess.run([BLT, "prune", "-q", mnt], check=True)
+        assert os.stat(store if not subdir else
+                       store + "/data.mdb").st_size < large + (1 << 20)
+        assert read(mnt, "new") == b"new"
+        write(b"again", mnt, "new2")
+        os.rename(os.path.join(mnt, "new2"), os.path.join(mnt, "new3"))
     now = dict(content(store))
     assert now[b"new"] == b"new" and len(now[b"large"]) == 8 << 20
     assert now[b"moved/d"] == b"deep" and now[b"made/"] == b""
