@@ -53,6 +53,7 @@ enum backend_op_kind {
 	BACKEND_ONLY_IF,
 	BACKEND_DROP,  /* a delete of what may not be there */
 	BACKEND_CHECK, /* calls check: what is not 0 is the batch's result */
+	BACKEND_ABSENT, /* -EEXIST where the key is there */
 };
 
 /* A key that the engine has taken; hash is the engine's to use or not. */

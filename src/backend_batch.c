@@ -206,6 +206,16 @@ int blt_batch_only_if(struct blt_batch *b, const void *key, size_t len,
 	return 0;
 }
 
+int blt_batch_absent(struct blt_batch *b, const void *key, size_t len)
+{
+	struct backend_key k;
+	int rc = take_key(b, key, len, &k);
+
+	if (rc < 0)
+		return rc;
+	return add(b, BACKEND_ABSENT, &k, NULL, 0) ? 0 : -ENOMEM;
+}
+
 static void tell_held(const struct backend_op *first)
 {
 	for (const struct backend_op *op = first; op; op = op->next)

@@ -441,6 +441,14 @@ int batch_holds(struct batch *b, const struct batch_key *key,
 	return file_try(same_value, &c);
 }
 
+int batch_absent(struct batch *b, const struct batch_key *key)
+{
+	struct index_place place;
+	int found = find(b, key, &place);
+
+	return found > 0 ? -EEXIST : found;
+}
+
 /* ---- blocks by their position ---- */
 
 struct load_args {

@@ -89,6 +89,9 @@ int batch_rename(struct batch *b, const struct batch_key *from,
 int batch_exchange(struct batch *b, const struct batch_key *one,
 		   const struct batch_key *two);
 
+/* 0, -EEXIST: the key is there, or another error. */
+int batch_absent(struct batch *b, const struct batch_key *key);
+
 /* Whether key has still the value that stood at value_pos: 1, 0, or negative.
  * The bytes there must be as they were. */
 int batch_holds(struct batch *b, const struct batch_key *key,

@@ -408,6 +408,10 @@ BLT_PUBLIC int blt_batch_exchange(struct blt_batch *b, const void *one,
 BLT_PUBLIC int blt_batch_only_if(struct blt_batch *b, const void *key,
 				 size_t len, uint64_t value_offset,
 				 bool *ret_held);
+/* Where the key is there when the commit comes here, behind the operations that
+ * stand before, the commit is -EEXIST, and changes nothing. */
+BLT_PUBLIC int blt_batch_absent(struct blt_batch *b, const void *key,
+				size_t len);
 /* Commits and frees, whatever the result. */
 BLT_PUBLIC int blt_batch_commit(struct blt_batch *b);
 /* The same, and flushes (blt_flush) before anybody sees the changes: where that

@@ -30,11 +30,12 @@
  * Errors: as in blt.h, and
  *   -ERANGE  no such position
  *   -ENOENT  no such sequence
+ *   -EAGAIN  others change keys of the directory all the time
  * Threads: all functions from any thread at once, on one struct blt_seq or
  * several.  Calls that change a sequence wait for each other, as long as they
  * go through one struct blt_ns; readers see a state before or behind each
- * batch.  Keys of the directory that are changed otherwise meanwhile are safe,
- * but a key that is put under just the name that is being given is overwritten.
+ * batch.  Keys of the directory that are changed otherwise meanwhile are safe:
+ * where one is put under just the name that is being given, another is taken.
  */
 #ifndef BLT_SEQ_H
 #define BLT_SEQ_H
@@ -100,12 +101,18 @@ BLT_PUBLIC int blt_seq_slice(struct blt_seq *seq, int64_t from, int64_t to,
 BLT_PUBLIC int blt_seq_index(struct blt_seq *seq, const char *name, size_t len,
 			     uint64_t *ret);
 
+/* How many items stand in front of those of a name: 1 where there are such, 0
+ * where it would be their place. */
+BLT_PUBLIC int blt_seq_rank(struct blt_seq *seq, const char *name, size_t len,
+			    uint64_t *ret);
+
 /* A field as it is read, borrowed for the call, value as data of struct
  * blt_view.  fn must not change the sequence.  Returns as above. */
 typedef int blt_seq_field_fn(void *arg, const struct blt_seq_field *field);
 
 /* Calls fn for the item's fields, sorted by name, or for its value.  place, if
- * it is not NULL, is called before. */
+ * it is not NULL, is called before; once more, where others have deleted that
+ * item meanwhile. */
 BLT_PUBLIC int blt_seq_read(struct blt_seq *seq, int64_t at,
 			    blt_seq_place_fn *place, blt_seq_field_fn *fn,
 			    void *arg);
@@ -116,6 +123,13 @@ BLT_PUBLIC int blt_seq_read_named(struct blt_seq *seq,
 				  blt_seq_field_fn *fn, void *arg);
 
 /* ---- changing ---- */
+
+/* From now on fn is told of each key that a call on this struct blt_seq has put
+ * or deleted: behind the batch that did, by the thread that called.  It must
+ * not use the sequence. */
+typedef void blt_seq_changed_fn(void *arg, const void *key, size_t len);
+BLT_PUBLIC void blt_seq_watch(struct blt_seq *seq, blt_seq_changed_fn *fn,
+			      void *arg);
 
 /* Puts n items in front of the one at a position, or behind all where that is
  * the length.  Their names are spread evenly over the gap; names at the ends

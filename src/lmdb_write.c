@@ -228,6 +228,9 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 		return run_rename(txn, op, &at, &to);
 	case BACKEND_EXCHANGE:
 		return run_exchange(txn, &at, &to);
+	case BACKEND_ABSENT:
+		rc = lmdb_value(txn, &at, &value);
+		return rc == 0 ? EEXIST : rc == MDB_NOTFOUND ? 0 : rc;
 	case BACKEND_ONLY_IF:
 	case BACKEND_CHECK:
 		break;

@@ -77,8 +77,7 @@ int blt_seq_open(struct blt_ns *ns, const void *prefix, size_t len,
 	seq = malloc(sizeof(*seq) + len);
 	if (!seq)
 		return -ENOMEM;
-	seq->ns = ns;
-	seq->len = len;
+	*seq = (struct blt_seq){ .ns = ns, .len = len };
 	memcpy(seq->prefix, prefix, len);
 	*ret = seq;
 	return 0;
@@ -87,6 +86,12 @@ int blt_seq_open(struct blt_ns *ns, const void *prefix, size_t len,
 void blt_seq_close(struct blt_seq *seq)
 {
 	free(seq);
+}
+
+void blt_seq_watch(struct blt_seq *seq, blt_seq_changed_fn *fn, void *arg)
+{
+	seq->changed = fn;
+	seq->changed_arg = arg;
 }
 
 /* ---- positions ---- */
@@ -129,8 +134,8 @@ int blt_seq_len(struct blt_seq *seq, uint64_t *ret)
 	return rc;
 }
 
-int blt_seq_index(struct blt_seq *seq, const char *name, size_t len,
-		  uint64_t *ret)
+int blt_seq_rank(struct blt_seq *seq, const char *name, size_t len,
+		 uint64_t *ret)
 {
 	uint64_t n;
 	int rc;
@@ -140,6 +145,17 @@ int blt_seq_index(struct blt_seq *seq, const char *name, size_t len,
 	if (rc == 0)
 		rc = seq_find(seq, name, len, &n);
 	pthread_rwlock_unlock(&seq->ns->seq_state);
+	if (rc >= 0)
+		*ret = n;
+	return rc;
+}
+
+int blt_seq_index(struct blt_seq *seq, const char *name, size_t len,
+		  uint64_t *ret)
+{
+	uint64_t n = 0;
+	int rc = blt_seq_rank(seq, name, len, &n);
+
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
 	*ret = n;
@@ -356,11 +372,14 @@ int blt_seq_read(struct blt_seq *seq, int64_t at, blt_seq_place_fn *place,
 		 blt_seq_field_fn *fn, void *arg)
 {
 	struct seq_names names = { 0 };
+	unsigned tries = 0;
 	int rc;
 
-	pthread_rwlock_rdlock(&seq->ns->seq_state);
-	rc = read_at(seq, at, &names, place, fn, arg);
-	pthread_rwlock_unlock(&seq->ns->seq_state);
+	do {
+		pthread_rwlock_rdlock(&seq->ns->seq_state);
+		rc = read_at(seq, at, &names, place, fn, arg);
+		pthread_rwlock_unlock(&seq->ns->seq_state);
+	} while (seq_again(rc, &tries));
 	seq_names_free(&names);
 	return rc;
 }
@@ -380,5 +399,5 @@ int blt_seq_read_named(struct blt_seq *seq, const struct blt_seq_place *place,
 	rc = seq_item_read(seq, &name, fn, arg);
 	pthread_rwlock_unlock(&seq->ns->seq_state);
 	free(name.bytes);
-	return rc;
+	return rc == -EAGAIN ? -ENOENT : rc;
 }

@@ -17,14 +17,25 @@
 #include "ns.h"
 #include "seqname.h"
 
+#include <errno.h>
+
 struct blt_seq {
 	struct blt_ns *ns;
+	blt_seq_changed_fn *changed; /* NULL: nobody is told */
+	void *changed_arg;
 	size_t len;
 	uint8_t prefix[];
 };
 
 #define SEQ_BYTES_MAX (8u << 20) /* of one batch */
 #define SEQ_NAME_LONG 32         /* names longer than this are not made */
+#define SEQ_TRIES 100            /* where others change the directory, too */
+
+/* Whether a call goes on after that, looking again at what there is. */
+static inline bool seq_again(int rc, unsigned *tries)
+{
+	return rc == -EAGAIN && ++*tries < SEQ_TRIES;
+}
 
 /* ---- seq.c ---- */
 
@@ -58,17 +69,27 @@ void seq_names_free(struct seq_names *names);
 
 /* ---- seq_item.c ---- */
 
+/* Keys, malloc'd each. */
+struct seq_keys {
+	struct blt_bytes *key;
+	size_t n, room;
+	size_t skip; /* bytes of the item's prefix */
+	uint64_t bytes;
+};
+
 /* A batch that is being put together. */
 struct seq_batch {
 	struct blt_seq *seq;
 	struct blt_batch *batch; /* NULL: empty */
 	size_t keys;
 	uint64_t bytes;
+	struct seq_keys changed; /* where somebody is told */
 };
 
-/* Each adds a whole item, or something of one. */
+/* Each adds a whole item, or something of one.  -EAGAIN, and the same of the
+ * end: others have just changed the directory; fresh: put what it takes. */
 int seq_batch_put(struct seq_batch *b, const void *name, size_t len,
-		  const struct blt_seq_item *item);
+		  const struct blt_seq_item *item, bool fresh);
 int seq_batch_delete(struct seq_batch *b, const struct seq_name *name);
 int seq_batch_rename(struct seq_batch *b, const struct seq_name *from,
 		     const void *to, size_t to_len);
@@ -76,8 +97,10 @@ int seq_batch_rename(struct seq_batch *b, const struct seq_name *from,
 int seq_batch_stale(struct seq_batch *b, const struct seq_name *name,
 		    const struct blt_seq_item *item);
 
-/* Keys of one batch; and what is called behind each. For tests to change. */
+/* Keys of one batch; and what is called before and behind each. For tests to
+ * change. */
 extern size_t seq_keys_max;
+extern void (*seq_before_batch)(void);
 extern void (*seq_after_batch)(void);
 
 static inline bool seq_batch_full(const struct seq_batch *b)

@@ -28,6 +28,7 @@ int blt_seq_delete(struct blt_seq *seq, int64_t from, int64_t to)
 {
 	struct seq_names names = { 0 };
 	uint64_t len = 0, at = 0, end = 0, done = 0;
+	unsigned tries = 0;
 	int rc;
 
 	pthread_mutex_lock(&seq->ns->seq_write);
@@ -40,9 +41,12 @@ int blt_seq_delete(struct blt_seq *seq, int64_t from, int64_t to)
 		rc = -ERANGE;
 	for (uint64_t left = rc == 0 ? end - at : 0; left > 0 && rc == 0;
 	     left -= done) {
+		done = 0;
 		rc = delete_some(seq, at, left, &names, &done);
 		if (rc == 0 && done == 0)
 			break; /* others have */
+		if (seq_again(rc, &tries))
+			rc = 0;
 	}
 	pthread_mutex_unlock(&seq->ns->seq_write);
 	seq_names_free(&names);
@@ -89,20 +93,30 @@ static int move(struct blt_seq *seq, uint64_t from, uint64_t to, uint64_t len,
 	return seq_batch_end(&b, rc);
 }
 
-int blt_seq_move(struct blt_seq *seq, int64_t from, int64_t to)
+static int try_move(struct blt_seq *seq, int64_t from, int64_t to)
 {
 	struct seq_names item = { 0 };
 	uint64_t len = 0, at = 0, target = 0;
-	int rc;
+	int rc = find_item(seq, from, &len, &at, &item);
 
-	pthread_mutex_lock(&seq->ns->seq_write);
-	rc = find_item(seq, from, &len, &at, &item);
 	if (rc == 0)
 		rc = seq_position(to, len, false, &target);
 	if (rc == 0 && at != target)
 		rc = move(seq, at, target, len, &item);
-	pthread_mutex_unlock(&seq->ns->seq_write);
 	seq_names_free(&item);
+	return rc;
+}
+
+int blt_seq_move(struct blt_seq *seq, int64_t from, int64_t to)
+{
+	unsigned tries = 0;
+	int rc;
+
+	pthread_mutex_lock(&seq->ns->seq_write);
+	do
+		rc = try_move(seq, from, to);
+	while (seq_again(rc, &tries));
+	pthread_mutex_unlock(&seq->ns->seq_write);
 	return rc;
 }
 
@@ -130,51 +144,67 @@ static int check_twin(struct blt_seq *seq, const struct seq_name *name,
 	return rc;
 }
 
-int blt_seq_set(struct blt_seq *seq, int64_t at,
-		const struct blt_seq_item *item)
+static int set(struct blt_seq *seq, const struct seq_name *name,
+	       const struct blt_seq_item *item)
 {
 	struct seq_batch b = { .seq = seq };
+	int rc = check_twin(seq, name, seq_item_is_record(item));
+
+	if (rc == 0)
+		rc = seq_batch_put(&b, name->bytes, name->len, item, false);
+	if (rc == 0)
+		rc = seq_batch_stale(&b, name, item);
+	return seq_batch_end(&b, rc);
+}
+
+static int update(struct blt_seq *seq, const struct seq_name *name,
+		  const struct blt_seq_item *item)
+{
+	struct seq_batch b = { .seq = seq };
+	int rc = 0;
+
+	if (name->record != seq_item_is_record(item))
+		return -ENOTDIR;
+	if (item->n > 0)
+		rc = seq_batch_put(&b, name->bytes, name->len, item, false);
+	return seq_batch_end(&b, rc);
+}
+
+typedef int put_fn(struct blt_seq *seq, const struct seq_name *name,
+		   const struct blt_seq_item *item);
+
+/* Finds the item at a position and changes it. */
+static int put_at(struct blt_seq *seq, int64_t at,
+		  const struct blt_seq_item *item, put_fn *put)
+{
 	struct seq_names names = { 0 };
 	uint64_t len = 0, position = 0;
+	unsigned tries = 0;
 	int rc = seq_item_check(item);
 
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&seq->ns->seq_write);
-	rc = find_item(seq, at, &len, &position, &names);
-	if (rc == 0)
-		rc = check_twin(seq, names.name, seq_item_is_record(item));
-	if (rc == 0)
-		rc = seq_batch_put(&b, names.name->bytes, names.name->len,
-				   item);
-	if (rc == 0)
-		rc = seq_batch_stale(&b, names.name, item);
-	rc = seq_batch_end(&b, rc);
+	do {
+		rc = find_item(seq, at, &len, &position, &names);
+		if (rc == 0)
+			rc = put(seq, names.name, item);
+	} while (seq_again(rc, &tries));
 	pthread_mutex_unlock(&seq->ns->seq_write);
 	seq_names_free(&names);
 	return rc;
+}
+
+int blt_seq_set(struct blt_seq *seq, int64_t at,
+		const struct blt_seq_item *item)
+{
+	return put_at(seq, at, item, set);
 }
 
 int blt_seq_update(struct blt_seq *seq, int64_t at,
 		   const struct blt_seq_field *fields, size_t n)
 {
 	struct blt_seq_item item = { fields, n };
-	struct seq_batch b = { .seq = seq };
-	struct seq_names names = { 0 };
-	uint64_t len = 0, position = 0;
-	int rc = seq_item_check(&item);
 
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&seq->ns->seq_write);
-	rc = find_item(seq, at, &len, &position, &names);
-	if (rc == 0 && names.name->record != seq_item_is_record(&item))
-		rc = -ENOTDIR;
-	if (rc == 0 && n > 0)
-		rc = seq_batch_put(&b, names.name->bytes, names.name->len,
-				   &item);
-	rc = seq_batch_end(&b, rc);
-	pthread_mutex_unlock(&seq->ns->seq_write);
-	seq_names_free(&names);
-	return rc;
+	return put_at(seq, at, &item, update);
 }

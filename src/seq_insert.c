@@ -161,8 +161,9 @@ int seq_make_names(struct blt_seq *seq, uint64_t at, uint64_t len, uint64_t n,
 
 /* ---- inserting ---- */
 
+/* *ret_done: how many of them a batch has put, also where another failed. */
 static int put_items(struct blt_seq *seq, const struct blt_seq_item *items,
-		     size_t n, struct seqname_run *run)
+		     size_t n, struct seqname_run *run, size_t *ret_done)
 {
 	struct seq_batch b = { .seq = seq };
 	int rc = 0;
@@ -171,20 +172,41 @@ static int put_items(struct blt_seq *seq, const struct blt_seq_item *items,
 		char name[SEQNAME_BUF];
 		size_t len = seqname_next(run, name);
 
-		rc = seq_batch_put(&b, name, len, &items[i]);
-		if (rc == 0 && seq_batch_full(&b))
+		rc = seq_batch_put(&b, name, len, &items[i], true);
+		if (rc == 0 && (seq_batch_full(&b) || i + 1 == n)) {
 			rc = seq_batch_end(&b, 0);
+			if (rc == 0)
+				*ret_done = i + 1;
+		}
 	}
 	return seq_batch_end(&b, rc);
+}
+
+/* In front of position at, or of the end where that is nearer. */
+static int insert_some(struct blt_seq *seq, uint64_t at,
+		       const struct blt_seq_item *items, size_t n,
+		       size_t *ret_done)
+{
+	struct seq_names names = { 0 };
+	struct seqname around[2];
+	struct seqname_run run;
+	uint64_t len = 0;
+	int rc = seq_len(seq, &len);
+
+	if (rc == 0)
+		rc = seq_make_names(seq, at < len ? at : len, len, n, &names,
+				    around, &run);
+	if (rc == 0)
+		rc = put_items(seq, items, n, &run, ret_done);
+	seq_names_free(&names);
+	return rc;
 }
 
 static int insert(struct blt_seq *seq, int64_t at, bool append,
 		  const struct blt_seq_item *items, size_t n)
 {
-	struct seq_names names = { 0 };
-	struct seqname around[2];
-	struct seqname_run run;
-	uint64_t len = 0, position;
+	uint64_t len = 0, position = UINT64_MAX;
+	unsigned tries = 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < n && rc == 0; i++)
@@ -193,16 +215,18 @@ static int insert(struct blt_seq *seq, int64_t at, bool append,
 		return rc;
 	pthread_mutex_lock(&seq->ns->seq_write);
 	rc = seq_len(seq, &len);
-	position = len;
 	if (rc == 0 && !append)
 		rc = seq_position(at, len, true, &position);
-	if (rc == 0 && n > 0)
-		rc = seq_make_names(seq, position, len, n, &names, around,
-				    &run);
-	if (rc == 0 && n > 0)
-		rc = put_items(seq, items, n, &run);
+	for (size_t i = 0; i < n && rc == 0;) {
+		size_t done = 0;
+
+		rc = insert_some(seq, position, items + i, n - i, &done);
+		i += done;
+		position += append ? 0 : done;
+		if (seq_again(rc, &tries))
+			rc = 0;
+	}
 	pthread_mutex_unlock(&seq->ns->seq_write);
-	seq_names_free(&names);
 	return rc;
 }
 

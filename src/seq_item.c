@@ -6,6 +6,7 @@
 #include <string.h>
 
 size_t seq_keys_max = 4096;
+void (*seq_before_batch)(void);
 void (*seq_after_batch)(void);
 
 bool seq_item_is_record(const struct blt_seq_item *item)
@@ -38,17 +39,10 @@ static int item_key(const struct blt_seq *seq, const void *name, size_t len,
 	return ns_join(seq->prefix, seq->len, name, len, record, ret, ret_len);
 }
 
-struct key_list {
-	struct blt_bytes *key;
-	size_t n, room;
-	size_t skip; /* bytes of the item's prefix */
-	uint64_t bytes;
-};
-
 static int list_key(void *arg, const uint8_t *key, size_t len,
 		    uint64_t value_len)
 {
-	struct key_list *l = arg;
+	struct seq_keys *l = arg;
 	void *copy;
 
 	if (l->n == l->room) {
@@ -70,11 +64,12 @@ static int list_key(void *arg, const uint8_t *key, size_t len,
 	return 0;
 }
 
-static void free_keys(struct key_list *l)
+static void free_keys(struct seq_keys *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		free((void *)(uintptr_t)l->key[i].bytes);
 	free(l->key);
+	*l = (struct seq_keys){ 0 };
 }
 
 static int compare_bytes(const void *a, size_t a_len, const void *b,
@@ -93,9 +88,9 @@ static int by_bytes(const void *a, const void *b)
 	return compare_bytes(x->bytes, x->len, y->bytes, y->len);
 }
 
-/* All keys of an item, sorted; -ENOENT. */
+/* All keys of an item, sorted; -EAGAIN: it has gone. */
 static int list_keys(struct blt_seq *seq, const struct seq_name *name,
-		     struct key_list *ret)
+		     struct seq_keys *ret)
 {
 	struct blt_stat st;
 	uint8_t *key;
@@ -103,7 +98,7 @@ static int list_keys(struct blt_seq *seq, const struct seq_name *name,
 	int rc =
 		item_key(seq, name->bytes, name->len, name->record, &key, &len);
 
-	*ret = (struct key_list){ 0 };
+	*ret = (struct seq_keys){ 0 };
 	if (rc < 0)
 		return rc;
 	ret->skip = len;
@@ -119,7 +114,7 @@ static int list_keys(struct blt_seq *seq, const struct seq_name *name,
 		free_keys(ret);
 	else if (ret->n > 1)
 		qsort(ret->key, ret->n, sizeof(*ret->key), by_bytes);
-	return rc;
+	return rc == -ENOENT ? -EAGAIN : rc;
 }
 
 /* ---- batches ---- */
@@ -131,6 +126,28 @@ static int begin(struct seq_batch *b, size_t keys, uint64_t bytes)
 	return b->batch ? 0 : blt_batch_new(b->seq->ns->store, &b->batch);
 }
 
+/* A key that the batch puts or deletes. */
+static int note(struct seq_batch *b, const void *key, size_t len)
+{
+	return b->seq->changed ? list_key(&b->changed, key, len, 0) : 0;
+}
+
+static int add_delete(struct seq_batch *b, const struct blt_bytes *key)
+{
+	int rc = note(b, key->bytes, key->len);
+
+	return rc < 0 ? rc : blt_batch_delete(b->batch, key->bytes, key->len);
+}
+
+static void tell_changed(const struct seq_batch *b)
+{
+	const struct blt_seq *seq = b->seq;
+
+	for (size_t i = 0; i < b->changed.n; i++)
+		seq->changed(seq->changed_arg, b->changed.key[i].bytes,
+			     b->changed.key[i].len);
+}
+
 int seq_batch_end(struct seq_batch *b, int rc)
 {
 	struct blt_ns *ns = b->seq->ns;
@@ -138,12 +155,19 @@ int seq_batch_end(struct seq_batch *b, int rc)
 	if (rc < 0) {
 		blt_batch_abort(b->batch);
 	} else if (b->batch) {
+		if (seq_before_batch)
+			seq_before_batch();
 		pthread_rwlock_wrlock(&ns->seq_state);
 		rc = blt_batch_commit(b->batch);
 		pthread_rwlock_unlock(&ns->seq_state);
+		if (rc == 0)
+			tell_changed(b);
 		if (rc == 0 && seq_after_batch)
 			seq_after_batch();
+		if (rc == -ENOENT || rc == -EEXIST)
+			rc = -EAGAIN;
 	}
+	free_keys(&b->changed);
 	b->batch = NULL;
 	b->keys = 0;
 	b->bytes = 0;
@@ -151,7 +175,7 @@ int seq_batch_end(struct seq_batch *b, int rc)
 }
 
 static int put_field(struct seq_batch *b, const uint8_t *prefix, size_t len,
-		     const struct blt_seq_field *f)
+		     const struct blt_seq_field *f, bool fresh)
 {
 	uint8_t *key;
 	size_t key_len;
@@ -162,6 +186,10 @@ static int put_field(struct seq_batch *b, const uint8_t *prefix, size_t len,
 		return rc;
 	rc = begin(b, 1, key_len + f->value_len);
 	if (rc == 0)
+		rc = note(b, key, key_len);
+	if (rc == 0 && fresh)
+		rc = blt_batch_absent(b->batch, key, key_len);
+	if (rc == 0)
 		rc = blt_batch_put(b->batch, key, key_len,
 				   f->value_len ? f->value : "", f->value_len,
 				   BLT_NOW);
@@ -170,7 +198,7 @@ static int put_field(struct seq_batch *b, const uint8_t *prefix, size_t len,
 }
 
 int seq_batch_put(struct seq_batch *b, const void *name, size_t len,
-		  const struct blt_seq_item *item)
+		  const struct blt_seq_item *item, bool fresh)
 {
 	bool record = seq_item_is_record(item);
 	uint8_t *prefix;
@@ -181,32 +209,46 @@ int seq_batch_put(struct seq_batch *b, const void *name, size_t len,
 		return rc;
 	if (item->n == 0)
 		rc = put_field(b, prefix, prefix_len,
-			       &(struct blt_seq_field){ .value = "" });
+			       &(struct blt_seq_field){ .value = "" }, fresh);
 	for (size_t i = 0; i < item->n && rc == 0; i++)
-		rc = put_field(b, prefix, prefix_len, &item->fields[i]);
+		rc = put_field(b, prefix, prefix_len, &item->fields[i], fresh);
 	free(prefix);
 	return rc;
 }
 
 int seq_batch_delete(struct seq_batch *b, const struct seq_name *name)
 {
-	struct key_list keys;
+	struct seq_keys keys;
 	int rc = list_keys(b->seq, name, &keys);
 
 	if (rc < 0)
 		return rc;
 	rc = begin(b, keys.n, keys.bytes);
 	for (size_t i = 0; i < keys.n && rc == 0; i++)
-		rc = blt_batch_delete(b->batch, keys.key[i].bytes,
-				      keys.key[i].len);
+		rc = add_delete(b, &keys.key[i]);
 	free_keys(&keys);
+	return rc;
+}
+
+static int add_rename(struct seq_batch *b, const struct blt_bytes *from,
+		      const void *to, size_t to_len)
+{
+	int rc = note(b, from->bytes, from->len);
+
+	if (rc == 0)
+		rc = note(b, to, to_len);
+	if (rc == 0)
+		rc = blt_batch_absent(b->batch, to, to_len);
+	if (rc == 0)
+		rc = blt_batch_rename(b->batch, from->bytes, from->len, to,
+				      to_len);
 	return rc;
 }
 
 int seq_batch_rename(struct seq_batch *b, const struct seq_name *from,
 		     const void *to, size_t to_len)
 {
-	struct key_list keys;
+	struct seq_keys keys;
 	uint8_t *prefix;
 	size_t prefix_len;
 	int rc = item_key(b->seq, to, to_len, from->record, &prefix,
@@ -220,14 +262,14 @@ int seq_batch_rename(struct seq_batch *b, const struct seq_name *from,
 	rc = begin(b, keys.n, keys.bytes);
 	for (size_t i = 0; i < keys.n && rc == 0; i++) {
 		const uint8_t *old = keys.key[i].bytes;
-		size_t old_len = keys.key[i].len, len;
 		uint8_t *key;
+		size_t len;
 
 		rc = ns_join(prefix, prefix_len, old + keys.skip,
-			     old_len - keys.skip, false, &key, &len);
+			     keys.key[i].len - keys.skip, false, &key, &len);
 		if (rc < 0)
 			break;
-		rc = blt_batch_rename(b->batch, old, old_len, key, len);
+		rc = add_rename(b, &keys.key[i], key, len);
 		free(key);
 	}
 	free_keys(&keys);
@@ -260,7 +302,7 @@ int seq_batch_stale(struct seq_batch *b, const struct seq_name *name,
 		    const struct blt_seq_item *item)
 {
 	struct blt_bytes *kept;
-	struct key_list keys;
+	struct seq_keys keys;
 	size_t n;
 	int rc;
 
@@ -282,7 +324,7 @@ int seq_batch_stale(struct seq_batch *b, const struct seq_name *name,
 		if (bsearch(&rest, kept, n, sizeof(rest), by_bytes))
 			continue;
 		b->keys++;
-		rc = blt_batch_delete(b->batch, key->bytes, key->len);
+		rc = add_delete(b, key);
 	}
 	free_keys(&keys);
 out:
@@ -295,7 +337,7 @@ out:
 int seq_item_read(struct blt_seq *seq, const struct seq_name *name,
 		  blt_seq_field_fn *fn, void *arg)
 {
-	struct key_list keys;
+	struct seq_keys keys;
 	int rc = list_keys(seq, name, &keys);
 
 	if (rc < 0)
@@ -308,8 +350,9 @@ int seq_item_read(struct blt_seq *seq, const struct seq_name *name,
 		if (name->record && key->len == keys.skip)
 			continue; /* its marker */
 		rc = blt_get(seq->ns->store, key->bytes, key->len, &v);
-		if (rc == -ENOENT && name->record) {
-			rc = 0; /* gone meanwhile */
+		if (rc == -ENOENT) {
+			/* gone meanwhile */
+			rc = name->record ? 0 : -EAGAIN;
 			continue;
 		}
 		if (rc < 0)

@@ -233,6 +233,8 @@ static int run_op(struct store *store, struct batch *b,
 		return rc == -ENOENT ? 0 : rc;
 	case BACKEND_CHECK:
 		return op->check(op->check_arg);
+	case BACKEND_ABSENT:
+		return batch_absent(b, &key);
 	case BACKEND_ONLY_IF:
 		break;
 	}

@@ -327,6 +327,17 @@ START_TEST(test_batch_is_one)
 	ck_assert(!held);
 	expect(s, "b", "other");
 	expect(s, "f", "6");
+	/* only where a key is not there */
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_put(b, "g", 1, "7", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_absent(b, "f", 1), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EEXIST);
+	expect(s, "g", NULL);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_absent(b, "g", 1), 0);
+	ck_assert_int_eq(blt_batch_put(b, "g", 1, "7", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	expect(s, "g", "7");
 	ck_assert_int_eq(blt_close(s), 0);
 }
 END_TEST

@@ -361,6 +361,31 @@ START_TEST(test_only_if)
 }
 END_TEST
 
+/* A key that must not be there: all or nothing. */
+START_TEST(test_absent)
+{
+	struct blt_batch *b;
+	struct blt_view v;
+
+	ck_assert_int_eq(blt_put(store, "a", 1, "1", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_new(store, &b), 0);
+	ck_assert_int_eq(blt_batch_put(b, "b", 1, "2", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_absent(b, "a", 1), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EEXIST);
+	ck_assert_int_eq(blt_get(store, "b", 1, &v), -ENOENT);
+	ck_assert_int_eq(blt_batch_new(store, &b), 0);
+	ck_assert_int_eq(blt_batch_delete(b, "a", 1), 0);
+	ck_assert_int_eq(blt_batch_absent(b, "a", 1), 0);
+	ck_assert_int_eq(blt_batch_put(b, "b", 1, "2", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	ck_assert_int_eq(blt_batch_new(store, &b), 0);
+	ck_assert_int_eq(blt_batch_put(b, "c", 1, "3", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_absent(b, "c", 1), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EEXIST);
+	ck_assert_int_eq(blt_get(store, "c", 1, &v), -ENOENT);
+}
+END_TEST
+
 /* A block that was written anew with the same bytes is the same value. */
 START_TEST(test_only_if_same_bytes)
 {
@@ -409,6 +434,7 @@ int main(void)
 	tcase_set_timeout(on_store, 0);
 	tcase_add_checked_fixture(on_store, setup, teardown);
 	tcase_add_test(on_store, test_only_if);
+	tcase_add_test(on_store, test_absent);
 	tcase_add_test(on_store, test_only_if_same_bytes);
 	tcase_add_test(on_store, test_check_value);
 	suite_add_tcase(s, on_store);

@@ -743,6 +743,131 @@ START_TEST(test_delete_while_iterating)
 }
 END_TEST
 
+/* ---- others, who use keys as keys ---- */
+
+/* Once, just before a batch: a key that is put, and one that is deleted. */
+static const char *to_put, *to_delete;
+
+static void meddle(void)
+{
+	const char *put = to_put, *gone = to_delete;
+
+	to_put = to_delete = NULL;
+	if (put)
+		ck_assert_int_eq(
+			blt_put(store, put, strlen(put), "theirs", 6, BLT_NOW),
+			0);
+	if (gone)
+		ck_assert_int_eq(blt_delete(store, gone, strlen(gone)), 0);
+}
+
+static void check_theirs(const char *key)
+{
+	char value[8];
+	struct blt_view v;
+
+	ck_assert_int_eq(blt_get(store, key, strlen(key), &v), 0);
+	ck_assert_int_eq(blt_view_copy(&v, value, sizeof(value), 0), 6);
+	ck_assert_mem_eq(value, "theirs", 6);
+	blt_view_release(&v);
+}
+
+/* Just the name that is being given is put, just the item that is to be
+ * changed is deleted. */
+START_TEST(test_meddling)
+{
+	const struct blt_seq_field named = { "f", 1, "x", 1 };
+	const struct blt_seq_item items[] = { one, { &named, 1 }, one };
+	const struct blt_seq_item none = { NULL, 0 };
+
+	seq_before_batch = meddle;
+	to_put = "frames/i0";
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	check_theirs("frames/i0");
+	ck_assert_uint_eq(len_of(), 2);
+	to_put = "frames/i3/f";
+	ck_assert_int_eq(blt_seq_append(seq, items, 3), 0);
+	check_theirs("frames/i3/f");
+	ck_assert_uint_eq(len_of(), 6);
+	to_put = "frames/i7/";
+	ck_assert_int_eq(blt_seq_append(seq, &none, 1), 0);
+	ck_assert_uint_eq(len_of(), 8);
+	to_put = "frames/hz";
+	ck_assert_int_eq(blt_seq_move(seq, 1, 0), 0);
+	check_theirs("frames/hz");
+	ck_assert_uint_eq(len_of(), 9);
+	to_delete = "frames/hz";
+	ck_assert_int_eq(blt_seq_set(seq, 1, &one), 0);
+	ck_assert_uint_eq(len_of(), 9);
+	to_delete = "frames/i1";
+	ck_assert_int_eq(blt_seq_delete(seq, 0, 3), 0);
+	ck_assert_uint_eq(len_of(), 5);
+	seq_before_batch = NULL;
+}
+END_TEST
+
+struct told {
+	char keys[256];
+	uint64_t n;
+};
+
+static void tell(void *arg, const void *key, size_t len)
+{
+	struct told *told = arg;
+	size_t used = strlen(told->keys);
+
+	told->n++;
+	if (used + len + 2 <= sizeof(told->keys))
+		snprintf(told->keys + used, sizeof(told->keys) - used, "%.*s ",
+			 (int)len, (const char *)key);
+}
+
+START_TEST(test_told)
+{
+	const struct blt_seq_field fields[] = { { "f", 1, "x", 1 },
+						{ "g", 1, "y", 1 } };
+	struct told told = { "" };
+
+	blt_seq_watch(seq, tell, &told);
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	ck_assert_int_eq(
+		blt_seq_set(seq, 0, &(struct blt_seq_item){ fields, 2 }), 0);
+	ck_assert_int_eq(blt_seq_move(seq, 1, 0), 0);
+	ck_assert_int_eq(
+		blt_seq_set(seq, 1, &(struct blt_seq_item){ fields, 1 }), 0);
+	ck_assert_int_eq(blt_seq_delete(seq, 0, 2), 0);
+	ck_assert_str_eq(told.keys, "frames/i0 frames/i1 "
+				    "frames/i0/f frames/i0/g frames/i0 "
+				    "frames/i1 frames/hz "
+				    "frames/i0/f frames/i0/g "
+				    "frames/hz frames/i0/f ");
+	/* others are none of its business */
+	ck_assert_int_eq(blt_put(store, "frames/x", 8, "", 0, BLT_NOW), 0);
+	ck_assert_uint_eq(told.n, 11);
+	blt_seq_watch(seq, NULL, NULL);
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	ck_assert_uint_eq(told.n, 11);
+}
+END_TEST
+
+START_TEST(test_rank)
+{
+	uint64_t at = 7;
+
+	ck_assert_int_eq(blt_seq_rank(seq, "i0", 2, &at), 0);
+	ck_assert_uint_eq(at, 0);
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	ck_assert_int_eq(blt_seq_append(seq, &one, 1), 0);
+	ck_assert_int_eq(blt_seq_rank(seq, "i1", 2, &at), 1);
+	ck_assert_uint_eq(at, 1);
+	ck_assert_int_eq(blt_seq_rank(seq, "i00", 3, &at), 0);
+	ck_assert_uint_eq(at, 1);
+	ck_assert_int_eq(blt_seq_rank(seq, "z", 1, &at), 0);
+	ck_assert_uint_eq(at, 2);
+}
+END_TEST
+
 /* ---- two writers, and a reader ---- */
 
 struct worker {
@@ -823,6 +948,9 @@ int main(void)
 	tcase_add_test(tc, test_every_batch);
 	tcase_add_test(tc, test_bulk);
 	tcase_add_test(tc, test_delete_while_iterating);
+	tcase_add_test(tc, test_meddling);
+	tcase_add_test(tc, test_told);
+	tcase_add_test(tc, test_rank);
 	tcase_add_test(tc, test_two_writers);
 	tcase_add_test(tc, test_prune);
 	suite_add_tcase(suite, tc);
