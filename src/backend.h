@@ -51,8 +51,8 @@ enum backend_op_kind {
 	BACKEND_RENAME,
 	BACKEND_EXCHANGE,
 	BACKEND_ONLY_IF,
-	BACKEND_DROP,  /* a delete of what may not be there */
-	BACKEND_CHECK, /* calls check: what is not 0 is the batch's result */
+	BACKEND_DROP,   /* a delete of what may not be there */
+	BACKEND_CHECK,  /* calls check: what is not 0 is the batch's result */
 	BACKEND_ABSENT, /* -EEXIST where the key is there */
 };
 

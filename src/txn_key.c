@@ -409,6 +409,8 @@ static int to_exchange(struct translation *x, const struct backend_op *op)
 
 static int translate(struct translation *x, const struct backend_op *op)
 {
+	int rc;
+
 	switch (op->kind) {
 	case BACKEND_PUT:
 		return to_put(x, op);
@@ -420,6 +422,9 @@ static int translate(struct translation *x, const struct backend_op *op)
 		return to_rename(x, op);
 	case BACKEND_EXCHANGE:
 		return to_exchange(x, op);
+	case BACKEND_ABSENT:
+		rc = find(x, &op->key);
+		return rc < 0 ? rc : rc == NOWHERE ? 0 : -EEXIST;
 	case BACKEND_ONLY_IF:
 	case BACKEND_DROP:
 	case BACKEND_CHECK:
