@@ -196,6 +196,12 @@ struct backend {
 			    void *to, size_t n,
 			    uint64_t offset);             /* NULL: of a view */
 	uint64_t (*changes_by_others)(struct blt *store); /* NULL: 0 */
+	/* Other processes may have the store open, too; which of its databases
+	 * this is, or NULL: all.  NULL: they may not. */
+	const char *(*database)(const struct blt *store);
+	/* Some of them may have died: what they held is let go.  NULL with the
+	 * one above. */
+	void (*clear_dead)(struct blt *store);
 	void (*view_release)(struct blt_view *view);
 	int (*stat_key)(struct blt *store, const void *key, size_t len,
 			struct blt_stat *ret);

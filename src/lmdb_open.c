@@ -16,6 +16,9 @@
 
 #define READERS 512
 #define SUB_DB_LEN 48 /* of what stands for a database in the unnamed one */
+/* An unnamed database of more keys holds data; to look for others among them
+ * would take as long as there are keys. */
+#define SEARCHED_MAX 65536
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmdb_store *list; /* under list_lock */
@@ -142,12 +145,16 @@ static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
 {
 	MDB_val key, value;
 	MDB_cursor *c;
+	MDB_stat st;
 	MDB_dbi dbi;
 	int rc = mdb_dbi_open(txn, NULL, 0, &dbi);
 
 	if (rc == 0)
 		rc = add_db(store, txn, dbi, NULL);
-	if (rc || store->db[0].flags & (MDB_DUPSORT | MDB_INTEGERKEY))
+	if (rc == 0)
+		rc = mdb_stat(txn, dbi, &st);
+	if (rc || st.ms_entries > SEARCHED_MAX ||
+	    store->db[0].flags & (MDB_DUPSORT | MDB_INTEGERKEY))
 		return rc;
 	rc = mdb_cursor_open(txn, dbi, &c);
 	if (rc)
@@ -510,6 +517,19 @@ static int fd_of(const struct blt *blt)
 	return const_lmdb_of(blt)->fd;
 }
 
+static const char *database(const struct blt *blt)
+{
+	return const_lmdb_of(blt)->only;
+}
+
+static void clear_dead(struct blt *blt)
+{
+	struct lmdb_store *store = lmdb_of(blt);
+	int dead;
+
+	(void)mdb_reader_check(store->env, &dead);
+}
+
 static bool takes_empty(const struct blt *blt)
 {
 	(void)blt;
@@ -571,6 +591,8 @@ const struct backend lmdb_backend = {
 	.get_many = lmdb_get_many,
 	.get_part = lmdb_get_part,
 	.changes_by_others = lmdb_changes_by_others,
+	.database = database,
+	.clear_dead = clear_dead,
 	.view_release = lmdb_view_release,
 	.stat_key = lmdb_stat_key,
 

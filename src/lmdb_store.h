@@ -61,11 +61,11 @@ struct lmdb_store {
 	struct blt face;
 	MDB_env *env; /* NULL: lmdb_replace could not open it again */
 	char *path;
-	char *only; /* the database that it was opened for, or NULL */
 	bool is_dir;
 	bool alone;     /* as blt_open was told */
 	int fd;         /* of the data file; the environment's */
 	int64_t opened; /* mtime of the file then */
+	char *only;     /* the one database that was asked for, or NULL */
 	bool many;      /* databases are top-level directories */
 	bool flat;      /* as dirs->start was told */
 	pthread_rwlock_t lock;

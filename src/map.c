@@ -114,6 +114,15 @@ static void take_back(void *arg, struct pool_task *task, const char *why)
 		m->failed = rc;
 }
 
+/* A worker that was killed as it read the store holds something there. */
+static void clear_dead(void *arg)
+{
+	struct map *m = arg;
+
+	if (m->store->backend->clear_dead)
+		m->store->backend->clear_dead(m->store);
+}
+
 /* The store's file once more: a duplicate of its descriptor would share the
  * lock on it. */
 static int open_again(struct map *m)
@@ -158,6 +167,7 @@ static int start_pool(struct map *m)
 		.workers = n_workers(m->options),
 		.timeout_ms = m->options->timeout_ms,
 		.wake_fd = c ? c->wake : -1,
+		.lost = clear_dead,
 		.finished = take_back,
 		.arg = m,
 	};
@@ -295,6 +305,7 @@ int map_run(struct blt *store, const struct map_options *options,
 	/* The workers first: they read where the input keeps things in place.
 	 */
 	pool_free(m.pool);
+	clear_dead(&m);
 	if (rc < 0)
 		m.output.err = NULL; /* it says what came first */
 	r = map_output_close(&m.output);

@@ -1,5 +1,6 @@
 #include "map_function.h"
 
+#include "backend.h"
 #include "util.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ static int add_env(struct map_function *f, size_t *n, const char *name,
 static int make_env(struct map_function *f, struct blt *store)
 {
 	extern char **environ;
+	const struct backend *is = store->backend;
 	struct blt_info info;
 	const char *type;
 	char path[4096];
@@ -122,6 +124,10 @@ static int make_env(struct map_function *f, struct blt *store)
 		     realpath(blt_path(store), path) ? path : blt_path(store));
 	if (rc == 0 && type)
 		rc = add_env(f, &n, "BLT_KEY_SERIALIZER", type);
+	if (rc == 0 && is->database)
+		rc = add_env(f, &n, "BLT_STORE_ENGINE", is->name);
+	if (rc == 0 && is->database && is->database(store))
+		rc = add_env(f, &n, "BLT_STORE_DB", is->database(store));
 	return rc;
 }
 

@@ -83,6 +83,7 @@ int map_input_open(struct map_input *in, struct blt *store,
 		.options = options,
 		.serializer = info.key_serializer,
 		.has_markers = blt_takes_empty(store) && !info.value_len,
+		.by_key = store->backend->database,
 		.total = info.n_keys,
 	};
 	if ((options->newer_than || options->older_than) &&
@@ -194,6 +195,7 @@ static int take(struct map_input *in, const struct blt_item *item,
 	rc = make_task(item, &task);
 	if (rc < 0)
 		return rc;
+	task->by_key = in->by_key && task->len > COPY_MAX;
 	copied.key = task->key;
 	in->seen++;
 	if (!wanted(in, &copied)) {

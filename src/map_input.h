@@ -19,6 +19,7 @@ struct map_input {
 	const struct map_options *options;
 	unsigned serializer; /* of the keys */
 	bool has_markers;    /* "dir/" with an empty value is no item */
+	bool by_key;         /* workers may have the store open */
 	struct blt_iter *iter;
 	char *text;              /* of a key, MAP_TEXT_ROOM */
 	uint64_t seen;           /* keys that are behind it */

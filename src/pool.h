@@ -42,6 +42,8 @@ struct pool_task {
 	size_t key_len;
 	void *value; /* malloc'd; NULL: stands in the file at pos */
 	uint64_t pos, len;
+	bool by_key;  /* a worker that has the store open may read it, as long
+		       * as pos stands for the value there */
 	int64_t time; /* or WIRE_NO_TIME */
 
 	/* What came of it. */
@@ -67,6 +69,8 @@ struct pool_how {
 	unsigned workers;
 	int timeout_ms; /* for one task; 0: none */
 	int wake_fd;    /* ends a step when it can be read; -1: none */
+	/* A worker has been killed, or has died; NULL: nobody cares. */
+	void (*lost)(void *arg);
 	/* Takes the task over; why NULL: it is done, else one line. */
 	void (*finished)(void *arg, struct pool_task *task, const char *why);
 	void *arg;

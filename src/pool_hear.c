@@ -59,7 +59,23 @@ static int on_hello(struct pool_worker *w, const struct wire_frame *f)
 		return -EPROTO;
 	w->state = POOL_READY;
 	w->places = f->id & WIRE_TAKES_PLACES;
+	w->keys = f->id & WIRE_READS_KEYS;
 	w->late = f->id & WIRE_ANSWERS_LATE;
+	return 0;
+}
+
+/* The store has another value by now than was read: it goes with its item. */
+static int send_again(struct pool *p, struct pool_worker *w)
+{
+	struct pool_task *task;
+
+	if (!w->first->by_key)
+		return -EPROTO;
+	task = pool_pop(p, w);
+	pool_drop_results(task);
+	task->by_key = false;
+	pool_wait_first(p, task);
+	w->since = pool_now();
 	return 0;
 }
 
@@ -84,6 +100,8 @@ static int on_frame(struct pool *p, struct pool_worker *w,
 	case WIRE_DONE:
 		end_first(p, w, NULL);
 		return 0;
+	case WIRE_AGAIN:
+		return send_again(p, w);
 	case WIRE_ERROR:
 		text_of(f, text, sizeof(text));
 		end_first(p, w, text);

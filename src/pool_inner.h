@@ -44,6 +44,8 @@ void pool_give_back(struct pool *p, struct pool_task *task, const char *why);
 /* Takes the first of a worker's row. */
 struct pool_task *pool_pop(struct pool *p, struct pool_worker *w);
 void pool_drop_results(struct pool_task *task);
+/* It is to be the next one that is handed out. */
+void pool_wait_first(struct pool *p, struct pool_task *task);
 /* No task will ever work, for the reason in text; returns err. */
 int pool_fail(struct pool *p, int err, const char *text);
 int pool_start_worker(struct pool *p, struct pool_worker *w);

@@ -39,7 +39,7 @@ void pool_task_free(struct pool_task *task)
 	free(task);
 }
 
-static void wait_first(struct pool *p, struct pool_task *task)
+void pool_wait_first(struct pool *p, struct pool_task *task)
 {
 	task->next = p->first;
 	p->first = task;
@@ -117,13 +117,13 @@ static void scatter(struct pool *p, struct pool_worker *w, const char *why)
 		struct pool_task *task = row;
 
 		row = task->next;
-		wait_first(p, task);
+		pool_wait_first(p, task);
 	}
 	if (!guilty)
 		return;
 	pool_drop_results(guilty);
 	if (++guilty->tries < TRIES)
-		wait_first(p, guilty);
+		pool_wait_first(p, guilty);
 	else
 		pool_give_back(p, guilty, why);
 }
@@ -161,6 +161,8 @@ int pool_lose(struct pool *p, struct pool_worker *w, const char *why)
 		status_text(code, status, sizeof(status));
 		why = status;
 	}
+	if (p->how.lost)
+		p->how.lost(p->how.arg);
 	child_tail_line(&w->tail, tail);
 	snprintf(text, sizeof(text), "%s%s", why, tail);
 	scatter(p, w, text);
@@ -248,12 +250,12 @@ static int frame_of(const struct pool *p, const struct pool_worker *w,
 		.value = task->value,
 		.value_len = (size_t)task->len,
 	};
-	if (task->value)
+	if (task->value && !(task->by_key && w->keys))
 		return 0;
-	if (w->places) {
+	if (w->places || task->value) {
 		put_le(place, task->pos, 8);
 		put_le(place + 8, task->len, 8);
-		f->type = WIRE_PLACE;
+		f->type = task->value ? WIRE_KEY : WIRE_PLACE;
 		f->value = place;
 		f->value_len = 16;
 		return 0;
@@ -275,7 +277,7 @@ static int send_task(struct pool *p, struct pool_worker *w,
 		rc = wire_put(&w->out, &f);
 	free(fetched);
 	if (rc == -ENOMEM) {
-		wait_first(p, task);
+		pool_wait_first(p, task);
 		return rc;
 	}
 	if (rc < 0) {

@@ -80,7 +80,7 @@ int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
 	wire_in_init(&w->in);
 	wire_out_init(&w->out);
 	w->state = POOL_STARTING;
-	w->places = w->late = false;
+	w->places = w->keys = w->late = false;
 	w->average = 0;
 	w->tail.len = 0;
 	return 0;

@@ -24,7 +24,8 @@ struct pool_worker {
 	pid_t pid;
 	int fd;      /* our end of the socket */
 	int err;     /* its standard error, or -1 */
-	bool places; /* of its hello */
+	bool places; /* of its hello, as these */
+	bool keys;
 	bool late;
 	struct wire_in in;
 	struct wire_out out;

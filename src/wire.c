@@ -88,7 +88,7 @@ int wire_read(struct wire_in *in, int fd)
 
 static bool known(uint8_t type)
 {
-	return type && strchr("HIPRSDEF", type);
+	return type && strchr("HIPKARSDEF", type);
 }
 
 int wire_next(struct wire_in *in, struct wire_frame *ret)

@@ -36,12 +36,17 @@
 /* Bits of a hello's item number. */
 #define WIRE_TAKES_PLACES 1u /* send WIRE_PLACE where it can be */
 #define WIRE_ANSWERS_LATE 2u /* answers may wait while there are more items */
+#define WIRE_READS_KEYS 4u   /* send WIRE_KEY: it has the store open itself */
 
 enum wire_type {
 	WIRE_HELLO = 'H',
 	WIRE_ITEM = 'I',   /* key and value */
 	WIRE_PLACE = 'P',  /* key; the value is where descriptor 3 has it: 8
 			    * bytes position, 8 bytes length */
+	WIRE_KEY = 'K',    /* key; the value is what the store has under it,
+			    * if that is still this one: 8 bytes that stand for
+			    * it (blt_view's offset), 8 bytes length */
+	WIRE_AGAIN = 'A',  /* the end of such an item: it is not, send it */
 	WIRE_RESULT = 'R', /* key and value */
 	WIRE_SAME = 'S',   /* a value for the key that the map makes of the
 			    * item's own */

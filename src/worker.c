@@ -62,6 +62,21 @@ static int own_socket(void)
 	return fd;
 }
 
+/* Here and not before the exec: an open environment does not bear a fork.
+ * Where it cannot be, values come through the socket. */
+static void open_store(struct worker *w)
+{
+	struct blt_open_options how = {
+		.mode = BLT_READ,
+		.engine = getenv("BLT_STORE_ENGINE"),
+		.db = getenv("BLT_STORE_DB"),
+	};
+	const char *path = getenv("BLT_STORE");
+
+	if (path && how.engine && blt_open(path, &how, &w->store, NULL) < 0)
+		w->store = NULL;
+}
+
 static int send_text(struct worker *w, enum wire_type type)
 {
 	struct wire_frame f = {
@@ -89,34 +104,59 @@ static int send_answer(struct worker *w)
 	return wire_flush(&w->out, w->fd);
 }
 
-static int run_item(struct worker *w, const struct wire_frame *f)
+static int read_frame(const struct wire_frame *f, struct worker_item *ret)
 {
-	struct worker_item item = {
+	*ret = (struct worker_item){
 		.key = f->key,
 		.key_len = f->key_len,
 		.value = f->value,
 		.len = f->value_len,
 		.time = f->time,
 	};
-	const size_t before = wire_pending(&w->out);
-	struct wire_frame done = { .type = WIRE_DONE, .time = WIRE_NO_TIME };
-	int rc;
+	if (f->type == WIRE_ITEM)
+		return 0;
+	if (f->value_len != 16)
+		return -EPROTO;
+	ret->value = NULL;
+	ret->pos = get_le(f->value, 8);
+	ret->len = get_le((const uint8_t *)f->value + 8, 8);
+	return 0;
+}
 
-	if (f->type == WIRE_PLACE) {
-		if (f->value_len != 16)
-			return -EPROTO;
-		item.value = NULL;
-		item.pos = get_le(f->value, 8);
-		item.len = get_le((const uint8_t *)f->value + 8, 8);
-	}
-	done.id = w->id = f->id;
-	rc = w->kind->run(w, &item);
+/* The value of a WIRE_KEY; false where it is another one now. */
+static bool read_key(struct worker *w, struct worker_item *item,
+		     struct blt_view *view)
+{
+	if (!w->store || blt_get(w->store, item->key, item->key_len, view) < 0)
+		return false;
+	item->value = view->data;
+	return view->offset == item->pos && view->len == item->len;
+}
+
+static int run_item(struct worker *w, const struct wire_frame *f)
+{
+	const size_t before = wire_pending(&w->out);
+	struct wire_frame end = { .type = WIRE_DONE,
+				  .id = f->id,
+				  .time = WIRE_NO_TIME };
+	struct blt_view view = { 0 };
+	struct worker_item item;
+	int rc = read_frame(f, &item);
+
+	if (rc < 0)
+		return rc;
+	w->id = f->id;
+	if (f->type == WIRE_KEY && !read_key(w, &item, &view))
+		end.type = WIRE_AGAIN;
+	else
+		rc = w->kind->run(w, &item);
+	blt_view_release(&view);
 	if (rc < 0) {
 		/* What it gave before it failed does not count. */
 		w->out.end = w->out.at + before;
 		rc = send_text(w, WIRE_ERROR);
 	} else {
-		rc = wire_put(&w->out, &done);
+		rc = wire_put(&w->out, &end);
 	}
 	if (w->value.room > KEEP_VALUE) {
 		free(w->value.bytes);
@@ -130,11 +170,13 @@ static int serve(struct worker *w)
 	struct wire_frame f = { .type = WIRE_HELLO, .time = WIRE_NO_TIME };
 	int rc;
 
-	f.id = WIRE_TAKES_PLACES | (w->kind->late ? WIRE_ANSWERS_LATE : 0);
+	f.id = WIRE_TAKES_PLACES | (w->kind->late ? WIRE_ANSWERS_LATE : 0) |
+	       (w->store ? WIRE_READS_KEYS : 0);
 	rc = wire_put(&w->out, &f);
 	while (rc == 0) {
 		while ((rc = wire_next(&w->in, &f)) > 0) {
-			if (f.type != WIRE_ITEM && f.type != WIRE_PLACE)
+			if (f.type != WIRE_ITEM && f.type != WIRE_PLACE &&
+			    f.type != WIRE_KEY)
 				return -EPROTO;
 			rc = run_item(w, &f);
 			if (rc < 0)
@@ -184,7 +226,9 @@ int main(int argc, char **argv)
 	}
 	if (w.kind->init(&w) < 0)
 		return refuse(&w);
+	open_store(&w);
 	rc = serve(&w);
+	blt_close(w.store);
 	/* Its memory goes with it; this is for those who look for leaks. */
 	wire_in_free(&w.in);
 	wire_out_free(&w.out);

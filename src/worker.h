@@ -3,7 +3,9 @@
  *   bltfs-map-worker KIND [ARGUMENT]...    started by pool.h
  *
  * Descriptor 0 is the socket to the pool (wire.h), 3 the store's file, open for
- * reading; all others but standard error are closed.  Each kind is a row: init
+ * reading; all others but standard error are closed.  A store that several
+ * processes may have open (BLT_STORE_ENGINE) it opens itself, once, and reads
+ * values there by their keys.  Each kind is a row: init
  * once, then run for each item.
  *
  * Everything lives as long as the process.  One thread.
@@ -11,6 +13,7 @@
 #ifndef BLT_WORKER_H
 #define BLT_WORKER_H
 
+#include "blt.h"
 #include "wire.h"
 
 #include <stdbool.h>
@@ -39,6 +42,7 @@ struct worker {
 	struct wire_out out;
 	const struct worker_kind *kind;
 	char **argv;             /* behind KIND */
+	struct blt *store;       /* NULL: values come with their items */
 	uint64_t id;             /* of the item at work */
 	int64_t sent;            /* when answers were sent last */
 	struct worker_buf value; /* of worker_value */
