@@ -22,6 +22,8 @@
  * the logarithm of the number of items.  The first such call on a directory
  * reads all of its names, and up to 24 bytes for each item stay in memory.
  *
+ * Where another process changes the store as well (LMDB), they are read again.
+ *
  * Changes are atomic batches (blt.h): a call that changes one item is one
  * batch; one that changes more is one batch for at most 4,096 keys or 8 MiB,
  * of whole items, after each of which the sequence is what a call for fewer

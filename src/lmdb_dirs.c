@@ -1,4 +1,5 @@
-/* Directories: nothing of them is kept (lmdb_look.h).
+/* Directories: nothing of them is kept (lmdb_look.h) but the names of
+ * sequences (lmdb_order.h).
  *
  * A listing is resumed by a cookie, which is of a name's hash: that of most
  * names that were listed lately is remembered with the name (struct
@@ -6,6 +7,7 @@
  *
  * Entries are copied some at a time, and handed out with no transaction. */
 #include "lmdb_look.h"
+#include "lmdb_order.h"
 
 #include "util.h"
 
@@ -442,4 +444,7 @@ const struct backend_dirs lmdb_dirs = {
 	.find_long = dirs_find_long,
 	.list = dirs_list,
 	.hold = dirs_hold,
+	.order_count = lmdb_order_count,
+	.order_at = lmdb_order_at,
+	.order_find = lmdb_order_find,
 };

@@ -1,6 +1,8 @@
 /* The names of one directory (lmdb_look.h). */
 #include "lmdb_look.h"
 
+#include "marker.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -115,8 +117,8 @@ static int any_below(struct look *l, const void *prefix, size_t len,
 		return rc == MDB_NOTFOUND ? 0 : lmdb_error(rc);
 	if (key.mv_size < len || memcmp(key.mv_data, prefix, len) != 0)
 		return 0;
-	*ret_marked = len && key.mv_size == len && value.mv_size == 0 &&
-		      !has_values(l);
+	*ret_marked = len && key.mv_size == len && !has_values(l) &&
+		      marker_is(prefix, len, value.mv_data, value.mv_size);
 	return 1;
 }
 
@@ -231,7 +233,9 @@ static bool is_marker(const struct look *l, const MDB_val *key,
 		      const MDB_val *value)
 {
 	return l->prefix_len && key->mv_size == l->prefix_len &&
-	       value->mv_size == 0 && !has_values(l);
+	       !has_values(l) &&
+	       marker_is(l->prefix, l->prefix_len, value->mv_data,
+			 value->mv_size);
 }
 
 /* A key in front of whose directory it is a directory by itself, and was met:

@@ -2,7 +2,7 @@
  *
  * A process must not have an environment open twice: LMDB's locks would be let
  * go by the first close.  So all that are open stand in a list. */
-#include "lmdb_store.h"
+#include "lmdb_order.h"
 
 #include "serial.h"
 #include "util.h"
@@ -341,6 +341,7 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 	int rc, rc2;
 
 	lmdb_drop_spares(store);
+	lmdb_orders_forget(store->orders);
 	mdb_env_close(store->env);
 	store->env = NULL;
 	rc = fn(arg);
@@ -395,6 +396,7 @@ static struct lmdb_store *new_store(const char *path,
 		return NULL;
 	store->path = strdup(path);
 	store->only = opts->db ? strdup(opts->db) : NULL;
+	store->orders = lmdb_orders_new();
 	store->alone = opts->alone;
 	store->face = (struct blt){ &lmdb_backend, opts->mode != BLT_READ };
 	store->fd = -1;
@@ -417,6 +419,7 @@ static void free_store(struct lmdb_store *store)
 	lmdb_drop_spares(store);
 	mdb_env_close(store->env);
 	lmdb_marks_free(store->marks);
+	lmdb_orders_free(store->orders);
 	for (size_t i = 0; i < store->n_dbs; i++)
 		free(store->db[i].name);
 	free(store->db);
@@ -481,7 +484,10 @@ int lmdb_store_open(const char *path, const struct blt_open_options *opts,
 	if (rc < 0)
 		goto out;
 	store = new_store(path, opts);
-	rc = store && store->path && (store->only || !opts->db) ? 0 : -ENOMEM;
+	rc = store && store->path && store->orders &&
+			     (store->only || !opts->db) ?
+		     0 :
+		     -ENOMEM;
 	if (rc == 0)
 		store->is_dir = is_dir;
 	if (rc == 0)

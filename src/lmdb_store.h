@@ -55,6 +55,7 @@ struct lmdb_db {
 };
 
 struct lmdb_marks;
+struct lmdb_orders;
 struct lmdb_walk;
 
 struct lmdb_store {
@@ -83,8 +84,9 @@ struct lmdb_store {
 	pthread_mutex_t spare_lock;
 	MDB_txn *spare[LMDB_SPARE]; /* under spare_lock, as this */
 	unsigned n_spare;
-	struct lmdb_marks *marks; /* of listings */
-	struct lmdb_store *next;  /* of the process's environments */
+	struct lmdb_marks *marks;   /* of listings */
+	struct lmdb_orders *orders; /* of sequences */
+	struct lmdb_store *next;    /* of the process's environments */
 	dev_t dev;
 	ino_t ino;
 };

@@ -8,7 +8,7 @@
  *
  * A transaction that has ended is reset and kept, with its slot in LMDB's table
  * of readers, for the next reading. */
-#include "lmdb_store.h"
+#include "lmdb_order.h"
 
 #include <errno.h>
 
@@ -262,12 +262,16 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 
 	if (rc)
 		return rc;
+	lmdb_orders_begin(store, txn);
 	rc = fn(arg, txn);
 	if (rc) {
 		mdb_txn_abort(txn);
 		return rc == LMDB_NOTHING ? 0 : rc;
 	}
+	lmdb_orders_look(store, txn);
 	rc = commit(store, txn);
+	if (rc == 0)
+		lmdb_orders_apply(store);
 	/* The kernel may have dropped what it could not write. */
 	if (rc == EIO || rc == MDB_PANIC)
 		atomic_store(&store->failed, -EIO);

@@ -4,7 +4,7 @@
  * writes which root counts (MDB_NOMETASYNC: that itself is left to the kernel).
  * So it survives this process at once; and the machine at the next commit or
  * sync, until when a crash leads back to the commit before, whole. */
-#include "lmdb_store.h"
+#include "lmdb_order.h"
 
 #include "util.h"
 
@@ -182,16 +182,22 @@ static bool changes(const struct backend_op *op, const struct lmdb_place *at)
 	}
 }
 
-static int tell_walks(struct batch *b, MDB_txn *txn,
-		      const struct backend_op *op, const struct lmdb_place *at,
-		      const struct lmdb_place *to)
+/* In front of a change of the key: walks keep what it was. */
+static int tell(struct lmdb_store *store, MDB_txn *txn,
+		const struct backend_key *key, const struct lmdb_place *at)
 {
-	int rc = lmdb_walks_tell(b->store, txn, op->key.bytes, op->key.len, at);
+	lmdb_orders_note(store, key->bytes, key->len);
+	return lmdb_walks_tell(store, txn, key->bytes, key->len, at);
+}
+
+static int tell_all(struct batch *b, MDB_txn *txn, const struct backend_op *op,
+		    const struct lmdb_place *at, const struct lmdb_place *to)
+{
+	int rc = tell(b->store, txn, &op->key, at);
 
 	if (rc == 0 &&
 	    (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE))
-		rc = lmdb_walks_tell(b->store, txn, op->to.bytes, op->to.len,
-				     to);
+		rc = tell(b->store, txn, &op->to, to);
 	return rc;
 }
 
@@ -208,10 +214,11 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 	    (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE))
 		rc = place_of(b, &op->to, &to);
 	if (rc == 0 && changes(op, &at))
-		rc = tell_walks(b, txn, op, &at, &to);
+		rc = tell_all(b, txn, op, &at, &to);
 	if (rc)
 		return rc;
-	b->changed = b->changed || changes(op, &at);
+	b->changed =
+		b->changed || (op->kind != BACKEND_DROP && changes(op, &at));
 	switch (op->kind) {
 	case BACKEND_PUT:
 		if (op->source.read)
@@ -221,6 +228,7 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 		return drop(txn, &at);
 	case BACKEND_DROP:
 		rc = drop(txn, &at);
+		b->changed = b->changed || rc == 0;
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	case BACKEND_TOUCH:
 		return lmdb_value(txn, &at, &value);
@@ -336,8 +344,7 @@ static int run_put_from(void *arg, MDB_txn *txn)
 	int rc = -find_writable(p->store, p->key.bytes, p->key.len, &at);
 
 	if (rc == 0)
-		rc = lmdb_walks_tell(p->store, txn, p->key.bytes, p->key.len,
-				     &at);
+		rc = tell(p->store, txn, &p->key, &at);
 	return rc ? rc : set_from(txn, &at, p->source);
 }
 

@@ -28,6 +28,17 @@ bool order_short_name(const struct order_entry *e, uint8_t name[ORDER_HEAD],
 	return true;
 }
 
+int order_name(const struct order *o, const struct order_entry *e,
+	       uint8_t buf[ORDER_HEAD], const uint8_t **ret_name,
+	       size_t *ret_len)
+{
+	if (!order_short_name(e, buf, ret_len))
+		return o->source.read_name(o->source.arg, e->ref, ret_name,
+					   ret_len);
+	*ret_name = buf;
+	return 0;
+}
+
 struct order_wanted order_wanted_of(const void *name, size_t len, uint64_t ref)
 {
 	return (struct order_wanted){ name, len, { head_of(name, len), ref } };
@@ -162,4 +173,24 @@ size_t order_at(const struct order *o, uint64_t rank, struct order_entry *ret,
 	if (rank >= o->count || max == 0)
 		return 0;
 	return copy_out(o->root, o->height, rank, ret, max);
+}
+
+int order_find_name(const struct order *o, const void *name, size_t len,
+		    uint64_t *ret_rank)
+{
+	uint8_t buf[ORDER_HEAD];
+	struct order_entry e;
+	const uint8_t *found;
+	size_t found_len;
+	uint64_t rank;
+	int rc = order_find(o, name, len, 0, &rank);
+
+	if (rc == 0 && order_at(o, rank, &e, 1) == 1) {
+		rc = order_name(o, &e, buf, &found, &found_len);
+		if (rc == 0)
+			rc = found_len == len && memcmp(found, name, len) == 0;
+	}
+	if (rc >= 0)
+		*ret_rank = rank;
+	return rc;
 }

@@ -90,6 +90,15 @@ size_t order_at(const struct order *o, uint64_t rank, struct order_entry *ret,
 bool order_short_name(const struct order_entry *e, uint8_t name[ORDER_HEAD],
 		      size_t *ret_len);
 
+/* An entry's whole name, in buf or borrowed as the source has it. */
+int order_name(const struct order *o, const struct order_entry *e,
+	       uint8_t buf[ORDER_HEAD], const uint8_t **ret_name,
+	       size_t *ret_len);
+
+/* How many entries stand in front of those of a name; 1: there are such. */
+int order_find_name(const struct order *o, const void *name, size_t len,
+		    uint64_t *ret_rank);
+
 /* realloc, for a test to take the place of. */
 extern void *(*order_realloc)(void *p, size_t size);
 

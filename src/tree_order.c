@@ -244,18 +244,10 @@ static int hand_over(const struct order *names, const struct order_entry *e,
 		     tree_order_fn *fn, void *arg)
 {
 	struct tree_place place = { .is_dir = e->ref & REF_DIR };
-	uint8_t name[ORDER_HEAD];
-	int rc;
+	uint8_t buf[ORDER_HEAD];
+	int rc = order_name(names, e, buf, &place.comp, &place.comp_len);
 
-	if (order_short_name(e, name, &place.comp_len)) {
-		place.comp = name;
-	} else {
-		rc = names->source.read_name(names->source.arg, e->ref,
-					     &place.comp, &place.comp_len);
-		if (rc < 0)
-			return rc;
-	}
-	return fn(arg, &place);
+	return rc < 0 ? rc : fn(arg, &place);
 }
 
 int tree_order_at(struct tree *t, const void *prefix, size_t len, uint64_t at,
@@ -283,28 +275,12 @@ int tree_order_at(struct tree *t, const void *prefix, size_t len, uint64_t at,
 int tree_order_find(struct tree *t, const void *prefix, size_t len,
 		    const void *comp, size_t comp_len, uint64_t *ret)
 {
-	struct order_entry e;
 	const struct order *names;
-	const uint8_t *found;
-	uint8_t name[ORDER_HEAD];
-	size_t found_len;
-	uint64_t rank;
 	int rc = enter(t, prefix, len, &names);
 
 	if (rc < 0)
 		return rc;
-	rc = order_find(names, comp, comp_len, 0, &rank);
-	if (rc == 0 && order_at(names, rank, &e, 1) == 1) {
-		found = name;
-		if (!order_short_name(&e, name, &found_len))
-			rc = names->source.read_name(names->source.arg, e.ref,
-						     &found, &found_len);
-		if (rc == 0)
-			rc = found_len == comp_len &&
-			     memcmp(found, comp, comp_len) == 0;
-	}
+	rc = order_find_name(names, comp, comp_len, ret);
 	pthread_rwlock_unlock(&t->lock);
-	if (rc >= 0)
-		*ret = rank;
 	return rc;
 }

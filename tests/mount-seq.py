@@ -7,7 +7,8 @@ import os
 import random
 import subprocess
 
-from mountlib import BLT, EXCHANGE, Mount, fails, read, renameat2, write
+from mountlib import (BLT, ENGINE, EXCHANGE, Mount, fails, read, renameat2,
+                      write)
 
 
 def blt(m, *args, stdin=b""):
@@ -147,8 +148,29 @@ def test_against_a_list(m):
             check([(n, n.encode()) for n in order])
 
 
+def test_beside(m):
+    """An engine whose stores several processes may have open."""
+    had = [(name, read(f"frames/{name}"))
+           for name in sorted(os.listdir("frames"))]
+    check(had)
+    for i in range(5):
+        where = ["0"] if i % 2 else []
+        subprocess.run([BLT, "seq", "insert" if where else "append", m.store,
+                        "frames", *where], input=b"%d" % i, check=True)
+        assert read(f"frames/.at/{0 if where else -1}") == b"%d" % i
+        last = "frames/" + "z" * 40
+        write(last, b"last")
+        done = subprocess.run([BLT, "seq", "get", m.store, "frames", "-1"],
+                              capture_output=True, check=True)
+        assert done.stdout == b"last", done.stdout
+        os.unlink(last)
+    assert len(os.listdir("frames/.at")) == len(had) + 5
+
+
 with Mount("create") as mount:
     test_positions(mount)
     test_no_other_names(mount)
     test_keys_of_that_name(mount)
     test_against_a_list(mount)
+    if ENGINE == "lmdb":
+        test_beside(mount)
