@@ -87,13 +87,31 @@ static size_t head_digits(unsigned head)
 /* The number of the first name that begins with a head. */
 static __int128 head_first(unsigned head)
 {
-	__int128 v = 0;
+	__int128 v = 0, step = BASE;
 
-	for (unsigned h = HEADS; h < head; h++)
-		v += power(head_digits(h));
-	for (unsigned h = HEADS; h-- > head;)
-		v -= power(head_digits(h));
+	for (unsigned h = HEADS; h < head; h++, step *= BASE)
+		v += step;
+	for (unsigned h = HEADS; h-- > head; step *= BASE)
+		v -= step;
 	return v;
+}
+
+/* The head of a number's name, and the first number of that. */
+static unsigned head_of(__int128 v, __int128 *ret_first)
+{
+	unsigned head = HEADS;
+	__int128 first = 0, step = BASE;
+
+	for (; v >= first + step && head + 1 < 2 * HEADS; step *= BASE) {
+		first += step;
+		head++;
+	}
+	for (; v < first && head > 0; step *= BASE) {
+		first -= step;
+		head--;
+	}
+	*ret_first = first;
+	return head;
 }
 
 /* The greatest number whose name is not above this one, which may be less than
@@ -113,14 +131,12 @@ static __int128 count_floor(const struct seqname *name)
 
 static size_t write_count(__int128 v, char ret[SEQNAME_BUF])
 {
-	unsigned head = 0;
-	size_t k;
+	__int128 first;
+	unsigned head = head_of(v, &first);
+	size_t k = head_digits(head);
 
-	while (head + 1 < 2 * HEADS && head_first(head + 1) <= v)
-		head++;
-	k = head_digits(head);
 	ret[0] = digit[head];
-	write_digits(v - head_first(head), k, ret + 1);
+	write_digits(v - first, k, ret + 1);
 	ret[k + 1] = '\0';
 	return k + 1;
 }
