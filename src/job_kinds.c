@@ -54,6 +54,15 @@ static void facts(struct job *job, const uint64_t fact[JOB_FACTS])
 	pthread_mutex_unlock(&job->jobs->lock);
 }
 
+/* Whether others may change it, too, each change being a transaction: LMDB. */
+static bool is_shared(struct job *job)
+{
+	struct blt_info info;
+
+	blt_get_info(job->jobs->store, &info);
+	return info.shared;
+}
+
 /* Whether the store's engine has no such work, which is then told. */
 static bool is_beyond(struct job *job, int rc, const char *done)
 {
@@ -148,13 +157,31 @@ static int delete_one(struct blt *store, const struct key *key)
 	return rc == -ENOENT ? 0 : rc; /* gone meanwhile */
 }
 
+/* In one transaction, where each key would be one. */
+static int delete_together(struct clearing *c)
+{
+	struct blt_batch *b;
+	int rc = blt_batch_new(c->job->jobs->store, &b);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < c->n; i++)
+		rc = blt_batch_delete(b, c->keys[i].bytes, c->keys[i].len);
+	if (rc == 0)
+		return blt_batch_commit(b);
+	blt_batch_abort(b);
+	return rc;
+}
+
 static int delete_gathered(struct clearing *c)
 {
 	struct blt *store = c->job->jobs->store;
+	/* one that is gone meanwhile ends a batch */
+	bool done = c->n && is_shared(c->job) && delete_together(c) == 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
-		if (rc == 0)
+		if (rc == 0 && !done)
 			rc = delete_one(store, &c->keys[i]);
 		if (rc == 0) {
 			changed(c->job, c->keys[i].bytes, c->keys[i].len);
@@ -286,14 +313,6 @@ static int kept_keys(const struct job_request *req, struct blt_bytes **ret,
 	*ret = keys;
 	*ret_n = n;
 	return 0;
-}
-
-static bool is_shared(struct job *job)
-{
-	struct blt_info info;
-
-	blt_get_info(job->jobs->store, &info);
-	return info.shared;
 }
 
 /* Whether others stand in the way, who may share the store (LMDB's users). */

@@ -298,6 +298,25 @@ int tool_read_at(int fd, void *buf, size_t n, uint64_t offset);
 int tool_value_open(struct tool *t, const char *path, struct tool_value *ret);
 void tool_value_close(struct tool_value *v);
 
+/* ---- tool_batch.c: many puts ---- */
+
+/* What waits to be committed is not in the store yet: tool_batch_end before
+ * that is looked at. */
+struct tool_batch {
+	struct blt *store;
+	struct blt_batch *batch; /* NULL: nothing waits */
+	uint8_t *value;          /* NULL: every put goes by itself */
+	size_t bytes;
+	uint64_t keys; /* that wait */
+	uint64_t lost; /* of those put before, by the last call, which failed */
+};
+int tool_batch_init(struct tool_batch *b, struct blt *store);
+/* As blt_put_from; an error may be of those before. */
+int tool_batch_put(struct tool_batch *b, const void *key, size_t len,
+		   const struct blt_source *from, int64_t time);
+int tool_batch_end(struct tool_batch *b);
+void tool_batch_free(struct tool_batch *b);
+
 /* Says why a put of a value of that length failed; an exit code. */
 int tool_fail_put(const struct tool *t, const struct tool_key *key,
 		  uint64_t len, int err);

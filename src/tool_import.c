@@ -143,7 +143,8 @@ static int fail_name(struct import *im, const char *path, int err)
 					"store");
 	if (err == -ENAMETOOLONG)
 		return import_pass_over(im, path,
-					"a key has at most 65535 bytes");
+					"a key has at most 65535 bytes, in an "
+					"LMDB environment 511");
 	if (strstr(path, "%~"))
 		return import_pass_over(im, path,
 					"it stands for a longer name, which "
@@ -173,13 +174,23 @@ static int fail_put(struct import *im, const char *path,
 static int put(struct import *im, const char *path, const struct target *at,
 	       int64_t time, const struct blt_source *source)
 {
-	int r = blt_put_from(im->t->store, at->key, at->len, source, time);
+	int r = tool_batch_put(&im->batch, at->key, at->len, source, time);
 
+	im->counts.items -= im->batch.lost;
 	if (r < 0)
 		return fail_put(im, path, at, source->len, r);
 	im->counts.items++;
 	im->counts.bytes += source->len;
 	return 0;
+}
+
+/* What follows looks at what is there. */
+static int settle(struct import *im)
+{
+	int r = tool_batch_end(&im->batch);
+
+	im->counts.items -= im->batch.lost;
+	return r;
 }
 
 static bool is_wanted(struct import *im, const struct target *at, int64_t time)
@@ -196,10 +207,14 @@ static bool is_wanted(struct import *im, const struct target *at, int64_t time)
 int import_file(struct import *im, const char *path, int64_t time,
 		const struct blt_source *source)
 {
+	/* one with a % may have its name from a directory */
+	bool asks = tool_has(im->t, OPT_SKIP_EXISTING) ||
+		    tool_has(im->t, OPT_NEWER) || strchr(path, '%');
 	struct target at;
-	int code = 0, r;
+	int code = 0, r = asks ? settle(im) : 0;
 
-	r = find_key(im, path, BLT_FILE, source->len > 0, &at);
+	if (r == 0)
+		r = find_key(im, path, BLT_FILE, source->len > 0, &at);
 	if (r < 0)
 		return fail_name(im, path, r);
 	if (may_be_beside(im, path, strlen(path)))
@@ -258,7 +273,9 @@ int import_same(struct import *im, const char *path, int64_t time,
 	struct target at;
 	int code, r;
 
-	r = find_key(im, other, BLT_FILE, true, &at);
+	r = settle(im);
+	if (r == 0)
+		r = find_key(im, other, BLT_FILE, true, &at);
 	if (r == 0) {
 		r = blt_get(im->t->store, at.key, at.len, &s.view);
 		free(at.key);
@@ -286,7 +303,9 @@ int import_empty_dir(struct import *im, const char *path, int64_t time)
 	if (!im->takes_empty || tool_int_keys(im->t) ||
 	    tool_has(im->t, OPT_FLAT))
 		return 0;
-	r = find_key(im, path, BLT_DIR, false, &at);
+	r = settle(im);
+	if (r == 0)
+		r = find_key(im, path, BLT_DIR, false, &at);
 	if (r < 0)
 		return fail_name(im, path, r);
 	r = blt_ns_dir(im->t->ns, at.key, at.len, &facts);
@@ -365,7 +384,7 @@ static int run_import(struct tool *t)
 {
 	struct import im = { .t = t };
 	struct stat st;
-	int code, json;
+	int code, json, r;
 
 	if (tool_has(t, OPT_SKIP_EXISTING) && tool_has(t, OPT_NEWER))
 		return tool_fail(t, EX_USAGE,
@@ -376,6 +395,8 @@ static int run_import(struct tool *t)
 		code = tool_need_ns(t);
 	if (code)
 		return code;
+	if (tool_batch_init(&im.batch, t->store) < 0)
+		return tool_fail(t, EX_OSERR, "out of memory");
 	look_at_store(&im);
 	progress_start(&im.progress, "import", 0, tool_has(t, OPT_QUIET));
 	if (strcmp(t->arg[1], "-") != 0 && !stat(t->arg[1], &st) &&
@@ -384,12 +405,16 @@ static int run_import(struct tool *t)
 	else
 		code = import_tar(&im, t->arg[1]);
 	progress_end(&im.progress);
+	r = settle(&im);
+	if (r < 0 && !code)
+		code = tool_fail_store(t, NULL, r);
 	if (!code && !tool_signal())
 		check_beside(&im);
 	if (tool_signal())
 		tool_say(t, "interrupted; run again with --skip-existing to "
 			    "go on");
 	json = tool_print_counts(t, &im.counts, !code && !tool_signal());
+	tool_batch_free(&im.batch);
 	import_free_late(&im.beside);
 	long_names_free(&im.names);
 	return code ? code : im.code ? im.code : json;

@@ -37,6 +37,7 @@ struct load {
 	uint8_t *key;
 	size_t key_len;
 	int64_t when;
+	struct tool_batch batch;
 	struct tool_counts counts;
 	struct progress progress;
 };
@@ -231,8 +232,8 @@ static int put_hidden(struct load *l, enum blt_slot slot)
 	if (r == -EINVAL)
 		return fail_line(l, "metadata must be a JSON document");
 	if (r == -ENOTSUP)
-		return fail_line(l, "a store whose values all have one length "
-				    "has no hidden entries");
+		return fail_line(l, "a store whose values all have one length, "
+				    "or of LMDB, has no hidden entries");
 	return tool_fail_store(l->t, l->name, r);
 }
 
@@ -242,7 +243,8 @@ static int put_line(struct load *l)
 	char where[512];
 	int r;
 
-	r = blt_put_from(l->t->store, l->key, l->key_len, &from, l->when);
+	r = tool_batch_put(&l->batch, l->key, l->key_len, &from, l->when);
+	l->counts.items -= l->batch.lost;
 	if (!r) {
 		l->counts.items++;
 		l->counts.bytes += from.len;
@@ -318,12 +320,16 @@ static int load_line(struct load *l, bool *ret_more)
 static int load_all(struct load *l)
 {
 	bool more = true;
-	int code = 0;
+	int code = 0, r;
 
 	while (!code && more && !tool_signal()) {
 		code = load_line(l, &more);
 		progress_show(&l->progress, l->in.bytes, l->counts.items);
 	}
+	r = tool_batch_end(&l->batch);
+	l->counts.items -= l->batch.lost;
+	if (r < 0 && !code)
+		code = tool_fail_store(l->t, NULL, r);
 	progress_end(&l->progress);
 	if (tool_signal())
 		tool_say(l->t,
@@ -371,6 +377,8 @@ static int run_load(struct tool *t)
 		code = tool_fail(t, EX_OSERR, "out of memory");
 	else
 		code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
+	if (!code && tool_batch_init(&l.batch, t->store) < 0)
+		code = tool_fail(t, EX_OSERR, "out of memory");
 	if (!code)
 		code = open_input(&l);
 	if (!code) {
@@ -380,6 +388,7 @@ static int run_load(struct tool *t)
 	}
 	if (l.in.fd > STDIN_FILENO)
 		close(l.in.fd);
+	tool_batch_free(&l.batch);
 	tool_spool_free(&l.value);
 	free(l.in.buf);
 	free(l.key);

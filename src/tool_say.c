@@ -133,10 +133,32 @@ int tool_fail_create(const struct tool *t, const char *path, int err)
 			 err == -ENOENT ? "; make the directory first" : "");
 }
 
+/* What it means in an LMDB environment, where that is something else. */
+static const char *text_of_lmdb(const struct tool *t, int err)
+{
+	struct blt_info info;
+
+	blt_get_info(t->store, &info);
+	if (!info.shared)
+		return NULL;
+	if (err == -ENAMETOOLONG)
+		return "a key of an LMDB environment has at most 511 bytes";
+	if (err == -EROFS && info.writable)
+		return "a database of several values a key (MDB_DUPSORT) is "
+		       "only read";
+	if (err == -EUCLEAN)
+		return "the environment is damaged there; \"blt check\" tells "
+		       "where";
+	return NULL;
+}
+
 int tool_fail_store(const struct tool *t, const char *key, int err)
 {
 	const struct meaning *m = meaning_of(err);
-	const char *why = m && m->text ? m->text : strerror(-err);
+	const char *special = text_of_lmdb(t, err);
+	const char *why = special      ? special :
+			  m && m->text ? m->text :
+					 strerror(-err);
 	const char *path = blt_path(t->store);
 
 	if (!key)

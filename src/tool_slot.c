@@ -29,7 +29,8 @@ static int fail_slot(struct tool *t, const char *name, int err)
 	if (err == -ENOTSUP)
 		return tool_fail(t, EX_DATAERR,
 				 "%s: a store whose values all "
-				 "have one length, as %s, has no slots",
+				 "have one length, or of LMDB, as %s, has no "
+				 "slots",
 				 name, path);
 	if (err == -EINVAL)
 		return tool_fail(t, EX_DATAERR,

@@ -56,6 +56,7 @@ struct import {
 	bool in_any_order;
 	struct import_late *beside;
 	struct long_names names;
+	struct tool_batch batch;
 	struct progress progress;
 	uint64_t done, items; /* bytes of the source, and files */
 	struct tool_counts counts;

@@ -272,6 +272,12 @@ int tool_fail_put(const struct tool *t, const struct tool_key *key,
 	if (err != -EINVAL)
 		return tool_fail_store(t, key->name, err);
 	blt_get_info(t->store, &info);
+	if (info.shared)
+		return tool_fail(t, EX_DATAERR,
+				 "%s: cannot be a key in %s: it is empty, no "
+				 "number where keys are numbers, or the name "
+				 "of a database",
+				 key->name, path);
 	r = blt_check_key(t->store, key->bytes, key->len);
 	if (!r && info.value_len && len != info.value_len)
 		return tool_fail(t, EX_DATAERR,
