@@ -203,14 +203,13 @@ static int touch_value(const MDB_val *value)
 
 static int touch_db(struct look *l, MDB_dbi dbi)
 {
-	volatile int sum = 0;
 	MDB_val key, value;
 	int rc = mdb_cursor_open(l->txn, dbi, &l->cursor[1]);
 
 	if (rc)
 		return rc;
 	while ((rc = mdb_cursor_get(l->cursor[1], &key, &value, MDB_NEXT)) == 0)
-		sum += touch_value(&value);
+		(void)touch_value(&value);
 	mdb_cursor_close(l->cursor[1]);
 	l->cursor[1] = NULL;
 	return rc == MDB_NOTFOUND ? 0 : rc;
