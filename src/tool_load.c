@@ -232,8 +232,9 @@ static int put_hidden(struct load *l, enum blt_slot slot)
 	if (r == -EINVAL)
 		return fail_line(l, "metadata must be a JSON document");
 	if (r == -ENOTSUP)
-		return fail_line(l, "a store whose values all have one length, "
-				    "or of LMDB, has no hidden entries");
+		return fail_line(l, "a store whose values all have one length "
+				    "has no hidden entries, nor has one of "
+				    "LMDB");
 	return tool_fail_store(l->t, l->name, r);
 }
 

@@ -21,6 +21,10 @@ static int fail_slot(struct tool *t, const char *name, int err)
 {
 	const char *path = blt_path(t->store);
 
+	if (err == -ENOTSUP && blt_engine_of(path))
+		return tool_fail(t, EX_DATAERR,
+				 "%s: an LMDB environment, as %s, has no slots",
+				 name, path);
 	if (err == -ENOENT)
 		return tool_fail(t, TOOL_NOT_FOUND,
 				 "%s: nothing is there in "
@@ -29,8 +33,7 @@ static int fail_slot(struct tool *t, const char *name, int err)
 	if (err == -ENOTSUP)
 		return tool_fail(t, EX_DATAERR,
 				 "%s: a store whose values all "
-				 "have one length, or of LMDB, as %s, has no "
-				 "slots",
+				 "have one length, as %s, has no slots",
 				 name, path);
 	if (err == -EINVAL)
 		return tool_fail(t, EX_DATAERR,
