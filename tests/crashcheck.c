@@ -63,13 +63,15 @@ static int walk_agrees(struct crashwork *w, struct blt *store)
 		return -1;
 	for (unsigned i = 0; i < CRASH_KEYS; i++)
 		keys += s.key[i].hash != 0;
+	keys += crashseq_keys(&s.seq);
 	blt_get_info(store, &info);
 	if (info.n_keys != keys)
 		return crashwork_say(w, "counts its keys wrong");
 	if (blt_iter_new(store, &it) < 0)
 		return crashwork_say(w, "cannot be walked");
 	while ((rc = blt_iter_next(it, &item)) > 0) {
-		if (!present(&s, &item)) {
+		if (!crashseq_is_key(item.key, item.key_len) &&
+		    !present(&s, &item)) {
 			blt_iter_free(it);
 			return crashwork_say(w,
 					     "a walk meets what is not there");
@@ -279,6 +281,7 @@ int crashwork_run(uint64_t seed, unsigned long images,
 	w.prunes = true;
 	w.big_values = crash_mix(seed, 11, 0) % 16 == 0;
 	w.txns = crash_mix(seed, 13, 0) % 3 == 0;
+	w.seqs = crash_mix(seed, 14, 0) % 4 == 0 && !w.kind->create.value_len;
 	if (rc == 0)
 		rc = crashwork_do(&w,
 				  (unsigned)(10 + crash_mix(seed, 12, 0) % 40));

@@ -115,7 +115,10 @@ int crashwork_read(struct crashwork *w, struct blt *store,
 	/* A hidden entry's time is that of the call. */
 	for (unsigned i = 0; i < CRASH_SLOTS; i++)
 		ret->slot[i].time = 0;
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = crashseq_read(store, &ret->seq);
+	return rc < 0 ? say(w, "a sequence says %s", strerror(-rc)) : 0;
 }
 
 /* ---- the record ---- */
@@ -184,11 +187,12 @@ size_t crashwork_possible(const struct crashwork *w, const struct cut *cut,
 /* ---- phases ---- */
 
 const char *const crash_phase_names[PHASES] = {
-	[PHASE_CHANGES] = "changes",     [PHASE_LONG] = "long values",
-	[PHASE_STREAM] = "streams",      [PHASE_RENAME] = "renames",
-	[PHASE_TXN] = "transactions",    [PHASE_GROWTH] = "growth",
-	[PHASE_PRUNE] = "prune",         [PHASE_TRIM] = "trim",
-	[PHASE_SYNC] = "sync and close", [PHASE_RECOVERY] = "recovery",
+	[PHASE_CHANGES] = "changes",   [PHASE_LONG] = "long values",
+	[PHASE_STREAM] = "streams",    [PHASE_RENAME] = "renames",
+	[PHASE_TXN] = "transactions",  [PHASE_SEQ] = "sequences",
+	[PHASE_GROWTH] = "growth",     [PHASE_PRUNE] = "prune",
+	[PHASE_TRIM] = "trim",         [PHASE_SYNC] = "sync and close",
+	[PHASE_RECOVERY] = "recovery",
 };
 
 /* While the index grows, whoever commits does a step of that. */
@@ -608,6 +612,20 @@ static int do_txn(struct crashwork *w)
 	return rc;
 }
 
+/* Each state that it may leave, one after the other. */
+static int do_seq(struct crashwork *w)
+{
+	struct crash_state s = *newest(w);
+	struct crashseq_op op = crashseq_draw(draw(w, UINT64_MAX), &s.seq);
+
+	for (unsigned part = 0; part < op.parts; part++) {
+		crashseq_apply(&op, part, &s.seq);
+		note_commit(w, &s);
+	}
+	return outcome(w, crashseq_run(w->store, &op), "a sequence's change",
+		       true);
+}
+
 static int do_flush(struct crashwork *w)
 {
 	int rc = blt_flush(w->store);
@@ -708,6 +726,7 @@ int crashwork_do(struct crashwork *w, unsigned n)
 		bool prune = w->prunes && draw(w, 25) == 0;
 		bool trim = w->prunes && draw(w, 15) == 0;
 		bool txn = w->txns && draw(w, 8) == 0;
+		bool seq = w->seqs && draw(w, 3) > 0;
 		uint64_t k = draw(w, sum);
 		size_t i = 0;
 
@@ -719,8 +738,10 @@ int crashwork_do(struct crashwork *w, unsigned n)
 			return 0;
 		while (k >= operations[i].weight)
 			k -= operations[i++].weight;
-		note_phase(w, txn ? PHASE_TXN : operations[i].phase);
-		if ((txn ? do_txn : operations[i].run)(w) < 0)
+		note_phase(w, txn ? PHASE_TXN :
+			      seq ? PHASE_SEQ :
+				    operations[i].phase);
+		if ((txn ? do_txn : seq ? do_seq : operations[i].run)(w) < 0)
 			return -1;
 	}
 	return 0;
@@ -851,6 +872,7 @@ void crashwork_inherit(struct crashwork *w, const struct crashwork *from,
 				 .depth = from->depth + 1,
 				 .big_values = from->big_values,
 				 .txns = from->txns,
+				 .seqs = from->seqs,
 				 .prunes = from->prunes };
 	for (size_t i = 0; i < n; i++)
 		note_commit(w, &from->commit[first + i].state);

@@ -13,6 +13,7 @@
 #define TEST_CRASHWORK_H
 
 #include "crashdisk.h"
+#include "crashseq.h"
 #include "store.h"
 
 #define CRASH_KEYS 12
@@ -38,6 +39,7 @@ struct crash_entry {
 struct crash_state {
 	struct crash_entry key[CRASH_KEYS];
 	struct crash_entry slot[CRASH_SLOTS];
+	struct crash_seq seq;
 };
 
 /* A state may be met from the call on at which its commit began. */
@@ -59,6 +61,7 @@ enum crash_phase_kind {
 	PHASE_STREAM,
 	PHASE_RENAME,
 	PHASE_TXN,
+	PHASE_SEQ,
 	PHASE_GROWTH,
 	PHASE_PRUNE,
 	PHASE_TRIM,
@@ -98,6 +101,7 @@ struct crashwork {
 	struct crash_stream stream[2];
 	bool prunes;     /* and trims, now and then */
 	bool txns;       /* the same for transactions */
+	bool seqs;       /* and for changes of a sequence */
 	bool big_values; /* some are longer than a chunk */
 };
 
