@@ -93,6 +93,8 @@ struct bltfs_key {
 #define BLTFS_COPY_VALUE_LEN 2u     /* value_len counts; else as in the store */
 #define BLTFS_COPY_TIMESTAMPS 4u    /* keep times from now on */
 #define BLTFS_COPY_NO_TIMESTAMPS 8u /* leave them out */
+#define BLTFS_COPY_BOOKLET 16u      /* of that engine, not of the store's */
+#define BLTFS_COPY_LMDB 32u
 
 struct bltfs_copy {
 	uint64_t job;       /* out */

@@ -70,13 +70,29 @@ static int run_reindex(struct bltfs *fs, void *arg)
 	return jobs_start(fs->control->jobs, &req, &r->job);
 }
 
-/* What is not asked for stays as it is in the store. */
+static const char *copy_engine(const struct bltfs_copy *c)
+{
+	return c->flags & BLTFS_COPY_BOOKLET ? "booklet" :
+	       c->flags & BLTFS_COPY_LMDB    ? "lmdb" :
+					       NULL;
+}
+
+/* What is not asked for stays as it is in the store, or, in another engine's,
+ * is as in a new one. */
 static struct blt_create_options copy_options(struct bltfs *fs,
 					      const struct bltfs_copy *c)
 {
+	const char *engine = copy_engine(c);
 	struct blt_info info;
 
 	blt_get_info(fs->store, &info);
+	if (engine && strcmp(engine, info.engine) != 0)
+		return (struct blt_create_options){
+			.n_buckets = c->buckets,
+			.value_len = c->value_len,
+			.no_timestamps = c->flags & BLTFS_COPY_NO_TIMESTAMPS,
+			.engine = engine,
+		};
 	return (struct blt_create_options){
 		.n_buckets = c->buckets,
 		.value_len = c->flags & BLTFS_COPY_VALUE_LEN ? c->value_len :
@@ -90,7 +106,9 @@ static struct blt_create_options copy_options(struct bltfs *fs,
 static int run_copy(struct bltfs *fs, void *arg)
 {
 	const uint32_t known = BLTFS_COPY_REPLACE | BLTFS_COPY_VALUE_LEN |
-			       BLTFS_COPY_TIMESTAMPS | BLTFS_COPY_NO_TIMESTAMPS;
+			       BLTFS_COPY_TIMESTAMPS |
+			       BLTFS_COPY_NO_TIMESTAMPS | BLTFS_COPY_BOOKLET |
+			       BLTFS_COPY_LMDB;
 	struct bltfs_copy *c = arg;
 	const struct job_request req = {
 		.kind = JOB_COPY,

@@ -106,16 +106,26 @@ static int absolute(const struct tool *t, int mount, const char *path,
 
 static int copy_mounted(const struct tool *t, int fd, const struct wish *w)
 {
+	const char *engine = t->opt[OPT_ENGINE];
 	struct bltfs_copy ask = {
 		.flags = (tool_has(t, OPT_FORCE) ? BLTFS_COPY_REPLACE : 0) |
 			 (w->has_len ? BLTFS_COPY_VALUE_LEN : 0) |
 			 (w->times ? BLTFS_COPY_TIMESTAMPS : 0) |
-			 (w->no_times ? BLTFS_COPY_NO_TIMESTAMPS : 0),
+			 (w->no_times ? BLTFS_COPY_NO_TIMESTAMPS : 0) |
+			 (!engine                     ? 0 :
+			  strcmp(engine, "lmdb") == 0 ? BLTFS_COPY_LMDB :
+							BLTFS_COPY_BOOKLET),
 		.buckets = (uint32_t)w->buckets,
 		.value_len = (uint32_t)w->value_len,
 	};
 	int code = absolute(t, fd, t->arg[1], ask.path);
 
+	if (!code && (tool_has(t, OPT_KEY_SERIALIZER) ||
+		      tool_has(t, OPT_VALUE_SERIALIZER)))
+		code = tool_fail(t, EX_USAGE,
+				 "%s: a copy of a mount has no serializers of "
+				 "its own; copy the store file",
+				 t->arg[0]);
 	if (!code)
 		return tool_ask_start(t, fd, BLTFS_IOC_COPY, &ask);
 	close(fd);

@@ -125,6 +125,15 @@ def plain(where, subdir):
         assert os.stat(store if not subdir else
                        store + "/data.mdb").st_size < large + (1 << 20)
         assert read(mnt, "new") == b"new"
+        copy = os.path.join(where, "copy")
+        subprocess.run([BLT, "copy", "-q", "--engine", "booklet", mnt, copy],
+                       check=True)
+        got = subprocess.run([BLT, "get", copy, "moved/d", "new"], check=True,
+                             capture_output=True).stdout
+        assert got == b"deepnew", got
+        done = subprocess.run([BLT, "copy", "-k", "str", mnt, copy + "2"],
+                              capture_output=True, text=True, check=False)
+        assert "a copy of a mount has no serializers" in done.stderr
         write(b"again", mnt, "new2")
         os.rename(os.path.join(mnt, "new2"), os.path.join(mnt, "new3"))
     now = dict(content(store))
