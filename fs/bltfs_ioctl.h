@@ -9,7 +9,8 @@
  *   ioctl(fd, BLTFS_IOC_JOB, &info);             how far it is
  *
  * On the root directory of a mount, or on the file "control" in its control
- * directory; bltfs-control(7) describes each.  Only the user that the daemon
+ * directory (those of keys and sequences on the file or directory itself);
+ * bltfs-control(7) describes each.  Only the user that the daemon
  * runs as may: EACCES.  ENOTTY: no such mount, or one with -o control=none.
  *
  * All structs have the same layout for 32 and 64 bits.  Fields named reserved
@@ -158,6 +159,44 @@ struct bltfs_txn_key {
 				     */
 };
 
+/* A directory as a sequence of items (blt(1), seq); on an open directory of the
+ * mount.  Positions count from 0, or as negative numbers from the end.
+ *
+ * An item is its number of fields (UINT32_MAX: a value, as one field), and of
+ * each its name and its value, each as its length and its bytes; numbers are 4
+ * bytes, little-endian.  An answer that is longer than bytes goes on in args:
+ * see BLTFS_IOC_FETCH.
+ *
+ * ENOENT: it is no sequence; ERANGE: no such position; ENOTDIR: UPDATE of a
+ * value; E2BIG: more than 64 MiB: use the item's files; ESTALE: pieces that
+ * others have pushed out, nothing is done.
+ */
+enum bltfs_seq_verb {
+	BLTFS_SEQ_CREATE, /* makes the directory a sequence */
+	BLTFS_SEQ_LEN,    /* n: the number of items */
+	BLTFS_SEQ_READ,   /* the item at from */
+	BLTFS_SEQ_SLICE,  /* items from from on (or behind the one whose length
+			   * of name, name, and kind, 1: a record, stand in
+			   * bytes), n at most: some of them, each behind its
+			   * name and that one's length, and their number */
+	BLTFS_SEQ_INSERT, /* items in front of from */
+	BLTFS_SEQ_APPEND,
+	BLTFS_SEQ_DELETE, /* from up to to, which is left out */
+	BLTFS_SEQ_MOVE,   /* from to to */
+	BLTFS_SEQ_SET,    /* from becomes the item */
+	BLTFS_SEQ_UPDATE, /* fields of from */
+};
+
+struct bltfs_seq {
+	uint64_t args; /* in: pieces, which bytes go on from; out: 0, or an
+			* answer goes on there */
+	uint32_t verb; /* enum bltfs_seq_verb */
+	uint32_t len;  /* in and out: of bytes */
+	int64_t from, to;
+	uint64_t n; /* in and out */
+	uint8_t bytes[BLTFS_PIECE_MAX];
+};
+
 /* The control directory's name. */
 struct bltfs_name {
 	char name[256];
@@ -179,6 +218,9 @@ struct bltfs_name {
 #define BLTFS_IOC_PIECE _IOWR(BLTFS_IOC_MAGIC, 9, struct bltfs_piece)
 #define BLTFS_IOC_STORE _IOR(BLTFS_IOC_MAGIC, 10, struct bltfs_store)
 #define BLTFS_IOC_KEY _IOWR(BLTFS_IOC_MAGIC, 11, struct bltfs_key)
+#define BLTFS_IOC_SEQ _IOWR(BLTFS_IOC_MAGIC, 12, struct bltfs_seq)
+/* The next piece of an answer.  args is 0 where it was the last. */
+#define BLTFS_IOC_FETCH _IOWR(BLTFS_IOC_MAGIC, 13, struct bltfs_piece)
 /* Transactions: ENOENT where there is none of that name.  COMMIT is EAGAIN
  * where others have changed what it has read; NEXT gives the first whose name
  * comes behind that. */

@@ -1,5 +1,5 @@
 /* Arguments too long for an ioctl's struct come in pieces, before the request
- * that uses them up.
+ * that uses them up; answers go in pieces, behind it.
  */
 #include "control_jobs.h"
 
@@ -84,6 +84,28 @@ int control_args_take(struct control *c, uint64_t id, struct control_args *ret)
 	}
 	pthread_mutex_unlock(&c->lock);
 	return a ? 0 : -ENOENT;
+}
+
+int control_args_fetch(struct control *c, uint64_t *id, void *buf, size_t room)
+{
+	struct control_args *a = NULL;
+	size_t n = 0;
+
+	pthread_mutex_lock(&c->lock);
+	if (*id)
+		a = find(c, *id);
+	if (a) {
+		n = a->len - a->at < room ? a->len - a->at : room;
+		if (n)
+			memcpy(buf, a->bytes + a->at, n);
+		a->at += n;
+		if (a->at == a->len) {
+			drop(a);
+			*id = 0;
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	return a ? (int)n : -ENOENT;
 }
 
 void control_args_drop_all(struct control *c)

@@ -187,6 +187,16 @@ static int run_piece(struct bltfs *fs, void *arg)
 	return control_args_add(fs->control, &p->args, p->bytes, p->len);
 }
 
+static int run_fetch(struct bltfs *fs, void *arg)
+{
+	struct bltfs_piece *p = arg;
+	int n = control_args_fetch(fs->control, &p->args, p->bytes,
+				   sizeof(p->bytes));
+
+	p->len = n > 0 ? (uint32_t)n : 0;
+	return n < 0 ? n : 0;
+}
+
 static int run_store(struct bltfs *fs, void *arg)
 {
 	struct bltfs_store *s = arg;
@@ -289,6 +299,7 @@ static const struct command commands[] = {
 	{ "prune", HARMLESS, BLTFS_IOC_PRUNE, control_parse_prune, run_prune },
 	{ "trim", HARMLESS, BLTFS_IOC_TRIM, NULL, run_trim },
 	{ NULL, HARMLESS, BLTFS_IOC_PIECE, NULL, run_piece },
+	{ NULL, HARMLESS, BLTFS_IOC_FETCH, NULL, run_fetch },
 	{ NULL, HARMLESS, BLTFS_IOC_STORE, NULL, run_store },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB, NULL, run_job },
 	{ NULL, HARMLESS, BLTFS_IOC_NEXT_JOB, NULL, run_next_job },
@@ -398,7 +409,7 @@ bool control_knows_ioctl(unsigned cmd)
 
 bool control_is_slow(unsigned cmd)
 {
-	return cmd == BLTFS_IOC_TXN_COMMIT;
+	return cmd == BLTFS_IOC_TXN_COMMIT || cmd == BLTFS_IOC_SEQ;
 }
 
 int control_ioctl(struct bltfs *fs, unsigned cmd, void *arg, size_t len,

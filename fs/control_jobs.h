@@ -13,13 +13,15 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define CONTROL_ARGS 8
+#define CONTROL_ARGS 32
 
-/* Long arguments on their way in; id 0: a free place. */
+/* Long arguments on their way in, or an answer on its way out; id 0: a free
+ * place. */
 struct control_args {
 	uint64_t id;
 	uint8_t *bytes; /* malloc'd */
 	size_t len;
+	size_t at; /* so much of an answer has been fetched */
 };
 
 struct control {
@@ -48,6 +50,9 @@ int control_args_add(struct control *c, uint64_t *id, const void *bytes,
 		     size_t len);
 /* Takes them out; the bytes are the caller's.  id 0: none. */
 int control_args_take(struct control *c, uint64_t id, struct control_args *ret);
+/* The next bytes of an answer that was added so: their number.  *id is 0 when
+ * these were the last. */
+int control_args_fetch(struct control *c, uint64_t *id, void *buf, size_t room);
 void control_args_drop_all(struct control *c);
 
 /* "key value" lines, for jobs/N/status. */

@@ -6,6 +6,7 @@
 #include "bltfs_ioctl.h"
 #include "attr.h"
 #include "control.h"
+#include "control_seq.h"
 #include "notify.h"
 #include "txns.h"
 
@@ -293,8 +294,11 @@ static bool takes(struct bltfs *fs, fuse_ino_t ino, unsigned cmd)
 {
 	if (!fs->opts->control)
 		return false;
-	if (cmd == BLTFS_IOC_KEY)
+	if (cmd == BLTFS_IOC_KEY || cmd == BLTFS_IOC_SEQ)
 		return !control_owns(ino);
+	/* what goes with a sequence's */
+	if (cmd == BLTFS_IOC_PIECE || cmd == BLTFS_IOC_FETCH)
+		return true;
 	return (ino == NODE_ROOT || control_owns(ino)) &&
 	       control_knows_ioctl(cmd);
 }
@@ -328,11 +332,13 @@ static int run_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *buf,
 {
 	struct bltfs *fs = ops_fs(req);
 
-	if (cmd != BLTFS_IOC_KEY)
+	if (cmd != BLTFS_IOC_KEY && cmd != BLTFS_IOC_SEQ)
 		return control_ioctl(fs, cmd, buf, len, ret_len);
-	if (len < sizeof(struct bltfs_key))
+	if (len < _IOC_SIZE(cmd))
 		return -EINVAL;
-	*ret_len = sizeof(struct bltfs_key);
+	*ret_len = _IOC_SIZE(cmd);
+	if (cmd == BLTFS_IOC_SEQ)
+		return control_seq(fs->control, ops_node(req, ino), buf);
 	return tell_key(ops_node(req, ino), buf);
 }
 

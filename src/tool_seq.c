@@ -1,6 +1,7 @@
 /* tool_seq.c - blt seq: directories as sequences. */
 #include "tool_seq.h"
 
+#include "tool_ask.h"
 #include "util.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ int tool_seq_fail(const struct tool_seq *s, const char *at, int err)
 	const struct tool *t = s->t;
 	uint64_t n = 0;
 
-	if (err == -ERANGE && s->seq && blt_seq_len(s->seq, &n) == 0)
+	if (err == -ERANGE && s->calls->len(s, &n) == 0)
 		return tool_fail(t, TOOL_NOT_FOUND,
 				 "%s: position %s is out of range: %s has "
 				 "%" PRIu64 " item%s",
@@ -22,8 +23,9 @@ int tool_seq_fail(const struct tool_seq *s, const char *at, int err)
 	if (err == -ENOENT)
 		return tool_fail(t, TOOL_NOT_FOUND,
 				 "%s: is no sequence; make it one with \"blt "
-				 "seq create %s %s\"",
-				 s->name, t->arg[1], s->name);
+				 "seq create %s%s%s\"",
+				 s->name, s->fd < 0 ? t->arg[1] : "",
+				 s->fd < 0 ? " " : "", s->name);
 	if (err == -EPROTONOSUPPORT)
 		return tool_fail(t, EX_DATAERR,
 				 "%s: is a sequence of a later format; update "
@@ -39,6 +41,15 @@ int tool_seq_fail(const struct tool_seq *s, const char *at, int err)
 				 "%s: a value or the name of a field would not "
 				 "load; nothing of that item is stored",
 				 s->name);
+	if (err == -E2BIG)
+		return tool_fail(t, EX_DATAERR,
+				 "%s: an item of more than 64 MiB does not go "
+				 "through here: read and write its files",
+				 s->name);
+	if (s->fd >= 0) {
+		errno = -err;
+		return tool_ask_fail(t, s->name);
+	}
 	return tool_fail_store(t, s->name, err);
 }
 
@@ -89,7 +100,7 @@ static int parse_slice(const struct tool_seq *s, const char *text,
 	const char *p = text;
 	int64_t from = 0, to;
 	uint64_t n;
-	int r = blt_seq_len(s->seq, &n);
+	int r = s->calls->len(s, &n);
 
 	if (r < 0)
 		return tool_seq_fail(s, NULL, r);
@@ -113,17 +124,9 @@ bad:
 
 /* ---- verbs ---- */
 
-static int fail_store_kind(const struct tool_seq *s)
-{
-	return tool_fail(s->t, EX_DATAERR,
-			 "%s: there are no sequences in %s: its values must be "
-			 "bytes or str of any length, and its keys no numbers",
-			 s->name, blt_path(s->t->store));
-}
-
 static int run_create(const struct tool_seq *s, char **arg, int n)
 {
-	int r = blt_seq_create(s->t->ns, s->prefix, s->len);
+	int r = s->calls->create(s);
 
 	(void)arg;
 	(void)n;
@@ -133,15 +136,19 @@ static int run_create(const struct tool_seq *s, char **arg, int n)
 				 "taken",
 				 s->name);
 	if (r == -ENOTSUP)
-		return fail_store_kind(s);
-	return r < 0 ? tool_fail_store(s->t, s->name, r) : 0;
+		return tool_seq_fail_kind(s);
+	if (r == -EINVAL)
+		return tool_fail(s->t, EX_DATAERR,
+				 "%s: is no directory that can be a sequence",
+				 s->name);
+	return r < 0 ? tool_seq_fail(s, NULL, r) : 0;
 }
 
 static int run_len(const struct tool_seq *s, char **arg, int n)
 {
 	struct jout j = { .to = stdout };
 	uint64_t len;
-	int r = blt_seq_len(s->seq, &len);
+	int r = s->calls->len(s, &len);
 
 	(void)arg;
 	(void)n;
@@ -173,10 +180,7 @@ static int run_iter(const struct tool_seq *s, char **arg, int n)
 	return code ? code : tool_seq_print(s, from, to);
 }
 
-/* What the verbs that take one item do with it. */
-enum put { APPEND, INSERT, SET, UPDATE };
-
-static int put_item(const struct tool_seq *s, enum put how, const char *at,
+static int put_item(const struct tool_seq *s, enum seq_put how, const char *at,
 		    char **fields, int n)
 {
 	struct seq_item_buf b = { 0 };
@@ -187,20 +191,7 @@ static int put_item(const struct tool_seq *s, enum put how, const char *at,
 		code = tool_seq_item(s, fields, n, &b);
 	if (code)
 		goto out;
-	switch (how) {
-	case APPEND:
-		r = blt_seq_append(s->seq, &b.item, 1);
-		break;
-	case INSERT:
-		r = blt_seq_insert(s->seq, i, &b.item, 1);
-		break;
-	case SET:
-		r = blt_seq_set(s->seq, i, &b.item);
-		break;
-	case UPDATE:
-		r = blt_seq_update(s->seq, i, b.item.fields, b.item.n);
-		break;
-	}
+	r = s->calls->put(s, how, i, &b.item, 1);
 	if (r < 0)
 		code = tool_seq_fail(s, at, r);
 out:
@@ -210,22 +201,22 @@ out:
 
 static int run_append(const struct tool_seq *s, char **arg, int n)
 {
-	return put_item(s, APPEND, NULL, arg, n);
+	return put_item(s, SEQ_APPEND, NULL, arg, n);
 }
 
 static int run_insert(const struct tool_seq *s, char **arg, int n)
 {
-	return put_item(s, INSERT, arg[0], arg + 1, n - 1);
+	return put_item(s, SEQ_INSERT, arg[0], arg + 1, n - 1);
 }
 
 static int run_set(const struct tool_seq *s, char **arg, int n)
 {
-	return put_item(s, SET, arg[0], arg + 1, n - 1);
+	return put_item(s, SEQ_SET, arg[0], arg + 1, n - 1);
 }
 
 static int run_update(const struct tool_seq *s, char **arg, int n)
 {
-	return put_item(s, UPDATE, arg[0], arg + 1, n - 1);
+	return put_item(s, SEQ_UPDATE, arg[0], arg + 1, n - 1);
 }
 
 static int run_delete(const struct tool_seq *s, char **arg, int n)
@@ -238,24 +229,35 @@ static int run_delete(const struct tool_seq *s, char **arg, int n)
 		code = parse_slice(s, arg[0], &from, &to);
 		if (code)
 			return code;
-		r = blt_seq_delete(s->seq, from, to);
+		r = s->calls->remove(s, from, to);
 	} else {
 		code = parse_position(s, arg[0], &from);
 		if (code)
 			return code;
+		r = 0;
 		/* behind the last one, -1 + 1 would be the first */
-		r = from == -1 ? blt_seq_read(s->seq, -1, NULL, NULL, NULL) : 0;
-		if (r == 0 && from == -1) {
-			uint64_t len;
+		if (from == -1) {
+			uint64_t len = 0;
 
-			r = blt_seq_len(s->seq, &len);
-			from = r == 0 ? (int64_t)len - 1 : 0;
+			r = s->calls->len(s, &len);
+			if (r == 0 && len == 0)
+				r = -ERANGE;
+			from = (int64_t)len - 1;
 		}
 		if (r == 0)
-			r = blt_seq_delete(s->seq, from,
-					   from == INT64_MAX ? from : from + 1);
+			r = s->calls->remove(
+				s, from, from == INT64_MAX ? from : from + 1);
 	}
 	return r < 0 ? tool_seq_fail(s, arg[0], r) : 0;
+}
+
+static bool is_position(const struct tool_seq *s, int64_t at)
+{
+	uint64_t len = 0;
+
+	if (s->calls->len(s, &len) < 0)
+		return false;
+	return at < 0 ? at >= -(int64_t)len : at < (int64_t)len;
 }
 
 static int run_move(const struct tool_seq *s, char **arg, int n)
@@ -268,8 +270,8 @@ static int run_move(const struct tool_seq *s, char **arg, int n)
 		code = parse_position(s, arg[1], &to);
 	if (code)
 		return code;
-	r = blt_seq_move(s->seq, from, to);
-	if (r == -ERANGE && blt_seq_read(s->seq, from, NULL, NULL, NULL) == 0)
+	r = s->calls->move(s, from, to);
+	if (r == -ERANGE && is_position(s, from))
 		return tool_seq_fail(s, arg[1], r);
 	return r < 0 ? tool_seq_fail(s, arg[0], r) : 0;
 }
@@ -283,7 +285,7 @@ static int run_extend(const struct tool_seq *s, char **arg, int n)
 
 static const struct verb {
 	const char *name;
-	const char *args; /* behind STORE DIR */
+	const char *args; /* behind STORE DIR, or DIR */
 	int min, max;     /* of these; max < 0: any number */
 	enum blt_mode mode;
 	int (*run)(const struct tool_seq *s, char **arg, int n);
@@ -320,63 +322,24 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-/* The directory's prefix: of the one that is there, or of one of that path. */
-static int find_prefix(struct tool_seq *s)
+/* How many arguments stand behind the verb's own. */
+static int check_args(const struct tool *t, const struct verb *verb, int n,
+		      bool mounted)
 {
-	struct tool *t = s->t;
-	struct tool_key key = { 0 };
-	struct blt_node node;
-	size_t len = strlen(s->name);
-	char *path;
-	int code = tool_need_ns(t);
-
-	if (code)
-		return code;
-	if (tool_int_keys(t))
-		return fail_store_kind(s);
-	if (blt_ns_resolve(t->ns, s->name, &node) == 0) {
-		s->prefix = node.key;
-		s->len = node.key_len;
-		if (node.kind == BLT_DIR && node.key_len > 0)
-			return 0;
-		return tool_fail(t, EX_DATAERR,
-				 "%s: is no directory that can be a sequence",
-				 s->name);
-	}
-	path = strdup(s->name);
-	if (!path)
-		return tool_fail_store(t, NULL, -ENOMEM);
-	while (len > 0 && path[len - 1] == '/')
-		path[--len] = '\0';
-	code = tool_key(t, path, true, &key);
-	free(path);
-	if (code)
-		return code;
-	s->prefix = realloc(key.bytes, key.len + 1);
-	if (!s->prefix) {
-		tool_key_free(&key);
-		return tool_fail_store(t, NULL, -ENOMEM);
-	}
-	s->prefix[key.len] = '/';
-	s->len = key.len + 1;
-	return 0;
-}
-
-static int open_seq(struct tool_seq *s, const struct verb *verb)
-{
-	int code = find_prefix(s), r;
-
-	if (code || verb->run == run_create)
-		return code;
-	r = blt_seq_open(s->t->ns, s->prefix, s->len, &s->seq);
-	return r < 0 ? tool_seq_fail(s, NULL, r) : 0;
+	if (n >= verb->min && (verb->max < 0 || n <= verb->max))
+		return 0;
+	return tool_fail(t, EX_USAGE, "%s arguments; usage: blt seq %s %s%s%s",
+			 n < verb->min ? "missing" : "too many", verb->name,
+			 mounted ? "DIR" : "STORE DIR", *verb->args ? " " : "",
+			 verb->args);
 }
 
 static int run_seq(struct tool *t)
 {
 	const struct verb *verb = find_verb(t->arg[0]);
-	struct tool_seq s = { .t = t, .name = t->arg[2] };
-	int n = t->n_args - 3, code;
+	struct tool_seq s = { .t = t, .fd = -1 };
+	bool mounted = false, create;
+	int first, code;
 
 	if (!verb)
 		return tool_fail(t, EX_USAGE,
@@ -384,19 +347,22 @@ static int run_seq(struct tool *t)
 				 "extend, get, insert, iter, len, move, set, "
 				 "slice or update",
 				 t->arg[0]);
-	if (n < verb->min || (verb->max >= 0 && n > verb->max))
-		return tool_fail(
-			t, EX_USAGE,
-			"%s arguments; usage: blt seq %s STORE DIR%s%s",
-			n < verb->min ? "missing" : "too many", verb->name,
-			*verb->args ? " " : "", verb->args);
-	code = tool_open(t, t->arg[1], verb->mode, NULL);
+	create = verb->run == run_create;
+	code = tool_seq_is_mounted(t, t->arg[1], &mounted);
+	first = mounted ? 2 : 3;
 	if (!code)
-		code = open_seq(&s, verb);
+		code = check_args(t, verb, t->n_args - first, mounted);
+	if (code)
+		return code;
+	s.name = t->arg[first - 1];
+	if (!mounted)
+		code = tool_open(t, t->arg[1], verb->mode, NULL);
 	if (!code)
-		code = verb->run(&s, t->arg + 3, n);
-	blt_seq_close(s.seq);
-	free(s.prefix);
+		code = mounted ? tool_seq_open_mount(&s, create) :
+				 tool_seq_open_store(&s, create);
+	if (!code)
+		code = verb->run(&s, t->arg + first, t->n_args - first);
+	tool_seq_close(&s);
 	return code;
 }
 
@@ -408,17 +374,18 @@ static const struct tool_option options[] = {
 
 const struct tool_command tool_seq = {
 	.name = "seq",
-	.args = "VERB STORE DIR [ARGUMENT]...",
+	.args = "VERB STORE|PATH [DIR] [ARGUMENT]...",
 	.summary = "work on a directory as a sequence of items",
 	.help = "A sequence is a directory of items in an order, each a value "
-		"or a record of fields. VERB: create makes DIR one; len; get I "
+		"or a record of fields; PATH is that of one on a "
+		"mount. VERB: create makes DIR one; len; get I "
 		"[FIELD]; append, insert I and set I, with FIELD=VALUE... or a "
 		"value from standard input; update I FIELD=VALUE..., which "
 		"leaves other fields; delete I or I:J; move I J; slice I:J "
 		"and iter, which print lines of JSON; extend [FILE|DIRECTORY], "
 		"which appends such lines, or files. I and J count from 0, or "
 		"from -1 on back from the end.",
-	.min_args = 3,
+	.min_args = 2,
 	.max_args = -1,
 	.takes_numbers = true,
 	.options = options,

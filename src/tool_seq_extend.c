@@ -32,7 +32,7 @@ static int append_pending(struct pending *p)
 	int r = 0;
 
 	if (p->n > 0)
-		r = blt_seq_append(p->s->seq, p->item, p->n);
+		r = p->s->calls->put(p->s, SEQ_APPEND, 0, p->item, p->n);
 	for (size_t i = 0; i < p->n; i++)
 		seq_item_free(&p->buf[i]);
 	p->n = 0;

@@ -344,9 +344,9 @@ int tool_seq_get(const struct tool_seq *s, int64_t i, const char *at,
 		 const char *field)
 {
 	struct print p = { .s = s, .field = field };
-	int r;
+	const struct seq_reader to = { start_item, print_field, NULL, &p };
+	int r = s->calls->read(s, i, &to);
 
-	r = blt_seq_read(s->seq, i, start_item, print_field, &p);
 	if (p.code)
 		return p.code;
 	if (r < 0)
@@ -360,25 +360,26 @@ int tool_seq_get(const struct tool_seq *s, int64_t i, const char *at,
 	return 0;
 }
 
-static int print_item(void *arg, const struct blt_seq_place *place)
+static int start_listed(void *arg, const struct blt_seq_place *place)
 {
-	struct print *p = arg;
-	int r;
-
 	if (tool_signal() || ferror(stdout))
 		return 1;
-	start_line(p, place->record);
-	r = blt_seq_read_named(p->s->seq, place, print_field, p);
-	if (r == -ENOENT)
-		return 0; /* nobody else has the store: it cannot be */
-	end_line(p);
-	return r;
+	start_line(arg, place->record);
+	return 0;
+}
+
+static int end_listed(void *arg)
+{
+	end_line(arg);
+	return 0;
 }
 
 int tool_seq_print(const struct tool_seq *s, int64_t from, int64_t to)
 {
 	struct print p = { .s = s };
-	int r = blt_seq_slice(s->seq, from, to, print_item, &p);
+	const struct seq_reader reader = { start_listed, print_field,
+					   end_listed, &p };
+	int r = s->calls->each(s, from, to, &reader);
 
 	if (p.code)
 		return p.code;

@@ -240,8 +240,8 @@ int tool_value_open(struct tool *t, const char *path, struct tool_value *ret)
 		return tool_fail_file(t, ret->name, "read", -errno);
 	if (S_ISDIR(st.st_mode))
 		return tool_fail_file(t, ret->name, "read", -EISDIR);
-	if (!fstat(blt_fd(t->store), &own) && own.st_dev == st.st_dev &&
-	    own.st_ino == st.st_ino)
+	if (t->store && !fstat(blt_fd(t->store), &own) &&
+	    own.st_dev == st.st_dev && own.st_ino == st.st_ino)
 		return tool_fail(t, EX_USAGE, "%s: is the store itself",
 				 ret->name);
 	/* Standard input may stand in the middle of a file: read it on. */

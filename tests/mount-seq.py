@@ -3,9 +3,13 @@
 which follow whatever is done to the files."""
 
 import errno
+import fcntl
+import json
 import os
 import random
+import struct
 import subprocess
+import threading
 
 from mountlib import (BLT, ENGINE, EXCHANGE, Mount, fails, read, renameat2,
                       write)
@@ -167,6 +171,256 @@ def test_beside(m):
     assert len(os.listdir("frames/.at")) == len(had) + 5
 
 
+# ---- blt seq on the mount, and its ioctl ----
+
+PIECE = 8192
+LEN, INSERT, APPEND, DELETE = 1, 4, 5, 6
+FORMAT = f"<QIIqqQ{PIECE}s"
+REQUEST = 3 << 30 | struct.calcsize(FORMAT) << 16 | 0xb7 << 8 | 12
+
+
+def request(fd, verb, start=0, end=0, item=None):
+    """One ioctl; item: the bytes of one that is a value.  Its n."""
+    data = b""
+    if item is not None:
+        data = struct.pack("<III", 0xffffffff, 0, len(item)) + item
+    arg = bytearray(struct.pack(FORMAT, 0, verb, len(data), start, end, 0,
+                                data))
+    fcntl.ioctl(fd, REQUEST, arg)
+    return struct.unpack(FORMAT, arg)[5]
+
+
+def seq(verb, *args, stdin=b"", path="frames"):
+    done = subprocess.run([BLT, "seq", verb, path, *args], input=stdin,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(say, verb, *args, path="frames"):
+    done = subprocess.run([BLT, "seq", verb, path, *args], input=b"x",
+                          capture_output=True, check=False)
+    assert done.returncode != 0 and say in done.stderr.decode(), done
+
+
+def items(*which):
+    return [json.loads(line) for line in seq(*(which or ("iter",))).split(
+        b"\n") if line]
+
+
+def files(path="frames"):
+    """The items as the files have it, and as positions have it."""
+    def item(at):
+        if os.path.isdir(at):
+            return {f: read(f"{at}/{f}").decode() for f in os.listdir(at)}
+        return read(at).decode()
+    names = sorted(os.listdir(path))
+    found = [item(f"{path}/{name}") for name in names]
+    for i in {0, len(names) // 2, len(names) - 1}:
+        if names:
+            assert os.readlink(f"{path}/.at/{i}") == f"../{names[i]}"
+    assert not os.path.lexists(f"{path}/.at/{len(names)}")
+    return found
+
+
+def same(model):
+    assert items() == model, (items(), model)
+    assert files() == model, (files(), model)
+    assert seq("len") == f"{len(model)}\n".encode()
+
+
+def test_verbs():
+    seq("create", path="made")
+    assert os.listdir("made/.at") == []
+    os.mkdir("later")
+    write("later/.at", b"a file")
+    assert sorted(os.listdir("later")) == [".at"]
+    refused("is no sequence; make it one with \"blt seq create later\"",
+            "len", path="later")
+    seq("create", path="later")
+    refused("is a sequence already", "create", path="later")
+    assert os.listdir("later") == ["%2Eat"]
+    assert os.readlink("later/.at/0") == "../%2Eat"
+    refused("is no directory that can be a sequence", "create", path=".")
+    refused("missing arguments; usage: blt seq get DIR I", "get")
+    for name in "hz", "i0", "i1", "i2":
+        assert not os.path.exists(f"frames/{name}")  # and that is kept
+    same([])
+    refused("position 0 is out of range: frames has 0 items", "get", "0")
+    refused("position -1 is out of range", "delete", "-1")
+    refused("position 1 is out of range", "insert", "1")
+    seq("append", stdin=b"hello")
+    assert read("frames/i0") == b"hello"
+    seq("append", "a=1", ".at=2", ".bltfs=3")
+    seq("insert", "0", stdin=b"")
+    same(["", "hello", {"a": "1", ".at": "2", ".bltfs": "3"}])
+    seq("update", "-1", "a=4", "b=5")
+    same(["", "hello", {"a": "4", ".at": "2", ".bltfs": "3", "b": "5"}])
+    refused("item 0 has a value and no fields", "update", "0", "a=1")
+    seq("set", "-1", "b=6")
+    same(["", "hello", {"b": "6"}])
+    assert seq("get", "-1", "b") == b"6"
+    refused("item 2 has no field a", "get", "2", "a")
+    seq("set", "1", "c=7")
+    seq("extend", stdin=b'{}\n"end"\n')
+    same(["", {"c": "7"}, {"b": "6"}, {}, "end"])
+    seq("move", "-1", "0")
+    same(["end", "", {"c": "7"}, {"b": "6"}, {}])
+    refused("position 5 is out of range", "move", "0", "5")
+    refused("position 9 is out of range", "move", "9", "0")
+    assert items("slice", "1:-2") == ["", {"c": "7"}]
+    seq("delete", "1:3")
+    seq("delete", "-1")
+    same(["end", {"b": "6"}])
+    os.unlink("frames/.at/1/b")
+    same(["end", {}])
+    seq("delete", ":")
+    same([])
+
+
+def test_large_items():
+    """Longer than a request, and than an answer."""
+    for n in PIECE - 13, PIECE - 12, PIECE - 11, PIECE, 3 * PIECE, 1 << 20:
+        what = os.urandom(n)
+        seq("append", stdin=what)
+        assert seq("get", "-1") == what
+        assert read("frames/.at/-1") == what
+        with open("frames/.at/-1", "rb") as f:  # open, and known
+            assert f.read() == what
+            seq("set", "-1", stdin=what[::-1])
+            f.seek(0)
+            assert f.read() == what[::-1]
+    seq("delete", ":")
+    lines = "".join(f'{{"n": "{i}", "t": "{"x" * (i % 300)}"}}\n'
+                    for i in range(4000))
+    seq("extend", stdin=lines.encode())
+    got = seq("iter").decode()
+    assert got == lines
+    assert [i["n"] for i in items("slice", "3990:")] == [
+        str(i) for i in range(3990, 4000)]
+    assert len(os.listdir("frames")) == 4000
+    seq("delete", "1:-1")
+    assert [i["n"] for i in items()] == ["0", "3999"]
+    assert len(os.listdir("frames")) == 2
+    seq("delete", ":")
+
+
+def test_ends_and_gap():
+    many = int(os.environ.get("SEQ_MANY", "300"))
+    fd = os.open("frames", os.O_RDONLY)
+    for i in range(many):
+        request(fd, INSERT, 0, item=b"%d" % (many - 1 - i))
+        request(fd, APPEND, item=b"%d" % (many + i))
+    for i in range(many):  # names become long, and are made anew
+        request(fd, INSERT, many, item=b"gap")
+    assert request(fd, LEN) == 3 * many
+    names = sorted(os.listdir("frames"))
+    assert max(map(len, names)) <= 32
+    assert [read(f"frames/{n}") for n in names] == (
+        [b"%d" % i for i in range(many)] + [b"gap"] * many +
+        [b"%d" % i for i in range(many, 2 * many)])
+    for start, end in (0, many * 4), (-many * 4, 1), (2, 1):
+        with fails(errno.ERANGE):
+            request(fd, DELETE, start, end)
+    with fails(errno.EINVAL):
+        request(fd, 99)
+    request(fd, DELETE, 0, 3 * many)
+    assert os.listdir("frames") == []
+    os.close(fd)
+
+
+def test_writers():
+    """Some by position, one with plain files, one that deletes what it
+    meets."""
+    failed = []
+
+    def run(what):
+        try:
+            what()
+        except BaseException as e:
+            failed.append(e)
+            raise
+
+    def insert():
+        fd = os.open("frames", os.O_RDONLY)
+        for i in range(150):
+            request(fd, (INSERT, APPEND)[i % 2], 0, item=b"theirs")
+        os.close(fd)
+
+    def plain():
+        for i in range(100):
+            write(f"frames/i{i % 36:02x}", b"plain")
+
+    def walk():
+        for _ in range(5):
+            items()
+
+    threads = [threading.Thread(target=run, args=(f,))
+               for f in (insert, insert, plain, walk)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed
+    found = files()
+    # an item whose name the plain writer took first is still there
+    assert found == items()
+    assert len(found) >= 300 and set(found) == {"theirs", "plain"}
+    for name in os.listdir("frames"):
+        if random.random() < 0.5:
+            os.unlink(f"frames/{name}")
+    assert files() == items()
+    seq("delete", ":")
+    same([])
+
+
+def test_tool_against_a_list():
+    rng = random.Random(int(os.environ.get("SEQ_SEED", "1")))
+    model = []
+    for i in range(int(os.environ.get("SEQ_CHANGES", "40"))):
+        n, what = len(model), rng.randrange(6)
+        at = rng.randrange(-n, n) if n else 0
+        record = rng.random() < 0.5
+        value = {"v": str(i)} if record else str(i)
+        args = [f"v={i}"] if record else []
+        if what < 2 or n < 3:
+            seq("insert", str(at), *args, stdin=str(i).encode())
+            model.insert(at, value)
+        elif what == 2:
+            seq("delete", f"{at}")
+            del model[at]
+        elif what == 3:
+            to = rng.randrange(-n, n)
+            seq("move", str(at), str(to))
+            model.insert(to % n, model.pop(at))
+        elif what == 4:
+            seq("set", str(at), *args, stdin=str(i).encode())
+            model[at] = value
+        else:
+            path = f"frames/.at/{at}"
+            if os.path.isdir(path):
+                write(f"{path}/w", b"by hand")
+                model[at]["w"] = "by hand"
+            else:
+                write(path, b"by hand")
+                model[at] = "by hand"
+        same(model)
+    seq("delete", ":")
+
+
+def test_no_requests(m):
+    for option, say, verb in (("control=none", "its mount takes no", "len"),
+                              ("ro", "Read-only file system", "append"),
+                              ("ro", "Read-only file system", "create")):
+        m.options = (option,)
+        m.remount()
+        refused(say, verb)
+        if option == "ro":
+            assert seq("len") == b"0\n"
+    m.options = ()
+    m.remount()
+
+
 with Mount("create") as mount:
     test_positions(mount)
     test_no_other_names(mount)
@@ -174,3 +428,11 @@ with Mount("create") as mount:
     test_against_a_list(mount)
     if ENGINE == "lmdb":
         test_beside(mount)
+    subprocess.run(["rm", "-r", "frames"], check=True)
+    seq("create")
+    test_verbs()
+    test_large_items()
+    test_ends_and_gap()
+    test_writers()
+    test_tool_against_a_list()
+    test_no_requests(mount)
