@@ -2,11 +2,14 @@
  * sequences (lmdb_order.h).
  *
  * A listing is resumed by a cookie, which is of a name's hash: that of most
- * names that were listed lately is remembered with the name (struct
- * lmdb_marks); any other is looked for from the directory's beginning.
+ * names that were listed lately is remembered with the name (lmdb_marks.h), and
+ * so is, for longer, each at which a listing paused: it may be gone when that
+ * goes on.  Any other is looked for from the directory's beginning.  The same
+ * marks find names that are only known by their hash.
  *
  * Entries are copied some at a time, and handed out with no transaction. */
 #include "lmdb_look.h"
+#include "lmdb_marks.h"
 #include "lmdb_order.h"
 
 #include "util.h"
@@ -16,34 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MARKS 65536u
+/* A shorter name fits into a file's, however it is written there. */
+#define LONG_LEN (255u / 3)
 #define CHUNK 512u
 /* Names that a directory is said to have, where it has more. */
 #define ENOUGH 2
-
-/* ---- marks ---- */
-
-struct mark {
-	uint64_t cookie; /* 0: none */
-	uint32_t dir;    /* a hash of the directory */
-	uint16_t len;
-	uint8_t *name; /* the component */
-};
-
-struct lmdb_marks {
-	pthread_mutex_t lock;
-	struct mark at[MARKS]; /* under lock */
-};
-
-void lmdb_marks_free(struct lmdb_marks *marks)
-{
-	if (!marks)
-		return;
-	for (size_t i = 0; i < MARKS; i++)
-		free(marks->at[i].name);
-	pthread_mutex_destroy(&marks->lock);
-	free(marks);
-}
 
 static uint64_t cookie_of(const struct keyhash *hash, bool is_dir)
 {
@@ -65,43 +45,6 @@ static uint32_t dir_of(const void *prefix, size_t len)
 	return (uint32_t)keyhash_word(&h);
 }
 
-static void mark(struct lmdb_store *store, uint32_t dir, uint64_t cookie,
-		 const uint8_t *name, size_t len)
-{
-	struct mark *m = &store->marks->at[(cookie >> 1) % MARKS];
-
-	pthread_mutex_lock(&store->marks->lock);
-	if (m->cookie != cookie || m->dir != dir) {
-		uint8_t *copy = malloc(len + 1);
-
-		if (copy) {
-			memcpy(copy, name, len);
-			free(m->name);
-			m->cookie = cookie;
-			m->dir = dir;
-			m->len = (uint16_t)len;
-			m->name = copy;
-		}
-	}
-	pthread_mutex_unlock(&store->marks->lock);
-}
-
-static bool find_mark(struct lmdb_store *store, uint32_t dir, uint64_t cookie,
-		      uint8_t *name, size_t *ret_len)
-{
-	struct mark *m = &store->marks->at[(cookie >> 1) % MARKS];
-	bool found;
-
-	pthread_mutex_lock(&store->marks->lock);
-	found = m->cookie == cookie && m->dir == dir;
-	if (found) {
-		memcpy(name, m->name, m->len);
-		*ret_len = m->len;
-	}
-	pthread_mutex_unlock(&store->marks->lock);
-	return found;
-}
-
 /* ---- the rows ---- */
 
 static int dirs_start(struct blt *blt, bool flat)
@@ -111,9 +54,7 @@ static int dirs_start(struct blt *blt, bool flat)
 
 	pthread_mutex_lock(&store->spare_lock);
 	if (!store->marks) {
-		store->marks = calloc(1, sizeof(*store->marks));
-		if (store->marks)
-			pthread_mutex_init(&store->marks->lock, NULL);
+		store->marks = lmdb_marks_new();
 		store->flat = flat;
 	}
 	if (!store->marks)
@@ -206,6 +147,7 @@ struct listing {
 	uint32_t dir;
 	uint8_t whole[BLT_KEY_MAX + 1 +
 		      LOOK_ROOM]; /* prefix and name, for hashes */
+	size_t least;             /* shorter names are passed over */
 	/* behind which it goes on */
 	bool begun, last_is_dir;
 	size_t last_len;
@@ -272,6 +214,8 @@ static int each(struct listing *l, listed_fn *fn, void *arg)
 	do {
 		rc = fill(l);
 		for (size_t i = 0; rc >= 0 && !stop && i < l->chunk.n; i++) {
+			if (l->chunk.at[i].len < l->least)
+				continue;
 			describe(l, &l->chunk.at[i], &as);
 			stop = fn(arg, l, &l->chunk.at[i], &as);
 		}
@@ -291,6 +235,7 @@ static int listing_new(struct blt *blt, const void *prefix, size_t len,
 	l->len = len;
 	l->dir = dir_of(prefix, len);
 	l->begun = false;
+	l->least = 0;
 	if (len)
 		memcpy(l->whole, prefix, len);
 	*ret = l;
@@ -315,7 +260,8 @@ static int go_behind(struct listing *l, uint64_t cookie)
 
 	if (cookie == 0)
 		return 0;
-	if (find_mark(l->store, l->dir, cookie, l->last, &l->last_len)) {
+	if (lmdb_marks_find(l->store->marks, l->dir, cookie, l->last,
+			    &l->last_len)) {
 		l->begun = true;
 		l->last_is_dir = cookie & 1;
 		return 0;
@@ -327,23 +273,32 @@ static int go_behind(struct listing *l, uint64_t cookie)
 struct giving {
 	backend_list_fn *fn;
 	void *arg;
+	/* what was given last */
+	uint64_t cookie; /* 0: nothing */
+	size_t len;
+	uint8_t name[LOOK_ROOM];
 };
 
 static int give(void *arg, struct listing *l, const struct look_entry *e,
 		const struct backend_entry *as)
 {
-	const struct giving *g = arg;
+	struct giving *g = arg;
 	int rc = g->fn(g->arg, as);
 
-	if (rc == 0)
-		mark(l->store, l->dir, as->cookie, e->name, e->len);
+	if (rc == 0) {
+		lmdb_marks_set(l->store->marks, l->dir, as->cookie, e->name,
+			       e->len);
+		g->cookie = as->cookie;
+		g->len = e->len;
+		memcpy(g->name, e->name, e->len);
+	}
 	return rc;
 }
 
 static int dirs_list(struct blt *blt, const void *prefix, size_t len,
 		     uint64_t cookie, backend_list_fn *fn, void *arg)
 {
-	struct giving g = { fn, arg };
+	struct giving g = { .fn = fn, .arg = arg };
 	struct listing *l;
 	int rc = listing_new(blt, prefix, len, &l);
 
@@ -352,6 +307,9 @@ static int dirs_list(struct blt *blt, const void *prefix, size_t len,
 	rc = go_behind(l, cookie);
 	if (rc == 0)
 		rc = each(l, give, &g);
+	if (g.cookie)
+		lmdb_marks_end(l->store->marks, l->dir, g.cookie, g.name,
+			       g.len);
 	free(l);
 	return rc < 0 ? rc : 0;
 }
@@ -365,21 +323,52 @@ struct wanted {
 	size_t len;
 };
 
+static int take_wanted(struct wanted *w, const uint8_t *name, size_t len)
+{
+	w->name = malloc(len + 1);
+	if (!w->name)
+		return -ENOMEM;
+	memcpy(w->name, name, len);
+	w->len = len;
+	return 1;
+}
+
 static int is_wanted(void *arg, struct listing *l, const struct look_entry *e,
 		     const struct backend_entry *as)
 {
 	struct wanted *w = arg;
 
-	(void)l;
 	if (e->is_dir != w->is_dir ||
 	    memcmp(&as->hash, w->hash, sizeof(as->hash)) != 0)
 		return 0;
-	w->name = malloc(e->len + 1u);
-	if (!w->name)
-		return -ENOMEM;
-	memcpy(w->name, e->name, e->len);
-	w->len = e->len;
-	return 1;
+	lmdb_marks_set(l->store->marks, l->dir, as->cookie, e->name, e->len);
+	return take_wanted(w, e->name, e->len);
+}
+
+/* Whether the name that has the mark of this hash has the hash, and is there:
+ * 1, 0 or negative. */
+static int try_mark(struct listing *l, struct wanted *w)
+{
+	uint64_t cookie = cookie_of(w->hash, w->is_dir);
+	struct lmdb_store *store = l->store;
+	struct keyhash hash;
+	struct blt_stat st;
+	bool marked;
+	size_t len;
+	int rc;
+
+	if (!lmdb_marks_find(store->marks, l->dir, cookie, l->last, &len))
+		return 0;
+	memcpy(l->whole + l->len, l->last, len);
+	hash = keyhash_of(l->whole, l->len + len);
+	if (!keyhash_equal(&hash, w->hash))
+		return 0;
+	l->whole[l->len + len] = '/';
+	rc = w->is_dir ? dirs_find(&store->face, l->whole, l->len + len + 1,
+				   &marked) :
+			 lmdb_stat_key(&store->face, l->whole, l->len + len,
+				       &st) == 0;
+	return rc > 0 ? take_wanted(w, l->last, len) : rc;
 }
 
 /* The component: 1, 0 or negative. */
@@ -391,7 +380,10 @@ static int find_hash(struct blt *blt, const void *prefix, size_t len,
 
 	if (rc < 0)
 		return rc;
-	rc = each(l, is_wanted, w);
+	l->least = LONG_LEN;
+	rc = try_mark(l, w);
+	if (rc == 0)
+		rc = each(l, is_wanted, w);
 	free(l);
 	return rc == -ENOENT ? 0 : rc;
 }

@@ -2,6 +2,7 @@
  *
  * A process must not have an environment open twice: LMDB's locks would be let
  * go by the first close.  So all that are open stand in a list. */
+#include "lmdb_marks.h"
 #include "lmdb_order.h"
 
 #include "serial.h"

@@ -275,6 +275,5 @@ int lmdb_hold_file(const char *path, int *ret_fd, struct blt_error *err);
 
 /* lmdb_dirs.c */
 extern const struct backend_dirs lmdb_dirs;
-void lmdb_marks_free(struct lmdb_marks *marks);
 
 #endif

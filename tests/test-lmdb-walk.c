@@ -1,5 +1,6 @@
 /* A walk over an LMDB environment shows it as it was, whatever this process
- * changes meanwhile; parts of values; and whose changes there were. */
+ * changes meanwhile; a listing goes on behind a name that has gone; names that
+ * only a hash knows; parts of values; and whose changes there were. */
 #include "blt.h"
 #include "util.h"
 
@@ -161,6 +162,130 @@ START_TEST(test_walk_never_ends)
 }
 END_TEST
 
+/* ---- listings ---- */
+
+struct listed {
+	int n, most;
+	uint64_t cookie[MANY];
+	char name[MANY][8];
+};
+
+static int note(void *arg, const struct blt_ns_entry *e)
+{
+	struct listed *l = arg;
+
+	if (l->n == l->most)
+		return 1;
+	l->cookie[l->n] = e->cookie;
+	snprintf(l->name[l->n++], sizeof(l->name[0]), "%s", e->name);
+	return 0;
+}
+
+static void list(struct blt_ns *ns, const char *at, uint64_t cookie, int most,
+		 struct listed *ret)
+{
+	ret->n = 0;
+	ret->most = most;
+	ck_assert_int_eq(blt_ns_list(ns, at, strlen(at), cookie, note, ret), 0);
+}
+
+static unsigned place_of(uint64_t cookie)
+{
+	return (unsigned)(cookie >> 1) % 65536;
+}
+
+/* The first in one that pushes the mark of another out of its place. */
+static int find_pair(const struct listed *one, const struct listed *other)
+{
+	static bool taken[65536];
+
+	for (int i = 0; i < other->n; i++)
+		taken[place_of(other->cookie[i])] = true;
+	for (int i = 1; i + 1 < one->n; i++)
+		if (taken[place_of(one->cookie[i])])
+			return i;
+	ck_abort_msg("no two names share a place");
+}
+
+START_TEST(test_goes_on_behind)
+{
+	static struct listed one, other, rest;
+	struct blt_batch *b;
+	struct blt_ns *ns;
+	char key[32];
+	int at;
+
+	ck_assert_int_eq(blt_ns_new(store, NULL, &ns), 0);
+	ck_assert_int_eq(blt_batch_new(store, &b), 0);
+	for (int i = 0; i < 2 * MANY; i++) {
+		sprintf(key, "%c/%05d", i < MANY ? 'a' : 'b', i);
+		ck_assert_int_eq(blt_batch_put(b, key, 7, "", 0, BLT_NOW), 0);
+	}
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	list(ns, "a/", 0, MANY, &one);
+	list(ns, "b/", 0, MANY, &other);
+	at = find_pair(&one, &other);
+	list(ns, "a/", 0, at + 1, &rest);
+	list(ns, "b/", 0, MANY, &other);
+	sprintf(key, "a/%.5s", one.name[at]);
+	ck_assert_int_eq(blt_delete(store, key, 7), 0);
+	list(ns, "a/", one.cookie[at], MANY, &rest);
+	ck_assert_int_eq(rest.n, MANY - at - 1);
+	ck_assert_str_eq(rest.name[0], one.name[at + 1]);
+	blt_ns_free(ns);
+}
+END_TEST
+
+static void expect_name(struct blt_ns *ns, const char *name, bool there,
+			enum blt_kind kind)
+{
+	struct blt_node node;
+	int rc = blt_ns_lookup(ns, "", 0, name, strlen(name), &node);
+
+	ck_assert_int_eq(rc, there ? 0 : -ENOENT);
+	if (!there)
+		return;
+	ck_assert_int_eq(node.kind, kind);
+	free(node.key);
+}
+
+START_TEST(test_names_by_hash)
+{
+	char key[400], *file, *dir_path, *slash;
+	struct blt_ns *ns;
+
+	ck_assert_int_eq(blt_ns_new(store, NULL, &ns), 0);
+	memset(key, 'f', 300);
+	key[300] = '\0';
+	put(key, "long");
+	ck_assert_int_eq(blt_ns_path(ns, key, 300, &file), 0);
+	memset(key, 'd', 300);
+	strcpy(key + 300, "/x");
+	put(key, "below");
+	put("short", "x");
+	ck_assert_int_eq(blt_ns_path(ns, key, 302, &dir_path), 0);
+	slash = strchr(dir_path, '/');
+	ck_assert_ptr_nonnull(slash);
+	*slash = '\0';
+	/* looked for, then known */
+	for (int i = 0; i < 2; i++) {
+		expect_name(ns, file, true, BLT_FILE);
+		expect_name(ns, dir_path, true, BLT_DIR);
+	}
+	/* known, and gone */
+	ck_assert_int_eq(blt_delete(store, key, 302), 0);
+	expect_name(ns, dir_path, false, BLT_DIR);
+	memset(key, 'f', 300);
+	ck_assert_int_eq(blt_delete(store, key, 300), 0);
+	expect_name(ns, file, false, BLT_FILE);
+	free(file);
+	free(dir_path);
+	blt_ns_free(ns);
+}
+END_TEST
+
+/* ---- the rest ---- */
+
 START_TEST(test_parts)
 {
 	char buf[16];
@@ -226,6 +351,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_walk_shows_the_start);
 	tcase_add_test(tc, test_walk_never_ends);
+	tcase_add_test(tc, test_goes_on_behind);
+	tcase_add_test(tc, test_names_by_hash);
 	tcase_add_test(tc, test_parts);
 	tcase_add_test(tc, test_whose_changes);
 	suite_add_tcase(suite, tc);
