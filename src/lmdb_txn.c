@@ -231,10 +231,12 @@ uint64_t lmdb_changes_by_others(struct blt *blt)
 	return n;
 }
 
-/* While we have LMDB's lock nobody else commits. */
+/* While we have LMDB's lock nobody else commits.  What changed nothing has no
+ * number afterwards. */
 static int commit(struct lmdb_store *store, MDB_txn *txn)
 {
 	const size_t id = mdb_txn_id(txn);
+	MDB_envinfo info;
 	int rc;
 
 	pthread_mutex_lock(&store->commits_lock);
@@ -243,8 +245,8 @@ static int commit(struct lmdb_store *store, MDB_txn *txn)
 	pthread_mutex_unlock(&store->commits_lock);
 	rc = mdb_txn_commit(txn);
 	pthread_mutex_lock(&store->commits_lock);
-	if (rc == 0)
-		count_commits(store, id);
+	if (rc == 0 && mdb_env_info(store->env, &info) == 0)
+		count_commits(store, info.me_last_txnid);
 	else
 		store->by_others++; /* whoever has that number now */
 	store->ours = 0;
