@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct at;
+struct beside;
 struct control;
 struct fuse_session;
 struct notify;
@@ -25,8 +26,8 @@ struct syncer;
 struct txns;
 
 /* A transaction is one, too: with a store that is one (blt_txn_begin), and
- * nodes and names of its own.  It has no notify, since the kernel keeps nothing
- * of it, no syncer, and no control. */
+ * nodes and names of its own.  It has no notify and no beside, since the kernel
+ * keeps nothing of it, no syncer, and no control. */
 struct bltfs {
 	const struct options *opts;
 	struct blt *store;
@@ -36,6 +37,7 @@ struct bltfs {
 	bool takes_links;     /* and symbolic links */
 	struct nodes *nodes;
 	struct notify *notify;
+	struct beside *beside;   /* NULL: nobody else changes the store */
 	struct syncer *syncer;   /* NULL: read only */
 	struct control *control; /* NULL: none */
 	struct at *at;           /* links to positions */

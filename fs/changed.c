@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "dir.h"
 #include "notify.h"
+#include "staged.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,16 +31,6 @@ static bool dir_is_there(struct bltfs *fs, const uint8_t *prefix, size_t len)
 	return blt_ns_dir(fs->ns, prefix, len, &facts) != -ENOENT;
 }
 
-/* An open file that was written and stored is still read from its stage, and
- * would be stored from it again.  What is dirty stays, and wins. */
-static void drop_stage(struct node *node)
-{
-	if (node->stage && !node->stage->dirty && !node->gone) {
-		stage_free(node->stage);
-		node->stage = NULL;
-	}
-}
-
 /* The file of that key in a directory that the kernel knows. */
 static void file_changed(struct bltfs *fs, struct node *dir, const uint8_t *key,
 			 size_t len)
@@ -50,8 +41,8 @@ static void file_changed(struct bltfs *fs, struct node *dir, const uint8_t *key,
 	char name[256];
 
 	if (node) {
+		staged_drop(node);
 		pthread_mutex_lock(&node->lock);
-		drop_stage(node);
 		link = node->link == LINK_YES;
 		pthread_mutex_unlock(&node->lock);
 		notify_inode(fs->notify, node);

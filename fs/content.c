@@ -37,6 +37,7 @@ int content_open(struct bltfs *fs, struct node *node, int flags,
 	}
 	nodes_ref(fs->nodes, node);
 	node_add_open(node, &h->open);
+	h->keeps = beside_opened(fs, node, &h->beside);
 	*ret = h;
 	return 0;
 }
@@ -72,6 +73,7 @@ int content_release(struct bltfs *fs, struct handle *h)
 	struct node *node = h->node;
 	int rc = 0;
 
+	beside_closed(fs, &h->beside);
 	node_remove_open(node, &h->open);
 	pthread_mutex_lock(&node->lock);
 	node->nopen--;
@@ -174,6 +176,10 @@ int64_t content_read(struct bltfs *fs, struct node *node, void *buf, size_t n,
 		got = blt_view_copy(&node->view, buf, n, offset);
 	} else if (node->gone) {
 		got = -ESTALE;
+	} else if (fs->info.shared) {
+		/* a view is a copy of the whole value */
+		got = blt_get_part(fs->store, node->key, node->key_len, buf, n,
+				   offset);
 	} else {
 		got = blt_get(fs->store, node->key, node->key_len, &view);
 		pthread_mutex_unlock(&node->lock);

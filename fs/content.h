@@ -12,6 +12,7 @@
 #ifndef FS_CONTENT_H
 #define FS_CONTENT_H
 
+#include "beside.h"
 #include "bltfs.h"
 
 #include <stddef.h>
@@ -21,8 +22,10 @@
 struct handle {
 	struct node_open open;
 	struct node *node;
+	struct beside_open beside;
 	bool writes; /* opened for it */
 	bool appends;
+	bool keeps; /* the kernel may go on with the pages that it has */
 };
 
 /* cut: O_TRUNC.  The handle holds a reference to the node. */

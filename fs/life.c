@@ -1,6 +1,7 @@
 #include "life.h"
 
 #include "at.h"
+#include "beside.h"
 #include "bltfs.h"
 #include "clock.h"
 #include "coding.h"
@@ -314,6 +315,8 @@ static int start_threads(struct life *life)
 
 	if (rc == 0)
 		rc = notify_new(fs->session, fs->nodes, &fs->notify);
+	if (rc == 0 && fs->info.shared)
+		rc = beside_new(fs, (unsigned)o->look_ms, &fs->beside);
 	if (rc == 0 && !o->ro)
 		rc = syncer_new(fs->store, (unsigned)o->commit, o->sync,
 				&fs->syncer);
@@ -354,6 +357,7 @@ static int end(struct life *life, int code)
 	int rc = 0;
 
 	control_stop(fs->control);
+	beside_stop(fs->beside);
 	notify_stop(fs->notify);
 	control_slow_wait(fs->control);
 	if (life->mounted)
@@ -367,6 +371,7 @@ static int end(struct life *life, int code)
 		rc = bltfs_close_open(fs);
 		rc = rc < 0 ? exit_code(rc) : 0;
 	}
+	beside_free(fs->beside);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	syncer_free(fs->syncer);

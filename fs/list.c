@@ -15,6 +15,7 @@
 #include "dir.h"
 
 #include "attr.h"
+#include "beside.h"
 #include "content.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ struct list {
 struct dir_handle {
 	struct node_open open;
 	struct node *node;
+	struct beside_open beside;
 	struct list fresh;
 	bool cacheable;
 	bool keep;
@@ -153,12 +155,14 @@ int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret)
 	h->cacheable = complete && h->fresh.n == 0;
 	nodes_ref(fs->nodes, dir);
 	node_add_open(dir, &h->open);
+	h->keep = beside_opened(fs, dir, &h->beside) && h->keep;
 	*ret = h;
 	return 0;
 }
 
 void dir_close(struct bltfs *fs, struct dir_handle *h)
 {
+	beside_closed(fs, &h->beside);
 	node_remove_open(h->node, &h->open);
 	list_clear(&h->fresh);
 	nodes_put(fs->nodes, h->node, 1);
@@ -376,6 +380,7 @@ int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 		free(*ret);
 	}
 	bltfs_leave_names(fs);
+	beside_read(fs, &h->beside);
 	return rc;
 }
 

@@ -34,6 +34,7 @@
 #include "blt.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,6 +78,7 @@ struct node {
 			  * or 0; microseconds */
 	uint64_t listed; /* of a directory: 1 + moves (struct bltfs) when the
 			  * kernel began to keep its listing, or 0 */
+	_Atomic uint64_t kept; /* beside.c's */
 	/* the table's lock */
 	uint64_t refs;
 	char *fresh_name; /* NULL: not fresh */

@@ -20,8 +20,9 @@
  * store without our knowing. */
 double ops_lasting(const struct bltfs *fs);
 
-/* Whether the kernel may keep anything: not what others change, too, nor what a
- * transaction shows. */
+/* Whether the kernel may keep names and attributes: not what others change,
+ * too, nor what a transaction shows.  Of pages and listings beside.h says that.
+ */
 static inline bool ops_keeps(const struct bltfs *fs)
 {
 	return !fs->info.shared && !fs->is_txn;

@@ -58,8 +58,8 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)h;
-	fi->cache_readdir = dir_cacheable(h) && ops_keeps(fs);
-	fi->keep_cache = dir_keeps(h) && ops_keeps(fs);
+	fi->cache_readdir = dir_cacheable(h) && !fs->is_txn;
+	fi->keep_cache = dir_keeps(h);
 	if (fuse_reply_open(req, fi) < 0)
 		dir_close(fs, h);
 }

@@ -15,11 +15,10 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
 	return (struct handle *)(uintptr_t)fi->fh;
 }
 
-static void set_handle(const struct bltfs *fs, struct fuse_file_info *fi,
-		       struct handle *h)
+static void set_handle(struct fuse_file_info *fi, struct handle *h)
 {
 	fi->fh = (uintptr_t)h;
-	fi->keep_cache = ops_keeps(fs);
+	fi->keep_cache = h->keeps;
 	fi->noflush = !h->writes;
 }
 
@@ -36,7 +35,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		ops_reply(req, rc);
 		return;
 	}
-	set_handle(fs, fi, h);
+	set_handle(fi, h);
 	if (fuse_reply_open(req, fi) < 0) {
 		bltfs_share_names(fs);
 		content_release(fs, h);
@@ -78,7 +77,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	bltfs_leave_names(fs);
 	e = ops_entry(fs, &found, name);
 	if (rc == 0) {
-		set_handle(fs, fi, h);
+		set_handle(fi, h);
 		rc = fuse_reply_create(req, &e, fi);
 	} else {
 		ops_reply(req, rc);
@@ -114,7 +113,7 @@ static bool read_from_file(fuse_req_t req, struct node *node, size_t size,
 	struct blt_view view;
 	int rc;
 
-	if (size < READ_FROM_FILE)
+	if (size < READ_FROM_FILE || fs->info.shared)
 		return false;
 	bltfs_share_names(fs);
 	rc = content_view(fs, node, &view);
@@ -139,7 +138,6 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	int64_t got = -ENOMEM;
 	char *buf;
 
-	(void)fi;
 	if (read_from_file(req, node, size, (uint64_t)off))
 		return;
 	buf = malloc(size);
@@ -147,6 +145,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		bltfs_share_names(fs);
 		got = content_read(fs, node, buf, size, (uint64_t)off);
 		bltfs_leave_names(fs);
+		beside_read(fs, &handle_of(fi)->beside);
 	}
 	if (got < 0)
 		ops_reply(req, (int)got);

@@ -71,6 +71,8 @@ static const struct option_row rows[] = {
 	  "the control directory's name, or none (default .bltfs)", false },
 	{ "poll_us", NUMBER, AT(poll_us), 0, 1000000, "N",
 	  "look for the next request so long before sleeping", false },
+	{ "look_ms", NUMBER, AT(look_ms), 1, 60000, "N",
+	  "look so often for changes by others (default 100)", false },
 	{ "control_write", FLAG, AT(control_write), 0, 0, NULL,
 	  "metadata and reserved slots can be written there", false },
 	{ "control_exec", FLAG, AT(control_exec), 0, 0, NULL,
@@ -312,6 +314,7 @@ static int set_defaults(struct options *opts)
 		.umask = 022,
 		.commit = 5,
 		.lock_timeout = 10,
+		.look_ms = 100,
 		.max_staging = UINT64_C(256) << 20,
 	};
 	if (option_set_text(&opts->control, ".bltfs") < 0 ||

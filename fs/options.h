@@ -53,6 +53,7 @@ struct options {
 	uint64_t dmask;        /* of directories; likewise */
 	uint64_t commit;       /* seconds */
 	uint64_t poll_us;      /* 0: sleep at once */
+	uint64_t look_ms;      /* between two looks at what others change */
 	uint64_t lock_timeout; /* seconds */
 	uint64_t max_staging;  /* bytes */
 	uint64_t buckets;

@@ -201,3 +201,13 @@ void staged_forget(struct bltfs *fs, struct node *node, int err)
 	nodes_unindex(fs->nodes, node);
 	node->gone = true;
 }
+
+void staged_drop(struct node *node)
+{
+	pthread_mutex_lock(&node->lock);
+	if (node->stage && !node->stage->dirty && !node->gone) {
+		stage_free(node->stage);
+		node->stage = NULL;
+	}
+	pthread_mutex_unlock(&node->lock);
+}

@@ -28,6 +28,12 @@ int staged_put(struct bltfs *fs, struct node *node, bool last);
  * safe; what others read of the file is dropped. */
 int staged_commit(struct bltfs *fs, struct node *node, bool last);
 
+/* The store has another value by now.  An open file that was written and stored
+ * is still read from its stage, and would be stored from it again: it goes, but
+ * not what was changed and is not stored, which wins.  Takes the lock itself.
+ */
+void staged_drop(struct node *node);
+
 /* What was closed could not be stored, with err: the kernel must not go on
  * showing it. */
 void staged_forget(struct bltfs *fs, struct node *node, int err);

@@ -3,6 +3,7 @@
 they are, changed with plain file operations, read back by python3-lmdb; and
 both at once, where each sees what the other has done."""
 
+import mmap
 import os
 import struct
 import subprocess
@@ -203,6 +204,73 @@ def together(where):
         assert read(mnt, "fill199") == b"f" * 100000
 
 
+def answered(mnt, what):
+    """How many requests of that kind the daemon has answered."""
+    for line in read(mnt, ".bltfs/stats").decode().splitlines():
+        name, value, *_ = line.split()
+        if name == f"op.{what}.calls":
+            return int(value)
+    raise AssertionError(f"{what} is not in the stats")
+
+
+def kept(where):
+    """The kernel reads and lists again only what somebody else has changed."""
+    store = os.path.join(where, "kept")
+    with lmdb.open(store, map_size=1 << 24) as env, \
+            Mounted(store, "look_ms=20") as mnt:
+        def change(key, value):
+            with env.begin(write=True) as txn:
+                txn.put(key, value)
+
+        def look():
+            return read(mnt, "file"), sorted(os.listdir(mnt))
+
+        def counts():
+            return answered(mnt, "read"), answered(mnt, "readdir")
+
+        def asked(found):
+            """A request is counted behind its answer."""
+            before = counts()
+            assert look() == found
+            daemonlib.until("requests", lambda: all(
+                b > a for a, b in zip(before, counts())))
+
+        def not_asked(found):
+            before = counts()
+            assert look() == found
+            return counts() == before
+
+        change(b"file", b"one")
+        asked((b"one", ["file"]))
+        # not at once, perhaps: memory may be short
+        daemonlib.until("a look at what is kept",
+                        lambda: not_asked((b"one", ["file"])))
+        change(b"other", b"x")
+        asked((b"one", ["file", "other"]))
+        write(b"ours", mnt, "third")
+        change(b"file", b"two")
+        names = ["file", "other", "third"]
+        assert look() == (b"two", names)
+        # what is open, or mapped, is looked at now and then
+        with open(os.path.join(mnt, "file"), "r+b") as f:
+            with mmap.mmap(f.fileno(), 3, prot=mmap.PROT_READ) as mapped:
+                assert f.read() == b"two" and mapped[:] == b"two"
+                change(b"file", b"six")
+                daemonlib.until("the change, mapped",
+                                lambda: mapped[:] == b"six")
+                assert os.pread(f.fileno(), 9, 0) == b"six"
+            # stored from here, changed there, read here
+            os.pwrite(f.fileno(), b"ten", 0)
+            os.fsync(f.fileno())
+            change(b"file", b"four")
+            assert read(mnt, "file") == b"four"
+            daemonlib.until("the change, open", lambda: os.pread(
+                f.fileno(), 9, 0) == b"four")
+        large = os.urandom(3 << 20)
+        change(b"large", large)
+        assert read(mnt, "large") == large
+
+
 def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
@@ -213,6 +281,7 @@ def main():
     with tempfile.TemporaryDirectory() as where:
         named(where)
         together(where)
+        kept(where)
     return 0
 
 
