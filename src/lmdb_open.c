@@ -534,7 +534,9 @@ static void clear_dead(struct blt *blt)
 	struct lmdb_store *store = lmdb_of(blt);
 	int dead;
 
+	pthread_rwlock_rdlock(&store->lock);
 	(void)mdb_reader_check(store->env, &dead);
+	pthread_rwlock_unlock(&store->lock);
 }
 
 static bool takes_empty(const struct blt *blt)
