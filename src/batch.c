@@ -521,13 +521,18 @@ static void tell_watches(struct engine *e, const struct batch_event *event)
 {
 	struct block b;
 	struct load_args a = { e, event->new_pos, &b };
+	enum watch_what what = WATCH_CHANGED;
 
-	if (!a.pos)
+	if (!event->new_pos) {
 		a.pos = event->old_pos;
+		what = WATCH_WENT;
+	} else if (!event->old_pos) {
+		what = WATCH_CAME;
+	}
 	if (file_try(load_key, &a) < 0)
-		watches_tell(&e->watches, NULL, 0);
+		watches_tell(&e->watches, what, NULL, 0);
 	else
-		watches_tell(&e->watches, e->key, b.head.key_len);
+		watches_tell(&e->watches, what, e->key, b.head.key_len);
 }
 
 static void tell_followers(struct batch *b)

@@ -450,7 +450,8 @@ BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
  * that was read, looked at or written in it, and that others change before the
  * commit, is a conflict: where there is one, commit changes nothing.  So what a
  * transaction that could be committed has read was all there at one moment.
- * Listings of a namespace are not such reads.
+ * So is a key that comes into, or goes from, a directory of a namespace that
+ * was listed or found empty (the first one is named, for all).
  *
  * Everything on single keys, batches without blt_batch_only_if, and namespaces
  * work on it (where a namespace is wanted, it comes before the first change);

@@ -260,8 +260,11 @@ static int commit(struct rekeying *r)
 		return take_back(sp, rc);
 	space_note_pad(sp, r->pad, r->pos - r->pad);
 	if (watches_any(&r->engine->watches)) {
-		watches_tell(&r->engine->watches, r->from->bytes, r->from->len);
-		watches_tell(&r->engine->watches, r->to->bytes, r->to->len);
+		watches_tell(&r->engine->watches, WATCH_WENT, r->from->bytes,
+			     r->from->len);
+		watches_tell(&r->engine->watches,
+			     r->replaces ? WATCH_CHANGED : WATCH_CAME,
+			     r->to->bytes, r->to->len);
 	}
 	return 1;
 }

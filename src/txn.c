@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFLICTS_KEPT 10000
-
 /* ---- keys in a list ---- */
 
 int txn_keys_add(struct txn_keys *k, const void *bytes, size_t len)
@@ -44,35 +42,6 @@ void txn_keys_clear(struct txn_keys *k)
 		free(k->key[i].bytes);
 	free(k->key);
 	*k = (struct txn_keys){ 0 };
-}
-
-/* ---- what others change ---- */
-
-static void on_changed(void *arg, const void *key, size_t len)
-{
-	struct txn *t = arg;
-	struct keyhash hash;
-	struct mark *is;
-
-	pthread_mutex_lock(&t->lock);
-	if (t->ended ||
-	    (t->committing && pthread_equal(t->committer, pthread_self())))
-		goto out;
-	if (!key) {
-		t->doomed = true;
-		goto out;
-	}
-	hash = keyhash_of(key, len);
-	is = marks_get(&t->keys, &hash);
-	if (!is || is->flags & TXN_CONFLICT)
-		goto out;
-	is->flags |= TXN_CONFLICT;
-	t->n_conflicts++;
-	/* one that cannot be named is a conflict all the same */
-	if (t->conflicts.n < CONFLICTS_KEPT)
-		(void)txn_keys_add(&t->conflicts, key, len);
-out:
-	pthread_mutex_unlock(&t->lock);
 }
 
 /* ---- begin ---- */
@@ -180,7 +149,7 @@ int blt_txn_begin(struct blt *store, const char *dir, struct blt **ret)
 	t->base = store;
 	t->began = now_us();
 	t->has_times = info.has_timestamps;
-	t->watch = (struct watch){ .changed = on_changed, .arg = t };
+	t->watch = (struct watch){ .changed = txn_on_changed, .arg = t };
 	pthread_mutex_init(&t->change, NULL);
 	pthread_mutex_init(&t->lock, NULL);
 	store->backend->watch(store, &t->watch);

@@ -4,8 +4,8 @@
  * it shows (base), and an unlinked store of what was put in it (upper).  A key
  * that was put or deleted here is covered: base's value of it is not seen any
  * more; what is covered and not in upper is deleted.  txn.c begins,
- * txn_commit.c commits, txn_key.c has single keys and batches, txn_dirs.c the
- * directories.
+ * txn_commit.c commits, txn_key.c has single keys and batches, txn_dirs.c and
+ * txn_list.c the directories, txn_watch.c what others change.
  *
  * A key that is touched is marked before it is read in base.  Base tells of
  * each key that others change (watch.h); one that is marked is a conflict from
@@ -22,12 +22,15 @@
 #include "marks.h"
 
 #include <pthread.h>
+#include <string.h>
 
 enum {
 	TXN_COVERED = 1,  /* a key: base's is not seen */
 	TXN_DELETED = 2,  /* a key: stands in the list of those */
 	TXN_CONFLICT = 4, /* a key: others have changed it */
 	TXN_GONE = 8,     /* a directory: all that base has in it is covered */
+	TXN_LISTED = 16,  /* a directory: which names are in it was looked at */
+	TXN_KNOWN = 32,   /* a directory: base's, and its own was listed */
 };
 
 struct txn_key {
@@ -47,7 +50,7 @@ struct txn {
 	int64_t began;
 	bool has_times;
 	pthread_mutex_t change;
-	bool flat, has_dirs; /* change; fixed once has_dirs is set */
+	bool flat, has_dirs; /* change and lock; fixed once has_dirs is set */
 	pthread_mutex_t lock;
 	struct marks keys; /* lock, as all below */
 	struct marks dirs; /* by the hash without the last '/': count is that of
@@ -73,6 +76,25 @@ void txn_keys_clear(struct txn_keys *k);
  * -ESTALE, -ENOMEM. */
 int txn_see(struct txn *t, const void *key, size_t len);
 bool txn_covers(struct txn *t, const struct keyhash *hash);
+
+/* What base tells of others: a row of watch.h.  Its lock is held. */
+void txn_on_changed(void *arg, enum watch_what what, const void *key,
+		    size_t len);
+
+/* Which names are in a directory is looked at: before base is asked.  1 where
+ * that is new, 0, -ENOMEM. */
+int txn_see_names(struct txn *t, const void *prefix, size_t len);
+/* One of the names is a directory of base's; hash: as in txn_is_gone. */
+int txn_see_dir(struct txn *t, const struct keyhash *hash);
+
+/* The length of the prefix of the directory that a key is in. */
+static inline size_t txn_parent_len(const struct txn *t, const void *key,
+				    size_t len)
+{
+	const uint8_t *slash = t->flat || !len ? NULL : memrchr(key, '/', len);
+
+	return slash ? (size_t)(slash - (const uint8_t *)key) + 1 : 0;
+}
 
 /* The key is covered from now on; change is held. */
 void txn_cover(struct txn *t, const void *key, size_t len);
@@ -115,5 +137,8 @@ int txn_find_dir(struct blt *face, const void *prefix, size_t len,
 		 bool *ret_marked);
 int txn_list(struct blt *face, const void *prefix, size_t len, uint64_t cookie,
 	     backend_list_fn *fn, void *arg);
+/* The same where it does not count as a look at the names. */
+int txn_list_now(struct blt *face, const void *prefix, size_t len,
+		 uint64_t cookie, backend_list_fn *fn, void *arg);
 
 #endif

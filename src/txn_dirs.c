@@ -84,13 +84,6 @@ static int base_facts(struct txn *t, const void *prefix, size_t len,
 	return is.flags & TXN_GONE ? 0 : any_seen(t, prefix, len);
 }
 
-static size_t parent_len(const uint8_t *prefix, size_t len)
-{
-	const uint8_t *slash = len > 1 ? memrchr(prefix, '/', len - 1) : NULL;
-
-	return slash ? (size_t)(slash - prefix) + 1 : 0;
-}
-
 /* One more of what is directly in it is covered.  Without memory for that the
  * directory is seen for longer than it should be. */
 static void count(struct txn *t, const void *prefix, size_t len)
@@ -138,16 +131,14 @@ static void settle(struct txn *t, const uint8_t *prefix, size_t len)
 		    (f.marked && txn_marker_seen(t, prefix, len)) ||
 		    any_seen(t, prefix, len) != 0 || !set_gone(t, prefix, len))
 			return;
-		len = parent_len(prefix, len);
+		len = txn_parent_len(t, prefix, len - 1);
 		count(t, prefix, len);
 	}
 }
 
 void txn_dirs_covered(struct txn *t, const void *key, size_t len, bool marker)
 {
-	const uint8_t *slash = t->flat || !len ? NULL : memrchr(key, '/', len);
-	size_t prefix_len =
-		slash ? (size_t)(slash - (const uint8_t *)key) + 1 : 0;
+	size_t prefix_len = txn_parent_len(t, key, len);
 
 	if (!t->has_dirs)
 		return;
@@ -170,10 +161,12 @@ static int start(struct blt *face, bool flat)
 	if (rc == 0)
 		rc = txn_dirs_of(t->upper)->wait(t->upper);
 	pthread_mutex_lock(&t->change);
+	pthread_mutex_lock(&t->lock);
 	if (rc == 0 && !t->has_dirs) {
 		t->flat = flat;
 		t->has_dirs = true;
 	}
+	pthread_mutex_unlock(&t->lock);
 	pthread_mutex_unlock(&t->change);
 	return rc;
 }
@@ -245,8 +238,8 @@ static int count_entry(void *arg, const struct backend_entry *e)
 
 /* A directory that is in both is counted twice at first; where that could make
  * a difference to whether there are two at all, one looks. */
-static int facts(struct blt *face, const void *prefix, size_t len,
-		 struct blt_dir_facts *ret)
+static int facts_now(struct blt *face, const void *prefix, size_t len,
+		     struct blt_dir_facts *ret)
 {
 	struct txn *t = txn_of(face);
 	struct blt_dir_facts above = { 0 }, below = { 0 };
@@ -254,8 +247,6 @@ static int facts(struct blt *face, const void *prefix, size_t len,
 	uint64_t twice;
 	int up, down, rc;
 
-	if (has_ended(t))
-		return -ESTALE;
 	up = txn_dirs_of(t->upper)->facts(t->upper, prefix, len, &above);
 	if (up < 0)
 		return up;
@@ -272,9 +263,27 @@ static int facts(struct blt *face, const void *prefix, size_t len,
 	};
 	if (ret->entries > 1)
 		return 1;
-	rc = txn_list(face, prefix, len, 0, count_entry, &c);
+	rc = txn_list_now(face, prefix, len, 0, count_entry, &c);
 	ret->entries = c.n;
 	return rc < 0 ? rc : 1;
+}
+
+/* One that is empty was looked into. */
+static int facts(struct blt *face, const void *prefix, size_t len,
+		 struct blt_dir_facts *ret)
+{
+	struct txn *t = txn_of(face);
+	int rc, news;
+
+	do {
+		if (has_ended(t))
+			return -ESTALE;
+		rc = facts_now(face, prefix, len, ret);
+		if (rc <= 0 || ret->entries)
+			return rc;
+		news = txn_see_names(t, prefix, len);
+	} while (news > 0);
+	return news < 0 ? news : rc;
 }
 
 static int find_key(struct blt *face, const void *prefix, size_t len,

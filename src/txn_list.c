@@ -60,6 +60,7 @@ static int gather(struct blt *store, const void *prefix, size_t len,
 
 struct merge {
 	struct txn *t;
+	bool seen;       /* it counts as a look */
 	uint8_t *prefix; /* with room for a component behind it */
 	size_t len;
 	struct gathered below, above;
@@ -147,12 +148,12 @@ static int merge_some(struct merge *m, uint64_t until)
 			a = NULL;
 		m->above.at += a != NULL;
 		m->below.at += b != NULL;
-		if (a)
-			rc = emit_above(m, a, b);
-		else if (b)
-			rc = emit_below(m, b);
-		else
+		if (!a && !b)
 			break;
+		if (b && b->is_dir && m->seen)
+			rc = txn_see_dir(m->t, &b->hash);
+		if (rc == 0)
+			rc = a ? emit_above(m, a, b) : emit_below(m, b);
 	}
 	return rc;
 }
@@ -179,8 +180,8 @@ static int merge_all(struct merge *m, uint64_t cookie)
 	return rc < 0 ? rc : 0;
 }
 
-int txn_list(struct blt *face, const void *prefix, size_t len, uint64_t cookie,
-	     backend_list_fn *fn, void *arg)
+static int list(struct blt *face, bool seen, const void *prefix, size_t len,
+		uint64_t cookie, backend_list_fn *fn, void *arg)
 {
 	struct merge *m;
 	bool marked;
@@ -192,6 +193,7 @@ int txn_list(struct blt *face, const void *prefix, size_t len, uint64_t cookie,
 	if (!m)
 		return -ENOMEM;
 	m->t = txn_of(face);
+	m->seen = seen;
 	m->len = len;
 	m->fn = fn;
 	m->arg = arg;
@@ -207,4 +209,18 @@ int txn_list(struct blt *face, const void *prefix, size_t len, uint64_t cookie,
 	free(m->prefix);
 	free(m);
 	return rc;
+}
+
+int txn_list(struct blt *face, const void *prefix, size_t len, uint64_t cookie,
+	     backend_list_fn *fn, void *arg)
+{
+	int rc = txn_see_names(txn_of(face), prefix, len);
+
+	return rc < 0 ? rc : list(face, true, prefix, len, cookie, fn, arg);
+}
+
+int txn_list_now(struct blt *face, const void *prefix, size_t len,
+		 uint64_t cookie, backend_list_fn *fn, void *arg)
+{
+	return list(face, false, prefix, len, cookie, fn, arg);
 }

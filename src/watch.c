@@ -33,10 +33,11 @@ void watches_remove(struct watches *w, struct watch *who)
 	pthread_mutex_unlock(&w->lock);
 }
 
-void watches_tell(struct watches *w, const void *key, size_t len)
+void watches_tell(struct watches *w, enum watch_what what, const void *key,
+		  size_t len)
 {
 	pthread_mutex_lock(&w->lock);
 	for (struct watch *who = w->first; who; who = who->next)
-		who->changed(who->arg, key, len);
+		who->changed(who->arg, what, key, len);
 	pthread_mutex_unlock(&w->lock);
 }

@@ -19,9 +19,13 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+/* It was not there before, it is not any more, or its value or time changed. */
+enum watch_what { WATCH_CAME, WATCH_WENT, WATCH_CHANGED };
+
 struct watch {
 	/* key NULL: it is not known which. */
-	void (*changed)(void *arg, const void *key, size_t len);
+	void (*changed)(void *arg, enum watch_what what, const void *key,
+			size_t len);
 	void *arg;
 	struct watch *next; /* the watches' lock */
 };
@@ -41,6 +45,7 @@ static inline int watches_any(struct watches *w)
 {
 	return atomic_load(&w->n) > 0;
 }
-void watches_tell(struct watches *w, const void *key, size_t len);
+void watches_tell(struct watches *w, enum watch_what what, const void *key,
+		  size_t len);
 
 #endif

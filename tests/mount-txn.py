@@ -149,8 +149,11 @@ def check_conflict(m):
     read(os.path.join(top, "old"))
     os.path.exists(os.path.join(top, "nothing"))
     write(os.path.join(top, "mine"), b"m")
-    os.listdir(os.path.join(top, "kept"))
+    os.listdir(os.path.join(top, "made"))
+    write(os.path.join(m.path, "made/out/it/file"), b"no conflict")
     write(os.path.join(m.path, "kept/more"), b"no conflict")
+    os.listdir(os.path.join(top, "moved"))
+    write(os.path.join(m.path, "moved/late"), b"conflict")
     write(os.path.join(m.path, "old"), b"theirs")
     write(os.path.join(m.path, "nothing"), b"now")
     done = commit(m, "late")
@@ -159,7 +162,8 @@ def check_conflict(m):
     assert "old: changed by others" in said, said
     assert "late: not committed: others have changed what it" in said, said
     assert "nothing: changed by others" in said, said
-    assert "kept" not in said and "mine" not in said, said
+    assert "moved/late: changed by others" in said, said
+    t.equal(len(said.splitlines()), 4, said)
     assert not os.path.exists(os.path.join(m.path, "mine"))
     t.equal(commit(m, "late", "--force").returncode, 0, "--force")
     t.equal(read(os.path.join(m.path, "mine")), b"m", "forced")

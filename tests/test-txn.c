@@ -159,6 +159,92 @@ START_TEST(test_conflicts)
 }
 END_TEST
 
+static int nothing(void *arg, const struct blt_ns_entry *e)
+{
+	(void)arg;
+	(void)e;
+	return 0;
+}
+
+static void list(struct blt_ns *ns, const char *prefix)
+{
+	ck_assert_int_eq(
+		blt_ns_list(ns, prefix, strlen(prefix), 0, nothing, NULL), 0);
+}
+
+/* What a transaction did, what others do, and whether that is a conflict. */
+static const struct phantom {
+	const char *list, *empty, *look_up;
+	const char *put, *del;
+	const char *key; /* that is in conflict, or NULL */
+} phantoms[] = {
+	{ .list = "d/", .put = "d/new", .key = "d/new" },
+	{ .list = "d/", .put = "d/old" },
+	{ .list = "d/", .put = "other" },
+	{ .list = "d/", .put = "d/e/new" },
+	{ .list = "d/", .put = "d/f/new", .key = "d/f/new" },
+	{ .list = "d/", .put = "d/f/g/new", .key = "d/f/g/new" },
+	{ .list = "d/", .put = "d/f/", .key = "d/f/" },
+	{ .list = "d/", .put = "d/e/" },
+	{ .list = "d/", .put = "d/" },
+	{ .list = "d/", .del = "d/old", .key = "d/old" },
+	{ .list = "d/", .del = "d/e/old" },
+	{ .list = "d/", .del = "d/empty/", .key = "d/empty/" },
+	{ .list = "d/empty/", .del = "d/empty/", .key = "d/empty/" },
+	{ .list = "", .put = "new", .key = "new" },
+	{ .list = "", .put = "d/new" },
+	{ .list = "", .put = "n/new", .key = "n/new" },
+	{ .empty = "d/empty/", .put = "d/empty/new", .key = "d/empty/new" },
+	{ .empty = "d/e/", .put = "d/e/new" },
+	{ .look_up = "n", .put = "n/m/new", .key = "n/m/new" },
+	{ .look_up = "d", .put = "d/new" },
+	{ .look_up = "d/old", .put = "d/old", .key = "d/old" },
+};
+
+START_TEST(test_phantoms)
+{
+	const struct phantom *p = &phantoms[_i];
+	static const char *const keys[] = { "d/old", "d/e/old", "other" };
+	const struct blt_ns_options plain = { 0 };
+	struct blt *store = open_new("txn-phantom.blt"), *txn;
+	struct blt_ns *ns, *outside;
+	struct blt_dir_facts facts;
+	struct blt_node node;
+	uint8_t *key = NULL;
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		put(store, keys[i], "1");
+	put(store, "d/empty/", "");
+	ck_assert_int_eq(blt_ns_new(store, &plain, &outside), 0);
+	txn = begin(store);
+	ck_assert_int_eq(blt_ns_new(txn, &plain, &ns), 0);
+	if (p->list)
+		list(ns, p->list);
+	if (p->empty)
+		ck_assert_int_eq(
+			blt_ns_dir(ns, p->empty, strlen(p->empty), &facts), 0);
+	if (p->look_up && blt_ns_resolve(ns, p->look_up, &node) == 0)
+		free(node.key);
+	if (p->put)
+		put(store, p->put,
+		    p->put[strlen(p->put) - 1] == '/' ? "" : "2");
+	if (p->del)
+		ck_assert_int_eq(blt_delete(store, p->del, strlen(p->del)), 0);
+	ck_assert_int_eq(blt_txn_commit(txn, NULL), p->key ? -EAGAIN : 0);
+	if (p->key) {
+		ck_assert_int_eq(blt_txn_conflict(txn, 0, &key, &len), 0);
+		ck_assert_uint_eq(len, strlen(p->key));
+		ck_assert_mem_eq(key, p->key, len);
+	}
+	free(key);
+	blt_ns_free(ns);
+	blt_close(txn);
+	blt_ns_free(outside);
+	close_store(store);
+}
+END_TEST
+
 /* A long value that gets another key may stay where it is. */
 START_TEST(test_renamed)
 {
@@ -625,6 +711,8 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_apart);
 	tcase_add_test(tc, test_conflicts);
+	tcase_add_loop_test(tc, test_phantoms, 0,
+			    sizeof(phantoms) / sizeof(*phantoms));
 	tcase_add_test(tc, test_renamed);
 	tcase_add_test(tc, test_model);
 	tcase_add_test(tc, test_flat);
