@@ -139,6 +139,9 @@ struct backend_dirs {
 	int (*find_long)(struct blt *store, const void *prefix, size_t len,
 			 const struct keyhash *hash, uint8_t **ret_comp,
 			 size_t *ret_len);
+	/* Whether list gives entries in the order of their cookies, and facts
+	 * counts all of them; else it says two for many. */
+	bool by_cookie;
 	/* The entries behind cookie; -ENOENT for no such directory. */
 	int (*list)(struct blt *store, const void *prefix, size_t len,
 		    uint64_t cookie, backend_list_fn *fn, void *arg);

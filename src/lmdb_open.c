@@ -411,6 +411,7 @@ static struct lmdb_store *new_store(const char *path,
 	pthread_mutex_init(&store->spare_lock, NULL);
 	pthread_mutex_init(&store->commits_lock, NULL);
 	pthread_mutex_init(&store->walks_lock, NULL);
+	watches_init(&store->watches);
 	return store;
 }
 
@@ -431,6 +432,8 @@ static void free_store(struct lmdb_store *store)
 	pthread_mutex_destroy(&store->spare_lock);
 	pthread_mutex_destroy(&store->commits_lock);
 	pthread_mutex_destroy(&store->walks_lock);
+	watches_release(&store->watches);
+	free(store->noted.at);
 	free(store);
 }
 
@@ -613,6 +616,8 @@ const struct backend lmdb_backend = {
 	.delete = lmdb_delete,
 	.touch = lmdb_touch,
 	.commit = lmdb_commit,
+	.watch = lmdb_watch,
+	.unwatch = lmdb_unwatch,
 	.flush = lmdb_flush,
 	.sync = lmdb_sync,
 	.settle = lmdb_settle,

@@ -58,6 +58,16 @@ struct lmdb_marks;
 struct lmdb_orders;
 struct lmdb_walk;
 
+/* Keys that a transaction of ours changes. */
+struct lmdb_noted {
+	struct {
+		enum watch_what what;
+		const void *key; /* the caller's */
+		size_t len;
+	} * at;
+	size_t n, room;
+};
+
 struct lmdb_store {
 	struct blt face;
 	MDB_env *env; /* NULL: lmdb_replace could not open it again */
@@ -79,6 +89,9 @@ struct lmdb_store {
 	pthread_mutex_t commits_lock;
 	size_t last_known, ours;
 	uint64_t by_others; /* under commits_lock, as these */
+	struct watches watches;
+	struct lmdb_noted noted; /* under write, as this: commits of others */
+	uint64_t told_others;    /* that those who watch have been told of */
 	pthread_mutex_t walks_lock;
 	struct lmdb_walk *walks; /* under walks_lock */
 	pthread_mutex_t spare_lock;
@@ -208,7 +221,21 @@ void lmdb_walk_free(struct lmdb_walk *w);
 int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
 		    size_t len, const struct lmdb_place *at);
 
+/* ---- lmdb_watch.c: with write held ---- */
+
+/* That this key is about to be changed, or to go: 0 or a positive errno. */
+int lmdb_watch_note(struct lmdb_store *store, MDB_txn *txn, const void *key,
+		    size_t len, const struct lmdb_place *at, bool goes);
+/* What was noted has been committed. */
+void lmdb_watch_tell(struct lmdb_store *store);
+/* How many commits of others there were by now. */
+void lmdb_watch_others(struct lmdb_store *store, uint64_t by_others);
+
 /* ---- the rows, by file ---- */
+
+/* lmdb_watch.c */
+void lmdb_watch(struct blt *blt, struct watch *w);
+void lmdb_unwatch(struct blt *blt, struct watch *w);
 
 /* lmdb_open.c */
 int lmdb_store_open(const char *path, const struct blt_open_options *opts,

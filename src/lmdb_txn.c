@@ -261,10 +261,17 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 {
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	uint64_t by_others;
 
 	if (rc)
 		return rc;
 	lmdb_orders_begin(store, txn);
+	pthread_mutex_lock(&store->commits_lock);
+	count_commits(store, mdb_txn_id(txn) - 1);
+	by_others = store->by_others;
+	pthread_mutex_unlock(&store->commits_lock);
+	lmdb_watch_others(store, by_others);
+	store->noted.n = 0;
 	rc = fn(arg, txn);
 	if (rc) {
 		mdb_txn_abort(txn);
@@ -272,8 +279,10 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 	}
 	lmdb_orders_look(store, txn);
 	rc = commit(store, txn);
-	if (rc == 0)
+	if (rc == 0) {
 		lmdb_orders_apply(store);
+		lmdb_watch_tell(store);
+	}
 	/* The kernel may have dropped what it could not write. */
 	if (rc == EIO || rc == MDB_PANIC)
 		atomic_store(&store->failed, -EIO);

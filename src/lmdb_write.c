@@ -184,20 +184,26 @@ static bool changes(const struct backend_op *op, const struct lmdb_place *at)
 
 /* In front of a change of the key: walks keep what it was. */
 static int tell(struct lmdb_store *store, MDB_txn *txn,
-		const struct backend_key *key, const struct lmdb_place *at)
+		const struct backend_key *key, const struct lmdb_place *at,
+		bool goes)
 {
+	int rc = lmdb_walks_tell(store, txn, key->bytes, key->len, at);
+
 	lmdb_orders_note(store, key->bytes, key->len);
-	return lmdb_walks_tell(store, txn, key->bytes, key->len, at);
+	return rc ? rc :
+		    lmdb_watch_note(store, txn, key->bytes, key->len, at, goes);
 }
 
 static int tell_all(struct batch *b, MDB_txn *txn, const struct backend_op *op,
 		    const struct lmdb_place *at, const struct lmdb_place *to)
 {
-	int rc = tell(b->store, txn, &op->key, at);
+	bool goes = op->kind == BACKEND_DELETE || op->kind == BACKEND_DROP ||
+		    op->kind == BACKEND_RENAME;
+	int rc = tell(b->store, txn, &op->key, at, goes);
 
 	if (rc == 0 &&
 	    (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE))
-		rc = tell(b->store, txn, &op->to, to);
+		rc = tell(b->store, txn, &op->to, to, false);
 	return rc;
 }
 
@@ -344,7 +350,7 @@ static int run_put_from(void *arg, MDB_txn *txn)
 	int rc = -find_writable(p->store, p->key.bytes, p->key.len, &at);
 
 	if (rc == 0)
-		rc = tell(p->store, txn, &p->key, &at);
+		rc = tell(p->store, txn, &p->key, &at, false);
 	return rc ? rc : set_from(txn, &at, p->source);
 }
 

@@ -164,6 +164,7 @@ const struct backend_dirs booklet_dirs = {
 	.facts = dirs_facts,
 	.find_key = dirs_find_key,
 	.find_long = dirs_find_long,
+	.by_cookie = true,
 	.list = dirs_list,
 	.hold = dirs_hold,
 	.order_count = dirs_order_count,

@@ -244,9 +244,11 @@ static bool txn_takes_empty(const struct blt *face)
 static int txn_key(struct blt *face, const void *key, size_t len,
 		   struct backend_key *ret)
 {
-	struct blt *upper = txn_of(face)->upper;
+	struct blt *base = txn_of(face)->base, *upper = txn_of(face)->upper;
+	int rc = base->backend->key(base, key, len, ret);
 
-	return upper->backend->key(upper, key, len, ret);
+	/* with the hash that upper wants */
+	return rc < 0 ? rc : upper->backend->key(upper, key, len, ret);
 }
 
 static int txn_check_value(struct blt *face, const void *value, size_t len)
@@ -336,6 +338,7 @@ static const struct backend txn_backend = {
 	.takes_empty = txn_takes_empty,
 
 	.get = txn_get,
+	.get_part = txn_get_part,
 	.stat_key = txn_stat_key,
 
 	.key = txn_key,

@@ -109,6 +109,8 @@ bool txn_is_deleted(struct txn *t, const struct txn_key *key);
 
 int txn_get(struct blt *face, const void *key, size_t len,
 	    struct blt_view *ret);
+int64_t txn_get_part(struct blt *face, const void *key, size_t len, void *to,
+		     size_t n, uint64_t offset);
 int txn_stat_key(struct blt *face, const void *key, size_t len,
 		 struct blt_stat *ret);
 int txn_put(struct blt *face, const void *key, size_t key_len,

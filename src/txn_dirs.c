@@ -52,6 +52,34 @@ static int any_seen(struct txn *t, const void *prefix, size_t len)
 	return rc == -EEXIST ? 1 : rc == -ENOENT ? 0 : rc;
 }
 
+struct seen {
+	struct txn *t;
+	uint64_t n, subdirs;
+};
+
+static int count_seen(void *arg, const struct backend_entry *e)
+{
+	struct seen *s = arg;
+
+	if (stop_at_seen(s->t, e) == 0)
+		return 0;
+	s->subdirs += e->is_dir;
+	return ++s->n == 2;
+}
+
+/* Facts that do not count all: what is seen, up to two. */
+static int look_for_two(struct txn *t, const void *prefix, size_t len,
+			struct blt_dir_facts *f)
+{
+	struct seen s = { .t = t };
+	int rc = txn_dirs_of(t->base)->list(t->base, prefix, len, 0, count_seen,
+					    &s);
+
+	f->entries = s.n;
+	f->subdirs = s.subdirs;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 bool txn_marker_seen(struct txn *t, const void *prefix, size_t len)
 {
 	struct keyhash hash = keyhash_of(prefix, len);
@@ -77,7 +105,12 @@ static int base_facts(struct txn *t, const void *prefix, size_t len,
 		is = *found;
 	pthread_mutex_unlock(&t->lock);
 	f.marked = f.marked && txn_marker_seen(t, prefix, len);
-	f.entries = f.entries > is.count ? f.entries - is.count : 0;
+	if (!found || txn_dirs_of(t->base)->by_cookie)
+		f.entries = f.entries > is.count ? f.entries - is.count : 0;
+	else
+		rc = look_for_two(t, prefix, len, &f);
+	if (rc < 0)
+		return rc;
 	*ret = f;
 	if (!found || len == 0 || f.entries > 0 || f.marked)
 		return 1;

@@ -97,6 +97,20 @@ int txn_get(struct blt *face, const void *key, size_t len, struct blt_view *ret)
 	return blt_get(t->base, key, len, ret);
 }
 
+int64_t txn_get_part(struct blt *face, const void *key, size_t len, void *to,
+		     size_t n, uint64_t offset)
+{
+	struct txn *t = txn_of(face);
+	int64_t got = txn_see(t, key, len);
+
+	if (got == 0)
+		got = blt_get_part(t->upper, key, len, to, n, offset);
+	if (got != -ENOENT)
+		return got;
+	return blt_get_part(covers_key(t, key, len) ? t->upper : t->base, key,
+			    len, to, n, offset);
+}
+
 static int stat_now(struct txn *t, const void *key, size_t len,
 		    struct blt_stat *ret)
 {
@@ -151,8 +165,11 @@ struct blt_source txn_source(const struct blt_view *view)
 /* Takes the lock where it returns 0. */
 static int begin(struct txn *t, const void *key, size_t len)
 {
-	int rc;
+	struct backend_key k;
+	int rc = t->base->backend->key(t->base, key, len, &k);
 
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&t->change);
 	rc = txn_see(t, key, len);
 	if (rc < 0)
@@ -206,8 +223,10 @@ static int one(struct blt *face, struct backend_op *op, const void *key,
 int txn_delete(struct blt *face, const void *key, size_t len)
 {
 	struct backend_op op = { .kind = BACKEND_DELETE };
+	int rc = one(face, &op, key, len);
 
-	return one(face, &op, key, len);
+	/* What no key can be is not there. */
+	return rc == -EINVAL || rc == -ENAMETOOLONG ? -ENOENT : rc;
 }
 
 int txn_touch(struct blt *face, const void *key, size_t len, int64_t timestamp)

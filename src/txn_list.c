@@ -1,6 +1,7 @@
 /* Listings of a transaction's directories.
  *
- * Entries have the same cookies in upper and in base, so a listing is a merge.
+ * Entries have the same cookies in upper and in base, so a listing is a merge
+ * (of a base that lists in another order they are sorted first).
  * Neither store's locks are held while the other is asked: entries are copied
  * first, some at a time.
  */
@@ -13,30 +14,69 @@
 #include <string.h>
 
 #define GATHER 256
+/* Of a store that lists in another order, so many at a time, since each time it
+ * lists all. */
+#define SORTED 4096
 
 /* Some entries of one of the stores, as they come behind a cookie. */
 struct gathered {
-	struct backend_entry entry[GATHER]; /* comp is malloc'd */
-	size_t n, at;
+	struct backend_entry *entry; /* comp is malloc'd */
+	size_t n, at, room;
 	bool more;
+	uint64_t behind, bound; /* sorting: in between */
 };
 
-static int gather_entry(void *arg, const struct backend_entry *from)
+static int copy_entry(struct gathered *g, const struct backend_entry *from)
 {
-	struct gathered *g = arg;
-	uint8_t *comp;
+	uint8_t *comp = malloc(from->comp_len + 1);
 
-	if (g->n == GATHER) {
-		g->more = true;
-		return 1;
-	}
-	comp = malloc(from->comp_len + 1);
 	if (!comp)
 		return -ENOMEM;
 	memcpy(comp, from->comp, from->comp_len);
 	g->entry[g->n] = *from;
 	g->entry[g->n++].comp = comp;
 	return 0;
+}
+
+static int gather_entry(void *arg, const struct backend_entry *from)
+{
+	struct gathered *g = arg;
+
+	if (g->n == GATHER) {
+		g->more = true;
+		return 1;
+	}
+	return copy_entry(g, from);
+}
+
+static int by_cookie(const void *a, const void *b)
+{
+	const struct backend_entry *x = a, *y = b;
+
+	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+/* The first SORTED of those that there are. */
+static void sort(struct gathered *g)
+{
+	qsort(g->entry, g->n, sizeof(*g->entry), by_cookie);
+	while (g->n > SORTED) {
+		free((void *)(uintptr_t)g->entry[--g->n].comp);
+		g->more = true;
+	}
+	if (g->more)
+		g->bound = g->entry[g->n - 1].cookie;
+}
+
+static int sort_entry(void *arg, const struct backend_entry *from)
+{
+	struct gathered *g = arg;
+
+	if (from->cookie <= g->behind || from->cookie > g->bound)
+		return 0;
+	if (g->n == g->room)
+		sort(g);
+	return copy_entry(g, from);
 }
 
 static void gathered_clear(struct gathered *g)
@@ -47,14 +87,33 @@ static void gathered_clear(struct gathered *g)
 	g->more = false;
 }
 
+static void gathered_release(struct gathered *g)
+{
+	gathered_clear(g);
+	free(g->entry);
+}
+
 static int gather(struct blt *store, const void *prefix, size_t len,
 		  uint64_t cookie, struct gathered *to)
 {
+	const struct backend_dirs *dirs = txn_dirs_of(store);
 	int rc;
 
+	if (!to->entry) {
+		to->room = dirs->by_cookie ? GATHER : 2 * SORTED;
+		to->entry = calloc(to->room, sizeof(*to->entry));
+	}
+	if (!to->entry)
+		return -ENOMEM;
 	gathered_clear(to);
-	rc = txn_dirs_of(store)->list(store, prefix, len, cookie, gather_entry,
-				      to);
+	to->behind = cookie;
+	to->bound = UINT64_MAX;
+	if (dirs->by_cookie) {
+		rc = dirs->list(store, prefix, len, cookie, gather_entry, to);
+	} else {
+		rc = dirs->list(store, prefix, len, 0, sort_entry, to);
+		sort(to);
+	}
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -204,8 +263,8 @@ static int list(struct blt *face, bool seen, const void *prefix, size_t len,
 			memcpy(m->prefix, prefix, len);
 		rc = merge_all(m, cookie);
 	}
-	gathered_clear(&m->below);
-	gathered_clear(&m->above);
+	gathered_release(&m->below);
+	gathered_release(&m->above);
 	free(m->prefix);
 	free(m);
 	return rc;

@@ -78,13 +78,14 @@ void txn_on_changed(void *arg, enum watch_what what, const void *key,
 	struct keyhash hash;
 
 	pthread_mutex_lock(&t->lock);
-	if (t->ended ||
-	    (t->committing && pthread_equal(t->committer, pthread_self())))
+	if (t->ended)
 		goto out;
 	if (!key) {
 		t->doomed = true;
 		goto out;
 	}
+	if (t->committing && pthread_equal(t->committer, pthread_self()))
+		goto out;
 	hash = keyhash_of(key, len);
 	is = marks_get(&t->keys, &hash);
 	if (!is && what == WATCH_CAME)

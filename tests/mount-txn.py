@@ -18,7 +18,8 @@ RENAME_EXCHANGE = 2
 
 work = controllib.directory()
 store = os.path.join(work, "kv.blt")
-t.ok("create", store)
+ENGINE = os.environ.get("BLT_ENGINE", "booklet")
+t.ok("create", "--engine", ENGINE, store)
 
 
 def begin(m, name):
