@@ -64,6 +64,11 @@ static void print_conflicts(const struct at *a)
 	memcpy(c.name, a->txn.name, sizeof(c.name));
 	for (; ioctl(a->fd, BLTFS_IOC_TXN_KEY, &c) == 0; c.index++)
 		tool_say(a->t, "%s: changed by others", c.path);
+	if (c.index == 0)
+		tool_say(a->t,
+			 "%s: another process has changed the store; "
+			 "which keys is not known",
+			 a->path);
 }
 
 /* The transaction's directory, malloc'd; NULL for want of memory. */
