@@ -273,6 +273,9 @@ static int open_env(struct lmdb_store *store)
 		rc = mdb_env_open(store->env, store->path, flags, 0600);
 	if (rc == 0)
 		rc = mdb_env_get_fd(store->env, &store->fd);
+	/* The programs of a map are not to have it. */
+	if (rc == 0 && fcntl(store->fd, F_SETFD, FD_CLOEXEC) < 0)
+		rc = errno;
 	/* Those that were killed while they read keep old pages in place. */
 	if (rc == 0)
 		(void)mdb_reader_check(store->env, &dead);
