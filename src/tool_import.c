@@ -207,9 +207,11 @@ static bool is_wanted(struct import *im, const struct target *at, int64_t time)
 int import_file(struct import *im, const char *path, int64_t time,
 		const struct blt_source *source)
 {
-	/* one with a % may have its name from a directory */
-	bool asks = tool_has(im->t, OPT_SKIP_EXISTING) ||
-		    tool_has(im->t, OPT_NEWER) || strchr(path, '%');
+	/* one with a % may have its name from a directory, and an archive
+	 * have the same name twice */
+	bool asks = strchr(path, '%') ||
+		    (im->in_any_order && (tool_has(im->t, OPT_SKIP_EXISTING) ||
+					  tool_has(im->t, OPT_NEWER)));
 	struct target at;
 	int code = 0, r = asks ? settle(im) : 0;
 

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import tarfile
 
-import checker
 import toollib as t
 
 work = t.directory()
@@ -42,7 +41,7 @@ def tree(top):
             path = os.path.join(where, name)
             info = os.lstat(path)
             key = os.path.relpath(path, top)
-            when = info.st_mtime_ns // 1000
+            when = info.st_mtime_ns // 1000 if t.BOOKLET else 0
             if stat.S_ISLNK(info.st_mode):
                 found[key] = ("link", os.readlink(path), when)
             elif stat.S_ISDIR(info.st_mode):
@@ -80,7 +79,7 @@ def check_tree():
     want = tree(source)
     store = fresh("tree.blt")
     t.ok("import", store, source)
-    t.equal(checker.check(store), [], "faults after import")
+    t.equal(t.faults(store), [], "faults after import")
     t.ok("export", store, back)
     t.equal(tree(back), want, "there and back")
     t.equal(subprocess.run(["diff", "-r", "--no-dereference", source, back],
@@ -130,8 +129,9 @@ def check_restart(store, source, back):
     before = dumped(store)
     t.ok("import", "--skip-existing", store, source)
     t.equal(dumped(store), before, "--skip-existing")
-    t.ok("import", "--newer", store, source)
-    t.equal(dumped(store), before, "--newer, and it is older")
+    if t.BOOKLET:
+        t.ok("import", "--newer", store, source)
+        t.equal(dumped(store), before, "--newer, and it is older")
     os.utime(os.path.join(source, "plain"), (1800000000, 1800000000))
     t.ok("import", "--newer", store, source)
     t.equal(t.ok("get", store, "plain"), b"changed", "--newer")
@@ -164,7 +164,7 @@ def check_vectors():
                 t.ok("del", "--hex", again, "--", *keys[first:first + 500])
             t.ok("import", again, target)
             t.equal(dumped(again), dumped(store), f"{name} through {target}")
-            t.equal(checker.check(again), [], f"faults of {name}")
+            t.equal(t.faults(again), [], f"faults of {name}")
 
 
 def tar_of(*members):
@@ -215,7 +215,7 @@ def check_hostile_tars():
                   stdin=whole[:cut])
         t.equal([bytes.fromhex(line.split()[0].decode())
                  for line in dumped(store)], left, f"cut at {cut}")
-        t.equal(checker.check(store), [], f"faults, cut at {cut}")
+        t.equal(t.faults(store), [], f"faults, cut at {cut}")
     t.refused(t.DATAERR, "tar archive", args=["import", store, "-"],
               stdin=b"no archive at all\n" * 100)
     wrong = tar_of((".bltfs/long-names", reg, b"xyz\n"))
@@ -247,10 +247,11 @@ def check_kinds():
         with open(os.path.join(source, name), "wb") as f:
             f.write(value)
     os.symlink("x", source + "/9")
-    store = fresh("int.blt", "-k", "uint4", "-l", "4")
-    t.refused(t.DATAERR, "eight", "9: ", "link", args=["import", store,
-                                                       source])
-    t.equal(t.ok("get", store, "7"), b"four", "an integer key")
+    if t.BOOKLET:
+        store = fresh("int.blt", "-k", "uint4", "-l", "4")
+        t.refused(t.DATAERR, "eight", "9: ", "link", args=["import", store,
+                                                           source])
+        t.equal(t.ok("get", store, "7"), b"four", "an integer key")
     with open(source + "/50%", "wb") as f:
         f.write(b"half")
     store = fresh("raw.blt")
@@ -319,13 +320,14 @@ def check_interrupt():
         run.stdin.close()
         t.equal(run.wait(t.LIMIT), 128 + signal.SIGINT, said)
     t.equal(b"interrupted" in said, True, said)
-    t.equal(checker.check(store), [], "faults after the signal")
+    t.equal(t.faults(store), [], "faults after the signal")
     t.ok("import", "--skip-existing", store, "-", stdin=stream)
     t.equal(len(dumped(store)), len(members), "gone on")
 
 
 check_tree()
-check_vectors()
+if t.BOOKLET:
+    check_vectors()
 check_hostile_tars()
 check_hostile_target()
 check_kinds()

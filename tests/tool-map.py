@@ -264,13 +264,15 @@ def no_output():
 
 all_keys()
 given_keys()
-times()
+if t.BOOKLET:
+    times()
 other_keys()
 skipping()
 tried_again()
 elsewhere()
-fixed()
-numbers()
+if t.BOOKLET:
+    fixed()
+    numbers()
 builtins()
 environment()
 limits()

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 
-import checker
 import toollib as t
 
 work = t.directory()
@@ -68,8 +67,8 @@ def check_plain(store):
             "ls -R of a directory")
     long = t.ok("ls", "-l", store).decode().splitlines()
     t.equal(long[0].split(), ["d", "0", "-", "a"], "ls -l")
-    t.equal(long[2].split(), ["-", "1", "1970-01-01T00:00:00.000005Z", "b"],
-            "ls -l")
+    when = "1970-01-01T00:00:00.000005Z" if t.BOOKLET else "-"
+    t.equal(long[2].split(), ["-", "1", when, "b"], "ls -l")
     t.refused(t.NOT_FOUND, "nowhere: no such path", args=["ls", store,
                                                           "nowhere"])
     # a key beside a directory, by its own path and without the suffix
@@ -92,7 +91,7 @@ def check_plain(store):
     t.ok("del", store, "a/c/d", "a%")
     t.equal(t.ok("ls", store).decode().split(), ["%2E", "%2Ebltfs", "a", "b",
                                                  "x", "y", "ü"], "ls")
-    t.equal(checker.check(store), [], "faults")
+    t.equal(t.faults(store), [], "faults")
 
 
 def check_directories(store):
@@ -119,12 +118,13 @@ def check_integers(dir_):
             b"minus-9223372036854775808", "negative keys")
     t.refused(t.DATAERR, "007", args=["put", store, "007"])
     t.equal("-17\n" in t.ok("ls", store).decode(), True, "ls")
-    t.equal(checker.check(store), [], "faults")
+    t.equal(t.faults(store), [], "faults")
 
 
-for vector in t.names():
+for vector in t.names() if t.BOOKLET else ():
     if len(t.expected(vector)) < 100:
         check_vector(vector)
 check_plain(os.path.join(work, "plain.blt"))
 check_directories(os.path.join(work, "directories.blt"))
-check_integers(work)
+if t.BOOKLET:
+    check_integers(work)

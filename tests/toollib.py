@@ -1,4 +1,7 @@
-"""What the tests of blt share: a private directory, and running blt."""
+"""What the tests of blt share: a private directory, and running blt.
+
+BLT_ENGINE says which kind of store a new one is: what a test asks of the other
+kind alone it asks where BOOKLET is set."""
 
 import atexit
 import json
@@ -12,9 +15,13 @@ import sys
 import tempfile
 import threading
 
+import checker
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 VECTORS = os.environ.get("VECTORS", os.path.join(HERE, "vectors"))
 BLT = os.environ.get("BLT", os.path.join(HERE, "..", "build", "blt"))
+ENGINE = os.environ.get("BLT_ENGINE", "booklet")
+BOOKLET = ENGINE == "booklet"
 LIMIT = 120  # seconds; only a hang comes near it
 
 USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
@@ -35,10 +42,22 @@ def directory():
     return path
 
 
+def without_booklet(args):
+    """What blt create is told, but for options that are for booklet stores."""
+    left = iter(args)
+    for arg in left:
+        if arg in ("-b", "--buckets", "-k", "--key-serializer"):
+            next(left)
+        else:
+            yield arg
+
+
 def run(*args, stdin=b"", **options):
     """Runs blt; stdin is bytes or a file.  Never lets a crash pass."""
     source = ({"input": stdin} if isinstance(stdin, bytes)
               else {"stdin": stdin})
+    if args[:1] == ("create",) and not BOOKLET:
+        args = ("create", "--engine", ENGINE, *without_booklet(args[1:]))
     done = subprocess.run([BLT, *args], capture_output=True, timeout=LIMIT,
                           **source, **options)
     for alarm in ALARMS:
@@ -93,6 +112,14 @@ def items(path):
         found[bytes.fromhex(key.decode().strip("-"))] = (
             bytes.fromhex(value.decode().strip("-")))
     return found
+
+
+def faults(path):
+    """What is wrong with a store: by the checker that knows nothing of the
+    engine, or by LMDB."""
+    if BOOKLET:
+        return checker.check(path)
+    return json.loads(ok("check", "--json", path))["found"]
 
 
 def mapped(*args, exit_code=0, **options):
