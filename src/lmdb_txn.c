@@ -54,7 +54,7 @@ static int resize_map(struct lmdb_store *store, size_t size)
 	int rc;
 
 	pthread_rwlock_wrlock(&store->lock);
-	rc = mdb_env_set_mapsize(store->env, size);
+	rc = store->env ? mdb_env_set_mapsize(store->env, size) : EIO;
 	pthread_rwlock_unlock(&store->lock);
 	return rc;
 }

@@ -390,7 +390,7 @@ int lmdb_sync(struct blt *blt)
 	if (atomic_load(&store->failed))
 		return -EIO;
 	pthread_rwlock_rdlock(&store->lock);
-	rc = mdb_env_sync(store->env, 1);
+	rc = store->env ? mdb_env_sync(store->env, 1) : EIO;
 	pthread_rwlock_unlock(&store->lock);
 	if (rc)
 		atomic_store(&store->failed, -EIO);
