@@ -72,7 +72,32 @@ static bool has_long(const uint8_t *key, size_t len)
 	return false;
 }
 
-static int find_long(struct walk *w, struct long_names *names)
+static bool is_sequence(const struct walk *w, const struct blt_item *item)
+{
+	return w->has_dirs && item->key_len > 1 &&
+	       ((const uint8_t *)item->key)[item->key_len - 1] == '/' &&
+	       blt_seq_is_mark(item->value, item->value_len);
+}
+
+static int find_long(struct walk *w, const struct blt_item *item,
+		     struct long_names *names)
+{
+	char *path;
+	int r;
+
+	if (!has_long(item->key, item->key_len) &&
+	    (w->has_dirs || item->key_len <= LONG_COMPONENT))
+		return 0;
+	r = blt_ns_path(w->ex.t->ns, item->key, item->key_len, &path);
+	if (r < 0)
+		return r;
+	r = note_long(w, names, item->key, item->key_len, path);
+	free(path);
+	return r;
+}
+
+static int find_all(struct walk *w, struct long_names *names,
+		    struct long_names *sequences)
 {
 	struct blt_iter *it;
 	struct blt_item item;
@@ -81,16 +106,9 @@ static int find_long(struct walk *w, struct long_names *names)
 	if (r < 0)
 		return r;
 	while ((r = blt_iter_next(it, &item)) > 0 && !tool_signal()) {
-		char *path;
-
-		if (!has_long(item.key, item.key_len) &&
-		    (w->has_dirs || item.key_len <= LONG_COMPONENT))
-			continue;
-		r = blt_ns_path(w->ex.t->ns, item.key, item.key_len, &path);
-		if (r < 0)
-			break;
-		r = note_long(w, names, item.key, item.key_len, path);
-		free(path);
+		r = find_long(w, &item, names);
+		if (r == 0 && is_sequence(w, &item))
+			r = long_names_add(sequences, item.key, item.key_len);
 		if (r < 0)
 			break;
 	}
@@ -98,27 +116,39 @@ static int find_long(struct walk *w, struct long_names *names)
 	return r < 0 ? r : 0;
 }
 
-/* First of all, so that whoever reads a stream knows them. */
-static int export_long(struct walk *w)
+static int put_about(struct walk *w, const char *path, struct long_names *names)
 {
-	struct long_names names = { 0 };
-	char *text = NULL;
-	size_t len = 0;
-	int code = 0, r = find_long(w, &names);
+	struct export_item item = { .path = path, .time = BLT_NO_TIME };
+	char *text;
+	size_t len;
+	int code, r;
 
-	if (r == 0 && names.n)
-		r = long_names_print(&names, &text, &len);
-	if (r == 0 && text) {
-		struct export_item item = { .path = TREE_LONG_PATH,
-					    .time = BLT_NO_TIME,
-					    .len = len,
-					    .bytes = (uint8_t *)text };
-
-		code = w->kind->file(w->to, &item);
-	}
+	if (!names->n)
+		return 0;
+	r = long_names_print(names, &text, &len);
+	if (r < 0)
+		return tool_fail_store(w->ex.t, NULL, r);
+	item.len = len;
+	item.bytes = (uint8_t *)text;
+	code = w->kind->file(w->to, &item);
 	free(text);
+	return code;
+}
+
+/* First of all, so that whoever reads a stream knows them. */
+static int export_about(struct walk *w)
+{
+	struct long_names names = { 0 }, sequences = { 0 };
+	int r = find_all(w, &names, &sequences);
+	int code = r < 0 ? tool_fail_store(w->ex.t, NULL, r) : 0;
+
+	if (!code)
+		code = put_about(w, TREE_LONG_PATH, &names);
+	if (!code)
+		code = put_about(w, TREE_SEQ_PATH, &sequences);
 	long_names_free(&names);
-	return r < 0 ? tool_fail_store(w->ex.t, NULL, r) : code;
+	long_names_free(&sequences);
+	return code;
 }
 
 /* ---- keys ---- */
@@ -221,7 +251,7 @@ static int export_all(struct walk *w)
 		return tool_fail_store(t, NULL, r);
 	code = w->kind->open(&w->ex, t->arg[1], &w->to);
 	if (!code) {
-		code = export_long(w);
+		code = export_about(w);
 		if (!code)
 			code = export_keys(w);
 		progress_end(&w->progress);

@@ -3,6 +3,7 @@
  * What is wrong with single files is said, and the rest goes on; the exit code
  * tells of it in the end.  A failure of the store or of the source ends it.
  */
+#include "blt_seq.h"
 #include "tool_tree.h"
 #include "util.h"
 
@@ -320,6 +321,49 @@ int import_empty_dir(struct import *im, const char *path, int64_t time)
 		r = 0;
 	free(at.key);
 	return r;
+}
+
+/* ---- files about the tree ---- */
+
+bool import_is_about(const char *path)
+{
+	return !strcmp(path, TREE_LONG_PATH) || !strcmp(path, TREE_SEQ_PATH);
+}
+
+/* One that is there may be a sequence already. */
+static int mark_all(struct import *im, const struct long_names *prefixes)
+{
+	int r = settle(im);
+
+	for (size_t i = 0; i < prefixes->n && r == 0; i++) {
+		const struct long_name *p = &prefixes->item[i];
+
+		r = blt_seq_create(im->t->ns, p->key, p->len);
+		if (r == -EINVAL || r == -ENOTSUP)
+			r = import_pass_over(im, TREE_SEQ_PATH,
+					     "the store has no sequence of "
+					     "that name");
+		else if (r == -EEXIST)
+			r = 0;
+	}
+	return r;
+}
+
+int import_about(struct import *im, const char *path, const char *text,
+		 size_t len)
+{
+	struct long_names prefixes = { 0 };
+	int r;
+
+	if (!strcmp(path, TREE_LONG_PATH)) {
+		r = long_names_parse(&im->names, text, len);
+	} else {
+		r = long_names_parse(&prefixes, text, len);
+		if (r == 0)
+			r = mark_all(im, &prefixes);
+		long_names_free(&prefixes);
+	}
+	return r < 0 ? tool_fail_file(im->t, path, "read", r) : 0;
 }
 
 /* ---- what only the end tells ---- */

@@ -163,13 +163,13 @@ static int take_entries(struct import *im, int dir, const char *path,
 	return code;
 }
 
-static int load_names(struct import *im, int dir)
+static int load_about(struct import *im, int dir, const char *path)
 {
-	int fd = openat(dir, TREE_LONG_PATH,
+	int fd = openat(dir, path,
 			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char *text = NULL;
 	struct stat st;
-	int r = 0;
+	int code, r = 0;
 
 	if (fd < 0)
 		return 0;
@@ -182,11 +182,11 @@ static int load_names(struct import *im, int dir)
 		r = text ? tool_read_at(fd, text, (size_t)st.st_size, 0) :
 			   -ENOMEM;
 	}
-	if (r == 0)
-		r = long_names_parse(&im->names, text, (size_t)st.st_size);
+	code = r < 0 ? tool_fail_file(im->t, path, "read", r) :
+		       import_about(im, path, text, (size_t)st.st_size);
 	free(text);
 	close(fd);
-	return r < 0 ? tool_fail_file(im->t, TREE_LONG_PATH, "read", r) : 0;
+	return code;
 }
 
 int import_dir(struct import *im, const char *path)
@@ -198,7 +198,9 @@ int import_dir(struct import *im, const char *path)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return tool_fail_file(im->t, path, "open", -errno);
 	if (!tool_has(im->t, OPT_RAW))
-		code = load_names(im, fd);
+		code = load_about(im, fd, TREE_LONG_PATH);
+	if (!code && !tool_has(im->t, OPT_RAW))
+		code = load_about(im, fd, TREE_SEQ_PATH);
 	if (!code)
 		code = take_entries(im, fd, "", &st);
 	close(fd);

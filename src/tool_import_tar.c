@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define READ_SIZE (256u << 10)
-#define NAMES_MAX ((int64_t)1 << 30) /* of a file of long names */
+#define NAMES_MAX ((int64_t)1 << 30) /* of a file about the tree */
 
 struct tar {
 	struct import *im;
@@ -99,20 +99,19 @@ static char *clean_path(char *path)
 	return path;
 }
 
-static int load_names(struct tar *tar, int64_t len)
+static int load_about(struct tar *tar, const char *path, int64_t len)
 {
-	char *text;
-	int r = -EINVAL;
+	char *text = NULL;
+	int code, r = -EINVAL;
 
-	if (len < 0 || len > NAMES_MAX)
-		return tool_fail_file(tar->im->t, TREE_LONG_PATH, "read", r);
-	text = malloc((size_t)len + 1);
-	r = text ? read_data(tar, text, (size_t)len, 0) : -ENOMEM;
-	if (r == 0)
-		r = long_names_parse(&tar->im->names, text, (size_t)len);
+	if (len >= 0 && len <= NAMES_MAX) {
+		text = malloc((size_t)len + 1);
+		r = text ? read_data(tar, text, (size_t)len, 0) : -ENOMEM;
+	}
+	code = r < 0 ? tool_fail_file(tar->im->t, path, "read", r) :
+		       import_about(tar->im, path, text, (size_t)len);
 	free(text);
-	return r < 0 ? tool_fail_file(tar->im->t, TREE_LONG_PATH, "read", r) :
-		       0;
+	return code;
 }
 
 static int take_hard_link(struct tar *tar, const char *path, int64_t time,
@@ -158,9 +157,9 @@ static int take_path(struct tar *tar, struct archive_entry *e, char *path)
 	if (!tool_has(tar->im->t, OPT_RAW) &&
 	    !strncmp(path, TREE_CONTROL, control) &&
 	    (!path[control] || path[control] == '/'))
-		return strcmp(path, TREE_LONG_PATH) ?
-			       0 :
-			       load_names(tar, archive_entry_size(e));
+		return import_is_about(path) ?
+			       load_about(tar, path, archive_entry_size(e)) :
+			       0;
 	if (hard)
 		return take_hard_link(tar, path, time, hard);
 	switch (archive_entry_filetype(e)) {

@@ -3,7 +3,8 @@
  *
  * A component of a key that has no name of its own (longer than 255 bytes as
  * written) stands in the tree as its hash, and the key up to it as a line of
- * hex digits in the file .bltfs/long-names, a path that no key has.
+ * hex digits in the file .bltfs/long-names, a path that no key has.  So do the
+ * prefixes of sequences in .bltfs/sequences.  Both come before all others.
  */
 #ifndef BLT_TOOL_TREE_H
 #define BLT_TOOL_TREE_H
@@ -14,6 +15,7 @@
 #define TREE_CONTROL ".bltfs"
 #define TREE_LONG_NAMES "long-names"
 #define TREE_LONG_PATH TREE_CONTROL "/" TREE_LONG_NAMES
+#define TREE_SEQ_PATH TREE_CONTROL "/sequences"
 
 /* ---- tool_longnames.c ---- */
 
@@ -74,6 +76,10 @@ int import_link(struct import *im, const char *path, int64_t time,
 /* The same value as that of another path. */
 int import_same(struct import *im, const char *path, int64_t time,
 		const char *other);
+/* Whether a path is that of a file about the tree; its text, which is taken. */
+bool import_is_about(const char *path);
+int import_about(struct import *im, const char *path, const char *text,
+		 size_t len);
 /* A directory with nothing in it, if nothing is in it in the store either. */
 int import_empty_dir(struct import *im, const char *path, int64_t time);
 int import_later(struct import *im, struct import_late **list, const char *path,

@@ -325,9 +325,41 @@ def check_interrupt():
     t.equal(len(dumped(store)), len(members), "gone on")
 
 
+def check_sequences():
+    """What comes back is a sequence again, whatever its items are called."""
+    store = fresh("seq.blt", "-v", "bytes")
+    for path in "x/frames", "empty":
+        t.ok("seq", "create", store, path)
+    for i in range(3):
+        t.ok("seq", "append", store, "x/frames", f"n={i}")
+    t.ok("put", "--raw", store, "x/frames/.at", stdin=b"a key of that name")
+    want = t.ok("seq", "iter", store, "x/frames")
+    for to in at("frames"), at("frames.tar.gz"):
+        again = fresh("again.blt", "-v", "bytes")
+        t.ok("export", store, to)
+        t.ok("import", again, to)
+        t.equal(t.ok("seq", "iter", again, "x/frames"), want, "the items")
+        t.equal(t.ok("seq", "len", again, "empty"), b"0\n", "an empty one")
+        t.equal(without_times(again), without_times(store), "all keys")
+        t.ok("import", again, to)
+        t.equal(without_times(again), without_times(store), "once more")
+        other = fresh("other.blt", "-v", "json")
+        t.refused(t.DATAERR, ".bltfs/sequences: passed over",
+                  args=["import", other, to])
+    wrong = tar_of((".bltfs/sequences", tarfile.REGTYPE, b"00xyz\n"))
+    t.refused(t.DATAERR, "sequences", args=["import", store, "-"],
+              stdin=wrong)
+    # no prefix, that of everything, one of a value
+    wrong = tar_of((".bltfs/sequences", tarfile.REGTYPE, b"78\n\n2f2f\n"))
+    t.refused(t.DATAERR, "passed over", args=["import", store, "-"],
+              stdin=wrong)
+    t.equal(t.ok("seq", "iter", store, "x/frames"), want, "as it was")
+
+
 check_tree()
 if t.BOOKLET:
     check_vectors()
+    check_sequences()
 check_hostile_tars()
 check_hostile_target()
 check_kinds()
