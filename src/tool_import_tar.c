@@ -75,9 +75,7 @@ static int read_data(void *arg, void *buf, size_t n, uint64_t offset)
 	return 0;
 }
 
-/* A path without "./" in front and "/" behind; NULL where it is not one that
- * stays inside.  *path is changed. */
-static char *clean_path(char *path)
+char *tree_clean_path(char *path)
 {
 	size_t len;
 
@@ -122,7 +120,7 @@ static int take_hard_link(struct tar *tar, const char *path, int64_t time,
 
 	if (!copy)
 		return tool_fail_store(tar->im->t, path, -ENOMEM);
-	clean = clean_path(copy);
+	clean = tree_clean_path(copy);
 	code = clean ? import_same(tar->im, path, time, clean) :
 		       import_pass_over(tar->im, path,
 					"a hard link to a path that leads "
@@ -184,7 +182,7 @@ static int take_entry(struct tar *tar, struct archive_entry *e)
 	if (!copy)
 		return import_pass_over(tar->im, tar->name,
 					"an entry whose name cannot be read");
-	path = clean_path(copy);
+	path = tree_clean_path(copy);
 	code = path ? take_path(tar, e, path) :
 		      import_pass_over(tar->im, copy,
 				       "the path leads out of the archive");
@@ -239,21 +237,30 @@ static int take_entries(struct tar *tar)
 
 /* No filter that would run a program, and no format but tar: what an archive
  * says it is must not choose what is done. */
+struct archive *tree_tar_reader(void)
+{
+	struct archive *a = archive_read_new();
+
+	if (!a)
+		return NULL;
+	archive_read_support_filter_bzip2(a);
+	archive_read_support_filter_compress(a);
+	archive_read_support_filter_gzip(a);
+	archive_read_support_filter_lz4(a);
+	archive_read_support_filter_lzip(a);
+	archive_read_support_filter_lzma(a);
+	archive_read_support_filter_xz(a);
+	archive_read_support_filter_zstd(a);
+	archive_read_support_format_tar(a);
+	return a;
+}
+
 static int open_archive(struct tar *tar)
 {
-	tar->a = archive_read_new();
+	tar->a = tree_tar_reader();
 	tar->buf = malloc(READ_SIZE);
 	if (!tar->a || !tar->buf)
 		return tool_fail(tar->im->t, EX_OSERR, "out of memory");
-	archive_read_support_filter_bzip2(tar->a);
-	archive_read_support_filter_compress(tar->a);
-	archive_read_support_filter_gzip(tar->a);
-	archive_read_support_filter_lz4(tar->a);
-	archive_read_support_filter_lzip(tar->a);
-	archive_read_support_filter_lzma(tar->a);
-	archive_read_support_filter_xz(tar->a);
-	archive_read_support_filter_zstd(tar->a);
-	archive_read_support_format_tar(tar->a);
 	if (archive_read_open(tar->a, tar, NULL, read_input, NULL) !=
 	    ARCHIVE_OK)
 		return fail_archive(tar);

@@ -383,7 +383,7 @@ const struct tool_command tool_seq = {
 		"value from standard input; update I FIELD=VALUE..., which "
 		"leaves other fields; delete I or I:J; move I J; slice I:J "
 		"and iter, which print lines of JSON; extend [FILE|DIRECTORY], "
-		"which appends such lines, or files. I and J count from 0, or "
+		"which appends such lines, or files, also of a tar archive. I and J count from 0, or "
 		"from -1 on back from the end.",
 	.min_args = 2,
 	.max_args = -1,

@@ -1,7 +1,7 @@
 /* tool_seq.h - what the files of blt seq share: tool_seq.c (the command and its
  * verbs), tool_seq_store.c and tool_seq_mount.c (the calls, on a store of our
  * own and on a mount), tool_seq_item.c (items on their way in and out),
- * tool_seq_extend.c (many of them).
+ * tool_seq_extend.c and tool_seq_tar.c (many of them).
  *
  * Errors: functions return 0 or an exit code after a message, unless they say
  * otherwise.
@@ -100,7 +100,33 @@ int tool_seq_get(const struct tool_seq *s, int64_t i, const char *at,
 /* Items as lines of JSON. */
 int tool_seq_print(const struct tool_seq *s, int64_t from, int64_t to);
 
-/* ---- tool_seq_extend.c ---- */
+/* ---- tool_seq_extend.c, tool_seq_tar.c ---- */
+
+#define SEQ_AT_ONCE 1024
+#define SEQ_BYTES_AT_ONCE (8u << 20)
+
+/* Items that wait to be appended. */
+struct seq_pending {
+	const struct tool_seq *s;
+	struct seq_item_buf buf[SEQ_AT_ONCE];
+	struct blt_seq_item item[SEQ_AT_ONCE];
+	size_t n;
+	uint64_t bytes;
+};
+/* The next one, which was put together in p->buf[p->n], is whole. */
+int seq_pending_done(struct seq_pending *p);
+
+/* A stream of which the first bytes have been looked at. */
+struct seq_input {
+	int fd;
+	const char *name;
+	char head[512];
+	size_t len, at; /* of head: there are; were read */
+};
+/* Bytes, 0 at the end, or -errno. */
+int64_t seq_input_read(struct seq_input *in, void *buf, size_t n);
+
+int seq_extend_tar(struct seq_pending *p, struct seq_input *in);
 
 int tool_seq_extend(const struct tool_seq *s, const char *from);
 

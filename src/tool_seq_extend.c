@@ -1,9 +1,14 @@
 /* tool_seq_extend.c - blt seq extend: many items at once.
  *
+ * Lines of JSON, a directory, or a tar archive (tool_seq_tar.c).  Which of the
+ * first and the last it is, the first bytes say: no line of JSON begins as an
+ * archive, compressed or not.
+ *
  * Items are read and appended some at a time, each of these a batch or a few;
  * what stops it leaves those that were appended before.
  */
 #include "tool_seq.h"
+#include "util.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,19 +20,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define AT_ONCE 1024
-#define BYTES_AT_ONCE (8u << 20)
-
-/* Items that wait to be appended. */
-struct pending {
-	const struct tool_seq *s;
-	struct seq_item_buf buf[AT_ONCE];
-	struct blt_seq_item item[AT_ONCE];
-	size_t n;
-	uint64_t bytes;
-};
-
-static int append_pending(struct pending *p)
+static int append_pending(struct seq_pending *p)
 {
 	int r = 0;
 
@@ -40,22 +33,21 @@ static int append_pending(struct pending *p)
 	return r < 0 ? tool_seq_fail(p->s, NULL, r) : 0;
 }
 
-/* The next item is whole; its memory is p's now. */
-static int item_done(struct pending *p)
+int seq_pending_done(struct seq_pending *p)
 {
 	struct seq_item_buf *b = &p->buf[p->n];
 
 	for (size_t i = 0; i < b->n; i++)
 		p->bytes += b->fields[i].value_len;
 	p->item[p->n++] = b->item;
-	if (p->n < AT_ONCE && p->bytes < BYTES_AT_ONCE)
+	if (p->n < SEQ_AT_ONCE && p->bytes < SEQ_BYTES_AT_ONCE)
 		return 0;
 	return append_pending(p);
 }
 
 /* ---- lines of JSON ---- */
 
-static int extend_lines(struct pending *p, FILE *from, const char *name)
+static int extend_lines(struct seq_pending *p, FILE *from, const char *name)
 {
 	char *line = NULL;
 	size_t room = 0;
@@ -72,7 +64,7 @@ static int extend_lines(struct pending *p, FILE *from, const char *name)
 			continue;
 		r = seq_item_parse(line, (size_t)len, &p->buf[p->n]);
 		if (r == 0) {
-			code = item_done(p);
+			code = seq_pending_done(p);
 			continue;
 		}
 		seq_item_free(&p->buf[p->n]);
@@ -92,7 +84,7 @@ static int extend_lines(struct pending *p, FILE *from, const char *name)
 
 /* ---- a directory ---- */
 
-static int read_file(struct pending *p, int dir, const char *name,
+static int read_file(struct seq_pending *p, int dir, const char *name,
 		     const char *path, bool field)
 {
 	struct stat st;
@@ -138,11 +130,11 @@ static int no_dots(const struct dirent *e)
 	return strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
 }
 
-typedef int each_fn(struct pending *p, int dir, const char *name,
+typedef int each_fn(struct seq_pending *p, int dir, const char *name,
 		    const char *path);
 
 /* Calls fn for what is in a directory, in the order of the names. */
-static int each_entry(struct pending *p, int parent, const char *name,
+static int each_entry(struct seq_pending *p, int parent, const char *name,
 		      const char *path, each_fn *fn)
 {
 	struct dirent **entries;
@@ -170,13 +162,13 @@ static int each_entry(struct pending *p, int parent, const char *name,
 	return code;
 }
 
-static int add_field(struct pending *p, int dir, const char *name,
+static int add_field(struct seq_pending *p, int dir, const char *name,
 		     const char *path)
 {
 	return read_file(p, dir, name, path, true);
 }
 
-static int add_item(struct pending *p, int dir, const char *name,
+static int add_item(struct seq_pending *p, int dir, const char *name,
 		    const char *path)
 {
 	struct stat st;
@@ -188,32 +180,114 @@ static int add_item(struct pending *p, int dir, const char *name,
 				     read_file(p, dir, name, path, false);
 	if (code)
 		seq_item_free(&p->buf[p->n]);
-	return code ? code : item_done(p);
+	return code ? code : seq_pending_done(p);
 }
 
-/* ---- either ---- */
+/* ---- whatever it is ---- */
+
+int64_t seq_input_read(struct seq_input *in, void *buf, size_t n)
+{
+	ssize_t got;
+
+	if (in->at < in->len) {
+		n = min_u64(n, in->len - in->at);
+		memcpy(buf, in->head + in->at, n);
+		in->at += n;
+		return (int64_t)n;
+	}
+	do
+		got = read(in->fd, buf, n);
+	while (got < 0 && errno == EINTR && !tool_signal());
+	return got < 0 ? -errno : got;
+}
+
+/* As many of the first bytes as there are. */
+static int look_ahead(struct seq_input *in)
+{
+	while (in->len < sizeof(in->head)) {
+		ssize_t got = read(in->fd, in->head + in->len,
+				   sizeof(in->head) - in->len);
+
+		if (got < 0 && errno == EINTR && !tool_signal())
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		in->len += (size_t)got;
+	}
+	return 0;
+}
+
+static bool is_archive(const struct seq_input *in)
+{
+	static const char magic[] = "ustar";
+
+	if (in->len == sizeof(in->head) &&
+	    !memcmp(in->head + 257, magic, sizeof(magic) - 1))
+		return true;
+	return in->len > 0 &&
+	       (!in->head[0] ||
+		!strchr(" \t\r\n\"{[-0123456789tfn", in->head[0]));
+}
+
+static ssize_t read_cookie(void *cookie, char *buf, size_t n)
+{
+	int64_t got = seq_input_read(cookie, buf, n);
+
+	if (got < 0)
+		errno = (int)-got;
+	return got < 0 ? -1 : (ssize_t)got;
+}
+
+static int extend_input(struct seq_pending *p, struct seq_input *in)
+{
+	int code, r = look_ahead(in);
+	FILE *lines;
+
+	if (r < 0)
+		return tool_fail_file(p->s->t, in->name, "read", r);
+	if (is_archive(in))
+		return seq_extend_tar(p, in);
+	lines = fopencookie(in, "r",
+			    (cookie_io_functions_t){ .read = read_cookie });
+	if (!lines)
+		return tool_fail_store(p->s->t, p->s->name, -ENOMEM);
+	code = extend_lines(p, lines, in->name);
+	fclose(lines);
+	return code;
+}
+
+static int extend_file(struct seq_pending *p, const char *from)
+{
+	struct seq_input in = { .fd = STDIN_FILENO, .name = "standard input" };
+	int code;
+
+	if (!strcmp(from, "-"))
+		return extend_input(p, &in);
+	in.name = from;
+	in.fd = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (in.fd < 0)
+		return tool_fail_file(p->s->t, from, "open", -errno);
+	code = extend_input(p, &in);
+	close(in.fd);
+	return code;
+}
 
 int tool_seq_extend(const struct tool_seq *s, const char *from)
 {
-	struct pending *p = calloc(1, sizeof(*p));
+	struct seq_pending *p = calloc(1, sizeof(*p));
 	struct stat st;
-	FILE *file = stdin;
 	int code, last;
 
 	if (!p)
 		return tool_fail_store(s->t, s->name, -ENOMEM);
 	p->s = s;
-	if (!strcmp(from, "-")) {
-		code = extend_lines(p, stdin, "standard input");
-	} else if (stat(from, &st) == 0 && S_ISDIR(st.st_mode)) {
+	if (strcmp(from, "-") != 0 && stat(from, &st) == 0 &&
+	    S_ISDIR(st.st_mode))
 		code = each_entry(p, AT_FDCWD, from, from, add_item);
-	} else {
-		file = fopen(from, "re");
-		code = file ? extend_lines(p, file, from) :
-			      tool_fail_file(s->t, from, "open", -errno);
-		if (file)
-			fclose(file);
-	}
+	else
+		code = extend_file(p, from);
 	last = append_pending(p);
 	free(p);
 	return code ? code : last;

@@ -94,6 +94,16 @@ int64_t import_time(int64_t seconds, long nanoseconds);
 int import_dir(struct import *im, const char *path);
 int import_tar(struct import *im, const char *path);
 
+/* ---- tar streams ---- */
+
+struct archive;
+
+/* One of libarchive's, not opened yet; NULL: no memory. */
+struct archive *tree_tar_reader(void);
+/* A path without "./" in front and "/" behind; NULL where it is not one that
+ * stays inside.  *path is changed. */
+char *tree_clean_path(char *path);
+
 /* ---- export: one thing of the tree on its way out ---- */
 
 struct export_item {

@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import subprocess
 
 import toollib as t
 
@@ -109,6 +110,26 @@ for path, text in ("in/b", "2"), ("in/a", "1"), ("in/rec/f", "3"):
         f.write(text)
 seq("extend", "in")
 t.equal(items()[-4:], ["1", "2", {}, {"f": "3"}], "a directory")
+for form, args in (("a.tar", ["-C", "in", "--sort=name", "."]),
+                   ("a.tgz", ["-z", "-C", "in", "a", "b", "empty", "rec"])):
+    subprocess.run(["tar", "-cf", form, *args], check=True)
+    with open(form, "rb") as f:
+        archive = f.read()
+    for where, stdin in ([form], b""), ([], archive), (["-"], archive):
+        seq("delete", ":")
+        seq("extend", *where, stdin=stdin)
+        t.equal(items(), ["1", "2", {}, {"f": "3"}], f"{form} {where}")
+os.makedirs("deep/r/x")
+with open("deep/r/x/y", "w", encoding="utf-8") as f:
+    f.write("4")
+os.symlink("r", "deep/s")
+subprocess.run(["tar", "-cf", "a.tar", "-C", "deep", "--sort=name", "r", "s"],
+               check=True)
+refused(t.DATAERR, "extend", "a.tar",
+        say=("a.tar: s: is neither a file nor a directory",))
+t.equal(items()[4:], [{"x/y": "4"}], "what is before it")
+refused(t.DATAERR, "extend", stdin=archive[:len(archive) // 2],
+        say=("standard input: cannot be read as a tar archive",))
 os.mkfifo("in/rec/pipe")
 refused(t.DATAERR, "extend", "in", say=("is neither a file nor a",))
 refused(t.NOINPUT, "extend", "nowhere", say=("nowhere: cannot open",))
