@@ -2,7 +2,7 @@
  *
  * An order is made when it is first asked for: an empty one is hung into the
  * directory, from which moment the hooks keep it right, and then the pages are
- * read, one under each hold of the lock, shared, and what they hold is put in.
+ * read, some under each hold of the lock, shared, and what they hold is put in.
  * What a hook has put in before is met again, which is no error; what a hook
  * takes out is in no page any more.  Nobody but the builder and the hooks,
  * which have the lock for themselves, looks at it before it is complete.
@@ -15,6 +15,8 @@
 
 #define TRIES 8     /* to build an order that the hooks drop */
 #define AT_ONCE 64u /* entries copied out of one */
+/* entries put in under one hold of the lock, and a page more */
+#define CHUNK 8192u
 
 /* Whom what an entry points at is named: the component of a key, or of a
  * directory; borrowed as the source has it. */
@@ -134,32 +136,74 @@ static int begin(struct tree *t, const void *prefix, size_t len,
 	return rc;
 }
 
-/* Puts in what the page of *word holds; *word is then the next one's, or 0. */
-static int add_page(struct dir *d, uint64_t *word)
+/* Entries that are put in under one hold of the lock. */
+struct chunk {
+	size_t n, room;
+	uint64_t *ref;
+};
+
+static int take_page(struct chunk *c, const struct page *p)
 {
-	struct dir_order *o = d->order;
-	const struct page *p = pages_at(d, *word, word);
+	if (c->room - c->n < p->n) {
+		size_t room = c->n + p->n + CHUNK;
+		uint64_t *more = realloc(c->ref, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		c->ref = more;
+		c->room = room;
+	}
+	for (uint32_t i = 0; i < p->n; i++)
+		c->ref[c->n++] = p->entry[i] & REF_MASK;
+	return 0;
+}
+
+static int by_ref(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static int put_in(struct dir_order *o, uint64_t ref)
+{
+	uint8_t copy[UINT16_MAX];
+	const uint8_t *comp;
+	size_t len;
+	int rc = read_comp(o, ref, &comp, &len);
+
+	if (rc < 0)
+		return rc;
+	memcpy(copy, comp, len); /* the order reads others */
+	rc = order_insert(&o->names, copy, len, ref);
+	return rc < 0 ? rc : 0;
+}
+
+/* Puts in what the page of *word and the next ones hold; *word is then that of
+ * those behind them, or 0.  In the order of the file, which is mostly that of
+ * the names, too: pages are in that of hashes. */
+static int add_pages(struct dir *d, struct chunk *c, uint64_t *word)
+{
 	int rc = 0;
 
-	for (uint32_t i = 0; p && i < p->n && rc >= 0; i++) {
-		uint64_t ref = p->entry[i] & REF_MASK;
-		const uint8_t *comp;
-		uint8_t copy[UINT16_MAX];
-		size_t len;
+	c->n = 0;
+	do {
+		const struct page *p = pages_at(d, *word, word);
 
-		rc = read_comp(o, ref, &comp, &len);
-		if (rc < 0)
-			break;
-		memcpy(copy, comp, len); /* the order reads others */
-		rc = order_insert(&o->names, copy, len, ref);
-	}
-	return rc < 0 ? rc : 0;
+		rc = p ? take_page(c, p) : 0;
+	} while (rc == 0 && *word != 0 && c->n < CHUNK);
+	if (c->n > 0)
+		qsort(c->ref, c->n, sizeof(*c->ref), by_ref);
+	for (size_t i = 0; i < c->n && rc == 0; i++)
+		rc = put_in(d->order, c->ref[i]);
+	return rc;
 }
 
 /* 0: it is complete; 1: it went meanwhile. */
 static int fill(struct tree *t, const void *prefix, size_t len,
 		const struct dir_order *o)
 {
+	struct chunk chunk = { 0 };
 	uint64_t word = 0;
 	struct dir *d;
 	int rc = 0;
@@ -170,9 +214,10 @@ static int fill(struct tree *t, const void *prefix, size_t len,
 		if (!d || d->order != o)
 			rc = 1;
 		else
-			rc = add_page(d, &word);
+			rc = add_pages(d, &chunk, &word);
 		pthread_rwlock_unlock(&t->lock);
 	} while (rc == 0 && word != 0);
+	free(chunk.ref);
 	pthread_rwlock_wrlock(&t->lock);
 	d = find_dir(t, prefix, len);
 	if (!d || d->order != o) {
