@@ -357,22 +357,44 @@ static void change_one(bool grow)
 		update_one();
 }
 
+/* The process dies, and the next one opens what it has flushed. */
+static void die(void)
+{
+	char copy[sizeof(path) + 8], command[2 * sizeof(copy) + 16];
+
+	snprintf(copy, sizeof(copy), "%s.dead", path);
+	snprintf(command, sizeof(command), "cp %s %s", path, copy);
+	ck_assert_int_eq(blt_flush(store), 0);
+	ck_assert_int_eq(system(command), 0);
+	close_all();
+	ck_assert_int_eq(rename(copy, path), 0);
+	open_all(BLT_WRITE, "bytes");
+	ck_assert_int_eq(blt_seq_open(ns, prefix, PREFIX_LEN, &seq), 0);
+}
+
+#define A_ROUND 300
+
 START_TEST(test_model)
 {
-	const char *rounds = getenv("SEQ_ROUNDS");
-	unsigned n = rounds    ? (unsigned)strtoul(rounds, NULL, 10) :
-		     is_slow() ? 1 :
-				 6;
+	const char *ops = getenv("SEQ_OPS"), *start = getenv("SEQ_SEED");
+	unsigned n = is_slow() ? 1 : 6;
 
+	if (ops)
+		n = (unsigned)strtoul(ops, NULL, 10) / A_ROUND;
+	if (start)
+		seed ^= strtoull(start, NULL, 10) << 20;
 	n_model = 0;
 	for (unsigned round = 0; round < n; round++) {
-		for (unsigned i = 0; i < 300; i++) {
+		for (unsigned i = 0; i < A_ROUND; i++) {
 			change_one(round % 3 != 2);
 			if (n_model > 0 && i % 3 == 0)
 				check_at(rnd((uint32_t)n_model));
 		}
 		check_all();
-		reopen();
+		if (round % 2)
+			die();
+		else
+			reopen();
 		check_all();
 	}
 }
