@@ -12,8 +12,8 @@ import sys
 import time
 
 import daemonlib
-from mountlib import (BLT, EXCHANGE, NOREPLACE, Mount, eventually, fails, libc,
-                      read, renameat2, write)
+from mountlib import (BLT, ENGINE, EXCHANGE, KEEPS_TIMES, NOREPLACE, Mount,
+                      eventually, fails, libc, read, renameat2, write)
 
 
 def test_open_flags(m):
@@ -173,7 +173,8 @@ def test_rename_files(_):
     times = os.stat("c").st_mtime_ns, os.stat("d").st_mtime_ns
     renameat2("c", "d", EXCHANGE)
     assert read("c") == b"AA" and read("d") == b"C"
-    assert (os.stat("d").st_mtime_ns, os.stat("c").st_mtime_ns) == times
+    if KEEPS_TIMES:
+        assert (os.stat("d").st_mtime_ns, os.stat("c").st_mtime_ns) == times
     with fails(errno.ENOENT):
         renameat2("c", "nothing", EXCHANGE)
     with fails(errno.ENOENT):
@@ -541,6 +542,20 @@ SPECIAL = {
 }
 
 
+# What is not looked at of an LMDB environment, and why.
+LONG = "each of its many files is a commit of its own, which waits for the disk"
+NOT_LMDB = {
+    test_listing: LONG,
+    test_listing_of_moved: LONG,
+    test_times: "it keeps no times",
+    test_fixed_length: "its values have no fixed length",
+    test_json_values: "it has no serializers",
+    test_integer_keys: "a new one has keys of bytes",
+    test_refusals: "it keeps no times, which this looks at",
+    test_rename_loses_open_file: "its keys have no more than 511 bytes",
+}
+
+
 def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
@@ -548,6 +563,9 @@ def main():
     wanted = sys.argv[1:]
     for test in PLAIN + list(SPECIAL):
         if wanted and test.__name__ not in wanted:
+            continue
+        if ENGINE == "lmdb" and test in NOT_LMDB:
+            print(f"{test.__name__}: skipped: {NOT_LMDB[test]}", flush=True)
             continue
         print(test.__name__, flush=True)
         with Mount(*SPECIAL.get(test, ("create",))) as m:

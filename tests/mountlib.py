@@ -25,6 +25,7 @@ from daemonlib import BLT
 
 CHECKED = 256 << 20  # the checker takes several times that much memory
 ENGINE = os.environ.get("BLT_ENGINE", "booklet")
+KEEPS_TIMES = ENGINE == "booklet"
 NOREPLACE, EXCHANGE = 1, 2
 libc = ctypes.CDLL(None, use_errno=True)
 
