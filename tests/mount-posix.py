@@ -543,7 +543,7 @@ SPECIAL = {
 
 
 # What is not looked at of an LMDB environment, and why.
-LONG = "each of its many files is a commit of its own, which waits for the disk"
+LONG = "each of its many files is a commit of its own, which takes a flush"
 NOT_LMDB = {
     test_listing: LONG,
     test_listing_of_moved: LONG,

@@ -197,8 +197,8 @@ def seq(verb, *args, stdin=b"", path="frames"):
     return done.stdout
 
 
-def refused(say, verb, *args, path="frames"):
-    done = subprocess.run([BLT, "seq", verb, path, *args], input=b"x",
+def refused(say, verb, *args, path="frames", stdin=b"x"):
+    done = subprocess.run([BLT, "seq", verb, path, *args], input=stdin,
                           capture_output=True, check=False)
     assert done.returncode != 0 and say in done.stderr.decode(), done
 
@@ -249,6 +249,8 @@ def test_verbs():
     refused("position 0 is out of range: frames has 0 items", "get", "0")
     refused("position -1 is out of range", "delete", "-1")
     refused("position 1 is out of range", "insert", "1")
+    refused("an item of more than 64 MiB does not go through here", "append",
+            stdin=bytes((64 << 20) + 1))
     seq("append", stdin=b"hello")
     assert read("frames/i0") == b"hello"
     seq("append", "a=1", ".at=2", ".bltfs=3")
