@@ -192,4 +192,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception:
+        print(f"BANK_SEED={SEED}", file=sys.stderr)
+        raise
