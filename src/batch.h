@@ -44,6 +44,11 @@ struct batch {
 	void *also_arg;
 };
 
+static inline struct batch_event *batch_events(struct batch *b)
+{
+	return b->event ? b->event : b->first;
+}
+
 /* A value: in memory (bytes), or read by a function. */
 struct batch_value {
 	const void *bytes;

@@ -16,10 +16,6 @@
 #include <unistd.h>
 
 #define READERS 512
-#define SUB_DB_LEN 48 /* of what stands for a database in the unnamed one */
-/* An unnamed database of more keys holds data; to look for others among them
- * would take as long as there are keys. */
-#define SEARCHED_MAX 65536
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmdb_store *list; /* under list_lock */
@@ -88,148 +84,6 @@ static void list_remove(struct lmdb_store *store)
 		}
 	}
 	pthread_mutex_unlock(&list_lock);
-}
-
-/* ---- databases ---- */
-
-static int add_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi dbi,
-		  const char *name)
-{
-	struct lmdb_db db = { .dbi = dbi, .int_width = sizeof(size_t) };
-	struct lmdb_db *more =
-		realloc(store->db, (store->n_dbs + 1) * sizeof(*more));
-	MDB_cursor *c;
-	MDB_val key, value;
-	int rc;
-
-	if (!more)
-		return ENOMEM;
-	store->db = more;
-	rc = mdb_dbi_flags(txn, dbi, &db.flags);
-	if (rc == 0)
-		rc = mdb_cursor_open(txn, dbi, &c);
-	if (rc)
-		return rc;
-	if (mdb_cursor_get(c, &key, &value, MDB_FIRST) == 0 &&
-	    db.flags & MDB_INTEGERKEY)
-		db.int_width = (unsigned)key.mv_size;
-	mdb_cursor_close(c);
-	if (name && !(db.name = strdup(name)))
-		return ENOMEM;
-	more[store->n_dbs++] = db;
-	return 0;
-}
-
-/* A record of the unnamed database that may be another one. */
-static int try_db(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
-{
-	char name[LMDB_KEY_MAX + 1];
-	MDB_dbi dbi;
-	int rc;
-
-	/* As a directory it would be none, or several. */
-	if (memchr(key->mv_data, '\0', key->mv_size) ||
-	    memchr(key->mv_data, '/', key->mv_size))
-		return 0;
-	memcpy(name, key->mv_data, key->mv_size);
-	name[key->mv_size] = '\0';
-	rc = mdb_dbi_open(txn, name, 0, &dbi);
-	if (rc == MDB_INCOMPATIBLE || rc == MDB_NOTFOUND)
-		return 0;
-	if (rc)
-		return rc;
-	store->many = true;
-	return add_db(store, txn, dbi, name);
-}
-
-static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
-{
-	MDB_val key, value;
-	MDB_cursor *c;
-	MDB_stat st;
-	MDB_dbi dbi;
-	int rc = mdb_dbi_open(txn, NULL, 0, &dbi);
-
-	if (rc == 0)
-		rc = add_db(store, txn, dbi, NULL);
-	if (rc == 0)
-		rc = mdb_stat(txn, dbi, &st);
-	if (rc || st.ms_entries > SEARCHED_MAX ||
-	    store->db[0].flags & (MDB_DUPSORT | MDB_INTEGERKEY))
-		return rc;
-	rc = mdb_cursor_open(txn, dbi, &c);
-	if (rc)
-		return rc;
-	while ((rc = mdb_cursor_get(c, &key, &value, MDB_NEXT)) == 0) {
-		if (value.mv_size == SUB_DB_LEN &&
-		    (rc = try_db(store, txn, &key)) != 0)
-			break;
-	}
-	mdb_cursor_close(c);
-	return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-static int find_db(struct lmdb_store *store, MDB_txn *txn, const char *name,
-		   bool create)
-{
-	MDB_dbi dbi;
-	int rc = mdb_dbi_open(txn, name, create ? MDB_CREATE : 0, &dbi);
-
-	/* Keys are what they are in it, without its name. */
-	return rc ? rc : add_db(store, txn, dbi, NULL);
-}
-
-static int open_dbs(struct lmdb_store *store,
-		    const struct blt_open_options *opts, struct blt_error *err)
-{
-	bool create = opts->db && store->face.writable &&
-		      (opts->mode == BLT_CREATE || opts->mode == BLT_TRUNCATE);
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, create ? 0 : MDB_RDONLY, &txn);
-
-	if (rc == 0) {
-		rc = opts->db ? find_db(store, txn, opts->db, create) :
-				find_dbs(store, txn);
-		/* Handles last where the transaction ends well. */
-		if (rc == 0)
-			rc = mdb_txn_commit(txn);
-		else
-			mdb_txn_abort(txn);
-	}
-	if (rc == MDB_NOTFOUND && opts->db)
-		return store_fail(err, -ENOENT,
-				  "%s: has no database of the name %s",
-				  store->path, opts->db);
-	if (rc)
-		return store_fail(err, lmdb_error(rc),
-				  "%s: its databases cannot be opened: %s",
-				  store->path, mdb_strerror(rc));
-	return 0;
-}
-
-static int check_dbs(struct lmdb_store *store, struct blt_error *err)
-{
-	for (size_t i = 0; i < store->n_dbs; i++) {
-		const struct lmdb_db *db = &store->db[i];
-
-		if (db->flags & MDB_REVERSEKEY)
-			return store_fail(
-				err, -ENOTSUP,
-				"%s: %s%s has its keys in reversed order "
-				"(MDB_REVERSEKEY), which is not supported",
-				store->path,
-				db->name ? "database " : "the database",
-				db->name ? db->name : "");
-	}
-	if (store->face.writable && !store->many &&
-	    store->db[0].flags & MDB_DUPSORT)
-		return store_fail(
-			err, -EROFS,
-			"%s: holds several values a key (MDB_DUPSORT), and "
-			"such a database is only read; open it read-only "
-			"(-o ro)",
-			store->path);
-	return 0;
 }
 
 /* ---- opening ---- */
@@ -321,25 +175,6 @@ static void note_file(struct lmdb_store *store)
 	pthread_mutex_unlock(&list_lock);
 }
 
-static int reopen_dbs(struct lmdb_store *store)
-{
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
-
-	if (rc)
-		return rc;
-	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++) {
-		const char *name = store->db[i].name;
-
-		rc = mdb_dbi_open(txn, name ? name : store->only, 0,
-				  &store->db[i].dbi);
-	}
-	if (rc == 0)
-		return mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
-	return rc;
-}
-
 int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 {
 	int rc, rc2;
@@ -352,7 +187,7 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 	rc2 = open_env(store);
 	if (rc2 == 0) {
 		note_file(store);
-		rc2 = reopen_dbs(store);
+		rc2 = lmdb_reopen_dbs(store);
 	}
 	if (rc2 == 0)
 		return rc;
@@ -463,10 +298,10 @@ static int open_in(struct lmdb_store *store, const char *file,
 		note_file(store);
 	if (rc == 0) {
 		store->opened = mtime_of(store);
-		rc = open_dbs(store, opts, err);
+		rc = lmdb_open_dbs(store, opts, err);
 	}
 	if (rc == 0)
-		rc = check_dbs(store, err);
+		rc = lmdb_check_dbs(store, err);
 	if (rc == 0 && opts->mode == BLT_TRUNCATE)
 		rc = empty(store, err);
 	if (rc == 0)

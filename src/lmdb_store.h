@@ -130,6 +130,17 @@ int lmdb_number_copy(int fd, uint64_t txn);
  * process has it open, *ret_holder unless that is 0. */
 int lmdb_exclude(const char *path, int *ret_fd, pid_t *ret_holder);
 
+/* ---- lmdb_dbs.c ---- */
+
+/* Finds the databases that are the store, the one that opts asks for (which is
+ * made where opts creates) or all, and their handles. */
+int lmdb_open_dbs(struct lmdb_store *store, const struct blt_open_options *opts,
+		  struct blt_error *err);
+/* Whether they are such that can be read, and written where the store is. */
+int lmdb_check_dbs(struct lmdb_store *store, struct blt_error *err);
+/* New handles, in an environment that was opened anew.  LMDB's codes. */
+int lmdb_reopen_dbs(struct lmdb_store *store);
+
 /* ---- lmdb_txn.c ---- */
 
 int lmdb_error(int rc);
