@@ -204,6 +204,39 @@ def together(where):
         assert read(mnt, "fill199") == b"f" * 100000
 
 
+def all_kinds(where):
+    """The same in databases of each kind, both ways."""
+    store = os.path.join(where, "kinds")
+    with lmdb.open(store, subdir=False, max_dbs=10) as env:
+        texts = env.open_db(b"texts")
+        numbers = env.open_db(b"numbers", integerkey=True)
+        many = env.open_db(b"many", dupsort=True)
+        with Mounted(store) as mnt:
+            assert tree(mnt) == {}
+            with env.begin(write=True) as txn:
+                txn.put(b"a/b", b"text", db=texts)
+                txn.put(struct.pack("@N", 7), b"seven", db=numbers)
+                txn.put(b"key", b"one", db=many)
+                txn.put(b"key", b"three", db=many)
+            assert tree(mnt) == {
+                b"texts/a/b": b"text", b"numbers/7": b"seven",
+                b"many/key/0": b"one", b"many/key/1": b"three"}
+            write(b"TEXT", mnt, "texts/a/b")
+            write(b"eight", mnt, "numbers/8")
+            os.rename(os.path.join(mnt, "numbers/7"),
+                      os.path.join(mnt, "numbers/70"))
+            with env.begin(write=True) as txn:
+                assert txn.get(b"a/b", db=texts) == b"TEXT"
+                assert [(struct.unpack("@N", k)[0], v) for k, v in
+                        txn.cursor(db=numbers)] == [(8, b"eight"),
+                                                    (70, b"seven")]
+                txn.put(b"key", b"two", db=many)
+                txn.delete(b"key", b"one", db=many)
+            assert os.listdir(os.path.join(mnt, "many/key")) == ["0", "1"]
+            assert read(mnt, "many/key/0") == b"three"
+            assert read(mnt, "many/key/1") == b"two"
+
+
 def answered(mnt, what):
     """How many requests of that kind the daemon has answered."""
     for line in read(mnt, ".bltfs/stats").decode().splitlines():
@@ -281,6 +314,7 @@ def main():
     with tempfile.TemporaryDirectory() as where:
         named(where)
         together(where)
+        all_kinds(where)
         kept(where)
     return 0
 
