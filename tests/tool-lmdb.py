@@ -8,6 +8,7 @@ import random
 import struct
 import subprocess
 import sys
+import time
 
 import toollib as t
 
@@ -187,7 +188,8 @@ def converted():
 
 def pruned(path):
     """What is left of it is what was, in less room."""
-    with lmdb.open(path, subdir=os.path.isdir(path), map_size=64 << 20) as env:
+    with lmdb.open(path, subdir=os.path.isdir(path), map_size=64 << 20,
+                   sync=False) as env:
         for i in range(40):
             with env.begin(write=True) as txn:
                 txn.put(b"key%d" % (i // 4), b"v" * 50000 + b"%d" % i)
@@ -209,6 +211,38 @@ def pruned(path):
     t.equal(b": 0 faults" in t.ok("check", path), True, "check")
     t.refused(t.DATAERR, "no timestamps",
               args=["prune", "--older-than", "now", path])
+
+
+def copied():
+    """Bytes of the copy that a prune is making."""
+    for name in os.listdir():
+        if ".blt-prune-" in name:
+            try:
+                return os.path.getsize(name)
+            except FileNotFoundError:
+                pass  # it has got its name
+    return 0
+
+
+def killed(path):
+    """A prune that is killed leaves the old environment or the new one."""
+    with lmdb.open(path, subdir=False, map_size=64 << 20, sync=False) as env:
+        for i in range(20):
+            with env.begin(write=True) as txn:
+                txn.put(b"key%d" % (i % 7), b"v" * 400000 + b"%d" % i)
+    want = content(path)
+    for n in range(6):
+        with subprocess.Popen([t.BLT, "prune", "-q", path]) as prune:
+            while prune.poll() is None and copied() <= n << 18:
+                time.sleep(0.001)
+            prune.kill()
+        t.equal(content(path), want, "as python3-lmdb reads it")
+        t.equal(b": 0 faults" in t.ok("check", path), True, "check")
+        for name in os.listdir():
+            if ".blt-prune-" in name:
+                os.unlink(name)
+    t.ok("prune", "-q", path)
+    t.equal(content(path), want, "and pruned")
 
 
 def damaged():
@@ -249,4 +283,5 @@ refused()
 converted()
 pruned("dir")
 pruned("again")
+killed("again")
 damaged()
