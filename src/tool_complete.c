@@ -102,7 +102,8 @@ static int take_key(void *arg, const struct blt_ns_entry *e)
  * writes, or that is none, offers nothing, at once and in silence. */
 static void offer_keys(struct completion *c)
 {
-	const struct blt_open_options how = { .mode = BLT_READ };
+	const struct blt_open_options how = { .mode = BLT_READ,
+					      .db = c->t->opt[OPT_DB] };
 	const char *slash = strrchr(c->word, '/');
 	struct keys k = { .c = c, .dir = c->word, .name = c->word };
 	struct blt_node dir = { .kind = BLT_DIR };
@@ -211,6 +212,9 @@ static void offer_argument(struct completion *c)
 	case OPT_FORMAT:
 		offer_kinds(c, "tar|tar.gz|tar.bz2|tar.xz|tar.zst", 64);
 		break;
+	case OPT_ENGINE:
+		offer_kinds(c, "booklet|lmdb", 12);
+		break;
 	default:
 		offer_kinds(c, c->pending->arg, strlen(c->pending->arg));
 	}
@@ -241,13 +245,24 @@ static void take_option(struct completion *c, const struct tool_option *o,
 		c->t->opt[OPT_FLAT] = "";
 }
 
+/* Opening the store asks for this one. */
+static void take_value(struct completion *c, const struct tool_option *o,
+		       const char *value)
+{
+	if (o->opt == OPT_DB)
+		c->t->opt[OPT_DB] = value;
+}
+
 static void take_long(struct completion *c, const char *name)
 {
 	size_t len = strcspn(name, "=");
 
 	for (const struct tool_option *o = c->cmd->options; o->name; o++)
-		if (strlen(o->name) == len && !strncmp(o->name, name, len))
+		if (strlen(o->name) == len && !strncmp(o->name, name, len)) {
 			take_option(c, o, name[len] != '\0');
+			if (name[len])
+				take_value(c, o, name + len + 1);
+		}
 }
 
 static void take_letters(struct completion *c, const char *letters)
@@ -267,17 +282,19 @@ static void take_letters(struct completion *c, const char *letters)
 
 static void take_word(struct completion *c, const char *word)
 {
-	if (c->pending)
+	if (c->pending) {
+		take_value(c, c->pending, word);
 		c->pending = NULL;
-	else if (c->only_operands || word[0] != '-' || !word[1])
+	} else if (c->only_operands || word[0] != '-' || !word[1]) {
 		c->operand[min_u64((uint64_t)c->n_operands++,
 				   MAX_OPERANDS - 1)] = word;
-	else if (!strcmp(word, "--"))
+	} else if (!strcmp(word, "--")) {
 		c->only_operands = true;
-	else if (word[1] == '-')
+	} else if (word[1] == '-') {
 		take_long(c, word + 2);
-	else
+	} else {
 		take_letters(c, word + 1);
+	}
 }
 
 static void offer_next(struct completion *c, char **words, int n)

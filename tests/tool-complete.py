@@ -76,6 +76,14 @@ def check_operands(store):
     t.equal(offers("create", "-k", "uint")[0].keys(),
             {"uint1", "uint2", "uint4", "uint5", "uint8"}, "serializers")
     t.equal(offers("export", "-o", "tar.g")[0].keys(), {"tar.gz"}, "formats")
+    t.equal(offers("copy", "--engine", "")[0].keys(), {"booklet", "lmdb"},
+            "engines")
+    t.ok("create", "-e", "lmdb", "--db", "x", "env")
+    t.ok("put", "env", "x/key", stdin=b"")
+    t.equal(offers("get", "env", ""), ({"x/": "directory"}, False), "all")
+    for option in ["--db", "x"], ["--db=x"]:
+        t.equal(offers("get", *option, "env", ""), ({"key": "key"}, False),
+                "of one database")
     for line in (("get", "--raw", store, ""), ("get", "-x", store, ""),
                  ("get", "no/store", ""), ("get", "/", ""),
                  ("get", store, "nothing/here"), ("no", "such", ""),
