@@ -128,7 +128,7 @@ static int take_field(struct seqwire_in *in, bool record,
 
 int seqwire_item(struct seqwire_in *in, struct blt_seq_item *ret)
 {
-	uint32_t n;
+	uint32_t n = 0;
 	int rc = take_number(in, &n);
 	bool record = n != SEQWIRE_VALUE;
 
