@@ -373,12 +373,19 @@ static const struct row {
  * at the order may take long. */
 static int copy_prefix(struct seq_call *c, uint8_t **ret, size_t *ret_len)
 {
+	bool gone;
+
 	bltfs_share_names(c->fs);
+	gone = c->dir->gone;
 	*ret_len = c->dir->key_len;
 	*ret = malloc(c->dir->key_len + 1);
 	if (*ret && c->dir->key_len)
 		memcpy(*ret, c->dir->key, c->dir->key_len);
 	bltfs_leave_names(c->fs);
+	if (*ret && gone) {
+		free(*ret);
+		return -ENOENT;
+	}
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -419,8 +426,6 @@ int control_seq(struct control *control, struct node *dir, struct bltfs_seq *x)
 
 	if (dir->kind != BLT_DIR)
 		return -ENOTDIR;
-	if (dir->gone)
-		return -ENOENT;
 	if (x->verb >= ARRAY_SIZE(rows))
 		return -EINVAL;
 	if (c.fs->opts->ro && rows[x->verb].changes)
