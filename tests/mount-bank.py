@@ -19,6 +19,7 @@ from controllib import Mount, check
 from daemonlib import until
 
 ROUNDS = int(os.environ.get("BANK_ROUNDS", "3"))
+ENGINE = os.environ.get("BLT_ENGINE", "booklet")
 SEED = int(os.environ.get("BANK_SEED", "1"))
 ACCOUNTS, WORKERS, START = 12, 3, 1000
 ENOUGH = 15  # transfers of each worker, before the kill
@@ -176,7 +177,7 @@ def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
         sys.exit(77)
-    t.ok("create", store)
+    t.ok("create", "--engine", ENGINE, store)
     with Mount(store) as m:
         os.mkdir(os.path.join(m.path, "acct"))
         os.mkdir(os.path.join(m.path, "done"))
@@ -187,7 +188,9 @@ def main():
     done = {f"w{i}": 0 for i in range(WORKERS)}
     for n in range(ROUNDS):
         done = one_round(n, done, n == ROUNDS - 1)
-    check(store)
+    if ENGINE == "booklet":
+        check(store)
+    t.ok("check", "-q", store)
     print(f"seed {SEED}: {sum(done.values())} transfers, {ROUNDS - 1} kills")
 
 
