@@ -260,6 +260,8 @@ static int make_beside(const struct pruning *p)
 	if (rc == 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
 		rc = st.st_uid == geteuid() ? 0 : -errno;
 	close(fd);
+	if (rc < 0)
+		unlink(p->temporary);
 	return rc;
 }
 
