@@ -41,6 +41,8 @@ int tool_seq_fail(const struct tool_seq *s, const char *at, int err)
 				 "%s: a value or the name of a field would not "
 				 "load; nothing of that item is stored",
 				 s->name);
+	if (err == -ENOTSUP)
+		return tool_seq_fail_kind(s);
 	if (err == -E2BIG)
 		return tool_fail(t, EX_DATAERR,
 				 "%s: an item of more than 64 MiB does not go "
@@ -135,8 +137,6 @@ static int run_create(const struct tool_seq *s, char **arg, int n)
 				 "%s: is a sequence already, or its name is "
 				 "taken",
 				 s->name);
-	if (r == -ENOTSUP)
-		return tool_seq_fail_kind(s);
 	if (r == -EINVAL)
 		return tool_fail(s->t, EX_DATAERR,
 				 "%s: is no directory that can be a sequence",
