@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- keys in a list ---- */
@@ -73,6 +74,22 @@ static int stat_unlinked(void *arg, int fd, struct stat *st)
 	return rc;
 }
 
+/* There may be many, and not so much address space: they take a part of what a
+ * store does, and more as the file grows. */
+#define MAP_MOST ((uint64_t)16 << 30)
+
+static void *mmap_less(void *arg, size_t len, int fd)
+{
+	struct stat st;
+
+	if (file_system_ops.fstat(arg, fd, &st) == 0 &&
+	    len > max_u64(MAP_MOST, 4 * (uint64_t)st.st_size)) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return file_system_ops.mmap(arg, len, fd);
+}
+
 static int open_at(const char *path, struct blt *base, struct blt **ret)
 {
 	struct file_ops ops = file_system_ops;
@@ -89,6 +106,7 @@ static int open_at(const char *path, struct blt *base, struct blt **ret)
 	ops.fdatasync = no_sync;
 	ops.sync_range = no_sync_range;
 	ops.fstat = stat_unlinked;
+	ops.mmap = mmap_less;
 	return store_open(path, &how, &ops, ret, NULL);
 }
 
