@@ -77,7 +77,7 @@ int content_release(struct bltfs *fs, struct handle *h)
 	node_remove_open(node, &h->open);
 	pthread_mutex_lock(&node->lock);
 	node->nopen--;
-	if (h->writes || node->nopen == 0) {
+	if (node->nopen == 0 || (h->writes && !atomic_load(&h->flushed))) {
 		rc = staged_commit(fs, node, node->nopen == 0);
 		if (rc < 0 && node->nopen == 0)
 			staged_forget(fs, node, rc);

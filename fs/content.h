@@ -15,6 +15,7 @@
 #include "beside.h"
 #include "bltfs.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,10 @@ struct handle {
 	struct beside_open beside;
 	bool writes; /* opened for it */
 	bool appends;
+	/* Nothing was written through it since its last flush.  Then its
+	 * release, which the kernel sends when it likes, commits nothing:
+	 * what another descriptor is writing by now is that one's. */
+	atomic_bool flushed;
 	bool keeps; /* the kernel may go on with the pages that it has */
 };
 

@@ -166,6 +166,8 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	rc = content_write(fs, ops_node(req, ino), buf, size, (uint64_t)off,
 			   append);
 	bltfs_leave_names(fs);
+	/* behind the write: a flush beside it may have come too early */
+	atomic_store(&handle_of(fi)->flushed, false);
 	if (rc < 0)
 		ops_reply(req, rc);
 	else
@@ -175,13 +177,17 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct bltfs *fs = ops_fs_of(req, ino);
+	struct handle *h = handle_of(fi);
 	int rc = 0;
 
-	if (handle_of(fi)->writes) {
+	if (h->writes) {
+		atomic_store(&h->flushed, true);
 		content_prepare(ops_node(req, ino));
 		bltfs_share_names(fs);
 		rc = content_commit(fs, ops_node(req, ino));
 		bltfs_leave_names(fs);
+		if (rc < 0)
+			atomic_store(&h->flushed, false);
 	}
 	ops_reply(req, rc);
 }

@@ -5,7 +5,9 @@ STREAM_BYTES sets how long the file is whose bytes on the disk are counted.
 """
 
 import contextlib
+import ctypes
 import errno
+import mmap
 import os
 import signal
 import subprocess
@@ -14,6 +16,11 @@ import sys
 from mountlib import BLT, Mount, eventually, fails, read, write
 
 MIB = 1 << 20
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int,
+                      ctypes.c_int, ctypes.c_int, ctypes.c_long)
+LIBC.munmap.argtypes = ctypes.c_void_p, ctypes.c_size_t
 LONG = int(os.environ.get("STREAM_BYTES", 48 * MIB))
 
 
@@ -154,6 +161,27 @@ def test_killed(m):
     assert read("f") == bytes_of(3, 5 * MIB)
 
 
+def test_late_release(m):
+    """The kernel gives a descriptor up when it likes, here behind a mapping:
+    what another one is writing by then is not stored for that."""
+    for size in 100, 6 * MIB:
+        first = os.open("f", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        os.write(first, b"old")
+        # not Python's own, which has a descriptor besides
+        mapping = LIBC.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED,
+                            first, 0)
+        assert mapping not in (None, ctypes.c_void_p(-1).value)
+        os.close(first)
+        second = os.open("f", os.O_WRONLY | os.O_TRUNC)
+        os.write(second, os.urandom(size))
+        assert LIBC.munmap(mapping, 4096) == 0
+        # behind the release: the kernel sends them in a row
+        write("other", b"new")
+        with kill(m), fails(errno.ENOTCONN):
+            os.close(second)
+        assert read("f") == b"old"
+
+
 def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
@@ -163,7 +191,8 @@ def main():
                           (test_several, small), (test_unlinked, small),
                           (test_renamed, small + ("commit=3600",)),
                           (test_renamed, ("create", "commit=3600")),
-                          (test_killed, small)):
+                          (test_killed, small),
+                          (test_late_release, small)):
         print(test.__name__, *options, flush=True)
         with Mount(*options) as m:
             test(m)
