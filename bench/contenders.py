@@ -4,6 +4,7 @@ own, and can be mounted again.
 import os
 import resource
 import subprocess
+import tempfile
 import time
 
 FILE_LENGTH = 512  # of the small files
@@ -88,6 +89,7 @@ class Passthrough(Contender):
 
 class Bltfs(Contender):
     options = []
+    create = []
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -99,14 +101,27 @@ class Bltfs(Contender):
 
     def mount(self):
         if not os.path.exists(self.store):
-            subprocess.run([f"{self.build}/blt", "create", self.store],
-                           check=True)
+            subprocess.run([f"{self.build}/blt", "create", *self.create,
+                            self.store], check=True)
         super().mount()
 
 
+class BltfsLmdb(Bltfs):
+    create = ["--engine", "lmdb"]
+
+
+def has_lmdb(args):
+    """Whether the library was built with that engine."""
+    with tempfile.TemporaryDirectory() as place:
+        return subprocess.run(
+            [f"{args.build}/blt", "create", "--engine", "lmdb",
+             os.path.join(place, "try.mdb")],
+            stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def contenders(args, place, null=False):
-    """The plain directory, passthrough_ll where it could be built, bltfs; and
-    nullfs, which has nothing but constant files."""
+    """The plain directory, passthrough_ll where it could be built, bltfs with
+    each engine; and nullfs, which has nothing but constant files."""
     kinds = [(Null, "nullfs")] if null else []
     if os.path.exists(f"{args.build}/bench/passthrough_ll"):
         kinds.append((Passthrough, "passthrough_ll"))
@@ -114,4 +129,6 @@ def contenders(args, place, null=False):
         print("passthrough_ll is left out: libfuse's examples were not there "
               "when configure ran")
     kinds += [(Plain, "plain"), (Bltfs, "bltfs")]
+    if has_lmdb(args):
+        kinds.append((BltfsLmdb, "bltfs-lmdb"))
     return [kind(name, args.build, place, args.files) for kind, name in kinds]

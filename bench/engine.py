@@ -13,8 +13,9 @@ import tempfile
 import tables
 
 OWN = "blt"
-# Reported in its own column, but no peer: the same engine, from a small index.
-OWN_OTHER = "blt-growing"
+# Reported in columns of their own, but no peers: the same engine from a small
+# index, and the library's other engine.
+OWN_OTHERS = ("blt-growing", "blt-lmdb")
 REFERENCE = "SQLite"
 
 # Row, what it is, at least so many times the best peer, in which of its rows.
@@ -70,7 +71,7 @@ def against(figures, peers, row, theirs):
 
 
 def show_marks(wall, cpu, peers):
-    others = [p for p in peers if p not in (OWN, OWN_OTHER, REFERENCE)]
+    others = [p for p in peers if p not in (OWN, *OWN_OTHERS, REFERENCE)]
     lines = []
     for row, what, mark, theirs in MARKS:
         by_wall = against(wall, others, row, theirs)

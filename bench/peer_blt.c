@@ -4,9 +4,10 @@
 
 #include <string.h>
 
-extern const struct peer peer_blt, peer_blt_growing;
+extern const struct peer peer_blt, peer_blt_growing, peer_blt_lmdb;
 
-/* Changes of a batch: more of them gain nothing. */
+/* Changes of a batch: more of them gain nothing, but where a batch is a
+ * transaction of LMDB's. */
 #define BATCH 256
 
 /* The size that the index would have grown to. */
@@ -74,8 +75,8 @@ static size_t get_many(void *db, const struct peer_bytes *key,
  * called from several threads, and one open store is measured at a time. */
 static struct {
 	struct blt_batch *ops;
-	unsigned n;
-} pending;
+	unsigned n, most;
+} pending = { .most = BATCH };
 
 static void commit(void)
 {
@@ -88,7 +89,7 @@ static void commit(void)
 
 static struct blt_batch *one_more(void *db)
 {
-	if (pending.n == BATCH)
+	if (pending.n == pending.most)
 		commit();
 	if (!pending.ops)
 		peer_must(blt_batch_new(db, &pending.ops) == 0,
@@ -179,3 +180,35 @@ const struct peer peer_blt = {
 	.threads = true,
 	.scan = scan,
 };
+
+#ifdef WITH_LMDB
+static void *open_lmdb(const char *path, size_t n_keys, bool durable)
+{
+	struct blt_open_options how = { .mode = BLT_CREATE,
+					.engine = "lmdb",
+					.alone = !durable };
+	struct blt_error err;
+	struct blt *store;
+
+	(void)n_keys;
+	pending.most = PEER_BATCH;
+	peer_must(blt_open(path, &how, &store, &err) == 0, err.text);
+	return store;
+}
+
+const struct peer peer_blt_lmdb = {
+	.name = "blt-lmdb",
+	.settings = "the same library on an LMDB environment, batches of "
+		    "10,000; but for a sync each, one that nobody else knows",
+	.open = open_lmdb,
+	.close = close_blt,
+	.get = get,
+	.get_many = get_many,
+	.put = put,
+	.remove = remove_key,
+	.sync = sync_blt,
+	.put_sync = put_sync,
+	.threads = true,
+	.scan = scan,
+};
+#endif

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct peer peer_blt, peer_blt_growing, peer_lmdb, peer_tkrzw,
-	peer_tokyo, peer_gdbm, peer_sqlite;
+extern const struct peer peer_blt, peer_blt_growing, peer_blt_lmdb, peer_lmdb,
+	peer_tkrzw, peer_tokyo, peer_gdbm, peer_sqlite;
 
 const struct peer *const peers[] = {
-	&peer_blt,    &peer_blt_growing,
+	&peer_blt,      &peer_blt_growing,
 #ifdef WITH_LMDB
-	&peer_lmdb,
+	&peer_blt_lmdb, &peer_lmdb,
 #endif
 #ifdef WITH_TKRZW
 	&peer_tkrzw,
