@@ -538,7 +538,7 @@ static void run_model(bool flat)
 	struct blt_ns *store_ns = open_ns(store, flat);
 	struct blt_ns *model_ns = open_ns(model, flat), *ns;
 
-	for (int round = 0; round < 12; round++) {
+	for (int round = 0; round < 6; round++) {
 		uint32_t n = rnd(300);
 
 		txn = begin(store);
