@@ -21,14 +21,31 @@
 /* Some entries of one of the stores, as they come behind a cookie. */
 struct gathered {
 	struct backend_entry *entry; /* comp is malloc'd */
-	size_t n, at, room;
+	size_t n, at, room, most;
 	bool more;
 	uint64_t behind, bound; /* sorting: in between */
 };
 
+static int have_room(struct gathered *g)
+{
+	size_t room = g->room ? 4 * g->room : 32;
+	struct backend_entry *more;
+
+	if (g->n < g->room)
+		return 0;
+	room = min_u64(room, g->most);
+	more = realloc(g->entry, room * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	g->entry = more;
+	g->room = room;
+	return 0;
+}
+
 static int copy_entry(struct gathered *g, const struct backend_entry *from)
 {
-	uint8_t *comp = malloc(from->comp_len + 1);
+	int rc = have_room(g);
+	uint8_t *comp = rc == 0 ? malloc(from->comp_len + 1) : NULL;
 
 	if (!comp)
 		return -ENOMEM;
@@ -59,7 +76,8 @@ static int by_cookie(const void *a, const void *b)
 /* The first SORTED of those that there are. */
 static void sort(struct gathered *g)
 {
-	qsort(g->entry, g->n, sizeof(*g->entry), by_cookie);
+	if (g->n)
+		qsort(g->entry, g->n, sizeof(*g->entry), by_cookie);
 	while (g->n > SORTED) {
 		free((void *)(uintptr_t)g->entry[--g->n].comp);
 		g->more = true;
@@ -74,7 +92,7 @@ static int sort_entry(void *arg, const struct backend_entry *from)
 
 	if (from->cookie <= g->behind || from->cookie > g->bound)
 		return 0;
-	if (g->n == g->room)
+	if (g->n == g->most)
 		sort(g);
 	return copy_entry(g, from);
 }
@@ -99,13 +117,8 @@ static int gather(struct blt *store, const void *prefix, size_t len,
 	const struct backend_dirs *dirs = txn_dirs_of(store);
 	int rc;
 
-	if (!to->entry) {
-		to->room = dirs->by_cookie ? GATHER : 2 * SORTED;
-		to->entry = calloc(to->room, sizeof(*to->entry));
-	}
-	if (!to->entry)
-		return -ENOMEM;
 	gathered_clear(to);
+	to->most = dirs->by_cookie ? GATHER : 2 * SORTED;
 	to->behind = cookie;
 	to->bound = UINT64_MAX;
 	if (dirs->by_cookie) {
