@@ -36,10 +36,11 @@ struct beside {
 static void link_open(struct beside *b, struct beside_open *o, uint64_t now)
 {
 	pthread_mutex_lock(&b->lock);
-	if (!b->opens) {
-		b->seen = now;
+	if (!b->opens)
 		pthread_cond_signal(&b->wake);
-	}
+	/* another open may have come between, and seen more */
+	if (!b->opens || now < b->seen)
+		b->seen = now;
 	o->next = b->opens;
 	o->at = &b->opens;
 	if (o->next)

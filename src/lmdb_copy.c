@@ -119,9 +119,11 @@ static int write_copy(struct lmdb_store *store, const char *path,
 
 	if (fd < 0)
 		return -errno;
+	lmdb_long_begin(store);
 	pthread_rwlock_rdlock(&store->lock);
 	rc = store->env ? copy_through(store, fd, t) : -EIO;
 	pthread_rwlock_unlock(&store->lock);
+	lmdb_long_end(store);
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
 	close(fd);
@@ -295,6 +297,10 @@ static int put_in_place(void *arg)
 		rc = -EAGAIN;
 	if (rc == 0)
 		rc = store_place_end(&place, &err);
+	/* Until the new one is open: a process that waits for the lock would
+	 * use the old one's table of readers for it. */
+	p->store->lock_fd = place.held;
+	place.held = -1;
 	store_place_release(&place);
 	return rc;
 }
@@ -310,7 +316,7 @@ static int prune(struct pruning *p, const struct telling *t)
 		rc = number_on(p);
 	if (rc < 0)
 		return rc;
-	pthread_rwlock_wrlock(&store->lock);
+	lmdb_lock_alone(store);
 	rc = lmdb_replace(store, put_in_place, p);
 	pthread_rwlock_unlock(&store->lock);
 	return rc;

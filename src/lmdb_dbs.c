@@ -47,8 +47,10 @@ static int try_db(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
 	MDB_dbi dbi;
 	int rc;
 
-	/* As a directory it would be none, or several. */
-	if (memchr(key->mv_data, '\0', key->mv_size) ||
+	/* As a directory it would be none, or several; LMDB may have been
+	 * built for longer keys. */
+	if (key->mv_size > LMDB_KEY_MAX ||
+	    memchr(key->mv_data, '\0', key->mv_size) ||
 	    memchr(key->mv_data, '/', key->mv_size))
 		return 0;
 	memcpy(name, key->mv_data, key->mv_size);
@@ -152,6 +154,16 @@ int lmdb_check_dbs(struct lmdb_store *store, struct blt_error *err)
 	return 0;
 }
 
+/* Another process has dropped it. */
+static void leave_out(struct lmdb_store *store, size_t i)
+{
+	free(store->db[i].name);
+	store->n_dbs--;
+	memmove(&store->db[i], &store->db[i + 1],
+		(store->n_dbs - i) * sizeof(*store->db));
+	lmdb_walks_forget(store, i);
+}
+
 int lmdb_reopen_dbs(struct lmdb_store *store)
 {
 	MDB_txn *txn;
@@ -159,11 +171,17 @@ int lmdb_reopen_dbs(struct lmdb_store *store)
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++) {
+	for (size_t i = 0; rc == 0 && i < store->n_dbs;) {
 		const char *name = store->db[i].name;
 
 		rc = mdb_dbi_open(txn, name ? name : store->only, 0,
 				  &store->db[i].dbi);
+		if (name && (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)) {
+			leave_out(store, i);
+			rc = 0;
+		} else {
+			i++;
+		}
 	}
 	if (rc == 0)
 		return mdb_txn_commit(txn);

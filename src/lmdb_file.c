@@ -343,6 +343,12 @@ int lmdb_exclude(const char *path, int *ret_fd, pid_t *ret_holder)
 		    lock.l_type != F_UNLCK)
 			*ret_holder = lock.l_pid;
 	}
+	/* It has the table of readers, and the last transaction, of what is
+	 * about to be replaced.  Who waits for the lock would go on with that;
+	 * of no bytes it can make nothing, and the next who is alone makes it
+	 * anew. */
+	if (rc == 0 && ftruncate(fd, 0) < 0)
+		rc = -errno;
 	if (rc == 0)
 		*ret_fd = fd;
 	else if (fd >= 0)

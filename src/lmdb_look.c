@@ -208,7 +208,7 @@ static int step(struct look *l, MDB_val *key, MDB_val *value)
 	if (rc == 0 && l->behind && key->mv_size == l->at_len &&
 	    memcmp(key->mv_data, l->at, l->at_len) == 0)
 		rc = mdb_cursor_get(l->cursor, key, value, MDB_NEXT_NODUP);
-	return rc;
+	return rc == 0 && key->mv_size > LMDB_KEY_MAX ? MDB_CORRUPTED : rc;
 }
 
 static void stand_behind(struct look *l, const MDB_val *key)

@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READERS 512
+#define LOCK_TRIES 50 /* with 10 ms between them */
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmdb_store *list; /* under list_lock */
@@ -112,6 +114,13 @@ static int empty(struct lmdb_store *store, struct blt_error *err)
 	return 0;
 }
 
+static void close_lock(struct lmdb_store *store)
+{
+	if (store->lock_fd >= 0)
+		close(store->lock_fd);
+	store->lock_fd = -1;
+}
+
 static int open_env(struct lmdb_store *store)
 {
 	unsigned flags = MDB_NOTLS | (store->is_dir ? 0 : MDB_NOSUBDIR) |
@@ -146,14 +155,20 @@ static bool was_replaced(struct lmdb_store *store, const char *file)
 	       (is.st_dev != st.st_dev || is.st_ino != st.st_ino);
 }
 
+/* Who waited while another process put a file in this one's place has no lock
+ * file that could be used (lmdb_exclude): EINVAL.  The next try has. */
 static int open_this(struct lmdb_store *store, const char *file,
 		     struct blt_error *err)
 {
-	int rc = open_env(store);
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	int rc = open_env(store), tries = LOCK_TRIES;
 
-	while (rc == 0 && was_replaced(store, file)) {
+	while (rc == 0 ? was_replaced(store, file) :
+			 rc == EINVAL && tries-- > 0) {
 		mdb_env_close(store->env);
 		store->env = NULL;
+		if (rc)
+			nanosleep(&pause, NULL);
 		rc = open_env(store);
 	}
 	if (rc)
@@ -183,6 +198,7 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 	lmdb_orders_forget(store->orders);
 	mdb_env_close(store->env);
 	store->env = NULL;
+	close_lock(store);
 	rc = fn(arg);
 	rc2 = open_env(store);
 	if (rc2 == 0) {
@@ -194,6 +210,7 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 	mdb_env_close(store->env);
 	store->env = NULL;
 	store->fd = -1;
+	close_lock(store);
 	atomic_store(&store->failed, -EIO);
 	return lmdb_error(rc2);
 }
@@ -238,13 +255,15 @@ static struct lmdb_store *new_store(const char *path,
 	store->orders = lmdb_orders_new();
 	store->alone = opts->alone;
 	store->face = (struct blt){ &lmdb_backend, opts->mode != BLT_READ };
-	store->fd = -1;
+	store->fd = store->lock_fd = -1;
 	/* Readers come without a pause, and the map must grow. */
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(
 		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&store->lock, &attr);
 	pthread_rwlockattr_destroy(&attr);
+	pthread_mutex_init(&store->long_lock, NULL);
+	pthread_cond_init(&store->long_end, NULL);
 	pthread_mutex_init(&store->write, NULL);
 	pthread_mutex_init(&store->spare_lock, NULL);
 	pthread_mutex_init(&store->commits_lock, NULL);
@@ -258,6 +277,7 @@ static void free_store(struct lmdb_store *store)
 	list_remove(store);
 	lmdb_drop_spares(store);
 	mdb_env_close(store->env);
+	close_lock(store);
 	lmdb_marks_free(store->marks);
 	lmdb_orders_free(store->orders);
 	for (size_t i = 0; i < store->n_dbs; i++)
@@ -266,6 +286,8 @@ static void free_store(struct lmdb_store *store)
 	free(store->path);
 	free(store->only);
 	pthread_rwlock_destroy(&store->lock);
+	pthread_mutex_destroy(&store->long_lock);
+	pthread_cond_destroy(&store->long_end);
 	pthread_mutex_destroy(&store->write);
 	pthread_mutex_destroy(&store->spare_lock);
 	pthread_mutex_destroy(&store->commits_lock);

@@ -73,6 +73,8 @@ static int read_some(struct build *b, struct lmdb_order *o, MDB_txn *txn,
 		    (key.mv_size < skip ||
 		     memcmp(key.mv_data, b->prefix + own, skip) != 0))
 			rc = MDB_NOTFOUND;
+		if (rc == 0 && key.mv_size > LMDB_KEY_MAX)
+			rc = MDB_CORRUPTED;
 		if (rc == 0)
 			rc = -take(b, o, &key, &value, skip);
 		b->begun = b->begun || rc == 0;

@@ -73,13 +73,21 @@ struct lmdb_store {
 	MDB_env *env; /* NULL: lmdb_replace could not open it again */
 	char *path;
 	bool is_dir;
-	bool alone;     /* as blt_open was told */
-	int fd;         /* of the data file; the environment's */
+	bool alone; /* as blt_open was told */
+	int fd;     /* of the data file; the environment's */
+	/* Of the lock that lmdb_exclude took, or -1: its close lets go of all
+	 * LMDB's locks, so it goes behind the environment. */
+	int lock_fd;
 	int64_t opened; /* mtime of the file then */
 	char *only;     /* the one database that was asked for, or NULL */
 	bool many;      /* databases are top-level directories */
 	bool flat;      /* as dirs->start was told */
 	pthread_rwlock_t lock;
+	/* Who is going to have lock shared for long; who wants it alone waits
+	 * for that first, since others wait for him. */
+	pthread_mutex_t long_lock;
+	pthread_cond_t long_end;
+	unsigned n_long; /* under long_lock */
 	pthread_mutex_t write;
 	struct lmdb_db *db; /* the unnamed one first, where many */
 	size_t n_dbs;
@@ -154,8 +162,17 @@ struct lmdb_read {
 void lmdb_commits_begin(struct lmdb_store *store);
 uint64_t lmdb_changes_by_others(struct blt *blt);
 
+/* Around what has the lock shared for as long as a whole environment takes;
+ * no other reading may begin in the same thread meanwhile. */
+void lmdb_long_begin(struct lmdb_store *store);
+void lmdb_long_end(struct lmdb_store *store);
+/* The lock, alone: behind what takes long, for which only the caller waits. */
+void lmdb_lock_alone(struct lmdb_store *store);
+
 int lmdb_read_begin(struct lmdb_store *store, struct lmdb_read *ret);
 void lmdb_read_end(struct lmdb_read *r);
+int lmdb_long_read_begin(struct lmdb_store *store, struct lmdb_read *ret);
+void lmdb_long_read_end(struct lmdb_read *r);
 
 /* Runs fn in a transaction and commits it where that returns 0; with a larger
  * map once more where that was too small.  fn may thus run several times.  fn
@@ -227,6 +244,8 @@ int lmdb_walk_new(struct lmdb_store *store, const void *prefix, size_t len,
 		  bool values, struct lmdb_walk **ret);
 int lmdb_walk_next(struct lmdb_walk *w, struct lmdb_met *ret); /* 1, 0 */
 void lmdb_walk_free(struct lmdb_walk *w);
+/* The database at i is about to leave the list; with the lock held alone. */
+void lmdb_walks_forget(struct lmdb_store *store, size_t i);
 
 /* That this key is about to be changed: LMDB's codes, or a positive errno. */
 int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,

@@ -11,6 +11,7 @@
 #include "lmdb_order.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 /* The least by which the map grows. */
 #define MAP_STEP ((size_t)16 << 20)
@@ -48,13 +49,68 @@ int lmdb_error(int rc)
 
 /* ---- the map ---- */
 
+void lmdb_long_begin(struct lmdb_store *store)
+{
+	pthread_mutex_lock(&store->long_lock);
+	store->n_long++;
+	pthread_mutex_unlock(&store->long_lock);
+}
+
+void lmdb_long_end(struct lmdb_store *store)
+{
+	pthread_mutex_lock(&store->long_lock);
+	store->n_long--;
+	pthread_cond_broadcast(&store->long_end);
+	pthread_mutex_unlock(&store->long_lock);
+}
+
+void lmdb_lock_alone(struct lmdb_store *store)
+{
+	pthread_mutex_lock(&store->long_lock);
+	while (store->n_long)
+		pthread_cond_wait(&store->long_end, &store->long_lock);
+	pthread_rwlock_wrlock(&store->lock);
+	pthread_mutex_unlock(&store->long_lock);
+}
+
+/* LMDB gives up the map that it has before it asks for another, and takes what
+ * follows from its absence badly. */
+static int try_room(size_t size)
+{
+	void *at;
+
+	if (size == 0)
+		return 0;
+	at = mmap(NULL, size, PROT_NONE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return errno;
+	munmap(at, size);
+	return 0;
+}
+
+/* There is no map any more, and nothing may be asked of LMDB without. */
+static void give_up(struct lmdb_store *store)
+{
+	lmdb_drop_spares(store);
+	mdb_env_close(store->env);
+	store->env = NULL;
+	store->fd = -1;
+	atomic_store(&store->failed, -EIO);
+}
+
 /* size 0: that which another process has made of it. */
 static int resize_map(struct lmdb_store *store, size_t size)
 {
 	int rc;
 
-	pthread_rwlock_wrlock(&store->lock);
-	rc = store->env ? mdb_env_set_mapsize(store->env, size) : EIO;
+	lmdb_lock_alone(store);
+	rc = store->env ? try_room(size) : EIO;
+	if (rc == 0) {
+		rc = mdb_env_set_mapsize(store->env, size);
+		if (rc == ENOMEM)
+			give_up(store);
+	}
 	pthread_rwlock_unlock(&store->lock);
 	return rc;
 }
@@ -163,23 +219,52 @@ static int begin(struct lmdb_store *store, MDB_txn **ret)
 	return rc;
 }
 
+/* LMDB's codes. */
+static int try_begin(struct lmdb_store *store, struct lmdb_read *ret)
+{
+	int rc;
+
+	pthread_rwlock_rdlock(&store->lock);
+	rc = begin(store, &ret->txn);
+	if (rc)
+		pthread_rwlock_unlock(&store->lock);
+	ret->store = store;
+	return rc;
+}
+
 int lmdb_read_begin(struct lmdb_store *store, struct lmdb_read *ret)
+{
+	int rc = try_begin(store, ret);
+
+	while (rc == MDB_MAP_RESIZED) {
+		rc = resize_map(store, 0);
+		if (rc == 0)
+			rc = try_begin(store, ret);
+	}
+	return lmdb_error(rc);
+}
+
+int lmdb_long_read_begin(struct lmdb_store *store, struct lmdb_read *ret)
 {
 	int rc;
 
 	for (;;) {
-		pthread_rwlock_rdlock(&store->lock);
-		rc = begin(store, &ret->txn);
+		lmdb_long_begin(store);
+		rc = try_begin(store, ret);
 		if (rc == 0)
-			break;
-		pthread_rwlock_unlock(&store->lock);
+			return 0;
+		lmdb_long_end(store);
 		if (rc == MDB_MAP_RESIZED)
 			rc = resize_map(store, 0);
 		if (rc)
 			return lmdb_error(rc);
 	}
-	ret->store = store;
-	return 0;
+}
+
+void lmdb_long_read_end(struct lmdb_read *r)
+{
+	lmdb_read_end(r);
+	lmdb_long_end(r->store);
 }
 
 void lmdb_read_end(struct lmdb_read *r)

@@ -62,10 +62,15 @@ int lmdb_walk_new(struct lmdb_store *store, const void *prefix, size_t len,
 	if (len)
 		memcpy(w->prefix, prefix, len);
 	pthread_mutex_init(&w->lock, NULL);
+	/* A commit that is on its way has told nobody of what it changes. */
+	if (store->face.writable)
+		pthread_mutex_lock(&store->write);
 	pthread_mutex_lock(&store->walks_lock);
 	w->next_walk = store->walks;
 	store->walks = w;
 	pthread_mutex_unlock(&store->walks_lock);
+	if (store->face.writable)
+		pthread_mutex_unlock(&store->write);
 	*ret = w;
 	return 0;
 }
@@ -85,6 +90,20 @@ void lmdb_walk_free(struct lmdb_walk *w)
 	pthread_mutex_destroy(&w->lock);
 	free(w->bytes);
 	free(w);
+}
+
+void lmdb_walks_forget(struct lmdb_store *store, size_t i)
+{
+	pthread_mutex_lock(&store->walks_lock);
+	for (struct lmdb_walk *w = store->walks; w; w = w->next_walk) {
+		pthread_mutex_lock(&w->lock);
+		if (w->db == i)
+			w->begun = false;
+		else if (w->db > i)
+			w->db--;
+		pthread_mutex_unlock(&w->lock);
+	}
+	pthread_mutex_unlock(&store->walks_lock);
 }
 
 /* ---- what changes in front of it ---- */
@@ -341,6 +360,10 @@ static int walk_db(struct lmdb_walk *w, const struct lmdb_db *db, MDB_txn *txn)
 		return rc;
 	rc = find_next(w, db, c, &key, &value);
 	while (rc == 0 && taken >= 0 && !is_past(w, db, &key)) {
+		if (key.mv_size > LMDB_KEY_MAX) {
+			rc = MDB_CORRUPTED;
+			break;
+		}
 		if (!lmdb_is_db(w->store, db, &key))
 			taken = take(w, db, &key, &value);
 		remember(w, &key);

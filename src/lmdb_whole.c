@@ -223,14 +223,14 @@ int lmdb_check(struct blt *blt, const struct blt_check_options *opts,
 
 	blt_get_info(blt, &info);
 	c.total = info.n_keys;
-	rc = lmdb_read_begin(store, &r);
+	rc = lmdb_long_read_begin(store, &r);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++)
 		rc = check_db(&c, r.txn, &store->db[i]);
 	if (rc == 0)
 		rc = count_dead(r.txn, &c.result);
-	lmdb_read_end(&r);
+	lmdb_long_read_end(&r);
 	c.result.live_blocks = c.result.keys;
 	if (rc == 0)
 		*ret = c.result;

@@ -75,15 +75,37 @@ static int place_of(struct batch *b, const struct backend_key *key,
 	return -find_writable(b->store, key->bytes, key->len, ret);
 }
 
+/* A database that was empty when it was opened may have keys by now, from
+ * another process, of either width. */
+static int check_width(MDB_txn *txn, const struct lmdb_place *at)
+{
+	MDB_val key, value;
+	MDB_cursor *c;
+	int rc;
+
+	if (!(at->db->flags & MDB_INTEGERKEY))
+		return 0;
+	rc = mdb_cursor_open(txn, at->db->dbi, &c);
+	if (rc)
+		return rc;
+	rc = mdb_cursor_get(c, &key, &value, MDB_FIRST);
+	mdb_cursor_close(c);
+	if (rc == 0 && key.mv_size != at->key.mv_size)
+		return EROFS;
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 /* A database needs no marker to be there, and is no directory that could be
  * removed. */
 static int set(MDB_txn *txn, const struct lmdb_place *at, const MDB_val *value)
 {
 	MDB_val k = at->key, v = *value;
+	int rc;
 
 	if (at->self)
 		return v.mv_size ? EINVAL : 0;
-	return mdb_put(txn, at->db->dbi, &k, &v, 0);
+	rc = check_width(txn, at);
+	return rc ? rc : mdb_put(txn, at->db->dbi, &k, &v, 0);
 }
 
 static int drop(MDB_txn *txn, const struct lmdb_place *at)
@@ -158,9 +180,10 @@ static int set_from(MDB_txn *txn, const struct lmdb_place *at,
 {
 	MDB_val value = { source->len, NULL };
 	MDB_val k = at->key;
-	int rc = at->self ? EINVAL :
-			    mdb_put(txn, at->db->dbi, &k, &value, MDB_RESERVE);
+	int rc = at->self ? EINVAL : check_width(txn, at);
 
+	if (rc == 0)
+		rc = mdb_put(txn, at->db->dbi, &k, &value, MDB_RESERVE);
 	if (rc == 0 && source->len)
 		rc = -source->read(source->arg, value.mv_data, source->len, 0);
 	return rc;
