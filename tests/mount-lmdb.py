@@ -3,12 +3,15 @@
 they are, changed with plain file operations, read back by python3-lmdb; and
 both at once, where each sees what the other has done."""
 
+import contextlib
+import errno
 import mmap
 import os
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 
 import daemonlib
 from daemonlib import BLT
@@ -68,7 +71,8 @@ class Mounted:
             return
         daemonlib.end(self.daemon, self.dir, self.log)
         said = [line for line in daemonlib.said(self.log).splitlines()
-                if "Read-only" not in line]
+                if "Read-only" not in line and
+                "another process has the environment open" not in line]
         assert not said, said
         subprocess.run([BLT, "check", "-q", self.args[0]], check=True)
         os.rmdir(self.dir)
@@ -237,6 +241,58 @@ def all_kinds(where):
             assert read(mnt, "many/key/1") == b"two"
 
 
+def gone(where):
+    """Another process drops a database, and uses one in another way than it
+    looked like; the mount lives on, and through prunes beside others, too."""
+    store = os.path.join(where, "gone")
+    with lmdb.open(store, subdir=False, max_dbs=10) as env:
+        for name in b"first", b"second", b"third":
+            with env.begin(write=True, db=env.open_db(name)) as txn:
+                txn.put(b"key", name)
+        env.open_db(b"numbers", integerkey=True)
+    with Mounted(store) as mnt:
+        with lmdb.open(store, subdir=False, max_dbs=10) as env:
+            with env.begin(write=True) as txn:
+                txn.drop(env.open_db(b"second", txn), delete=True)
+                txn.put(struct.pack("@I", 5), b"five",
+                        db=env.open_db(b"numbers", txn))
+        try:
+            write(b"seven", mnt, "numbers/7")
+            sys.exit("a key of another width could be written")
+        except OSError as e:
+            assert e.errno == errno.EROFS, e
+        subprocess.run([BLT, "prune", "-q", mnt], check=True)
+        assert sorted(os.listdir(mnt)) == ["first", "numbers", "third"]
+        write(b"new", mnt, "third/new")
+        others_beside_prunes(store, mnt)
+        assert read(mnt, "third/new") == b"new"
+    assert counted(store, "third") == 2
+
+
+def others_beside_prunes(store, mnt):
+    """None of them waits for a lock of what has gone."""
+    refused = []
+
+    def look():
+        for _ in range(15):
+            done = subprocess.run([BLT, "get", "--db", "first", store, "key"],
+                                  capture_output=True, check=False)
+            if done.stdout != b"first":
+                refused.append(done)
+
+    with contextlib.ExitStack() as ends:
+        for _ in range(2):
+            thread = threading.Thread(target=look)
+            thread.start()
+            ends.callback(thread.join)
+        for _ in range(15):
+            # refused where one of them has it open just then
+            subprocess.run([BLT, "prune", "-q", mnt], check=False,
+                           stderr=subprocess.DEVNULL)
+            write(b"x", mnt, "first/x")
+    assert not refused, refused[0]
+
+
 def answered(mnt, what):
     """How many requests of that kind the daemon has answered."""
     for line in read(mnt, ".bltfs/stats").decode().splitlines():
@@ -315,6 +371,7 @@ def main():
         named(where)
         together(where)
         all_kinds(where)
+        gone(where)
         kept(where)
     return 0
 
