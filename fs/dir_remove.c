@@ -26,7 +26,9 @@ int dir_keep(struct bltfs *fs, struct blt_batch *batch, struct node *dir)
 		rc = blt_ns_dir(fs->ns, dir->key, dir->key_len, &facts);
 		if (rc < 0)
 			return rc == -ENOENT ? 0 : rc;
-		if (facts.marked || facts.entries > 1)
+		/* the rest may have gone when a transaction commits */
+		if (facts.marked ||
+		    (facts.entries > 1 && !(fs->is_txn && fs->takes_empty)))
 			return 0;
 	} else if (blt_stat_key(fs->store, dir->key, dir->key_len, &st) == 0) {
 		return 0;

@@ -373,7 +373,8 @@ static void *answer_slowly(void *arg)
 	return NULL;
 }
 
-/* Where it cannot have a thread it runs here: better than not at all. */
+/* Where it cannot have a thread it is refused: it waits for what the kernel is
+ * told, which no request may. */
 static void start(struct asked *a)
 {
 	struct control *c = ops_fs(a->req)->control;
@@ -386,8 +387,11 @@ static void start(struct asked *a)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	rc = pthread_create(&thread, &attr, answer_slowly, a);
 	pthread_attr_destroy(&attr);
-	if (rc != 0)
-		answer_slowly(a);
+	if (rc != 0) {
+		ops_reply(a->req, -EAGAIN);
+		free(a);
+		control_slow_end(c);
+	}
 }
 
 void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
