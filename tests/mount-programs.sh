@@ -27,7 +27,9 @@ ln -s ../text "$tmp/src/sub/link"
 touch -d '2001-02-03 04:05:06.789' "$tmp/src/text"
 cp -a "$tmp/src" copy
 diff -r --no-dereference "$tmp/src" copy
-same "$(stat -c %.6Y copy/text)" "$(stat -c %.6Y "$tmp/src/text")"
+if can times; then
+	same "$(stat -c %.6Y copy/text)" "$(stat -c %.6Y "$tmp/src/text")"
+fi
 cp -a copy again
 diff -r --no-dereference copy again
 copy/sub/program -c 'exit 0'
@@ -55,7 +57,7 @@ same "$(realpath copy/sub/link)" "$mnt/copy/text"
 unzip -q archive.zip -d unzipped
 cmp unzipped/sub/program copy/sub/program
 unzip -tq archive.zip >"$tmp/out"
-tar czf archive.tgz copy
+pack czf archive.tgz copy
 rm -r copy unzipped
 tar xzf archive.tgz
 diff -r --no-dereference "$tmp/src" copy
@@ -96,7 +98,9 @@ END
 make -s -C project CC="${CC##* }"
 project/project
 touch project/hello.h
-make -s -C project -q CC="${CC##* }" && fail "make sees no change"
+if can times; then
+	make -s -C project -q CC="${CC##* }" && fail "make sees no change"
+fi
 make -s -C project CC="${CC##* }"
 project/project
 

@@ -7,13 +7,10 @@ import errno
 import multiprocessing
 import os
 import random
-import subprocess
 import sys
-import tempfile
-import time
 
-BLTFS = os.environ["BLTFS"]
-TESTS = os.path.dirname(os.path.abspath(__file__))
+from mountlib import Mount
+
 STEPS = int(os.environ.get("STEPS", "400"))
 # what another process's rename, unlink or rmdir can make of a call
 MAY = {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR,
@@ -67,16 +64,7 @@ def work(seed):
                 raise
 
 
-def run(mnt):
-    os.chdir(mnt)
-    workers = [multiprocessing.Process(target=work, args=(seed,))
-               for seed in range(6)]
-    for w in workers:
-        w.start()
-    for w in workers:
-        w.join(300)
-        assert w.exitcode == 0, f"a worker ended with {w.exitcode}"
-    os.chdir("/")
+def there(mnt):
     return sorted(os.path.relpath(os.path.join(d, n), mnt)
                   for d, dirs, files in os.walk(mnt) for n in dirs + files)
 
@@ -85,31 +73,18 @@ def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
         return 77
-    with tempfile.TemporaryDirectory() as tmp:
-        store, mnt = os.path.join(tmp, "kv.blt"), os.path.join(tmp, "mnt")
-        os.mkdir(mnt)
-        seen = []
-        for turn in range(2):
-            daemon = subprocess.Popen(
-                [BLTFS, "-f", store, mnt, "-o", "create"],
-                stderr=subprocess.PIPE)
-            try:
-                while not os.path.ismount(mnt):
-                    assert daemon.poll() is None, daemon.stderr.read()
-                    time.sleep(0.01)
-                seen.append(run(mnt) if turn == 0 else sorted(
-                    os.path.relpath(os.path.join(d, n), mnt)
-                    for d, dirs, files in os.walk(mnt)
-                    for n in dirs + files))
-            finally:
-                os.chdir("/")
-                subprocess.run(["fusermount3", "-u", mnt], check=False)
-            said = daemon.stderr.read().decode()
-            assert daemon.wait() == 0 and not said, said
-            subprocess.run([sys.executable, os.path.join(TESTS, "checker.py"),
-                            "--loads", store], check=True)
-        assert seen[0] == seen[1], "another mount shows something else"
-        print(len(seen[0]), "names are left")
+    with Mount("create") as m:
+        workers = [multiprocessing.Process(target=work, args=(seed,))
+                   for seed in range(6)]
+        for w in workers:
+            w.start()
+        for w in workers:
+            w.join(300)
+            assert w.exitcode == 0, f"a worker ended with {w.exitcode}"
+        seen = there(m.mnt)
+        m.remount()
+        assert there(m.mnt) == seen, "another mount shows something else"
+        print(len(seen), "names are left")
     return 0
 
 
