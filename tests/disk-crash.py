@@ -14,11 +14,13 @@ must be in a state that it was in, no older than the last promise.
     DISK_FS=LIST    ext4, xfs, btrfs; names with commas (ext4)
     DISK_SEED=N
     DISK_KEEP=DIR   where the store goes that is found wrong
+    BLT_ENGINE=lmdb an environment of LMDB's, in turn a file and a directory:
+                    half of the disks each
 """
 
 import collections
 import contextlib
-import hashlib
+import itertools
 import os
 import random
 import shutil
@@ -28,10 +30,11 @@ import sys
 import tempfile
 import time
 
-import checker
+from disklib import (BLT, ENGINE, digest, fail, hash_of, run, skip,
+                     wait_for)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BLT, BLTFS = os.environ["BLT"], os.environ["BLTFS"]
+BLTFS = os.environ["BLTFS"]
 IMAGES = int(os.environ.get("DISK_IMAGES", "8"))
 OPS = int(os.environ.get("DISK_OPS", "60" if IMAGES < 100 else "900"))
 FILESYSTEMS = os.environ.get("DISK_FS", "ext4").split(",")
@@ -40,7 +43,6 @@ SEED = int(os.environ.get("DISK_SEED", "1"))
 SECTOR = 512
 FLUSH = (1 << 64) - 1
 HEAD = struct.Struct("=QQ")
-PATIENCE = 120  # seconds until something is taken for lost
 
 # MiB; how it is made, with nothing left to do in the background; mount options.
 KINDS = {
@@ -49,33 +51,6 @@ KINDS = {
     "xfs": (320, ["mkfs.xfs", "-q", "-K"], ",nouuid"),
     "btrfs": (256, ["mkfs.btrfs", "-q", "-K"], ""),
 }
-
-
-def skip(reason):
-    print(reason)
-    sys.exit(77)
-
-
-def fail(text):
-    print(text, file=sys.stderr)
-    sys.exit(1)
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
-    if done.returncode:
-        fail(f"{' '.join(command)}: exit {done.returncode}: {done.stdout}"
-             f"{done.stderr}")
-    return done.stdout
-
-
-def wait_for(what, is_true):
-    end = time.monotonic() + PATIENCE
-    while not is_true():
-        if time.monotonic() > end:
-            fail(f"waited in vain: {what}")
-        time.sleep(0.02)
 
 
 # ---- what there must be ----
@@ -202,6 +177,8 @@ class Work:
 
     def done(self, durable=False):
         self.states.append(digest(self.items))
+        if self.store.one_back and self.states[-1] != self.states[-2]:
+            self.kept.append((self.position(), len(self.states) - 2))
         if durable:
             self.promise()
 
@@ -227,8 +204,15 @@ class Work:
         return b"%d\n" % self.counter + self.rng.randbytes(size)
 
     def write(self, _):
-        name, data = self.some_name(), self.data()
-        durable = self.rng.random() < 0.4
+        self.write_to(self.some_name(), self.rng.random() < 0.4)
+
+    def replace(self, name):
+        """As editors do."""
+        self.write_to(".new", self.rng.random() < 0.7)
+        self.rename_to(".new", name)
+
+    def write_to(self, name, durable):
+        data = self.data()
         self.begin()
         with open(self.path(name), "wb", buffering=0) as f:
             f.write(data)
@@ -240,12 +224,14 @@ class Work:
     def cut(self, name):
         self.begin()
         with open(self.path(name), "r+b", buffering=0) as f:
-            f.truncate(11)
+            f.truncate(self.rng.choice((0, 11, 100000)))
             self.items[name.encode()] = hash_of(f.read())
         self.done()
 
     def rename(self, name):
-        to = self.some_name()
+        self.rename_to(name, self.some_name())
+
+    def rename_to(self, name, to):
         self.begin()
         os.rename(self.path(name), self.path(to))
         self.items[to.encode()] = self.items.pop(name.encode())
@@ -283,46 +269,26 @@ class Work:
         os.close(fd)
         self.promise()
 
-    def prune(self, _):
-        run(BLT, "prune", self.mount)
-
-    def reindex(self, _):
-        buckets = self.rng.choice((5, 23, 211))
-        run(BLT, "reindex", f"--buckets={buckets}", self.mount)
-
-    def rest(self):
-        wait_for("the store at rest", lambda: version_of(self.store) != 0)
+    def job(self, _):
+        args, durable = self.rng.choice(self.store.jobs)
+        run(BLT, *args, self.mount)
+        if durable:
+            self.promise()
 
     def step(self):
         ops = ((self.write, 50), (self.cut, 5), (self.rename, 10),
                (self.unlink, 10), (self.mkdir, 8), (self.touch, 5),
-               (self.sync_dir, 8), (self.prune, 2), (self.reindex, 2))
+               (self.sync_dir, 8), (self.replace, 5), (self.job, 3))
         op, = self.rng.choices([op for op, _ in ops], [n for _, n in ops])
         name = self.some_file()
         (op if name else self.write)(name)
 
 
-def hash_of(data):
-    return hashlib.blake2b(data, digest_size=16).digest()
-
-
-def digest(items):
-    h = hashlib.blake2b(digest_size=16)
-    for key in sorted(items):
-        h.update(b"%d %s" % (len(key), key) + items[key])
-    return h.digest()
-
-
-def version_of(store):
-    with open(store, "rb") as f:
-        f.seek(16)
-        return int.from_bytes(f.read(2), "little")
-
-
 @contextlib.contextmanager
 def mounted(top, store):
     mount = os.path.join(top, "mnt")
-    daemon = subprocess.Popen([BLTFS, "-f", "-o", "commit=1", store, mount],
+    daemon = subprocess.Popen([BLTFS, "-f", "-o", "commit=1", store.path,
+                               mount],
                               stdin=subprocess.DEVNULL)
 
     def is_live():
@@ -340,23 +306,22 @@ def mounted(top, store):
         fail(f"the daemon ended with {code}")
 
 
-def work(top, plugin, base, kind, rng):
+def work(top, plugin, base, kind, layout, rng):
     """Returns what was done and promised, and the log."""
     fs = os.path.join(top, "fs")
-    store = os.path.join(fs, "kv.blt")
+    store = ENGINE(fs, layout)
     with recording(top, plugin, base) as (disk, log):
         if not mount_loop(disk, fs, KINDS[kind][2]):
             skip("no loop device over a FUSE file can be had here")
         try:
-            # few buckets, so that the index grows
-            run(BLT, "create", "-b", "31", store)
+            store.create()
             run("sync", "-f", fs)
             with mounted(top, store) as mount:
                 done = Work(mount, store, log, rng)
                 for i in range(OPS):
                     done.step()
                     if i % 200 == 40:
-                        done.rest()
+                        store.rest()
             done.promise()
         finally:
             subprocess.run(["umount", "-l", fs])
@@ -444,73 +409,71 @@ def bounds(done, position):
     return low, high
 
 
-def why_wrong(store, allowed):
-    for command in "check", "recover":
-        done = subprocess.run([BLT, command, store], capture_output=True,
-                              text=True, errors="replace")
-        if done.returncode:
-            return (f"blt {command}: exit {done.returncode}: {done.stdout}"
-                    f"{done.stderr}")
-    with open(store, "rb") as f:
-        found = checker.Store(f.read())
-    if found.faults:
-        return f"the checker: {found.faults[:5]}"
-    items = {b.key: hash_of(b.value) for b in found.items().values()}
-    if digest(items) not in allowed:
-        return f"not in a state it may be in: {len(items)} keys"
-    return None
+def why_wrong(store, allowed, rng):
+    why, items = store.look(rng)
+    if not why and digest(items) not in allowed:
+        why = f"not in a state it may be in: {len(items)} keys"
+    return why
 
 
-def judge(top, kind, disk, allowed, what):
+def copy_to(path, to):
+    """A file, or a directory."""
+    run("cp", "-a", path, to)
+
+
+def judge(top, kind, layout, disk, allowed, what, rng):
     """Whether there was a loop device to look at it."""
     fs = os.path.join(top, "fs")
-    store = os.path.join(fs, "kv.blt")
+    store = ENGINE(fs, layout)
     if not mount_loop(disk, fs, KINDS[kind][2]):
         return False
-    copy = os.path.join(top, "left.blt")
-    shutil.copy(store, copy)
+    left = os.path.join(top, "left")
+    copy_to(fs, left)
     try:
-        why = why_wrong(store, allowed)
+        why = why_wrong(store, allowed, rng)
     finally:
         run("umount", fs)
     if why and "DISK_KEEP" in os.environ:
-        shutil.copy(copy, os.environ["DISK_KEEP"])
+        copy_to(left, os.environ["DISK_KEEP"])
+    shutil.rmtree(left)
     if why:
         fail(f"{what}: {why}")
     return True
 
 
-def test(top, plugin, kind):
-    rng = random.Random(f"{SEED} {kind}")
+def test(top, plugin, kind, layout, images):
+    rng = random.Random(f"{SEED} {kind} {layout}")
     base = make_base(top, kind)
-    done, log = work(top, plugin, base, kind, rng)
+    done, log = work(top, plugin, base, kind, layout, rng)
     disks = Disks(top, base, log)
     tried, lost, before = set(), 0, time.monotonic()
-    for flush, cut in disks.cuts(done.begun[0], IMAGES, rng):
+    for flush, cut in disks.cuts(done.begun[0], images, rng):
         pending, kept = disks.make(flush, cut, rng)
         low, high = bounds(done, disks.ends[cut - 1])
-        what = (f"{kind}, seed {SEED}: flush {flush}, cut {cut}, {len(kept)} "
-                f"of {pending} writes, states {low} to {high}")
-        if not judge(top, kind, disks.cut, done.states[low:high + 1], what):
+        what = (f"{kind}, a {layout}, seed {SEED}: flush {flush}, cut {cut}, "
+                f"{len(kept)} of {pending} writes, states {low} to {high}")
+        if not judge(top, kind, layout, disks.cut,
+                     done.states[low:high + 1], what, rng):
             skip("no loop device can be had any more")
         tried.add((flush, tuple(kept)))
         lost += len(kept) < pending
-    print(f"{kind}: {len(done.states) - 1} commits, "
+    print(f"{kind}, a {layout}: {len(done.states) - 1} commits, "
           f"{sum(e is None for e in disks.entries)} flushes, "
           f"{sum(e is not None for e in disks.entries)} writes; "
-          f"{IMAGES} power cuts ({len(tried)} distinct, {lost} with writes "
+          f"{images} power cuts ({len(tried)} distinct, {lost} with writes "
           f"lost) in {time.monotonic() - before:.0f} s: nothing lost")
 
 
 def main():
     for kind in FILESYSTEMS:
         need(kind)
-    for kind in FILESYSTEMS:
+    for kind, layout in itertools.product(FILESYSTEMS, ENGINE.layouts):
         top = tempfile.mkdtemp(prefix="disk-crash.")
         for name in ("fs", "mnt"):
             os.mkdir(os.path.join(top, name))
         try:
-            test(top, build_plugin(top), kind)
+            test(top, build_plugin(top), kind, layout,
+                 IMAGES // len(ENGINE.layouts))
         finally:
             shutil.rmtree(top, ignore_errors=True)
 
