@@ -261,7 +261,7 @@ def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
         return 77
-    for engine in "booklet", "lmdb":
+    for engine in os.environ.get("BLT_ENGINES", "booklet lmdb").split():
         mountlib.ENGINE = engine
         with Mount("create") as mount:
             mount.messages.append("recover")

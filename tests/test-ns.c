@@ -1,4 +1,5 @@
 #include "blt.h"
+#include "rounds.h"
 #include "util.h"
 
 #include <check.h>
@@ -474,7 +475,7 @@ START_TEST(test_random_keys)
 	struct blt_ns *ns;
 
 	make_dir();
-	for (unsigned round = 0; round < 12; round++) {
+	for (unsigned round = 0; round < rounds_of(12); round++) {
 		bool flat = round % 4 == 3;
 
 		if (round % 4 == 0) {
@@ -509,7 +510,7 @@ START_TEST(test_before_the_walk_ends)
 	struct blt_stat st;
 
 	make_dir();
-	for (unsigned round = 0; round < 20; round++) {
+	for (unsigned round = 0; round < rounds_of(20); round++) {
 		fill_pool();
 		unlink(store_name);
 		store = open_store(store_name, BLT_CREATE, "bytes");

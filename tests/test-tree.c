@@ -1,5 +1,6 @@
 #include "tree.h"
 #include "tree_dir.h"
+#include "rounds.h"
 #include "util.h"
 
 #include <check.h>
@@ -361,6 +362,7 @@ static void run_model(size_t n, size_t max_len, const char *alphabet,
 
 	flat = is_flat;
 	make_keys(n, max_len, alphabet);
+	rounds = rounds_of(rounds);
 	ck_assert_int_eq(tree_new(&source, flat, &t), 0);
 	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned i = rnd(2 * (uint32_t)n); i > 0; i--)

@@ -2,6 +2,7 @@
  * that nothing is outside before the commit, conflicts, and namespaces that
  * show the same as one over a plain store of the same keys. */
 #include "blt.h"
+#include "rounds.h"
 
 #include <check.h>
 #include <errno.h>
@@ -538,7 +539,7 @@ static void run_model(bool flat)
 	struct blt_ns *store_ns = open_ns(store, flat);
 	struct blt_ns *model_ns = open_ns(model, flat), *ns;
 
-	for (int round = 0; round < 6; round++) {
+	for (unsigned round = 0; round < rounds_of(6); round++) {
 		uint32_t n = rnd(300);
 
 		txn = begin(store);
