@@ -12,9 +12,16 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 /* The least by which the map grows. */
 #define MAP_STEP ((size_t)16 << 20)
+
+/* A disk with less than that left is full: what a filesystem takes at a time,
+ * which it may refuse as a whole. */
+#define NO_ROOM ((size_t)4 << 20)
 
 int lmdb_error(int rc)
 {
@@ -316,6 +323,22 @@ uint64_t lmdb_changes_by_others(struct blt *blt)
 	return n;
 }
 
+/* LMDB says EIO where less was written than it wanted: the disk is full, or the
+ * file as long as it may be.  That was before anything refers to it. */
+static bool has_no_room(const struct lmdb_store *store)
+{
+	struct statvfs fs;
+	struct rlimit limit;
+	struct stat st;
+
+	if (fstatvfs(store->fd, &fs) == 0 && fs.f_frsize &&
+	    fs.f_bavail < NO_ROOM / fs.f_frsize)
+		return true;
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	       limit.rlim_cur != RLIM_INFINITY && fstat(store->fd, &st) == 0 &&
+	       (rlim_t)st.st_size >= limit.rlim_cur;
+}
+
 /* While we have LMDB's lock nobody else commits.  What changed nothing has no
  * number afterwards. */
 static int commit(struct lmdb_store *store, MDB_txn *txn)
@@ -329,6 +352,8 @@ static int commit(struct lmdb_store *store, MDB_txn *txn)
 	store->ours = id;
 	pthread_mutex_unlock(&store->commits_lock);
 	rc = mdb_txn_commit(txn);
+	if (rc == EFBIG || (rc == EIO && has_no_room(store)))
+		rc = ENOSPC;
 	pthread_mutex_lock(&store->commits_lock);
 	if (rc == 0 && mdb_env_info(store->env, &info) == 0)
 		count_commits(store, info.me_last_txnid);

@@ -7,7 +7,7 @@ tests=$(dirname "$0")
 
 echo "---- mount-together.py ----"
 "${PYTHON:-python3}" "$tests/mount-together.py" || exit
-for name in mount-tools.sh mount-roundtrip.sh mount-programs.sh; do
+for name in mount-full.sh mount-tools.sh mount-roundtrip.sh mount-programs.sh; do
 	echo "---- $name ----"
 	bash "$tests/$name" || exit
 done

@@ -46,11 +46,11 @@ same "$(cat "$mnt/f")" again
 stop
 
 # The signal that comes with such a limit does not end the daemon.
-ulimit -S -f 2000
+ulimit -S -f 1900
 start kv.blt -o create
 ulimit -S -f unlimited
 cp data "$mnt/0"
-! cp data "$mnt/1" 2>err || fail "more than 2000 KiB in a file"
+! cp data "$mnt/1" 2>err || fail "more than 1900 KiB in a file"
 grep -q 'No space left on device' err || fail "cp said: $(cat err)"
 expect_log "1: .*No space left on device"
 cmp data "$mnt/0"
