@@ -9,5 +9,5 @@ echo "---- mount-together.py ----"
 "${PYTHON:-python3}" "$tests/mount-together.py" || exit
 for name in mount-full.sh mount-tools.sh mount-roundtrip.sh mount-programs.sh; do
 	echo "---- $name ----"
-	bash "$tests/$name" || exit
+	bash "$tests/$name" || (($? == 77)) || exit 1
 done

@@ -24,6 +24,15 @@ ENGINE = os.environ.get("BLT_ENGINE", "booklet")
 BOOKLET = ENGINE == "booklet"
 LIMIT = 120  # seconds; only a hang comes near it
 
+# What an LMDB environment does not do, and why not.
+LMDB_LACKS = {
+    "times": "an item has no time: what is shown is the environment's",
+    "fixed": "values are of any length",
+    "index": "there are no buckets: nothing grows, is reindexed or drawn",
+    "lock": "others may write to it while it is mounted",
+    "trim": "LMDB uses the room of what is gone again",
+}
+
 USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
 CANTCREAT, IOERR, TEMPFAIL, NOPERM = 73, 74, 75, 77
 NOT_FOUND = 1
@@ -33,6 +42,14 @@ NOT_FOUND = 1
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ALARMS = (b"Sanitizer", b"runtime error", b"Assertion", b"valgrind")
+
+
+def can(what):
+    """Whether the engine does; that it is left out is said."""
+    if BOOKLET:
+        return True
+    print(f"left out: {what}: {LMDB_LACKS[what]}", file=sys.stderr)
+    return False
 
 
 def directory():
