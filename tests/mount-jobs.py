@@ -75,7 +75,7 @@ def check_copies(m):
             t.ok("copy", "-q", m.path, copy)
             check(copy)
             check_pairs(copy)
-            if i == 1:
+            if i == 1 and t.can("index"):
                 t.ok("reindex", "-q", m.path)
         assert all(w.poll() is None for w in writers), "a writer ended"
     finally:
@@ -86,15 +86,19 @@ def check_copies(m):
 
 def check_options(m):
     new = os.path.join(work, "new.blt")
-    said = json.loads(t.ok("copy", "--json", "-b", "77", "-T", m.path, new))
+    how = ["-b", "77", "-T"] if t.can("index") else []
+    said = json.loads(t.ok("copy", "--json", *how, m.path, new))
     assert (said["kind"], said["state"]) == ("copy", "done"), said
     info = json.loads(t.ok("info", "--json", new))
-    assert (info["buckets"], info["timestamps"]) == (77, False), info
+    if how:
+        assert (info["buckets"], info["timestamps"]) == (77, False), info
     t.refused(t.CANTCREAT, "exists", args=["copy", m.path, new])
     t.ok("copy", "-q", "--force", m.path, new)
     t.refused(t.CANTCREAT, "in the mount itself",
               args=["copy", m.path, os.path.join(m.path, "copy")])
-    t.refused(t.DATAERR, "bytes", args=["copy", "-f", "-l", "4", m.path, new])
+    if t.can("fixed"):
+        t.refused(t.DATAERR, "bytes",
+                  args=["copy", "-f", "-l", "4", m.path, new])
     # relative, and as a person gives it
     t.ok("copy", "-q", os.path.basename(m.path), "near.blt", cwd=work)
     check(os.path.join(work, "near.blt"))
@@ -102,14 +106,16 @@ def check_options(m):
 
 def check_jobs(m):
     before = json.loads(t.ok("jobs", "--json", m.path))
-    job = t.ok("reindex", "--detach", m.path).decode().strip()
+    kind = ["reindex"] if t.can("index") else ["map", "-b", "identity"]
+    job = t.ok(kind[0], "--detach", *kind[1:], m.path).decode().strip()
     assert int(job) == before[-1]["job"] + 1, (job, before[-1])
     t.ok("wait", m.path, job)
     t.ok("wait", m.path)
     now = {j["job"]: j for j in json.loads(t.ok("jobs", "-j", m.path))}
     assert now[int(job)]["state"] == "done", now
     assert str(now[int(job)]["job"]) in os.listdir(m.control("jobs"))
-    assert m.lines("jobs", job, "status")["text"].endswith(" buckets")
+    if t.BOOKLET:
+        assert m.lines("jobs", job, "status")["text"].endswith(" buckets")
     lines = t.ok("jobs", m.path).decode().splitlines()
     assert lines[0].split()[:3] == ["JOB", "KIND", "STATE"], lines
     assert len(lines) == len(now) + 1
@@ -236,7 +242,9 @@ def check_prune(m):
             check(copy)
         status = m.ended(job)
         assert status["state"] == "done", status
-        assert int(status["text"].split()[0]) > 500000, (how, status)
+        # LMDB has used most of it again
+        freed = int(status["text"].split()[0])
+        assert freed > (500000 if t.BOOKLET else 0), (how, status)
     for i in range(100):
         with open(os.path.join(m.path, "much", str(i)), encoding="utf-8") as f:
             assert f.read() == f"{i} " * 2000, i
@@ -380,10 +388,12 @@ def main():
         check_refusals(m)
         check_clear(m)
         check_prune(m)
-        check_trim(m)
-        check_too_old(m)
+        if t.can("trim"):
+            check_trim(m)
+        if t.can("times"):
+            check_too_old(m)
         check_interrupted(m)
-        before = check_info(m)
+        before = check_info(m) if t.can("header") else {}
         job = t.ok("clear", "--detach", m.path)
         assert int(job) > 0
         # the mount may go at once: what runs is cancelled
@@ -391,11 +401,13 @@ def main():
     after = json.loads(t.ok("info", "--json", store))
     for field in ("uuid", "created", "version", "buckets", "layout",
                   "key_serializer", "data_offset", "index_offset"):
-        assert after[field] == before[field], field
-    check_text_prune()
+        assert not before or after[field] == before[field], field
+    if t.can("times"):
+        check_text_prune()
     check_taken_away()
     check(store)
-    check_chart()
+    if t.can("index"):
+        check_chart()
     check_gone()
 
 

@@ -8,7 +8,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 os.environ["BLT_ENGINE"] = "lmdb"
-for name in "mount-map", "mount-mapto", "mount-mapwork", "mount-maptable":
+for name in ("mount-map", "mount-mapto", "mount-mapwork", "mount-maptable",
+             "mount-jobs"):
     print(f"---- {name} ----", flush=True)
     done = subprocess.run([sys.executable, os.path.join(HERE, name + ".py")],
                           check=False)

@@ -29,6 +29,7 @@ LMDB_LACKS = {
     "times": "an item has no time: what is shown is the environment's",
     "fixed": "values are of any length",
     "index": "there are no buckets: nothing grows, is reindexed or drawn",
+    "header": "there is none; tool-lmdb.py has what is said instead",
     "lock": "others may write to it while it is mounted",
     "trim": "LMDB uses the room of what is gone again",
 }
