@@ -31,7 +31,7 @@ mkdir objects
 files=()
 for file in "$top"/src/*.c; do
 	case $(basename "$file") in
-	tool_load.c | tool_time.c | tool_value.c) ;;
+	tool_batch.c | tool_load.c | tool_time.c | tool_value.c) ;;
 	tool* | lmdb_*) continue ;;
 	esac
 	files+=("$file")
