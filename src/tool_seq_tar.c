@@ -89,7 +89,7 @@ static int begin_record(struct tar *tar, const char *name, size_t len)
 static int read_bytes(struct tar *tar, char **ret, size_t *ret_len)
 {
 	size_t len = 0, room = 0;
-	char *bytes = NULL;
+	char *bytes = NULL, *shrunk;
 	la_ssize_t got;
 
 	do {
@@ -112,10 +112,10 @@ static int read_bytes(struct tar *tar, char **ret, size_t *ret_len)
 		free(bytes);
 		return fail_archive(tar);
 	}
-	/* many of them wait */
-	*ret = realloc(bytes, len + 1);
-	if (!*ret)
-		*ret = bytes;
+	shrunk = realloc(bytes, len + 1); /* many of them wait */
+	if (!shrunk)
+		shrunk = bytes;
+	*ret = shrunk;
 	*ret_len = len;
 	return 0;
 }
