@@ -3,6 +3,7 @@
  * bench/engine.py runs it for each peer in turn and makes tables of that.
  * engine PEER KEYS DIRECTORY sync - the rows with a sync each.
  * engine - lists the peers, with their settings. */
+#include "moment.h"
 #include "peer.h"
 
 #include <pthread.h>
@@ -29,39 +30,9 @@ struct run {
 	char value[VALUE_LEN];
 };
 
-/* What the clock on the wall says, and what the processor did for this process
- * (the kernel's work for it counted): on a machine that others use too, only
- * the latter can be repeated. */
-struct moment {
-	double wall, cpu;
-};
-
-static double read_clock(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
-static struct moment now(void)
-{
-	return (struct moment){ read_clock(CLOCK_MONOTONIC),
-				read_clock(CLOCK_PROCESS_CPUTIME_ID) };
-}
-
 static void say_bytes(const char *row, double value)
 {
 	printf("%s\t%.0f\n", row, value);
-	fflush(stdout);
-}
-
-static void say(const char *row, struct moment start, size_t times)
-{
-	struct moment end = now();
-
-	printf("%s\t%.1f\t%.1f\n", row, (end.wall - start.wall) / (double)times,
-	       (end.cpu - start.cpu) / (double)times);
 	fflush(stdout);
 }
 

@@ -4,13 +4,13 @@
  * are of the same list kept as keys that are its positions. */
 #include "blt.h"
 #include "blt_seq.h"
+#include "moment.h"
 
 #include <err.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define AT_ONCE 4096       /* items of one call that fills */
 #define NAIVE_MOST 1000000 /* a longer list is not renumbered */
@@ -30,36 +30,9 @@ struct run {
 	uint64_t seed;
 };
 
-struct moment {
-	double wall, cpu;
-};
-
-static double read_clock(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
-static struct moment now(void)
-{
-	return (struct moment){ read_clock(CLOCK_MONOTONIC),
-				read_clock(CLOCK_PROCESS_CPUTIME_ID) };
-}
-
 static void say_bytes(const char *row, double bytes)
 {
 	printf("%s\t%.1f\n", row, bytes);
-	fflush(stdout);
-}
-
-static void say(const char *row, struct moment start, uint64_t times)
-{
-	struct moment end = now();
-
-	printf("%s\t%.1f\t%.1f\n", row, (end.wall - start.wall) / (double)times,
-	       (end.cpu - start.cpu) / (double)times);
 	fflush(stdout);
 }
 

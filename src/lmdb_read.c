@@ -24,15 +24,22 @@ static int copy_view(const MDB_val *value, struct blt_view *ret)
 	return 0;
 }
 
+/* As long as the reading lasts. */
+static int find_value(struct lmdb_read *r, const void *key, size_t len,
+		      MDB_val *ret)
+{
+	struct lmdb_place at;
+	int rc = lmdb_find_place(r->store, key, len, &at, NULL);
+
+	return rc < 0 ? rc : lmdb_error(lmdb_value(r->txn, &at, ret));
+}
+
 static int get(struct lmdb_read *r, const void *key, size_t len,
 	       struct blt_view *ret)
 {
-	struct lmdb_place at;
 	MDB_val value;
-	int rc = lmdb_find_place(r->store, key, len, &at, NULL);
+	int rc = find_value(r, key, len, &value);
 
-	if (rc == 0)
-		rc = lmdb_error(lmdb_value(r->txn, &at, &value));
 	return rc == 0 ? copy_view(&value, ret) : rc;
 }
 
@@ -51,16 +58,13 @@ int lmdb_get(struct blt *blt, const void *key, size_t len, struct blt_view *ret)
 int64_t lmdb_get_part(struct blt *blt, const void *key, size_t len, void *to,
 		      size_t n, uint64_t offset)
 {
-	struct lmdb_place at;
 	struct lmdb_read r;
 	MDB_val value;
 	int rc = lmdb_read_begin(lmdb_of(blt), &r);
 
 	if (rc < 0)
 		return rc;
-	rc = lmdb_find_place(r.store, key, len, &at, NULL);
-	if (rc == 0)
-		rc = lmdb_error(lmdb_value(r.txn, &at, &value));
+	rc = find_value(&r, key, len, &value);
 	if (rc == 0) {
 		size_t left = offset < value.mv_size ?
 				      value.mv_size - (size_t)offset :
@@ -101,16 +105,13 @@ void lmdb_view_release(struct blt_view *view)
 int lmdb_stat_key(struct blt *blt, const void *key, size_t len,
 		  struct blt_stat *ret)
 {
-	struct lmdb_place at;
 	struct lmdb_read r;
 	MDB_val value;
 	int rc = lmdb_read_begin(lmdb_of(blt), &r);
 
 	if (rc < 0)
 		return rc;
-	rc = lmdb_find_place(r.store, key, len, &at, NULL);
-	if (rc == 0)
-		rc = lmdb_error(lmdb_value(r.txn, &at, &value));
+	rc = find_value(&r, key, len, &value);
 	if (rc == 0)
 		*ret = (struct blt_stat){ value.mv_size, BLT_NO_TIME };
 	lmdb_read_end(&r);
