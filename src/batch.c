@@ -317,6 +317,7 @@ int batch_copy(struct batch *b, const struct batch_key *key,
 struct move {
 	struct space *sp;
 	uint64_t from, to;
+	bool in_zone;
 	struct keyhash hash;
 };
 
@@ -344,14 +345,17 @@ static int move_block(void *arg)
 				 (uint64_t)b.head.timestamp, FORMAT_TIME_LEN);
 	if (rc == 0)
 		rc = set_pointer(sp, place.slot, m->to);
-	if (rc == 0)
+	if (rc == 0 && !m->in_zone)
 		rc = set_pointer(sp, m->from + FORMAT_AT_NEXT, FORMAT_DEAD);
 	return rc < 0 ? rc : 1;
 }
 
-int batch_move(struct batch *b, uint64_t from, uint64_t to)
+int batch_move(struct batch *b, uint64_t from, uint64_t to, bool in_zone)
 {
-	struct move m = { &b->engine->space, from, to, { { 0 } } };
+	struct move m = { .sp = &b->engine->space,
+			  .from = from,
+			  .to = to,
+			  .in_zone = in_zone };
 	int rc = file_try(move_block, &m);
 
 	space_forget_pads(m.sp, 0);

@@ -12,7 +12,10 @@
  * commit; blocks in a plan. */
 #define STRIDE 256
 #define COMMIT_BLOCKS 512
-#define PLAN_BLOCKS ((size_t)1 << 16)
+#define PLAN_BLOCKS ((size_t)1 << 18)
+
+/* Copied bytes made durable at once: who syncs meanwhile waits for that. */
+#define SYNC_PIECE ((uint64_t)16 << 20)
 
 int mover_begin(struct mover *m, struct engine *e, blt_progress_fn *progress,
 		void *arg)
@@ -208,11 +211,28 @@ int mover_write(struct mover *m, size_t len, uint64_t pos)
 	return rc;
 }
 
-/* Copies what is planned to where the zone begins. */
+/* Copied bytes that a record only names are durable before it. */
+int mover_sync(struct mover *m, uint64_t from, uint64_t to)
+{
+	struct space *sp = &m->engine->space;
+	int rc = 0;
+
+	if (MUTANT(COPY_UNSYNCED))
+		return 0;
+	pthread_mutex_lock(&sp->sync_lock);
+	if (atomic_load(&sp->failed))
+		rc = -EIO;
+	else if ((rc = space_sync_range(sp, from, to)) < 0)
+		space_fail(sp, rc);
+	pthread_mutex_unlock(&sp->sync_lock);
+	return rc;
+}
+
+/* Copies what is planned to where the zone begins, and makes it durable. */
 static int copy_plan(struct mover *m)
 {
 	struct space *sp = &m->engine->space;
-	uint64_t at = sp->zone.pos, offset = 0;
+	uint64_t at = sp->zone.pos, synced = at, offset = 0;
 	size_t have = 0, i = 0;
 	int rc = 0;
 
@@ -238,26 +258,13 @@ static int copy_plan(struct mover *m)
 		rc = mover_write(m, have, at);
 		at += have;
 		have = 0;
+		if (rc == 0 && (at - synced >= SYNC_PIECE || i == m->n)) {
+			rc = mover_sync(m, synced, at);
+			synced = at;
+		}
 		if (rc == 0)
 			rc = mover_tell(m);
 	}
-	return rc;
-}
-
-/* Copied bytes that a record only names are durable before it. */
-int mover_sync(struct mover *m)
-{
-	struct space *sp = &m->engine->space;
-	int rc = 0;
-
-	if (MUTANT(COPY_UNSYNCED))
-		return 0;
-	pthread_mutex_lock(&sp->sync_lock);
-	if (atomic_load(&sp->failed))
-		rc = -EIO;
-	else if ((rc = file_sync(&sp->file)) < 0)
-		space_fail(sp, rc);
-	pthread_mutex_unlock(&sp->sync_lock);
 	return rc;
 }
 
@@ -266,6 +273,7 @@ int mover_sync(struct mover *m)
 /* Some blocks of the plan, and what is left of the zone behind them. */
 struct leg {
 	struct engine *engine;
+	bool follows; /* the zone takes their old places in */
 	size_t from, to;
 	uint64_t target; /* of the first */
 	struct log_zone zone;
@@ -297,7 +305,7 @@ static int commit_leg(struct mover *m, struct leg *l)
 	b.also = leg_lands;
 	b.also_arg = l;
 	for (size_t i = l->from; i < l->to && rc == 0; i++) {
-		rc = batch_move(&b, m->block[i].pos, to);
+		rc = batch_move(&b, m->block[i].pos, to, l->follows);
 		to += m->block[i].len;
 	}
 	rc = batch_end(&b, rc);
@@ -311,7 +319,7 @@ static int commit_leg(struct mover *m, struct leg *l)
 
 /* Where the next commit ends: what is left of the zone then must be such that a
  * recovery can cover it. */
-static void end_leg(const struct mover *m, struct leg *l, bool follows)
+static void end_leg(const struct mover *m, struct leg *l)
 {
 	const struct space *sp = &m->engine->space;
 	uint64_t zone_end = sp->zone.pos + sp->zone.len, at = l->target;
@@ -319,7 +327,7 @@ static void end_leg(const struct mover *m, struct leg *l, bool follows)
 	l->to = l->from;
 	do {
 		at += m->block[l->to++].len;
-		if (follows)
+		if (l->follows)
 			zone_end = l->to < m->n ? m->block[l->to].pos : m->end;
 		l->zone = (struct log_zone){ at, zone_end - at };
 	} while (l->to < m->n &&
@@ -330,11 +338,13 @@ static void end_leg(const struct mover *m, struct leg *l, bool follows)
 static int commit_plan(struct mover *m, bool follows)
 {
 	struct space *sp = &m->engine->space;
-	struct leg l = { .engine = m->engine, .target = sp->zone.pos };
+	struct leg l = { .engine = m->engine,
+			 .follows = follows,
+			 .target = sp->zone.pos };
 	int rc = 0;
 
 	while (rc == 0 && l.from < m->n) {
-		end_leg(m, &l, follows);
+		end_leg(m, &l);
 		rc = commit_leg(m, &l);
 		if (rc == -EAGAIN) {
 			rc = mover_wait_scans(m);
@@ -354,8 +364,6 @@ int mover_slide(struct mover *m, bool follows)
 
 	if (rc == 0)
 		rc = copy_plan(m);
-	if (rc == 0)
-		rc = mover_sync(m);
 	if (rc == 0)
 		rc = commit_plan(m, follows);
 	return rc;

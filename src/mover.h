@@ -101,8 +101,8 @@ int zone_vacate(struct mover *m);
 /* Writes bytes of buf into the zone. */
 int mover_write(struct mover *m, size_t len, uint64_t pos);
 
-/* Makes durable what was written into the zone. */
-int mover_sync(struct mover *m);
+/* Makes these bytes durable, which were written into the zone. */
+int mover_sync(struct mover *m, uint64_t from, uint64_t to);
 
 /* Under space.lock: whether a walk stands in blocks that are not to move. */
 bool mover_watched(struct engine *e);

@@ -86,21 +86,22 @@ static int prune_between(struct pruner *p, uint64_t end)
 static int fill_index(struct pruner *p, uint64_t len)
 {
 	struct space *sp = &p->engine->space;
-	uint64_t pos = sp->zone.pos;
+	const uint64_t from = sp->zone.pos, end = from + len;
+	uint64_t pos = from;
 	int rc = 0;
 
 	for (size_t i = 0; i < MOVER_PIECE / FORMAT_POS_LEN; i++)
 		put_le(p->mover.buf + i * FORMAT_POS_LEN, FORMAT_LAST,
 		       FORMAT_POS_LEN);
-	while (rc == 0 && len) {
-		size_t n = (size_t)min_u64(len, MOVER_PIECE / FORMAT_POS_LEN *
-							FORMAT_POS_LEN);
+	while (rc == 0 && pos < end) {
+		size_t n = (size_t)min_u64(end - pos, MOVER_PIECE /
+							      FORMAT_POS_LEN *
+							      FORMAT_POS_LEN);
 
 		rc = mover_write(&p->mover, n, pos);
 		pos += n;
-		len -= n;
 	}
-	return rc == 0 ? mover_sync(&p->mover) : rc;
+	return rc == 0 ? mover_sync(&p->mover, from, end) : rc;
 }
 
 /* From here a growth is under way, whose new index has the old one's size and

@@ -84,12 +84,18 @@ static bool goes_straight(const struct pruner *p, uint64_t gap, uint64_t len,
 	return len <= gap && (gap >= p->chunk / 4 || rest <= 4 * gap);
 }
 
+/* Each step ends with a checkpoint, which writes every page of the index that
+ * has changed, so one takes as much as the gap has room for, up to so many
+ * chunks. */
+#define STRAIGHT_CHUNKS 16
+
 /* A step: 0, or 1: nothing can go there. */
 static int step_straight(struct pruner *p, uint64_t first, uint64_t *d,
 			 uint64_t *s, uint64_t to)
 {
 	struct mover *m = &p->mover;
-	uint64_t room = max_u64(first, min_u64(*s - *d, p->chunk));
+	uint64_t most = min_u64(*s - *d, STRAIGHT_CHUNKS * p->chunk);
+	uint64_t room = max_u64(first, most);
 	int rc = mover_plan(m, *s, to, room);
 
 	if (rc == 0 && !trim_plan(p, *d, false))

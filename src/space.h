@@ -284,6 +284,9 @@ int space_flush(struct space *sp);
  * elsewhere are with the next checkpoint, or with file_sync. */
 int space_sync(struct space *sp);
 
+/* Under sync_lock: makes these bytes of the file durable, and no others. */
+int space_sync_range(struct space *sp, uint64_t from, uint64_t to);
+
 /* Without a lock held: a plain booklet file until the next commit.  idle: only
  * if nothing has been committed since the last call with idle. */
 int space_settle(struct space *sp, bool idle);

@@ -54,9 +54,7 @@ static void freeze(struct space *sp, struct log_slot *ret)
 	pthread_rwlock_unlock(&sp->lock);
 }
 
-/* Under sync_lock: the log as far as it is frozen.  What older records changed
- * in place waits for a checkpoint: they would do it again. */
-static int sync_frozen(struct space *sp)
+int space_sync_range(struct space *sp, uint64_t from, uint64_t to)
 {
 	struct file file;
 
@@ -64,7 +62,14 @@ static int sync_frozen(struct space *sp)
 	pthread_rwlock_rdlock(&sp->lock);
 	file = sp->file;
 	pthread_rwlock_unlock(&sp->lock);
-	return file_sync_range(&file, sp->frozen_from, sp->sync_to);
+	return file_sync_range(&file, from, to);
+}
+
+/* Under sync_lock: the log as far as it is frozen.  What older records changed
+ * in place waits for a checkpoint: they would do it again. */
+static int sync_frozen(struct space *sp)
+{
+	return space_sync_range(sp, sp->frozen_from, sp->sync_to);
 }
 
 /* Under sync_lock: makes durable what is frozen, and puts it in its place. */

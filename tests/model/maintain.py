@@ -144,7 +144,8 @@ class Steps:
             ops, k = [], 0
             while i < len(self.blocks):
                 at, n = self.blocks[i]
-                ops.append(("moved", at, dst, n))
+                ops.append(("moved", at, dst, n,
+                            follows or "left_alive" in s.bugs))
                 dst, i, k = dst + n, i + 1, k + 1
                 if follows:
                     end = (self.blocks[i][0] if i < len(self.blocks)

@@ -165,9 +165,10 @@ class Plan:
                 self.v[pos:pos + self.geo.length(self.v, pos)]))
             self.link(bytes(self.v[to:to + 13]), to)
 
-    def moved(self, src, dst, n):
+    def moved(self, src, dst, n, in_zone):
         """The bytes of the block at src are at dst, too: that is the one from
-        now on, with next and time as they are now; dead, if it has died."""
+        now on, with next and time as they are now; dead, if it has died.  In
+        the zone, the old one is no block any more; elsewhere it is dead."""
         self.v[dst:dst + n] = self.v[src:src + n]
         if not u(self.v, src + 13, 6):
             return self.change(dst + 13, p(0, 6))
@@ -175,7 +176,8 @@ class Plan:
         assert pos == src, "a lookup finds another block"
         self.fields(dst, masked=False)
         self.change(at, p(dst, 6))
-        self.change(src + 13, p(0, 6))
+        if not in_zone:
+            self.change(src + 13, p(0, 6))
 
     def move_buckets(self, count):
         nb, io, _ = layout(self.v)

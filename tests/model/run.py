@@ -61,6 +61,8 @@ MUTANTS = (
     ("moved blocks not durable before their record",
      "no_copy_sync", "prune", 10),
     ("a zone that keeps what was moved into it", "zone_stays", "prune", 1),
+    ("a moved block left alive where the zone does not take it in",
+     "left_alive", "prune", 1),
     ("recovery covers a zone that the log stands in",
      "zone_in_log", "prune", 50095),
     ("recovery leaves the zone open", "zone_left", "prune", 1),
