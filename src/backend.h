@@ -56,7 +56,8 @@ enum backend_op_kind {
 	BACKEND_ABSENT, /* -EEXIST where the key is there */
 };
 
-/* A key that the engine has taken; hash is the engine's to use or not. */
+/* A key that the engine has taken; hash is the engine's, to set when it needs
+ * it, or not. */
 struct backend_key {
 	const void *bytes;
 	size_t len;
@@ -212,8 +213,7 @@ struct backend {
 		      struct blt_location *ret);    /* NULL: -ENOTSUP */
 	uint64_t (*compactions)(struct blt *store); /* NULL: 0 */
 
-	/* As blt_check_key; sets the hash of *ret where the engine's batch
-	 * wants it. */
+	/* As blt_check_key. */
 	int (*key)(struct blt *store, const void *key, size_t len,
 		   struct backend_key *ret);
 	int (*check_value)(struct blt *store, const void *value, size_t len);

@@ -1,13 +1,29 @@
 /* The face of a batch: its operations, kept until the engine has them all. */
 #include "backend.h"
 
+#include "util.h"
+
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Memory for operations, which all go at once: little for the first, and for a
+ * long one a room of its own. */
+#define ROOM_FIRST 1024u
+#define ROOM_LEN (64u << 10)
+#define ROOM_LONG (8u << 10)
+
+struct room {
+	struct room *next;
+	size_t used, len;
+	alignas(max_align_t) uint8_t bytes[];
+};
 
 struct blt_batch {
 	struct blt *store;
 	struct backend_op *first, **last;
+	struct room *room; /* the latest in front */
 };
 
 int blt_batch_new(struct blt *store, struct blt_batch **ret)
@@ -36,17 +52,44 @@ static int take_time(struct blt_batch *b, int64_t *timestamp)
 	return b->store->backend->time(b->store, *timestamp, timestamp);
 }
 
+static void *use_room(struct room *r, size_t len)
+{
+	void *ret = r->bytes + r->used;
+
+	r->used += len;
+	return ret;
+}
+
+static void *take_room(struct blt_batch *b, size_t len)
+{
+	struct room **at = &b->room, *r;
+	size_t size = b->room ? ROOM_LEN : ROOM_FIRST;
+
+	len += -len % alignof(max_align_t);
+	if (b->room && b->room->len - b->room->used >= len)
+		return use_room(b->room, len);
+	/* What is left in front is for others. */
+	if (b->room && len > ROOM_LONG)
+		at = &b->room->next;
+	size = len > ROOM_LONG ? len : max_u64(len, size);
+	r = malloc(sizeof(*r) + size);
+	if (!r)
+		return NULL;
+	*r = (struct room){ .next = *at, .len = size };
+	*at = r;
+	return use_room(r, len);
+}
+
 /* Copies key and rest (a value or another key) behind a new operation. */
 static struct backend_op *add(struct blt_batch *b, enum backend_op_kind kind,
 			      const struct backend_key *key, const void *rest,
 			      size_t rest_len)
 {
-	struct backend_op *op = calloc(1, sizeof(*op) + key->len + rest_len);
+	struct backend_op *op = take_room(b, sizeof(*op) + key->len + rest_len);
 
 	if (!op)
 		return NULL;
-	op->kind = kind;
-	op->key = *key;
+	*op = (struct backend_op){ .kind = kind, .key = *key };
 	op->key.bytes = op->bytes;
 	if (key->len)
 		memcpy(op->bytes, key->bytes, key->len);
@@ -261,11 +304,11 @@ void blt_batch_abort(struct blt_batch *b)
 {
 	if (!b)
 		return;
-	while (b->first) {
-		struct backend_op *op = b->first;
+	while (b->room) {
+		struct room *r = b->room;
 
-		b->first = op->next;
-		free(op);
+		b->room = r->next;
+		free(r);
 	}
 	free(b);
 }

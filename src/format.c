@@ -278,6 +278,17 @@ bool format_hidden(const struct format *f, const struct keyhash *hash)
 	return false;
 }
 
+bool format_hidden_key(const struct format *f, const void *key, size_t len)
+{
+	if (f->fixed)
+		return false;
+	for (size_t i = 0; i < FORMAT_SLOTS; i++)
+		if (len == strlen(format_slot_key[i]) &&
+		    memcmp(key, format_slot_key[i], len) == 0)
+			return true;
+	return false;
+}
+
 uint32_t format_next_buckets(uint32_t n_buckets)
 {
 	static const uint32_t series[] = { FORMAT_DEFAULT_BUCKETS, 144013,

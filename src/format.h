@@ -183,8 +183,9 @@ enum format_slot {
 
 extern const char *const format_slot_key[FORMAT_SLOTS];
 
-/* Whether a hash is that of a hidden entry of this file. */
+/* Whether a hash, or a key, is that of a hidden entry of this file. */
 bool format_hidden(const struct format *f, const struct keyhash *hash);
+bool format_hidden_key(const struct format *f, const void *key, size_t len);
 
 /* The next size of the index in booklet's series (12007, 144013, 1728017,
  * 20736017) above n_buckets, or 0 behind its end. */

@@ -1,6 +1,7 @@
 /* Putting, deleting, batches, and making them last. */
 #include "store.h"
 
+#include "keyhash_block.h"
 #include "rekey.h"
 #include "serial.h"
 #include "store_lay.h"
@@ -39,11 +40,13 @@ int store_key(struct store *store, const void *key, size_t len,
 int booklet_key(struct blt *blt, const void *key, size_t len,
 		struct backend_key *ret)
 {
-	struct batch_key k;
-	int rc = store_key(store_of(blt), key, len, &k);
+	const struct store *store = store_of(blt);
+	int rc = check_key_bytes(store, key, len);
 
+	if (rc == 0 && format_hidden_key(&store->engine.space.fmt, key, len))
+		rc = -EINVAL;
 	if (rc == 0)
-		*ret = (struct backend_key){ k.bytes, k.len, k.hash };
+		*ret = (struct backend_key){ .bytes = key, .len = len };
 	return rc;
 }
 
@@ -241,6 +244,45 @@ static int run_op(struct store *store, struct batch *b,
 	return -EINVAL;
 }
 
+/* Keys that are hashed side by side. */
+struct hashing {
+	struct blt_bytes key[KEYHASH_MANY];
+	struct keyhash *to[KEYHASH_MANY];
+	size_t n;
+};
+
+static void hash_noted(struct hashing *h)
+{
+	struct keyhash hash[KEYHASH_MANY];
+
+	keyhash_of_many(h->key, h->n, hash);
+	for (size_t i = 0; i < h->n; i++)
+		*h->to[i] = hash[i];
+	h->n = 0;
+}
+
+static void note_key(struct hashing *h, struct backend_key *key)
+{
+	h->key[h->n] = (struct blt_bytes){ key->bytes, key->len };
+	h->to[h->n++] = &key->hash;
+	if (h->n == KEYHASH_MANY)
+		hash_noted(h);
+}
+
+/* A batch's keys are hashed here, for that is a third of the work of hashing
+ * each when it comes. */
+static void hash_keys(struct backend_op *first)
+{
+	struct hashing h = { .n = 0 };
+
+	for (struct backend_op *op = first; op; op = op->next) {
+		note_key(&h, &op->key);
+		if (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE)
+			note_key(&h, &op->to);
+	}
+	hash_noted(&h);
+}
+
 /* Operations whose keys' places are fetched at once, and bytes of a block that
  * a lookup looks at. */
 #define AHEAD 16u
@@ -297,6 +339,7 @@ static int commit(struct store *store, struct backend_op *first,
 	struct batch b;
 	int rc = 0;
 
+	hash_keys(first);
 	if (first && !first->next && first->kind == BACKEND_RENAME) {
 		struct batch_key key = key_of(&first->key);
 		struct batch_key to = key_of(&first->to);
