@@ -1,4 +1,5 @@
 #include "name.h"
+#include "rnd.h"
 #include "util.h"
 
 #include <check.h>
@@ -212,16 +213,6 @@ START_TEST(test_long)
 	ck_assert_int_eq(name_read(&plain, name, 256, true, &got), -EINVAL);
 }
 END_TEST
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed >> 16) % below);
-}
 
 static size_t random_comp(const struct name_rules *rules, uint8_t *comp)
 {

@@ -1,4 +1,5 @@
 #include "blt.h"
+#include "rnd.h"
 #include "rounds.h"
 #include "util.h"
 
@@ -9,16 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed >> 16) % below);
-}
 
 static struct blt *open_store(const char *path, enum blt_mode mode,
 			      const char *serializer)

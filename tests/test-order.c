@@ -1,4 +1,5 @@
 #include "order.h"
+#include "rnd.h"
 #include "util.h"
 
 #include <check.h>
@@ -19,15 +20,6 @@ static struct {
 static uint32_t number_of[2 * MAX_NAMES + 2];
 static size_t n_names;
 static int read_error;
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed >> 16) % below);
-}
 
 static int read_name(void *arg, uint64_t ref, const uint8_t **ret_name,
 		     size_t *ret_len)

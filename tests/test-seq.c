@@ -1,4 +1,5 @@
 #include "blt_seq.h"
+#include "rnd.h"
 #include "seq.h"
 #include "seqwire.h"
 #include "util.h"
@@ -10,16 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed >> 16) % below);
-}
 
 /* ---- a store with one sequence, of either engine ---- */
 
@@ -383,7 +374,7 @@ START_TEST(test_model)
 	if (ops)
 		n = (unsigned)strtoul(ops, NULL, 10) / A_ROUND;
 	if (start)
-		seed ^= strtoull(start, NULL, 10) << 20;
+		rnd_state ^= strtoull(start, NULL, 10) << 20;
 	n_model = 0;
 	for (unsigned round = 0; round < n; round++) {
 		for (unsigned i = 0; i < A_ROUND; i++) {

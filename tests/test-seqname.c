@@ -1,5 +1,6 @@
 #include "seqname.h"
 
+#include "rnd.h"
 #include "util.h"
 
 #include <check.h>
@@ -7,16 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed >> 16) % below);
-}
 
 /* NULL: none. */
 static struct seqname neighbour(const char *name)

@@ -1,5 +1,7 @@
 #include "stage.h"
 
+#include "rnd.h"
+
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -35,12 +37,11 @@ START_TEST(test_any_pattern)
 	uint8_t *model = calloc(1, MAX), buf[3000];
 	size_t len = 0;
 
-	srand(7);
 	for (int i = 0; i < 3000; i++) {
-		size_t at = (size_t)rand() % (MAX - sizeof(buf));
-		size_t n = (size_t)rand() % sizeof(buf);
+		size_t at = rnd(MAX - sizeof(buf));
+		size_t n = rnd(sizeof(buf));
 
-		switch (rand() % 8) {
+		switch (rnd(8)) {
 		case 0:
 			ck_assert_int_eq(stage_resize(s, at), 0);
 			if (at < len)

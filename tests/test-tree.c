@@ -1,5 +1,6 @@
 #include "tree.h"
 #include "tree_dir.h"
+#include "rnd.h"
 #include "rounds.h"
 #include "util.h"
 
@@ -13,16 +14,6 @@
 #ifndef WEAK_HASH
 #define WEAK_HASH 0
 #endif
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed >> 16) % below);
-}
 
 /* ---- the model: keys in an array; what they imply by brute force ---- */
 

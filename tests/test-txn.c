@@ -2,6 +2,7 @@
  * that nothing is outside before the commit, conflicts, and namespaces that
  * show the same as one over a plain store of the same keys. */
 #include "blt.h"
+#include "rnd.h"
 #include "rounds.h"
 
 #include <check.h>
@@ -11,16 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed >> 16) % below);
-}
 
 static const char *engine;
 
