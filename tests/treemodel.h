@@ -1,5 +1,5 @@
-/* treemodel.h - for the tests of the tree: keys in an array, and what they imply
- * by brute force.
+/* treemodel.h - for the tests of the tree: keys in an array, and what they
+ * imply by brute force.
  *
  *   run_model(n, max_len, alphabet, flat, rounds, true)
  *
