@@ -1,5 +1,5 @@
-/* streamstore.h - for unit tests of streams: a store whose disk may be full, and
- * values whose bytes follow from a seed and their place.
+/* streamstore.h - for unit tests of streams: a store whose disk may be full,
+ * and values whose bytes follow from a seed and their place.
  *
  *   s = make(NULL);
  *   st = begin(s, "k", 0);

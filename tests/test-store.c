@@ -1,4 +1,5 @@
 #include "blt.h"
+#include "texts.h"
 
 #include <check.h>
 #include <errno.h>
@@ -39,27 +40,6 @@ static struct blt *open_as(enum blt_mode mode,
 		o.create = *c;
 	ck_assert_msg(blt_open(path, &o, &s, &err) == 0, "%s", err.text);
 	return s;
-}
-
-static void put(struct blt *s, const char *key, const char *value)
-{
-	ck_assert_int_eq(
-		blt_put(s, key, strlen(key), value, strlen(value), 1000), 0);
-}
-
-static void expect(struct blt *s, const char *key, const char *value)
-{
-	struct blt_view v;
-	int rc = blt_get(s, key, strlen(key), &v);
-
-	if (!value) {
-		ck_assert_int_eq(rc, -ENOENT);
-		return;
-	}
-	ck_assert_int_eq(rc, 0);
-	ck_assert_uint_eq(v.len, strlen(value));
-	ck_assert(memcmp(v.data, value, v.len) == 0);
-	blt_view_release(&v);
 }
 
 /* Keys of all sorts of lengths, of which the odd ones are put. */

@@ -1,5 +1,6 @@
 /* Transactions of the library: what is seen inside, that nothing is outside
  * before the commit, and conflicts. */
+#include "texts.h"
 #include "txnstore.h"
 
 #include <check.h>

@@ -1,7 +1,5 @@
 #include "txnstore.h"
 
-#include <check.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,26 +35,6 @@ struct blt *begin(struct blt *store)
 
 	ck_assert_int_eq(blt_txn_begin(store, ".", &txn), 0);
 	return txn;
-}
-
-void put(struct blt *store, const char *key, const char *value)
-{
-	ck_assert_int_eq(
-		blt_put(store, key, strlen(key), value, strlen(value), BLT_NOW),
-		0);
-}
-
-void expect(struct blt *store, const char *key, const char *value)
-{
-	struct blt_view v;
-	int rc = blt_get(store, key, strlen(key), &v);
-
-	ck_assert_int_eq(rc, value ? 0 : -ENOENT);
-	if (rc < 0)
-		return;
-	ck_assert_uint_eq(v.len, strlen(value));
-	ck_assert_mem_eq(v.data, value, v.len);
-	blt_view_release(&v);
 }
 
 struct blt_ns *open_ns(struct blt *store, bool flat)

@@ -33,11 +33,6 @@ void close_store(struct blt *store);
 
 struct blt *begin(struct blt *store);
 
-void put(struct blt *store, const char *key, const char *value);
-
-/* value NULL: not there. */
-void expect(struct blt *store, const char *key, const char *value);
-
 struct blt_ns *open_ns(struct blt *store, bool flat);
 
 #endif
