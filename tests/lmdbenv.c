@@ -1,4 +1,5 @@
 #include "lmdbenv.h"
+#include "suite.h"
 #include "util.h"
 
 #include <errno.h>
@@ -184,16 +185,10 @@ int lmdbenv_run(const char *name, void (*add)(TCase *tc))
 {
 	Suite *suite = suite_create(name);
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
 	add(tc);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

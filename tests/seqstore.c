@@ -1,4 +1,5 @@
 #include "seqstore.h"
+#include "suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,8 +102,6 @@ int seqstore_run(const char *name, void (*add)(TCase *tc),
 		 void (*booklets_alone)(TCase *tc))
 {
 	Suite *suite = suite_create(name);
-	SRunner *runner;
-	int failed;
 
 	add_case(suite, "booklet", setup_booklet, add);
 #ifdef HAVE_LMDB
@@ -111,9 +110,5 @@ int seqstore_run(const char *name, void (*add)(TCase *tc),
 	if (booklets_alone)
 		add_case(suite, "booklets alone", setup_booklet,
 			 booklets_alone);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "changes.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -93,17 +94,12 @@ int main(void)
 {
 	Suite *s = suite_create("changes");
 	TCase *c = tcase_create("core");
-	SRunner *r;
-	int failed;
 
+	tcase_set_timeout(c, 0);
 	tcase_add_test(c, test_set_and_get);
 	tcase_add_test(c, test_clear);
 	tcase_add_loop_test(c, test_sorted, 0, 18);
 	tcase_add_test(c, test_reserve);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

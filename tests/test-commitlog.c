@@ -1,4 +1,5 @@
 #include "commitlog.h"
+#include "suite.h"
 
 #include "util.h"
 
@@ -238,18 +239,13 @@ int main(void)
 {
 	Suite *s = suite_create("commitlog");
 	TCase *c = tcase_create("core");
-	SRunner *r;
-	int failed;
 
+	tcase_set_timeout(c, 0);
 	tcase_add_test(c, test_slot_round_trip);
 	tcase_add_test(c, test_newest_slot);
 	tcase_add_loop_test(c, test_record_round_trip, 0, 9);
 	tcase_add_test(c, test_hostile_lists);
 	tcase_add_test(c, test_unknown);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

@@ -1,5 +1,6 @@
 /* A copy is a state that the store was in, whatever is written meanwhile. */
 #include "blt.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -346,18 +347,12 @@ int main(void)
 {
 	Suite *suite = suite_create("copy");
 	TCase *tc = tcase_create("copy");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_changes_meanwhile);
 	tcase_add_test(tc, test_beside_writer);
 	tcase_add_test(tc, test_refused);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

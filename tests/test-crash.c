@@ -124,7 +124,6 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tc, 0);
-	tcase_add_checked_fixture(tc, NULL, NULL);
 	tcase_add_test(tc, nothing_promised_is_lost);
 	tcase_add_test(tc, what_was_lost_once);
 	suite_add_tcase(suite, tc);

@@ -2,6 +2,7 @@
  * through: the error reaches the caller, what the store held is read still, and
  * is there when it is opened again. */
 #include "crashwork.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -232,15 +233,9 @@ int main(void)
 {
 	Suite *suite = suite_create("faults");
 	TCase *tc = tcase_create("faults");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, errors_lose_nothing, 0, ARRAY_SIZE(faults));
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "format.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -137,9 +138,8 @@ int main(void)
 {
 	Suite *s = suite_create("format");
 	TCase *c = tcase_create("core");
-	SRunner *r;
-	int failed;
 
+	tcase_set_timeout(c, 0);
 	tcase_add_loop_test(c, test_header_round_trip, 0, 3);
 	tcase_add_loop_test(c, test_header_faults, 0, 12);
 	tcase_add_loop_test(c, test_head_round_trip, 0, 3);
@@ -147,9 +147,5 @@ int main(void)
 	tcase_add_test(c, test_hidden_keys);
 	tcase_add_test(c, test_sizes);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

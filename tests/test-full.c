@@ -1,6 +1,7 @@
 /* A commit after which much waits for a sync, which then fails: the commit is
  * made, and says so; the failure is told by whoever asks for a sync. */
 #include "store.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -140,16 +141,10 @@ int main(void)
 {
 	Suite *suite = suite_create("full");
 	TCase *tc = tcase_create("full");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, a_full_disk_is_told_later);
 	tcase_add_test(tc, a_failed_sync_is_told_later);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* Callers of sync who come together share one fdatasync: while the first one's
  * runs, all others have flushed and wait, and the second covers them all. */
 #include "store.h"
+#include "suite.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -260,16 +261,11 @@ int main(void)
 {
 	Suite *suite = suite_create("group");
 	TCase *tc = tcase_create("sync");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, callers_share_a_sync);
 	tcase_add_test(tc, what_came_late_is_synced_later);
 	tcase_add_test(tc, each_call_is_served);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* Jobs: what they come to, which run beside which, and how they end early. */
 #include "job.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -360,8 +361,6 @@ int main(void)
 {
 	Suite *suite = suite_create("job");
 	TCase *tc = tcase_create("job");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -376,9 +375,5 @@ int main(void)
 	tcase_add_test(tc, test_read_only);
 	tcase_add_test(tc, test_cut_short);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

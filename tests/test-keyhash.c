@@ -1,5 +1,6 @@
 #include "keyhash.h"
 #include "keyhash_block.h"
+#include "suite.h"
 #include "util.h"
 
 #include <blake2.h>
@@ -165,9 +166,8 @@ int main(void)
 {
 	Suite *suite = suite_create("keyhash");
 	TCase *tc = tcase_create("keyhash");
-	SRunner *runner;
-	int failed;
 
+	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, test_known, 0, ARRAY_SIZE(known));
 	tcase_add_loop_test(tc, test_ways, 0, (int)keyhash_n_ways);
 	tcase_add_loop_test(tc, test_ways_side_by_side, 0, (int)keyhash_n_ways);
@@ -177,9 +177,5 @@ int main(void)
 	tcase_add_test(tc, test_vector);
 	tcase_add_test(tc, test_equal_and_word);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "blt.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -59,16 +60,11 @@ int main(void)
 {
 	Suite *suite = suite_create("link");
 	TCase *tc = tcase_create("link");
-	SRunner *runner;
-	int failed;
 
+	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_both_ways);
 	tcase_add_test(tc, test_form);
 	tcase_add_test(tc, test_damaged);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

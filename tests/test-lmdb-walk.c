@@ -2,6 +2,7 @@
  * changes meanwhile; a listing goes on behind a name that has gone; names that
  * only a hash knows; parts of values; and whose changes there were. */
 #include "blt.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -344,8 +345,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lmdb-walk");
 	TCase *tc = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -356,8 +355,5 @@ int main(void)
 	tcase_add_test(tc, test_parts);
 	tcase_add_test(tc, test_whose_changes);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* Many keys at once, where values stand, and walks over a part of the keys. */
 #include "store.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -209,8 +210,6 @@ int main(void)
 {
 	Suite *s = suite_create("lookup");
 	TCase *c = tcase_create("core");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(c, 0);
 	tcase_add_test(c, test_many);
@@ -219,9 +218,5 @@ int main(void)
 	tcase_add_test(c, test_part);
 	tcase_add_test(c, test_stopped_growth);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

@@ -3,6 +3,7 @@
 #include "blt.h"
 #include "map.h"
 #include "map_text.h"
+#include "suite.h"
 #include "util.h"
 #include "wire.h"
 
@@ -420,8 +421,6 @@ int main(void)
 	Suite *s = suite_create("map");
 	TCase *tc = tcase_create("bytes");
 	TCase *on_store = tcase_create("store");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, test_frames, 0, 40);
@@ -438,9 +437,5 @@ int main(void)
 	tcase_add_test(on_store, test_only_if_same_bytes);
 	tcase_add_test(on_store, test_check_value);
 	suite_add_tcase(s, on_store);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

@@ -5,6 +5,7 @@
  * MODEL_SEED (1) on, with values of up to 64 MiB, and says how many a second.
  * It takes a gigabyte of memory and of disk. */
 #include "model.h"
+#include "suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -121,8 +122,6 @@ int main(void)
 {
 	Suite *s = suite_create("model");
 	TCase *c = tcase_create("kinds");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(c, 0);
 	if (asked("MODEL_OPERATIONS", 0)) {
@@ -132,9 +131,5 @@ int main(void)
 		tcase_add_loop_test(c, test_serializer, 1, 33);
 	}
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

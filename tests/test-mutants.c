@@ -5,6 +5,7 @@
 #endif
 #include "crashwork.h"
 #include "mutants.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -76,16 +77,10 @@ int main(void)
 {
 	Suite *suite = suite_create("mutants");
 	TCase *tc = tcase_create("mutants");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, mutant_is_caught, MUTANT_NONE + 1, MUTANTS);
 	tcase_add_test(tc, without_one_nothing_is_found);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

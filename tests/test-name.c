@@ -1,5 +1,6 @@
 #include "name.h"
 #include "rnd.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -331,18 +332,12 @@ int main(void)
 {
 	Suite *suite = suite_create("name");
 	TCase *tc = tcase_create("name");
-	SRunner *runner;
-	int failed;
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, test_known, 0, ARRAY_SIZE(known));
 	tcase_add_loop_test(tc, test_no_name, 0, ARRAY_SIZE(no_name));
 	tcase_add_test(tc, test_long);
 	tcase_add_test(tc, test_round_trip);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

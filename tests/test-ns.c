@@ -4,6 +4,7 @@
 #include "nscrawl.h"
 #include "rnd.h"
 #include "rounds.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -481,8 +482,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ns");
 	TCase *tc = tcase_create("ns");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_making);
@@ -493,9 +492,5 @@ int main(void)
 	tcase_add_test(tc, test_random_keys);
 	tcase_add_test(tc, test_before_the_walk_ends);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

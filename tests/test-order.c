@@ -1,5 +1,6 @@
 #include "order.h"
 #include "rnd.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -306,8 +307,6 @@ int main(void)
 {
 	Suite *suite = suite_create("order");
 	TCase *tc = tcase_create("order");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_model);
@@ -316,9 +315,5 @@ int main(void)
 	tcase_add_test(tc, test_no_memory);
 	tcase_add_test(tc, test_source_fails);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "blt.h"
 #include "sound.h"
 #include "store.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -387,8 +388,6 @@ int main(void)
 {
 	Suite *suite = suite_create("prune");
 	TCase *tc = tcase_create("prune");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, a_small_index_was_in_front, 0,
@@ -403,9 +402,5 @@ int main(void)
 	tcase_add_test(tc, long_keys_behind_a_gap);
 	tcase_add_test(tc, what_is_committed_meanwhile_is_packed_too);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

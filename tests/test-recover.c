@@ -1,6 +1,7 @@
 /* What opening a store says of the log that it replays, and that it can be
  * stopped there. */
 #include "blt.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -154,8 +155,6 @@ int main(void)
 {
 	Suite *suite = suite_create("recover");
 	TCase *tc = tcase_create("one"), *each = tcase_create("each");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, leave_log, remove_dir);
@@ -166,8 +165,5 @@ int main(void)
 	tcase_add_checked_fixture(each, NULL, remove_dir);
 	tcase_add_test(each, it_can_be_stopped);
 	suite_add_tcase(suite, each);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "blt_seq.h"
 #include "sound.h"
 #include "store.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -446,8 +447,6 @@ int main(void)
 {
 	Suite *suite = suite_create("rekey");
 	TCase *tc = tcase_create("rekey");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, over_an_old_value);
@@ -461,9 +460,5 @@ int main(void)
 	tcase_add_test(tc, in_a_sequence);
 	tcase_add_test(tc, readers_see_one_of_them);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 #include "seqname.h"
 
 #include "rnd.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -181,8 +182,6 @@ int main(void)
 {
 	Suite *suite = suite_create("seqname");
 	TCase *tc = tcase_create("seqname");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, test_ends, 0, 2);
@@ -192,9 +191,5 @@ int main(void)
 	tcase_add_test(tc, test_no_place);
 	tcase_add_test(tc, test_spread);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* Items of sequences as bytes. */
 #include "seqwire.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -82,16 +83,10 @@ int main(void)
 {
 	Suite *suite = suite_create("seqwire");
 	TCase *tc = tcase_create("seqwire");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_wire);
 	tcase_add_test(tc, test_hostile_wire);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

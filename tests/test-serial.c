@@ -1,5 +1,6 @@
 #include "json.h"
 #include "serial.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -438,10 +439,8 @@ int main(void)
 {
 	Suite *suite = suite_create("serial");
 	TCase *tc = tcase_create("serial");
-	SRunner *runner;
-	int failed;
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_empty);
 	tcase_add_test(tc, test_widths);
@@ -453,9 +452,5 @@ int main(void)
 	tcase_add_test(tc, test_zstd);
 	tcase_add_test(tc, test_python_frame);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 #include "stage.h"
 
 #include "rnd.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -108,17 +109,11 @@ int main(void)
 {
 	Suite *suite = suite_create("stage");
 	TCase *tc = tcase_create("stage");
-	SRunner *runner;
-	int failed;
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, test_any_pattern, 0, 2);
 	tcase_add_test(tc, test_limits);
 	tcase_add_test(tc, test_source);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "blt.h"
+#include "suite.h"
 #include "texts.h"
 
 #include <check.h>
@@ -409,14 +410,9 @@ int main(void)
 {
 	Suite *s = suite_create("store");
 	TCase *c = tcase_create("core");
-	SRunner *r;
-	int failed;
 
+	tcase_set_timeout(c, 0);
 	add_tests(c);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

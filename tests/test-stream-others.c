@@ -4,6 +4,7 @@
 #include "sound.h"
 #include "store.h"
 #include "streamstore.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -270,8 +271,6 @@ int main(void)
 {
 	Suite *suite = suite_create("stream-others");
 	TCase *tc = tcase_create("stream-others");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, several_at_once);
@@ -282,9 +281,5 @@ int main(void)
 	tcase_add_test(tc, disk_full_while_it_becomes_longer);
 	tcase_add_test(tc, grows_where_a_scan_stands);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

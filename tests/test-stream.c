@@ -1,6 +1,7 @@
 /* One stream: a value that is written straight into its place. */
 #include "sound.h"
 #include "streamstore.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -203,8 +204,6 @@ int main(void)
 {
 	Suite *suite = suite_create("stream");
 	TCase *tc = tcase_create("stream");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, value_is_there_after_commit);
@@ -217,9 +216,5 @@ int main(void)
 	tcase_add_test(tc, what_would_not_load_is_refused);
 	tcase_add_test(tc, limits);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

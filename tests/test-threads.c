@@ -2,6 +2,7 @@
  * thread sees must be whole: a value says which key it belongs to.  Run under
  * the thread sanitizer too. */
 #include "store.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -258,15 +259,9 @@ int main(void)
 {
 	Suite *s = suite_create("threads");
 	TCase *c = tcase_create("core");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(c, 0);
 	tcase_add_loop_test(c, test_all_at_once, 0, 3);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

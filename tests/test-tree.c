@@ -1,6 +1,7 @@
 /* The tree, against a model, and single behaviours. */
 #include "tree.h"
 #include "rnd.h"
+#include "suite.h"
 #include "tree_dir.h"
 #include "treemodel.h"
 #include "util.h"
@@ -354,8 +355,6 @@ int main(void)
 {
 	Suite *suite = suite_create("tree");
 	TCase *tc = tcase_create("tree");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_model);
@@ -373,9 +372,5 @@ int main(void)
 	tcase_add_loop_test(tc, test_size, 0, 2);
 #endif
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

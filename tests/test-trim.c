@@ -3,6 +3,7 @@
 #include "scan.h"
 #include "sound.h"
 #include "store.h"
+#include "suite.h"
 #include "util.h"
 
 #include <check.h>
@@ -487,8 +488,6 @@ int main(void)
 {
 	Suite *suite = suite_create("trim");
 	TCase *tc = tcase_create("trim");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, as_few_as_the_format_allows, 0,
@@ -501,9 +500,5 @@ int main(void)
 	tcase_add_test(tc, those_who_cannot_trim);
 	tcase_add_test(tc, who_looks_is_waited_for);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "util.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -85,18 +86,13 @@ int main(void)
 {
 	Suite *suite = suite_create("util");
 	TCase *tc = tcase_create("util");
-	SRunner *runner;
-	int failed;
 
+	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_min_max);
 	tcase_add_test(tc, test_little_endian);
 	tcase_add_test(tc, test_hex_round_trip);
 	tcase_add_test(tc, test_hex_refuses);
 	tcase_add_test(tc, test_now);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "txnstore.h"
+#include "suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,16 +75,10 @@ static void add_case(Suite *suite, const char *name, void (*setup)(void),
 int txnstore_run(const char *name, void (*add)(TCase *tc))
 {
 	Suite *suite = suite_create(name);
-	SRunner *runner;
-	int failed;
 
 	add_case(suite, "booklet", with_booklet, add);
 #ifdef HAVE_LMDB
 	add_case(suite, "lmdb", with_lmdb, add);
 #endif
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }
