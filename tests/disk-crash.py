@@ -26,7 +26,6 @@ import random
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 

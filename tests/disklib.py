@@ -20,7 +20,6 @@ import checker
 
 BLT = os.environ["BLT"]
 PATIENCE = 120  # seconds until something is taken for lost
-DEBIAN = "/usr/bin/python3"  # python3-lmdb is a package of this one's
 
 
 # ---- programs ----
@@ -196,9 +195,4 @@ ENGINE = {"booklet": Booklet,
           "lmdb": Lmdb}[os.environ.get("BLT_ENGINE", "booklet")]
 
 if ENGINE is Lmdb:
-    try:
-        import lmdb
-    except ImportError:
-        if os.path.samefile(sys.executable, DEBIAN):
-            raise
-        os.execv(DEBIAN, [DEBIAN, *sys.argv])
+    from lmdblib import lmdb

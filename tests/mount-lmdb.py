@@ -15,15 +15,7 @@ import threading
 
 import daemonlib
 from daemonlib import BLT
-
-DEBIAN = "/usr/bin/python3"  # python3-lmdb is a package of this one's
-
-try:
-    import lmdb
-except ImportError:
-    if os.path.samefile(sys.executable, DEBIAN):
-        raise
-    os.execv(DEBIAN, [DEBIAN, *sys.argv])
+from lmdblib import lmdb
 
 PLAIN = {b"a": b"file", b"a!": b"between", b"a/b": b"below",
          b"a/c/d": b"deep", b"empty": b"", b"kept/": b"",

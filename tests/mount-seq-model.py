@@ -7,7 +7,6 @@ an operation.  SEQ_OPS sets how many operations an engine gets, SEQ_SEED which.
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import threading

@@ -7,19 +7,10 @@ import os
 import random
 import struct
 import subprocess
-import sys
 import time
 
 import toollib as t
-
-DEBIAN = "/usr/bin/python3"  # python3-lmdb is a package of this one's
-
-try:
-    import lmdb
-except ImportError:
-    if os.path.samefile(sys.executable, DEBIAN):
-        raise
-    os.execv(DEBIAN, [DEBIAN, *sys.argv])
+from lmdblib import lmdb
 
 KEYS = {b"a": b"1", b"a/b": b"", b"\0\xff": b"\0" * 100,
         b"large": random.Random(3).randbytes(3 << 20), b"k" * 511: b"long"}
