@@ -1,5 +1,5 @@
 """What the tests of a mount share (controllib, mountlib): a daemon in the
-foreground, its start and its end."""
+foreground, its start and its end; and waiting, without a word on how long."""
 
 import os
 import subprocess
@@ -36,11 +36,16 @@ def start(store, mnt, options, log):
         command += ["-o", ",".join(options)]
     daemon = subprocess.Popen(command, stderr=log)
 
+    mounted(daemon, mnt, lambda: said(log))
+    return daemon
+
+
+def mounted(daemon, mnt, why=lambda: "the daemon ended"):
+    """Waits for the mount of a daemon, whose end before that is an error."""
     def live():
-        assert daemon.poll() is None, f"no mount: {said(log)}"
+        assert daemon.poll() is None, f"no mount: {why()}"
         return os.path.ismount(mnt)
     until("the mount", live)
-    return daemon
 
 
 def end(daemon, mnt, log):

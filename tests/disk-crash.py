@@ -29,8 +29,8 @@ import subprocess
 import tempfile
 import time
 
-from disklib import (BLT, ENGINE, digest, fail, hash_of, run, skip,
-                     wait_for)
+import daemonlib
+from disklib import BLT, ENGINE, digest, fail, hash_of, run, skip
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BLTFS = os.environ["BLTFS"]
@@ -124,7 +124,7 @@ def recording(top, plugin, base):
         return os.path.ismount(where) and os.path.exists(disk)
 
     try:
-        wait_for("the disk", is_there)
+        daemonlib.until("the disk", is_there)
         yield disk, log
     finally:
         subprocess.run(["fusermount3", "-u", "-z", where])
@@ -290,13 +290,8 @@ def mounted(top, store):
                                mount],
                               stdin=subprocess.DEVNULL)
 
-    def is_live():
-        if daemon.poll() is not None:
-            fail("the daemon ended before the mount was live")
-        return os.path.ismount(mount)
-
     try:
-        wait_for("the mount", is_live)
+        daemonlib.mounted(daemon, mount)
         yield mount
     finally:
         subprocess.run(["fusermount3", "-u", "-z", mount])

@@ -14,12 +14,11 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 
 import checker
+from daemonlib import until
 
 BLT = os.environ["BLT"]
-PATIENCE = 120  # seconds until something is taken for lost
 
 
 # ---- programs ----
@@ -41,14 +40,6 @@ def run(*command):
         fail(f"{' '.join(command)}: exit {done.returncode}: {done.stdout}"
              f"{done.stderr}")
     return done.stdout
-
-
-def wait_for(what, is_true):
-    end = time.monotonic() + PATIENCE
-    while not is_true():
-        if time.monotonic() > end:
-            fail(f"waited in vain: {what}")
-        time.sleep(0.02)
 
 
 def complaint(*args):
@@ -95,7 +86,7 @@ class Booklet:
             return int.from_bytes(f.read(2), "little")
 
     def rest(self):
-        wait_for("the store at rest", lambda: self.version() != 0)
+        until("the store at rest", lambda: self.version() != 0)
 
     def look(self, _):
         for command in "check", "recover":

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+
+from daemonlib import LIMIT, until
 
 BLTFS, VECTORS = os.environ["BLTFS"], os.environ["VECTORS"]
 SLOW = os.environ.get("SANITIZERS", "no") != "no"
 USAGE, DATAERR, NOINPUT, OSFAULT, IOERR, NOPERM = 64, 65, 66, 71, 74, 77
 NOBODY = 65534
-LIMIT = 60
 USE = """cd "$0" && find . -ls; find . -type f | head -20 |
 tr '\\n' '\\0' | xargs -0 cat; echo x > new; mkdir dir; mv new dir/;
 rm -r dir; ls | head -1 | tr '\\n' '\\0' | xargs -0 rm -r"""
@@ -25,10 +25,8 @@ def run(path, mnt, *options):
     with tempfile.TemporaryFile() as log:
         daemon = subprocess.Popen([BLTFS, "-f", path, mnt, *options],
                                   stderr=log)
-        end = time.monotonic() + LIMIT
-        while daemon.poll() is None and not os.path.ismount(mnt):
-            assert time.monotonic() < end, f"{path}: hangs"
-            time.sleep(0.002)
+        until(f"{path}: a mount or none",
+              lambda: daemon.poll() is not None or os.path.ismount(mnt))
         if daemon.poll() is None:
             try:
                 subprocess.run(["sh", "-c", USE, mnt], timeout=LIMIT,

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import checker
+import daemonlib
 
 BLT, BLTFS = os.environ["BLT"], os.environ["BLTFS"]
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
@@ -182,10 +182,7 @@ def mounted(store, mount, options):
     daemon = subprocess.Popen([BLTFS, "-f", "-o",
                                f"create,{kind},{options}", store, mount],
                               stderr=subprocess.PIPE)
-    while not os.path.ismount(mount):
-        if daemon.poll() is not None:
-            sys.exit(f"no mount: {daemon.stderr.read()}")
-        time.sleep(0.01)
+    daemonlib.mounted(daemon, mount, daemon.stderr.read)
     return daemon
 
 

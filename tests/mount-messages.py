@@ -10,9 +10,8 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 
-from mountlib import eventually
+import daemonlib
 
 BLTFS = os.environ["BLTFS"]
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -164,9 +163,7 @@ def attempt(allowed):
         with open(path, "w", encoding="utf-8") as said:
             daemon = subprocess.Popen([BLTFS, "-d", "-s", store, mnt],
                                       stderr=said)
-        while not os.path.ismount(mnt):
-            assert daemon.poll() is None, "the daemon ended"
-            time.sleep(0.01)
+        daemonlib.mounted(daemon, mnt)
         try:
             os.chdir(mnt)
             log = Log(path)
@@ -176,7 +173,7 @@ def attempt(allowed):
             bad = measure(log, allowed)
         finally:
             os.chdir("/")
-            eventually(lambda: subprocess.run(
+            daemonlib.until("unmounting", lambda: subprocess.run(
                 ["fusermount3", "-u", mnt], check=False).returncode == 0)
         assert daemon.wait() == 0
         subprocess.run([sys.executable, CHECKER, "--loads", store], check=True)

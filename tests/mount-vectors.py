@@ -10,7 +10,8 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
+
+import daemonlib
 
 BLTFS = os.environ["BLTFS"]
 VECTORS = os.environ["VECTORS"]
@@ -118,22 +119,12 @@ def check_mount(mnt, fields, items):
     assert os.path.isdir(os.path.join(mnt, CONTROL))
 
 
-def mounted(mnt, daemon):
-    for _ in range(3000):
-        assert daemon.poll() is None, "the daemon ended: " + \
-            daemon.stderr.read().decode()
-        if os.path.ismount(mnt):
-            return
-        time.sleep(0.01)
-    raise AssertionError("not mounted in time")
-
-
 def check_vector(store, mnt):
     fields, items = expectation(store[:-4] + ".expect")
     with subprocess.Popen([BLTFS, "-f", store, mnt, "-o", "ro"],
                           stderr=subprocess.PIPE) as daemon:
         try:
-            mounted(mnt, daemon)
+            daemonlib.mounted(daemon, mnt, daemon.stderr.read)
             check_mount(os.fsencode(mnt), fields, items)
         finally:
             if os.path.ismount(mnt):

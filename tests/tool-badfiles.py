@@ -6,10 +6,10 @@ import fcntl
 import os
 import random
 import shutil
-import signal
 import subprocess
 
 import toollib as t
+from daemonlib import until
 
 SLOW = os.environ.get("SANITIZERS", "no") != "no"
 READERS = (["info", "--count"], ["dump"], ["ls", "-l"], ["get"], ["stat"],
@@ -109,9 +109,8 @@ def check_lock(dir_):
         with subprocess.Popen([t.BLT, "get", "--lock-timeout", "forever",
                                path, "key001"],
                               stdout=subprocess.PIPE) as waiting:
-            # The lock is asked for: the kernel lists it as blocked.
-            wait_for(lambda: is_waiting(f, waiting.pid) or
-                     waiting.poll() is not None)
+            until("the wait for the lock", lambda: is_waiting(
+                f, waiting.pid) or waiting.poll() is not None)
             fcntl.flock(f, fcntl.LOCK_UN)
             t.equal(waiting.communicate(timeout=t.LIMIT)[0] != b"", True,
                     "get after the lock")
@@ -130,13 +129,6 @@ def is_waiting(f, pid):
                    for n in os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return False
-
-
-def wait_for(condition):
-    signal.alarm(t.LIMIT)
-    while not condition():
-        os.sched_yield()
-    signal.alarm(0)
 
 
 def damage(data, path):

@@ -12,8 +12,8 @@ import resource
 import shutil
 import signal
 import subprocess
-import time
 
+import daemonlib
 import toollib as t
 
 NOBODY = 65534
@@ -161,10 +161,7 @@ def check_mounted():
     daemon = subprocess.Popen([os.environ["BLTFS"], "-f", "kv.blt", "mnt"],
                               stderr=subprocess.PIPE)
     try:
-        while not os.path.ismount("mnt"):
-            if daemon.poll() is not None:
-                t.fail(f"bltfs: {daemon.stderr.read()}")
-            time.sleep(0.02)
+        daemonlib.mounted(daemon, "mnt", daemon.stderr.read)
         with open("mnt/more", "w", encoding="utf-8") as f:
             f.write("more")
         doctor("kv.blt").has("mounts", "ok", point) \

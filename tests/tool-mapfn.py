@@ -8,9 +8,9 @@ import resource
 import shlex
 import subprocess
 import sys
-import time
 
 import toollib as t
+from daemonlib import until
 from toollib import items
 
 SOFTWARE = 70
@@ -151,10 +151,7 @@ def interrupted():
     _, said = child.communicate(timeout=t.LIMIT)
     t.equal((child.returncode, b"interrupted" in said), (143, True), said)
     # killed it is at once, gone when its turn comes
-    until = time.monotonic() + t.LIMIT
-    while runs(pid) and time.monotonic() < until:
-        time.sleep(0.01)
-    t.equal(runs(pid), False, "the command is gone")
+    until("the end of the command", lambda: not runs(pid))
     t.equal(items(STORE), {b"k%d" % i: b"v" for i in range(4)}, "whole")
 
 
