@@ -151,7 +151,6 @@ static int set_option(struct options *opts, bool given[], char *item,
 	if (!takes && value && row->type != IGNORE)
 		return option_complain(err, "-o %s: takes no value", row->name);
 	given[row - rows] = true;
-
 	return option_set(opts, row, item, value ? value + 1 : NULL, err);
 }
 
@@ -204,16 +203,41 @@ static int check_names(struct options *opts, struct options_error *err)
 	return 0;
 }
 
-static int check_together(struct options *opts, const bool given[],
+/* What a new store is to be like. */
+static int check_creating(const struct options *opts, const bool given[],
 			  struct options_error *err)
 {
+	const bool lmdb = opts->engine && strcmp(opts->engine, "lmdb") == 0;
+
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (rows[i].creating && given[i] && !opts->create)
+		if (!rows[i].creating || !given[i])
+			continue;
+		if (!opts->create)
 			return option_complain(
 				err,
 				"-o %s is for a new store: it wants -o create",
 				rows[i].name);
+		if (lmdb && rows[i].field != AT(engine))
+			return option_complain(
+				err,
+				"-o %s is for booklet stores; an LMDB environment has keys and values of any bytes, and no times: leave it or -o engine=lmdb out",
+				rows[i].name);
 	}
+	if (was_given(given, "value_len") &&
+	    was_given(given, "value_serializer"))
+		return option_complain(
+			err,
+			"-o value_len and -o value_serializer contradict each other: a store of fixed length has no value serializer");
+	return 0;
+}
+
+static int check_together(struct options *opts, const bool given[],
+			  struct options_error *err)
+{
+	int rc = check_creating(opts, given, err);
+
+	if (rc < 0)
+		return rc;
 	if (opts->ro && was_given(given, "rw"))
 		return option_complain(err,
 				       "-o ro and -o rw contradict each other");
@@ -227,11 +251,6 @@ static int check_together(struct options *opts, const bool given[],
 		return option_complain(
 			err, "-o poll_us and %s contradict each other",
 			opts->clone_fd ? "-o clone_fd" : "-s");
-	if (was_given(given, "value_len") &&
-	    was_given(given, "value_serializer"))
-		return option_complain(
-			err,
-			"-o value_len and -o value_serializer contradict each other: a store of fixed length has no value serializer");
 	if (!was_given(given, "fmask"))
 		opts->fmask = opts->umask;
 	if (!was_given(given, "dmask"))

@@ -44,6 +44,9 @@ bad 'dmask=: wants a value|dmask: wants a value' dmask=
 bad 'decode: takes no value' decode=yes
 bad 'x-: no such option' x-
 bad 'value_serializer contradict' create,value_len=8,value_serializer=str
+for option in buckets=7 value_len=8 key_serializer=str value_serializer=str no_timestamps; do
+	bad "-o ${option%=*} is for booklet stores.*leave it" "create,engine=lmdb,$option"
+done
 bad 'key_serializer=klingon: no such serializer' create,key_serializer=klingon
 bad 'map=x: not NAME=COMMAND' map=x
 bad 'control=a/b: not a file name' create,control=a/b
