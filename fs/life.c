@@ -215,16 +215,20 @@ static bool takes_links(const struct bltfs *fs)
 static int prepare(struct life *life)
 {
 	struct bltfs *fs = &life->fs;
+	const char *kind;
 
 	fs->opts = life->opts;
 	blt_get_info(fs->store, &fs->info);
 	fs->takes_empty = blt_takes_empty(fs->store);
 	fs->takes_links = takes_links(fs);
 	if (fs->opts->decode && !coding_known(&fs->info)) {
+		kind = blt_serializer_name(fs->info.value_serializer);
 		log_error(
-			"%s: -o decode is for values that are zstd-coded; those of this store are %s",
+			"%s: -o decode is for values that are zstd-coded; those of this store are %s; mount it without",
 			life->opts->store,
-			blt_serializer_name(fs->info.value_serializer));
+			fs->info.value_len ? "bytes of one length" :
+			kind               ? kind :
+					     "of a class of its own");
 		return EX_USAGE;
 	}
 	life->stage_dir = strdup(life->store_path);

@@ -84,3 +84,6 @@ fi
 "$BLT" create plain.blt
 refuses 64 'plain.blt: -o decode is for values that are zstd-coded.*bytes' \
 	"$BLTFS" plain.blt "$mnt" -o decode
+"$BLT" create --value-len 8 fixed.blt
+refuses 64 'fixed.blt: -o decode is for .*; those of this store are bytes of one length; mount it without' \
+	"$BLTFS" fixed.blt "$mnt" -o decode
