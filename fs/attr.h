@@ -1,7 +1,7 @@
 /* attr.h - what stat(2) shows of a node.
  *
- * Both want names shared.  Modes come from the mount's options: a store keeps
- * none.
+ * The caller holds names shared (node.h).  Modes come from the mount's options:
+ * a store keeps none.
  */
 #ifndef FS_ATTR_H
 #define FS_ATTR_H

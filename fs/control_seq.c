@@ -14,10 +14,8 @@
 #include <string.h>
 
 #define ANSWER_MAX ((size_t)64 << 20)
-#define SLICE_BYTES                                              \
-	((size_t)256 << 10) /* what ends an answer of many items \
-			     */
-#define KEYS_MAX 65536      /* told one by one; behind so many: all */
+#define SLICE_BYTES ((size_t)256 << 10) /* end an answer of many items */
+#define KEYS_MAX 65536 /* told one by one; behind so many: all */
 
 /* One request. */
 struct seq_call {

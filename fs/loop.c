@@ -1,5 +1,6 @@
 #include "loop.h"
 
+#include "clock.h"
 #include "options.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define THREADS 10 /* as many as libfuse has at most */
 
@@ -21,14 +21,6 @@ struct loop {
 	_Atomic int error;
 };
 
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 /* Until a request is there or the time is over.  Another thread may take it
  * first: then the read that follows sleeps. */
 static void poll_briefly(struct loop *l)
@@ -38,8 +30,8 @@ static void poll_briefly(struct loop *l)
 
 	if (atomic_flag_test_and_set(&l->polling))
 		return;
-	end = now() + l->poll_ns;
-	while (poll(&at, 1, 0) == 0 && now() < end)
+	end = clock_ticks_ns() + l->poll_ns;
+	while (poll(&at, 1, 0) == 0 && clock_ticks_ns() < end)
 		;
 	atomic_flag_clear(&l->polling);
 }

@@ -16,7 +16,6 @@ void nodes_unfresh(struct nodes *t, struct node *node)
 		t->fresh = node->next_fresh;
 	if (node->next_fresh)
 		node->next_fresh->prev_fresh = node->prev_fresh;
-	t->n_fresh--;
 	free(node->fresh_name);
 	node->fresh_name = NULL;
 }
@@ -35,7 +34,6 @@ int nodes_set_fresh(struct nodes *t, struct node *node, const char *name)
 	if (t->fresh)
 		t->fresh->prev_fresh = node;
 	t->fresh = node;
-	t->n_fresh++;
 	pthread_mutex_unlock(&t->lock);
 	return 0;
 }

@@ -16,7 +16,6 @@ struct nodes {
 	size_t size;                    /* a power of two */
 	size_t count;
 	struct node *fresh;
-	size_t n_fresh;
 };
 
 /* The node is not fresh any more, if it was; the lock is held. */

@@ -29,14 +29,14 @@ int notify_new(struct fuse_session *se, struct nodes *nodes,
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n);
 
-/* n NULL, as when the mount is gone: nobody to tell.
+/* All these take n NULL, as when the mount is gone: nobody to tell.
  *
  * The name in that directory: look it up again. */
 void notify_entry(struct notify *n, struct node *dir, const char *name);
+/* Attributes and content of a node: fetch them again. */
+void notify_inode(struct notify *n, struct node *node);
 /* Waits until the kernel has what is queued by now.  Not for who answers a
  * request, or holds a lock. */
 void notify_wait(struct notify *n);
-/* Attributes and content of a node: fetch them again. */
-void notify_inode(struct notify *n, struct node *node);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "stage.h"
 
+#include "clock.h"
 #include "unnamed.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CHUNK ((size_t)1 << 20)
@@ -19,18 +19,10 @@
 /* A stream costs some syncs: less than this goes into a temporary file. */
 #define STREAM_LEAST ((uint64_t)1 << 20)
 
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static void changed(struct stage *s)
 {
 	s->dirty = true;
-	s->mtime = now();
+	s->mtime = clock_now_us();
 }
 
 /* ---- temporary files ---- */
@@ -102,7 +94,6 @@ static int spill(struct stage *s)
 	if (streams(s) && spill_to_store(s) == 0)
 		return 0;
 	fd = open_temporary(s->pool->dir);
-
 	if (fd < 0)
 		return fd;
 	rc = write_all(fd, s->mem, s->len, 0);
