@@ -252,6 +252,10 @@ struct tool_key {
  * 0, or an exit code after a message. */
 int tool_key(struct tool *t, const char *arg, bool may_be_new,
 	     struct tool_key *ret);
+/* The bytes of the argument itself, or, by --hex, those that it spells: for
+ * where no store is open, too. */
+int tool_key_literal(const struct tool *t, const char *arg,
+		     struct tool_key *ret);
 void tool_key_free(struct tool_key *key);
 /* Whether keys are numbers, in one directory. */
 bool tool_int_keys(const struct tool *t);

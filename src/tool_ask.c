@@ -1,4 +1,5 @@
-/* tool_ask.c - a mounted store's daemon is asked, and its jobs followed. */
+/* tool_ask.c - whether something is a mounted store, and what its daemon tells
+ * of it. */
 #include "tool_ask.h"
 
 #include "bltfs_ioctl.h"
@@ -6,62 +7,53 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
-
-#define LOOK_MIN_MS 5
-#define LOOK_MAX_MS 200
 
 /* ---- is it a mount? ---- */
 
-int tool_ask_fail(const struct tool *t, const char *path)
+int tool_ask_fail(const struct tool *t, const char *path, int err)
 {
-	if (errno == EACCES)
+	if (err == -EACCES)
 		return tool_fail(t, EX_NOPERM,
 				 "%s: is mounted by another user, who alone "
 				 "may ask its daemon",
 				 path);
-	if (errno == ENOTTY || errno == ENOSYS)
+	if (err == -ENOTTY || err == -ENOSYS)
 		return tool_fail(t, EX_NOINPUT,
 				 "%s: is a directory, and no mount point of a "
 				 "store (or mounted with control=none)",
 				 path);
-	if (errno == ENOTCONN || errno == ECONNABORTED || errno == ENODEV)
+	if (err == -ENOTCONN || err == -ECONNABORTED || err == -ENODEV)
 		return tool_fail(t, EX_UNAVAILABLE, "%s: its daemon has gone",
 				 path);
-	return tool_fail(t, tool_exit_code(-errno), "%s: %s", path,
-			 strerror(errno));
+	return tool_fail(t, tool_exit_code(err), "%s: %s", path,
+			 strerror(-err));
 }
 
-/* Whether a directory that is no mount is a store, of LMDB's; errno stays. */
-static bool is_environment(int fd)
+bool tool_is_environment(int fd)
 {
-	const int why = errno;
-	bool is = why == ENOTTY && faccessat(fd, "data.mdb", F_OK, 0) == 0;
-
-	errno = why;
-	return is;
+	return faccessat(fd, "data.mdb", F_OK, 0) == 0;
 }
 
 int tool_ask_open(const struct tool *t, const char *path, int *ret_fd)
 {
 	struct bltfs_name name;
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 
 	*ret_fd = -1;
 	if (fd < 0 && errno == ENOTCONN)
-		return tool_ask_fail(t, path);
+		return tool_ask_fail(t, path, -ENOTCONN);
 	if (fd < 0)
 		return 0; /* opening it as a store says why not */
 	if (ioctl(fd, BLTFS_IOC_NAME, &name) < 0) {
-		code = is_environment(fd) ? 0 : tool_ask_fail(t, path);
+		err = -errno;
+		if (err == -ENOTTY && tool_is_environment(fd))
+			err = 0;
 		close(fd);
-		return code;
+		return err ? tool_ask_fail(t, path, err) : 0;
 	}
 	if (tool_has(t, OPT_DB)) {
 		close(fd);
@@ -106,204 +98,7 @@ int tool_ask_mount(const struct tool *t, const char *path, int *ret_fd)
 	return tool_fail(t, EX_NOINPUT, "%s: is not a mount point", path);
 }
 
-/* ---- jobs, in the daemon and here ---- */
-
-/* The states have one order in both. */
-static void take(const struct bltfs_job_info *from, struct job_info *to)
-{
-	*to = (struct job_info){
-		.id = from->job,
-		.kind = JOB__COUNT,
-		.state = (enum job_state)from->state,
-		.err = -from->error,
-		.items = from->items,
-		.done = from->done,
-		.total = from->total,
-		.errors = from->errors,
-		.rate = (double)from->rate,
-		.left_us = from->left,
-		.queued = from->queued,
-		.started = from->started,
-		.ended = from->ended,
-	};
-	for (int k = 0; k < JOB__COUNT; k++) {
-		if (!strcmp(job_kind_name((enum job_kind)k), from->kind))
-			to->kind = (enum job_kind)k;
-	}
-	memcpy(to->fact, from->fact, sizeof(to->fact));
-	snprintf(to->text, sizeof(to->text), "%s", from->text);
-}
-
-int tool_ask_job(int fd, uint64_t id, bool next, struct job_info *ret)
-{
-	struct bltfs_job_info info = { .job = id };
-
-	if (ioctl(fd, next ? BLTFS_IOC_NEXT_JOB : BLTFS_IOC_JOB, &info) < 0)
-		return -errno;
-	take(&info, ret);
-	return 0;
-}
-
-/* One job, wherever it runs. */
-struct source {
-	int fd;            /* of a mount, or -1 */
-	struct jobs *jobs; /* of this process */
-	uint64_t id;
-};
-
-static int look(const struct source *s, struct job_info *ret)
-{
-	if (s->fd < 0)
-		return jobs_get(s->jobs, s->id, ret);
-	return tool_ask_job(s->fd, s->id, false, ret);
-}
-
-static void cancel(const struct source *s)
-{
-	struct bltfs_job job = { .job = s->id };
-
-	if (s->fd < 0)
-		jobs_cancel(s->jobs, s->id);
-	else
-		ioctl(s->fd, BLTFS_IOC_CANCEL, &job);
-}
-
-static void print_error(const struct tool *t, const struct source *s,
-			uint64_t n)
-{
-	struct bltfs_job_error e = { .job = s->id, .index = n };
-	char *line;
-
-	if (s->fd >= 0) {
-		if (ioctl(s->fd, BLTFS_IOC_JOB_ERROR, &e) == 0)
-			tool_say(t, "%s", e.text);
-	} else if (jobs_error(s->jobs, s->id, n, &line) == 0) {
-		tool_say(t, "%s", line);
-		free(line);
-	}
-}
-
-/* ---- how far it is ---- */
-
-/* Where no line can be rewritten: one for each tenth, of what takes long. */
-static void print_tenth(const struct tool *t, const struct job_info *i,
-			unsigned *tenth)
-{
-	unsigned now =
-		i->total ?
-			(unsigned)(min_u64(i->done, i->total) * 10 / i->total) :
-			0;
-
-	if (now <= *tenth || now >= 10)
-		return;
-	*tenth = now;
-	tool_say(t, "%u %%, %" PRIu64 " keys", now * 10, i->items);
-}
-
-static void wait_a_little(unsigned *ms)
-{
-	struct timespec ts = { .tv_nsec = (long)*ms * 1000000 };
-
-	nanosleep(&ts, NULL); /* a signal ends it */
-	*ms = *ms * 2 < LOOK_MAX_MS ? *ms * 2 : LOOK_MAX_MS;
-}
-
-/* Until it has ended; the first signal cancels it. */
-static int follow(const struct tool *t, const struct source *s,
-		  struct job_info *ret)
-{
-	bool quiet = tool_has(t, OPT_QUIET), cancelled = false;
-	unsigned ms = LOOK_MIN_MS, tenth = 0;
-	struct progress p;
-	int r;
-
-	progress_start(&p, t->cmd->name, 0, quiet);
-	while ((r = look(s, ret)) == 0 && !job_has_ended(ret)) {
-		p.total = ret->total;
-		/* a map counts keys, and bytes besides */
-		p.total_is_items = ret->kind == JOB_MAP;
-		if (p.on && p.total_is_items)
-			progress_show(&p, ret->fact[JOB_MAP_BYTES], ret->done);
-		else if (p.on)
-			progress_show(&p, ret->done, ret->items);
-		else if (!quiet && !tool_has(t, OPT_JSON) &&
-			 progress_is_due(&p))
-			print_tenth(t, ret, &tenth);
-		if (tool_signal() && !cancelled) {
-			cancel(s);
-			cancelled = true;
-			ms = LOOK_MIN_MS;
-		}
-		wait_a_little(&ms);
-	}
-	progress_end(&p);
-	return r;
-}
-
-void tool_print_job_json(struct jout *j, const struct job_info *i)
-{
-	jout_open(j, NULL, '{');
-	jout_u64(j, "job", i->id);
-	jout_text(j, "kind", job_kind_name(i->kind));
-	jout_text(j, "state", job_state_name(i->state));
-	jout_u64(j, "items", i->items);
-	jout_u64(j, "done", i->done);
-	jout_u64(j, "total", i->total);
-	jout_u64(j, "errors", i->errors);
-	jout_fixed(j, "rate", i->rate);
-	jout_fixed(j, "seconds_left",
-		   i->left_us < 0 ? -1 : (double)i->left_us / 1e6);
-	for (unsigned n = 0; job_fact_name(i->kind, n); n++)
-		jout_u64(j, job_fact_name(i->kind, n), i->fact[n]);
-	jout_u64(j, "queued", (uint64_t)i->queued);
-	jout_u64(j, "started", (uint64_t)i->started);
-	jout_u64(j, "ended", (uint64_t)i->ended);
-	jout_text(j, "text", i->text);
-	jout_close(j, '}');
-}
-
-static int report(const struct tool *t, const struct source *s,
-		  const struct job_info *i)
-{
-	struct jout j = { .to = stdout };
-
-	for (uint64_t n = 0; n < min_u64(i->errors, JOB_ERRORS_KEPT); n++)
-		print_error(t, s, n);
-	if (tool_has(t, OPT_JSON))
-		tool_print_job_json(&j, i);
-	else if (i->state == JOB_DONE && !tool_has(t, OPT_QUIET) && i->text[0])
-		printf("%s\n", i->text);
-	if (i->state == JOB_DONE && i->errors)
-		return EX_SOFTWARE;
-	if (i->state == JOB_FAILED && i->errors)
-		return tool_fail(t, EX_SOFTWARE, "%s", i->text);
-	if (i->state == JOB_FAILED && i->err == -ENOENT &&
-	    (i->kind == JOB_COPY || tool_has(t, OPT_CREATE)))
-		return tool_fail(t, EX_CANTCREAT, "%s", i->text);
-	if (i->state == JOB_FAILED)
-		return tool_fail(t, tool_exit_code(i->err), "%s", i->text);
-	if (i->state == JOB_CANCELLED && !tool_signal())
-		return tool_fail(t, EX_TEMPFAIL, "cancelled");
-	if (i->state == JOB_CANCELLED)
-		tool_say(t, "interrupted");
-	return tool_flush(t);
-}
-
-static int follow_and_report(const struct tool *t, const struct source *s)
-{
-	struct job_info info;
-	int r;
-
-	tool_catch_signals();
-	r = follow(t, s, &info);
-	if (r < 0 && s->fd >= 0) {
-		errno = -r;
-		return tool_ask_fail(t, t->arg[0]);
-	}
-	if (r < 0)
-		return tool_fail(t, EX_SOFTWARE, "%s", strerror(-r));
-	return report(t, s, &info);
-}
+/* ---- requests ---- */
 
 int tool_ask_store(const struct tool *t, int fd, struct blt_info *ret,
 		   char **ret_path)
@@ -311,7 +106,7 @@ int tool_ask_store(const struct tool *t, int fd, struct blt_info *ret,
 	struct bltfs_store s;
 
 	if (ioctl(fd, BLTFS_IOC_STORE, &s) < 0)
-		return tool_ask_fail(t, t->arg[0]);
+		return tool_ask_fail(t, t->arg[0], -errno);
 	/* A booklet store has at least one bucket, another none. */
 	*ret = (struct blt_info){
 		.engine = s.buckets ? "booklet" : "lmdb",
@@ -335,83 +130,6 @@ int tool_ask_store(const struct tool *t, int fd, struct blt_info *ret,
 	return 0;
 }
 
-int tool_ask_result(const struct tool *t, int fd, unsigned cmd, void *args,
-		    struct job_info *ret)
-{
-	struct source s = { .fd = fd };
-	int r;
-
-	if (ioctl(fd, cmd, args) < 0)
-		return tool_ask_fail(t, t->arg[0]);
-	memcpy(&s.id, args, sizeof(s.id));
-	tool_catch_signals();
-	r = follow(t, &s, ret);
-	if (r < 0) {
-		errno = -r;
-		return tool_ask_fail(t, t->arg[0]);
-	}
-	return ret->state == JOB_DONE ? 0 : report(t, &s, ret);
-}
-
-int tool_ask_start(const struct tool *t, int fd, unsigned cmd, void *args)
-{
-	struct source s = { .fd = fd };
-	int code;
-
-	if (ioctl(fd, cmd, args) < 0) {
-		code = tool_ask_fail(t, t->arg[0]);
-	} else {
-		memcpy(&s.id, args, sizeof(s.id));
-		if (tool_has(t, OPT_DETACH)) {
-			printf("%" PRIu64 "\n", s.id);
-			code = tool_flush(t);
-		} else {
-			code = follow_and_report(t, &s);
-		}
-	}
-	close(fd);
-	return code;
-}
-
-int tool_job_run(const struct tool *t, const struct job_request *req)
-{
-	struct source s = { .fd = -1 };
-	int code, r = jobs_new(t->store, NULL, &s.jobs);
-
-	if (r == 0)
-		r = jobs_start(s.jobs, req, &s.id);
-	if (r < 0)
-		code = tool_fail_store(t, NULL, r);
-	else
-		code = follow_and_report(t, &s);
-	if (s.jobs)
-		jobs_free(s.jobs);
-	return code;
-}
-
-int tool_open_alone(struct tool *t)
-{
-	if (tool_has(t, OPT_DETACH))
-		return tool_fail(t, EX_USAGE,
-				 "--detach: %s is no mount, where a daemon "
-				 "would go on with it",
-				 t->arg[0]);
-	return tool_open(t, t->arg[0], BLT_WRITE, NULL);
-}
-
-int tool_work(struct tool *t, unsigned cmd, void *args,
-	      const struct job_request *req)
-{
-	int fd, code = tool_ask_open(t, t->arg[0], &fd);
-
-	if (code)
-		return code;
-	if (fd >= 0)
-		return tool_ask_start(t, fd, cmd, args);
-	code = tool_open_alone(t);
-	return code ? code : tool_job_run(t, req);
-}
-
 int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
 		    uint64_t *ret_args)
 {
@@ -422,103 +140,10 @@ int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
 		piece.len = (uint32_t)min_u64(len, sizeof(piece.bytes));
 		memcpy(piece.bytes, from, piece.len);
 		if (ioctl(fd, BLTFS_IOC_PIECE, &piece) < 0)
-			return tool_ask_fail(t, t->arg[0]);
+			return tool_ask_fail(t, t->arg[0], -errno);
 		from += piece.len;
 		len -= piece.len;
 	} while (len);
 	*ret_args = piece.args;
 	return 0;
-}
-
-/* The key's bytes and facts, asked of an open file in a mount. */
-static int read_key(int fd, struct tool_key *ret, struct blt_stat *stat)
-{
-	struct bltfs_key k = { 0 };
-
-	do {
-		if (ioctl(fd, BLTFS_IOC_KEY, &k) < 0)
-			return -errno;
-		if (!ret->bytes)
-			ret->bytes = malloc(k.key_len + 1);
-		if (!ret->bytes)
-			return -ENOMEM;
-		if (k.len == 0 || k.len > k.key_len - k.offset)
-			return k.key_len ? -EAGAIN : 0;
-		memcpy(ret->bytes + k.offset, k.bytes, k.len);
-		k.offset += k.len;
-	} while (k.offset < k.key_len);
-	ret->len = k.key_len;
-	if (stat)
-		*stat = (struct blt_stat){ k.size, k.timestamp };
-	return 0;
-}
-
-/* The bytes themselves. */
-static int literal_key(const struct tool *t, const char *arg,
-		       struct tool_key *ret)
-{
-	size_t len = strlen(arg);
-
-	ret->bytes = malloc(len + 1);
-	if (!ret->bytes)
-		return tool_fail(t, EX_OSERR, "out of memory");
-	ret->len = len;
-	memcpy(ret->bytes, arg, len);
-	if (!tool_has(t, OPT_HEX))
-		return 0;
-	ret->len = len / 2;
-	if (hex_decode(ret->bytes, arg, len) == 0)
-		return 0;
-	tool_key_free(ret);
-	return tool_fail(t, EX_USAGE, "%s: not an even number of hex digits",
-			 arg);
-}
-
-static int fail_key(const struct tool *t, bool anywhere, const char *arg, int r)
-{
-	switch (r) {
-	case -EISDIR:
-		return tool_fail(t, EX_NOINPUT,
-				 "%s: is the mount point itself, and no key",
-				 arg);
-	case -ENOENT:
-		return tool_fail(
-			t, TOOL_NOT_FOUND, "%s: no such key%s", arg,
-			anywhere ? ", and no store to look for one in: "
-				   "give the path of a file on a mount, "
-				   "or a store file and a key" :
-				   "; it is given as the path that it has "
-				   "below the mount point");
-	case -ENOTTY:
-	case -ENOSYS:
-	case -EACCES:
-		return tool_fail(
-			t, EX_NOINPUT,
-			"%s: is no file of a mounted store; of a store "
-			"file, give a key too",
-			arg);
-	default:
-		return tool_fail_file(t, arg, "look", r);
-	}
-}
-
-int tool_ask_key(const struct tool *t, int fd, const char *arg,
-		 struct tool_key *ret, struct blt_stat *stat)
-{
-	const bool anywhere = fd == AT_FDCWD;
-	struct stat st;
-	int file, r;
-
-	*ret = (struct tool_key){ .name = arg };
-	if (!stat && (tool_has(t, OPT_HEX) || tool_has(t, OPT_RAW)))
-		return literal_key(t, arg, ret);
-	while (!anywhere && *arg == '/')
-		arg++;
-	file = openat(fd, arg, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	r = file < 0 ? -errno : read_key(file, ret, stat);
-	if (r == 0 && !ret->len && fstat(file, &st) == 0 && S_ISDIR(st.st_mode))
-		r = -EISDIR;
-	if (file >= 0)
-		close(file);
-	return r < 0 ? fail_key(t, anywhere, arg, r) : 0;
 }

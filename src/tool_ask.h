@@ -20,22 +20,40 @@
 #include "job.h"
 #include "tool.h"
 
+/* ---- tool_ask.c ---- */
+
 /* Whether the path is a mount point of a store, or a store file.  Anything else
  * is an error.  *ret_fd is -1 for a file, else the caller's to close. */
 int tool_ask_open(const struct tool *t, const char *path, int *ret_fd);
 bool tool_is_mount(const char *path);
 /* In silence: -1 where it is none. */
 int tool_mount_fd(const char *path);
-/* The same for a command that is for mounts alone. */
+/* Whether an open directory, which is no mount, is a store of LMDB's. */
+bool tool_is_environment(int fd);
+/* As tool_ask_open, for a command that is for mounts alone. */
 int tool_ask_mount(const struct tool *t, const char *path, int *ret_fd);
 
-/* An ioctl on it failed: what that means.  errno is looked at. */
-int tool_ask_fail(const struct tool *t, const char *path);
+/* An ioctl on it failed, with a negative errno: what that means. */
+int tool_ask_fail(const struct tool *t, const char *path, int err);
 
 /* Facts of the store, as far as the daemon tells them; ret_path (malloc'd, or
  * NULL) its file. */
 int tool_ask_store(const struct tool *t, int fd, struct blt_info *ret,
 		   char **ret_path);
+
+/* Hands over what is too long for one struct; *ret_args goes into the request.
+ */
+int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
+		    uint64_t *ret_args);
+
+/* ---- tool_ask_key.c ---- */
+
+/* The key of a path in the mount (fd its root, or AT_FDCWD), or by --hex and
+ * --raw.  stat may be NULL. */
+int tool_ask_key(const struct tool *t, int fd, const char *arg,
+		 struct tool_key *ret, struct blt_stat *stat);
+
+/* ---- tool_ask_job.c ---- */
 
 /* Starts a job of the daemon's, waits for its end and says nothing of it where
  * it went well. */
@@ -49,16 +67,6 @@ int tool_ask_start(const struct tool *t, int fd, unsigned cmd, void *args);
 /* The job of that number (or, next, the first of a higher one): 0 or -errno. */
 int tool_ask_job(int fd, uint64_t id, bool next, struct job_info *ret);
 
-/* Hands over what is too long for one struct; *ret_args goes into the request.
- */
-int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
-		    uint64_t *ret_args);
-
-/* The key of a path in the mount (fd its root, or AT_FDCWD), or by --hex and
- * --raw.  stat may be NULL. */
-int tool_ask_key(const struct tool *t, int fd, const char *arg,
-		 struct tool_key *ret, struct blt_stat *stat);
-
 /* Opens the store file t->arg[0] for a job of this process, which it then is,
  * on the open store. */
 int tool_open_alone(struct tool *t);
@@ -70,6 +78,9 @@ int tool_job_run(const struct tool *t, const struct job_request *req);
 int tool_work(struct tool *t, unsigned cmd, void *args,
 	      const struct job_request *req);
 
+/* One job as an object, by itself or in an array. */
+void tool_print_job_json(struct jout *j, const struct job_info *info);
+
 /* clang-format off */
 #define TOOL_OPT_DETACH \
 	{ OPT_DETACH, 'd', "detach", NULL, \
@@ -79,8 +90,5 @@ int tool_work(struct tool *t, unsigned cmd, void *args,
 	{ OPT_QUIET, 'q', "quiet", NULL, "no progress and no report" }, \
 	TOOL_OPT_JSON_COUNTS
 /* clang-format on */
-
-/* One job as an object; name NULL inside an array. */
-void tool_print_job_json(struct jout *j, const struct job_info *info);
 
 #endif

@@ -29,8 +29,7 @@ static int fail_job(const struct tool *t, uint64_t id, int err)
 		return tool_fail(t, TOOL_NOT_FOUND,
 				 "%" PRIu64 ": no such job in %s", id,
 				 t->arg[0]);
-	errno = -err;
-	return tool_ask_fail(t, t->arg[0]);
+	return tool_ask_fail(t, t->arg[0], err);
 }
 
 /* ---- jobs ---- */
@@ -143,14 +142,16 @@ static int wait_for(const struct tool *t, int fd, uint64_t id)
 static int wait_for_all(const struct tool *t, int fd)
 {
 	struct job_info info = { 0 };
-	int code, result = EX_OK;
+	int code, result = EX_OK, r;
 
-	while (tool_ask_job(fd, info.id, true, &info) == 0) {
+	while ((r = tool_ask_job(fd, info.id, true, &info)) == 0) {
 		if (job_has_ended(&info))
 			continue;
 		code = wait_for(t, fd, info.id);
 		result = code ? code : result;
 	}
+	if (r != -ESRCH && !result)
+		result = fail_job(t, info.id, r);
 	return result;
 }
 

@@ -76,20 +76,20 @@ static bool path_is_plain(const struct tool *t, const char *path)
 	}
 }
 
-static int take(struct tool *t, const char *bytes, size_t len,
-		struct tool_key *ret)
+static int take(const struct tool *t, const char *arg, struct tool_key *ret)
 {
+	size_t len = strlen(arg);
 	uint8_t *copy = malloc(len + 1);
 
 	if (!copy)
-		return tool_fail_store(t, ret->name, -ENOMEM);
-	memcpy(copy, bytes, len);
+		return tool_fail(t, EX_OSERR, "out of memory");
+	memcpy(copy, arg, len);
 	ret->bytes = copy;
 	ret->len = len;
 	return 0;
 }
 
-static int take_hex(struct tool *t, const char *arg, struct tool_key *ret)
+static int take_hex(const struct tool *t, const char *arg, struct tool_key *ret)
 {
 	size_t len = strlen(arg);
 	uint8_t *bytes;
@@ -98,7 +98,7 @@ static int take_hex(struct tool *t, const char *arg, struct tool_key *ret)
 		len = 0;
 	bytes = malloc(len / 2 + 1);
 	if (!bytes)
-		return tool_fail_store(t, arg, -ENOMEM);
+		return tool_fail(t, EX_OSERR, "out of memory");
 	if (hex_decode(bytes, arg, len) < 0) {
 		free(bytes);
 		return tool_fail(t, EX_USAGE,
@@ -172,14 +172,22 @@ static int take_path(struct tool *t, const char *path, bool may_be_new,
 	return r < 0 ? fail_path(t, path, r) : 0;
 }
 
-int tool_key(struct tool *t, const char *arg, bool may_be_new,
-	     struct tool_key *ret)
+int tool_key_literal(const struct tool *t, const char *arg,
+		     struct tool_key *ret)
 {
 	*ret = (struct tool_key){ .name = arg };
 	if (tool_has(t, OPT_HEX) && !tool_has(t, OPT_RAW))
 		return take_hex(t, arg, ret);
-	if (tool_has(t, OPT_RAW) || path_is_plain(t, arg))
-		return take(t, arg, strlen(arg), ret);
+	return take(t, arg, ret);
+}
+
+int tool_key(struct tool *t, const char *arg, bool may_be_new,
+	     struct tool_key *ret)
+{
+	*ret = (struct tool_key){ .name = arg };
+	if (tool_has(t, OPT_HEX) || tool_has(t, OPT_RAW) ||
+	    path_is_plain(t, arg))
+		return tool_key_literal(t, arg, ret);
 	return take_path(t, arg, may_be_new, ret);
 }
 

@@ -48,10 +48,8 @@ int tool_seq_fail(const struct tool_seq *s, const char *at, int err)
 				 "%s: an item of more than 64 MiB does not go "
 				 "through here: read and write its files",
 				 s->name);
-	if (s->fd >= 0) {
-		errno = -err;
-		return tool_ask_fail(t, s->name);
-	}
+	if (s->fd >= 0)
+		return tool_ask_fail(t, s->name, err);
 	return tool_fail_store(t, s->name, err);
 }
 

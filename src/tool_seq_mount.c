@@ -270,23 +270,14 @@ static const struct seq_calls calls = {
 
 /* ---- opening ---- */
 
-/* A store of LMDB's is a directory, too; errno stays. */
-static bool is_store(int fd)
-{
-	const int why = errno;
-	bool is = faccessat(fd, "data.mdb", F_OK, 0) == 0;
-
-	errno = why;
-	return is;
-}
-
-/* What is a directory and takes no requests: errno says why. */
-static int fail_directory(const struct tool *t, const char *path, int fd)
+/* What is a directory and takes no requests, with err. */
+static int fail_directory(const struct tool *t, const char *path, int fd,
+			  int err)
 {
 	struct statfs st;
 
-	if (errno != ENOTTY && errno != ENOSYS)
-		return tool_ask_fail(t, path);
+	if (err != -ENOTTY && err != -ENOSYS)
+		return tool_ask_fail(t, path, err);
 	if (fstatfs(fd, &st) == 0 && st.f_type == FUSE_SUPER_MAGIC)
 		return tool_fail(t, EX_UNAVAILABLE,
 				 "%s: its mount takes no requests: it is no "
@@ -302,15 +293,17 @@ static int fail_directory(const struct tool *t, const char *path, int fd)
 static int probe(const struct tool *t, const char *path, bool *ret)
 {
 	struct bltfs_seq x = { .verb = BLTFS_SEQ_LEN };
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = 0;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int code = 0, err;
 
 	*ret = false;
 	if (fd < 0)
-		return errno == ENOTCONN ? tool_ask_fail(t, path) : 0;
-	*ret = ioctl(fd, BLTFS_IOC_SEQ, &x) == 0 ||
-	       (errno != ENOTTY && errno != ENOSYS && errno != EACCES);
-	if (!*ret && !is_store(fd))
-		code = fail_directory(t, path, fd);
+		return errno == ENOTCONN ? tool_ask_fail(t, path, -ENOTCONN) :
+					   0;
+	err = ioctl(fd, BLTFS_IOC_SEQ, &x) < 0 ? -errno : 0;
+	*ret = err != -ENOTTY && err != -ENOSYS && err != -EACCES;
+	if (!*ret && !tool_is_environment(fd))
+		code = fail_directory(t, path, fd, err);
 	close(fd);
 	return code;
 }

@@ -17,7 +17,7 @@ static int run_sync(struct tool *t)
 	if (fd >= 0) {
 		/* pages written through a mapping are the kernel's still */
 		if (syncfs(fd) < 0 || ioctl(fd, BLTFS_IOC_SYNC) < 0)
-			code = tool_ask_fail(t, t->arg[0]);
+			code = tool_ask_fail(t, t->arg[0], -errno);
 		close(fd);
 		return code;
 	}

@@ -4,7 +4,6 @@
 #include "tool_ask.h"
 #include "tool_screen.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -64,8 +63,7 @@ static int print_block(struct top *top)
 static int fail(struct top *top, int err)
 {
 	screen_leave(&top->screen);
-	errno = -err;
-	return tool_ask_fail(top->t, top->t->arg[0]);
+	return tool_ask_fail(top->t, top->t->arg[0], err);
 }
 
 static int take(struct top *top)

@@ -53,7 +53,7 @@ static int fail(const struct at *a)
 				 "%s: cannot be a transaction's name",
 				 a->txn.name);
 	default:
-		return tool_ask_fail(a->t, a->path);
+		return tool_ask_fail(a->t, a->path, -errno);
 	}
 }
 
@@ -101,7 +101,7 @@ static int commit(struct at *a)
 {
 	/* pages written through a mapping are the kernel's still */
 	if (syncfs(a->fd) < 0)
-		return tool_ask_fail(a->t, a->path);
+		return tool_ask_fail(a->t, a->path, -errno);
 	a->txn.flags = tool_has(a->t, OPT_FORCE) ? BLTFS_TXN_FORCE : 0;
 	if (ioctl(a->fd, BLTFS_IOC_TXN_COMMIT, &a->txn) == 0)
 		return ended(a);

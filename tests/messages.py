@@ -30,6 +30,7 @@ UNPROVOKED = {
     "%s: out of memory": MEMORY,
     "cannot look: %s": RACE,
     "cannot list: %s": RACE,
+    "%s: was renamed meanwhile; try again": RACE,
     "%s: became shorter while it was read; nothing is changed": RACE,
     "cannot find: %s": "the working directory is gone",
     "%s: %s": MADE_UP,

@@ -183,8 +183,12 @@ def check_refusals(m):
               args=["copy", m.path, "/no/such/new.blt"])
     t.refused(t.USAGE, "no-such-program: cannot be run: No such file",
               args=["map", m.path, "--", "no-such-program"])
-    t.refused(t.USAGE, "xyz: not an even number of hex digits",
+    t.refused(t.USAGE, "xyz: a key in hex has an even number of hex digits",
               args=["map", "-x", "-i", "-", m.path, "true"], stdin=b"xyz\n")
+    t.refused(t.NOINPUT, ".: is the mount point itself, and no key",
+              args=["map", "-i", "-", m.path, "true"], stdin=b".\n")
+    if t.can("times"):  # - is the empty key, as it is of a store file
+        t.ok("prune", "-q", "--hex", "--older-than", "@1", m.path, "-")
     t.refused(t.NOT_FOUND, "nosuch: no such key; it is given as the path that it "
               "has below the mount point",
               args=["map", "-i", "-", m.path, "true"], stdin=b"nosuch\n")
