@@ -4,13 +4,13 @@ which follow whatever is done to the files."""
 
 import errno
 import fcntl
-import json
 import os
 import random
 import struct
 import subprocess
 import threading
 
+import seqlib
 from mountlib import (BLT, ENGINE, EXCHANGE, Mount, fails, read, renameat2,
                       write)
 
@@ -204,8 +204,7 @@ def refused(say, verb, *args, path="frames", stdin=b"x"):
 
 
 def items(*which):
-    return [json.loads(line) for line in seq(*(which or ("iter",))).split(
-        b"\n") if line]
+    return seqlib.parsed(seq(*(which or ("iter",))))
 
 
 def files(path="frames"):
@@ -377,35 +376,18 @@ def test_writers():
 
 
 def test_tool_against_a_list():
-    rng = random.Random(int(os.environ.get("SEQ_SEED", "1")))
     model = []
-    for i in range(int(os.environ.get("SEQ_CHANGES", "40"))):
-        n, what = len(model), rng.randrange(6)
-        at = rng.randrange(-n, n) if n else 0
-        record = rng.random() < 0.5
-        value = {"v": str(i)} if record else str(i)
-        args = [f"v={i}"] if record else []
-        if what < 2 or n < 3:
-            seq("insert", str(at), *args, stdin=str(i).encode())
-            model.insert(at, value)
-        elif what == 2:
-            seq("delete", f"{at}")
-            del model[at]
-        elif what == 3:
-            to = rng.randrange(-n, n)
-            seq("move", str(at), str(to))
-            model.insert(to % n, model.pop(at))
-        elif what == 4:
-            seq("set", str(at), *args, stdin=str(i).encode())
-            model[at] = value
+
+    def by_hand(at, *_):
+        path = f"frames/.at/{at}"
+        if os.path.isdir(path):
+            write(f"{path}/w", b"by hand")
+            model[at]["w"] = "by hand"
         else:
-            path = f"frames/.at/{at}"
-            if os.path.isdir(path):
-                write(f"{path}/w", b"by hand")
-                model[at]["w"] = "by hand"
-            else:
-                write(path, b"by hand")
-                model[at] = "by hand"
+            write(path, b"by hand")
+            model[at] = "by hand"
+
+    for _ in seqlib.changes(seq, model, by_hand, 40):
         same(model)
     seq("delete", ":")
 

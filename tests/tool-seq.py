@@ -3,9 +3,9 @@
 
 import json
 import os
-import random
 import subprocess
 
+import seqlib
 import toollib as t
 
 os.chdir(t.directory())
@@ -17,8 +17,7 @@ def seq(verb, *args, **options):
 
 
 def items(*which):
-    lines = seq(*(which or ("iter",))).decode().splitlines()
-    return [json.loads(line) for line in lines]
+    return seqlib.parsed(seq(*(which or ("iter",))))
 
 
 def refused(code, verb, *args, say=(), **options):
@@ -144,28 +143,13 @@ t.equal(items(), [str(i) for i in range(3000)], "pruned")
 seq("delete", "10:")
 
 # against a list, a process for each change
-rng = random.Random(int(os.environ.get("SEQ_SEED", "1")))
 model = items()
-for i in range(int(os.environ.get("SEQ_CHANGES", "60"))):
-    n, what = len(model), rng.randrange(6)
-    at = rng.randrange(-n, n) if n else 0
-    value = {"v": str(i)} if rng.random() < 0.5 else str(i)
-    args = [f"v={i}"] if isinstance(value, dict) else []
-    if what < 2 or n < 3:
-        seq("insert", str(at), *args, stdin=str(i).encode())
-        model.insert(at, value)
-    elif what == 2:
-        seq("delete", f"{at}")
-        del model[at]
-    elif what == 3:
-        to = rng.randrange(-n, n)
-        seq("move", str(at), str(to))
-        item = model.pop(at)
-        model.insert(to % n, item)
-    elif what == 4:
-        seq("set", str(at), *args, stdin=str(i).encode())
-        model[at] = value
-    else:
-        seq("append", *args, stdin=str(i).encode())
-        model.append(value)
+
+
+def append(_, text, args):
+    seq("append", *args, stdin=text.encode())
+    model.append({"v": text} if args else text)
+
+
+for i in seqlib.changes(seq, model, append, 60):
     t.equal(items(), model, f"after change {i}")
