@@ -73,12 +73,8 @@ END_TEST
 
 START_TEST(test_now)
 {
-	int64_t one = now_us();
-	int64_t two = now_us();
-
 	/* 2020-01-01: a clock that counts from another epoch is not ours */
-	ck_assert_int_gt(one, INT64_C(1577836800000000));
-	ck_assert_int_ge(two, one);
+	ck_assert_int_gt(now_us(), INT64_C(1577836800000000));
 }
 END_TEST
 
