@@ -56,6 +56,23 @@ START_TEST(test_damaged)
 }
 END_TEST
 
+/* Nothing is read that such a length would be of. */
+START_TEST(test_wrong_length)
+{
+	static const char *const lengths[] = { "0000", "1025", "9999", "00x6",
+					       "-006", "   6", "0:06" };
+	char back[BLT_LINK_MAX + 1] = "untouched";
+	uint8_t value[BLT_LINK_LEN];
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		known(value);
+		memcpy(value + 5, lengths[i], 4);
+		ck_assert_int_eq(blt_link_read(value, back), -EINVAL);
+	}
+	ck_assert_str_eq(back, "untouched");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("link");
@@ -65,6 +82,7 @@ int main(void)
 	tcase_add_test(tc, test_both_ways);
 	tcase_add_test(tc, test_form);
 	tcase_add_test(tc, test_damaged);
+	tcase_add_test(tc, test_wrong_length);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
