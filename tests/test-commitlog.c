@@ -198,16 +198,26 @@ START_TEST(test_hostile_lists)
 	int rc;
 
 	changes_set(&changes, 300, 1, 6);
+	changes_set(&changes, 400, 2, 8);
 	payload = log_payload(&f, &r, NULL, NULL, 0, &changes);
 	r.n_own = 1000000;
 	ck_assert_int_eq(log_lists(&f, &r, payload, &lists), -EUCLEAN);
 	r.n_own = 0;
-	for (unsigned len = 0; len < 300; len += 7) {
+	/* another length of the first of two: none fits but its own */
+	for (unsigned len = 0; len < 300; len++) {
+		unsigned n = 0;
+
 		put_le(payload + LOG_PAYLOAD_MIN + 6, len, 2);
 		ck_assert_int_eq(log_lists(&f, &r, payload, &lists), 0);
-		while ((rc = log_next_change(&lists, &c)) > 0)
+		while ((rc = log_next_change(&lists, &c)) > 0) {
 			ck_assert_uint_le(c.len, 8);
+			n++;
+		}
 		ck_assert(rc == 0 || rc == -EUCLEAN);
+		if (len == 6)
+			ck_assert(rc == 0 && n == 2);
+		if (len == 0 || len > 8)
+			ck_assert(rc == -EUCLEAN && n == 0);
 	}
 	log_payload_free(&f, &r, payload);
 	changes_release(&changes);

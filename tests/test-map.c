@@ -161,8 +161,9 @@ END_TEST
 
 START_TEST(test_bad_templates)
 {
-	static const char *const bad[] = { "{",      "}",   "{}",  "{dir",
-					   "{keys}", "a}b", "{{{", "{dir}}" };
+	static const char *const bad[] = { "{",      "}",     "{}",    "{dir",
+					   "{keys}", "a}b",   "{{{",   "{dir}}",
+					   "{ext",   "{foo}", "{path}" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		ck_assert_msg(map_template_check(bad[i]) == -EINVAL, "%s",
