@@ -2,6 +2,7 @@
 #include "tool_ask.h"
 
 #include "bltfs_ioctl.h"
+#include "util.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -37,40 +38,72 @@ static int parse_options(const struct tool *t, struct wish *w)
 	return code;
 }
 
+static bool is_other_engine(const struct tool *t, const struct blt_info *info)
+{
+	const char *engine = t->opt[OPT_ENGINE];
+
+	return engine && strcmp(engine, info->engine) != 0;
+}
+
+/* value_len: of the copy. */
+static int check_times(const struct tool *t, const struct wish *w,
+		       uint32_t value_len)
+{
+	if (!w->times || !value_len)
+		return 0;
+	return tool_fail(t, EX_USAGE,
+			 "--timestamps: a store whose values all have one "
+			 "length keeps none; with --value-len 0 they may have "
+			 "any");
+}
+
 /* In another engine, what is not asked for is as in a new store. */
-static int complete_other(const struct tool *t, const struct wish *w,
+static int complete_other(struct tool *t, const struct wish *w,
 			  struct blt_create_options *create)
 {
-	*create = (struct blt_create_options){
-		.no_timestamps = w->no_times,
-		.engine = create->engine,
-	};
+	*create = (struct blt_create_options){ .engine = t->opt[OPT_ENGINE] };
+	if (!w->value_len) /* as in a new store, whose option has no 0 */
+		t->opt[OPT_VALUE_LEN] = NULL;
 	return tool_create_options(t, create);
 }
 
 /* What is not asked for stays as it is in the store. */
-static int complete(const struct tool *t, const struct wish *w,
-		    struct blt_create_options *create)
+static int complete_same(const struct tool *t, const struct wish *w,
+			 const struct blt_info *info,
+			 struct blt_create_options *create)
 {
-	struct blt_info info;
+	static const enum tool_opt of_other[] = { OPT_KEY_SERIALIZER,
+						  OPT_VALUE_SERIALIZER };
 
-	blt_get_info(t->store, &info);
+	for (size_t i = 0; i < ARRAY_SIZE(of_other); i++)
+		if (tool_has(t, of_other[i]))
+			return tool_fail(
+				t, EX_USAGE,
+				"--%s: is for a booklet store that is "
+				"made of an LMDB environment (--engine "
+				"booklet); others keep theirs",
+				tool_opt_name(t, of_other[i]));
 	*create = (struct blt_create_options){
 		.n_buckets = (uint32_t)w->buckets,
 		.value_len =
-			w->has_len ? (uint32_t)w->value_len : info.value_len,
+			w->has_len ? (uint32_t)w->value_len : info->value_len,
 		.no_timestamps =
-			!w->times && (w->no_times || !info.has_timestamps),
+			!w->times && (w->no_times || !info->has_timestamps),
 		.engine = t->opt[OPT_ENGINE],
 	};
-	if (create->engine && strcmp(create->engine, info.engine) != 0)
-		return complete_other(t, w, create);
-	if (w->times && create->value_len)
-		return tool_fail(t, EX_USAGE,
-				 "--timestamps: a store whose values all have "
-				 "one length keeps none; with --value-len 0 "
-				 "they may have any");
 	return 0;
+}
+
+static int complete(struct tool *t, const struct wish *w,
+		    struct blt_create_options *create)
+{
+	struct blt_info info;
+	int code;
+
+	blt_get_info(t->store, &info);
+	code = is_other_engine(t, &info) ? complete_other(t, w, create) :
+					   complete_same(t, w, &info, create);
+	return code ? code : check_times(t, w, create->value_len);
 }
 
 /* ---- of a mounted store, by its daemon ---- */
@@ -118,6 +151,7 @@ static int copy_mounted(const struct tool *t, int fd, const struct wish *w)
 		.buckets = (uint32_t)w->buckets,
 		.value_len = (uint32_t)w->value_len,
 	};
+	struct blt_info info;
 	int code = absolute(t, fd, t->arg[1], ask.path);
 
 	if (!code && (tool_has(t, OPT_KEY_SERIALIZER) ||
@@ -126,6 +160,13 @@ static int copy_mounted(const struct tool *t, int fd, const struct wish *w)
 				 "%s: a copy of a mount has no serializers of "
 				 "its own; copy the store file",
 				 t->arg[0]);
+	if (!code)
+		code = tool_ask_store(t, fd, &info, NULL);
+	if (!code)
+		code = check_times(t, w,
+				   w->has_len                ? ask.value_len :
+				   is_other_engine(t, &info) ? 0 :
+							       info.value_len);
 	if (!code)
 		return tool_ask_start(t, fd, BLTFS_IOC_COPY, &ask);
 	close(fd);

@@ -143,6 +143,8 @@ def check_fixed():
         # a value of another length is an error of its key
         mapped(m, "--", "echo", "too long", errors=10)
         assert set(values(m).values()) == {b"ABCD"}
+        t.refused(t.USAGE, "--timestamps: a store whose values all have one",
+                  args=["copy", "--timestamps", m.path, fixed + "2"])
     check(fixed)
 
 

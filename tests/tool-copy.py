@@ -100,6 +100,8 @@ def check_refusals():
               args=["copy", "-l", "4", source, new])
     t.refused(t.USAGE, "one of the two",
               args=["copy", "-t", "-T", source, new])
+    t.refused(t.USAGE, "--key-serializer: is for a booklet store that is made",
+              args=["copy", "-k", "bytes", source, new])
     t.refused(t.NOINPUT, "none.blt", args=["copy", work + "/none.blt", new])
     t.refused(t.CANTCREAT, "no/such/dir",
               args=["copy", source, work + "/no/such/dir"])

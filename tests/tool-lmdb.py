@@ -145,6 +145,10 @@ def converted():
     info = json.loads(t.ok("info", "-jc", "one.blt"))
     t.equal((info["engine"], info["key_serializer"], info["timestamps"],
              info["keys"]), ("booklet", "bytes", True, len(KEYS)), "info")
+    t.ok("copy", "-qf", "-e", "booklet", "--value-len", "0", "one", "one.blt")
+    t.equal(t.items("one.blt"), KEYS, "of any length, as it is without")
+    t.refused(t.USAGE, "--timestamps: a store whose values all have one length",
+              args=["copy", "-fte", "booklet", "-l", "4", "one", "one.blt"])
     t.ok("copy", "-q", "-e", "lmdb", "one.blt", "again")
     t.equal(content("again"), KEYS, "and back")
     t.refused(t.CANTCREAT, "again: exists already; --force",
