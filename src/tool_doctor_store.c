@@ -27,9 +27,18 @@
 #define CIFS_SUPER_MAGIC 0xFF534D42
 #endif
 
+/* The store's file, which may stand in a directory that was given for it. */
+static void find_file(const struct doctor *d, const struct stat *st,
+		      char ret[PATH_MAX])
+{
+	const bool in_dir = S_ISDIR(st->st_mode);
+
+	snprintf(ret, PATH_MAX, "%s%s", d->store, in_dir ? "/data.mdb" : "");
+}
+
 static void look_at_file(struct doctor *d)
 {
-	char advice[PATH_MAX + 32], dir[PATH_MAX];
+	char advice[PATH_MAX + 32], file[PATH_MAX], dir[PATH_MAX];
 	struct stat st;
 	int err;
 
@@ -41,12 +50,13 @@ static void look_at_file(struct doctor *d)
 			    "%s: %s", d->store, strerror(err));
 		return;
 	}
-	if (!S_ISREG(st.st_mode)) {
+	if (!S_ISREG(st.st_mode) && !blt_engine_of(d->store)) {
 		doctor_find(d, DOCTOR_BAD, "give the path of a store, a file",
 			    "%s: is no regular file", d->store);
 		return;
 	}
-	if (access(d->store, R_OK) < 0) {
+	find_file(d, &st, file);
+	if (access(file, R_OK) < 0) {
 		doctor_find(d, DOCTOR_BAD,
 			    "as its owner: chmod u+rw, or run this as another "
 			    "user",
@@ -55,8 +65,8 @@ static void look_at_file(struct doctor *d)
 		return;
 	}
 	d->hopeless = false;
-	snprintf(dir, sizeof(dir), "%s", d->store);
-	if (access(d->store, W_OK) < 0)
+	memcpy(dir, file, sizeof(dir));
+	if (access(file, W_OK) < 0)
 		doctor_find(d, DOCTOR_NOTE,
 			    "mount it with -o ro, or change its mode",
 			    "%s: can only be read: %s", d->store,
@@ -108,9 +118,14 @@ static void say_locked(struct doctor *d, enum doctor_state state,
 
 static void look_at_readers(struct doctor *d)
 {
-	int fd = open(d->store, O_RDONLY | O_CLOEXEC);
-	int err = 0;
+	int fd, err = 0;
 
+	if (blt_engine_of(d->store)) {
+		doctor_find(d, DOCTOR_OK, NULL,
+			    "others may use an LMDB environment, too");
+		return;
+	}
+	fd = open(d->store, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
@@ -155,7 +170,11 @@ static void look_inside(struct doctor *d)
 	blt_close(store);
 	snprintf(advice, sizeof(advice), "mount it, or: blt recover %s",
 		 d->store);
-	if (info.version > VERSION_MAX)
+	if (info.shared)
+		doctor_find(d, DOCTOR_OK, NULL,
+			    "an LMDB environment, %" PRIu64 " keys",
+			    info.n_keys);
+	else if (info.version > VERSION_MAX)
 		doctor_find(d, DOCTOR_NOTE, "mount it with -o ro",
 			    "version %u of the format can only be read",
 			    info.version);

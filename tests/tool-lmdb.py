@@ -52,6 +52,10 @@ def made():
               args=["create", "-f", "-e", "booklet", "one"])
     t.ok("create", "--engine=lmdb", "dir/")
     t.equal(sorted(os.listdir("dir")), ["data.mdb"], "no lock file yet")
+    found = {f["check"]: f for f in
+             json.loads(t.run("doctor", "--json", "dir").stdout)["found"]}
+    t.equal((found["store"]["state"], found["contents"]["text"]),
+            ("ok", "an LMDB environment, 0 keys"), "what doctor makes of it")
     os.mkdir("empty")
     t.ok("create", "--engine=lmdb", "--db", "x", "empty")
     t.equal(t.ok("ls", "-p", "empty"), b"x/\n", "a database")
