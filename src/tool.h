@@ -120,6 +120,9 @@ struct tool {
 	int n_args;
 	struct blt *store; /* NULL: none open */
 	struct blt_ns *ns; /* NULL: not needed so far */
+	/* A path of the command line that the library, or a daemon, is told as
+	 * another, which their messages begin with; NULL: none. */
+	const char *given_path, *told_path;
 };
 
 /* The rows, and those of their options that several have. */
@@ -208,6 +211,10 @@ int tool_fail_file(const struct tool *t, const char *path, const char *doing,
 int tool_fail_create(const struct tool *t, const char *path, int err);
 /* The open store as a whole failed; key NULL, or what a person called it. */
 int tool_fail_store(const struct tool *t, const char *key, int err);
+/* What the library or a daemon says of told_path, in terms of given_path, and
+ * what to do, or "": the exit code, after that message. */
+int tool_fail_told(const struct tool *t, int exit_code, const char *text,
+		   const char *advice);
 /* No such key: the exit code after a message, which -q spares. */
 int tool_fail_missing(const struct tool *t, const char *key);
 /* The exit code that an errno of an open store or a file comes to. */

@@ -78,6 +78,9 @@ int tool_job_run(const struct tool *t, const struct job_request *req);
 int tool_work(struct tool *t, unsigned cmd, void *args,
 	      const struct job_request *req);
 
+/* What to do where a copy failed with that text, or "". */
+const char *tool_copy_advice(const struct tool *t, int err, const char *text);
+
 /* One job as an object, by itself or in an array. */
 void tool_print_job_json(struct jout *j, const struct job_info *info);
 

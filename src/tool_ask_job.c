@@ -170,6 +170,34 @@ void tool_print_job_json(struct jout *j, const struct job_info *i)
 	jout_close(j, '}');
 }
 
+const char *tool_copy_advice(const struct tool *t, int err, const char *text)
+{
+	static const char exists[] = ": exists already";
+	size_t len = strlen(text), n = sizeof(exists) - 1;
+
+	if (err != -EEXIST || tool_has(t, OPT_FORCE) || len < n ||
+	    strcmp(text + len - n, exists) != 0)
+		return "";
+	return "; --force replaces it";
+}
+
+/* Why it failed.  What a copy or a map was to make has no directory, else the
+ * input is not there. */
+static int fail_job(const struct tool *t, const struct job_info *i)
+{
+	const bool makes = i->kind == JOB_COPY || tool_has(t, OPT_CREATE);
+	const char *advice = "";
+	int code = tool_exit_code(i->err);
+
+	if (i->errors)
+		code = EX_SOFTWARE;
+	else if (i->err == -ENOENT && makes)
+		code = EX_CANTCREAT;
+	if (i->kind == JOB_COPY)
+		advice = tool_copy_advice(t, i->err, i->text);
+	return tool_fail_told(t, code, i->text, advice);
+}
+
 static int report(const struct tool *t, const struct source *s,
 		  const struct job_info *i)
 {
@@ -183,13 +211,8 @@ static int report(const struct tool *t, const struct source *s,
 		printf("%s\n", i->text);
 	if (i->state == JOB_DONE && i->errors)
 		return EX_SOFTWARE;
-	if (i->state == JOB_FAILED && i->errors)
-		return tool_fail(t, EX_SOFTWARE, "%s", i->text);
-	if (i->state == JOB_FAILED && i->err == -ENOENT &&
-	    (i->kind == JOB_COPY || tool_has(t, OPT_CREATE)))
-		return tool_fail(t, EX_CANTCREAT, "%s", i->text);
 	if (i->state == JOB_FAILED)
-		return tool_fail(t, tool_exit_code(i->err), "%s", i->text);
+		return fail_job(t, i);
 	if (i->state == JOB_CANCELLED && !tool_signal())
 		return tool_fail(t, EX_TEMPFAIL, "cancelled");
 	if (i->state == JOB_CANCELLED)

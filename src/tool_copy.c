@@ -137,7 +137,7 @@ static int absolute(const struct tool *t, int mount, const char *path,
 	return 0;
 }
 
-static int copy_mounted(const struct tool *t, int fd, const struct wish *w)
+static int copy_mounted(struct tool *t, int fd, const struct wish *w)
 {
 	const char *engine = t->opt[OPT_ENGINE];
 	struct bltfs_copy ask = {
@@ -167,6 +167,8 @@ static int copy_mounted(const struct tool *t, int fd, const struct wish *w)
 				   w->has_len                ? ask.value_len :
 				   is_other_engine(t, &info) ? 0 :
 							       info.value_len);
+	t->given_path = t->arg[1];
+	t->told_path = ask.path;
 	if (!code)
 		return tool_ask_start(t, fd, BLTFS_IOC_COPY, &ask);
 	close(fd);
@@ -207,25 +209,13 @@ static int report(const struct tool *t, uint64_t keys)
 	return tool_flush(t);
 }
 
-static bool ends_in(const char *text, const char *end)
-{
-	size_t len = strlen(text), n = strlen(end);
-
-	return len >= n && !strcmp(text + len - n, end);
-}
-
 static int fail_copy(const struct tool *t, int err, const char *text)
 {
 	if (tool_signal())
 		return tool_fail(t, TOOL_SIGNALLED,
 				 "interrupted; %s is as it was", t->arg[1]);
-	if (err == -EEXIST && !tool_has(t, OPT_FORCE))
-		return tool_fail(t, EX_CANTCREAT, "%s%s", text,
-				 ends_in(text, ": exists already") ?
-					 "; --force replaces it" :
-					 "");
 	return tool_fail(t, err == -ENOENT ? EX_CANTCREAT : tool_exit_code(err),
-			 "%s", text);
+			 "%s%s", text, tool_copy_advice(t, err, text));
 }
 
 static int run_copy(struct tool *t)

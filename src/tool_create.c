@@ -187,18 +187,16 @@ static int fill(struct tool *t, struct making *m,
 					      .db = t->opt[OPT_DB],
 					      .alone = true,
 					      .create = *create };
-	size_t len = strlen(m->temporary);
 	struct blt_error err;
 	int r = blt_open(m->temporary, &how, &t->store, &err);
-	bool named;
 
 	tool_catch_signals();
 	if (r == 0)
 		return tool_close(t, 0);
 	t->store = NULL;
-	named = !strncmp(err.text, m->temporary, len);
-	return tool_fail(t, tool_exit_code(r), "%s%s", named ? m->path : "",
-			 named ? err.text + len : err.text);
+	t->told_path = m->temporary;
+	t->given_path = m->path;
+	return tool_fail_told(t, tool_exit_code(r), err.text, "");
 }
 
 static int give_name(struct tool *t, struct making *m)

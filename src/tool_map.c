@@ -167,10 +167,14 @@ static int map_mounted(struct tool *t, int fd, struct map_options *o)
 	if (!code)
 		code = tool_ask_pieces(t, fd, packed, len, &ask.args);
 	free(packed);
+	t->given_path = t->opt[OPT_TO];
+	t->told_path = paths.to;
+	if (code)
+		close(fd);
+	else
+		code = tool_ask_start(t, fd, BLTFS_IOC_MAP, &ask);
+	t->told_path = NULL;
 	map_mount_paths_free(&paths);
-	if (!code)
-		return tool_ask_start(t, fd, BLTFS_IOC_MAP, &ask);
-	close(fd);
 	return code;
 }
 

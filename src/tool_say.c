@@ -167,6 +167,16 @@ int tool_fail_store(const struct tool *t, const char *key, int err)
 			 why);
 }
 
+int tool_fail_told(const struct tool *t, int exit_code, const char *text,
+		   const char *advice)
+{
+	size_t len = t->told_path ? strlen(t->told_path) : 0;
+	bool named = len && !strncmp(text, t->told_path, len);
+
+	return tool_fail(t, exit_code, "%s%s%s", named ? t->given_path : "",
+			 named ? text + len : text, advice);
+}
+
 int tool_fail_missing(const struct tool *t, const char *key)
 {
 	const char *path = blt_path(t->store);

@@ -92,7 +92,8 @@ def check_options(m):
     info = json.loads(t.ok("info", "--json", new))
     if how:
         assert (info["buckets"], info["timestamps"]) == (77, False), info
-    t.refused(t.CANTCREAT, "exists", args=["copy", m.path, new])
+    t.refused(t.CANTCREAT, "blt copy: new.blt: exists already; --force replaces it",
+              args=["copy", os.path.basename(m.path), "new.blt"], cwd=work)
     t.ok("copy", "-q", "--force", m.path, new)
     t.refused(t.CANTCREAT, "in the mount itself",
               args=["copy", m.path, os.path.join(m.path, "copy")])

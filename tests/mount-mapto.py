@@ -62,6 +62,10 @@ def check_absent(m):
     refused(m, os.path.join(work, "absent.blt"), "absent.blt", how=())
     refused(m, os.path.join(work, "no", "dir.blt"), "dir.blt")
     refused(m, __file__, "mount-mapto.py", how=())
+    # as it was given, whatever the daemon is told
+    t.refused(t.NOINPUT, "blt map: absent.blt: there is no such store",
+              args=["map", m.path, "--to", "absent.blt", "--builtin", "upper"],
+              cwd=work)
 
 
 def mount_disk():
