@@ -74,9 +74,10 @@ static int extend_lines(struct seq_pending *p, FILE *from, const char *name)
 					 " is no JSON in UTF-8; the lines "
 					 "before it are appended",
 					 name, number) :
-			       tool_fail_store(p->s->t, p->s->name, r);
+			       tool_seq_fail(p->s, NULL, r);
 	}
-	if (!code && ferror(from))
+	/* a line may be longer than memory, which is no error of the stream */
+	if (!code && !tool_signal() && !feof(from))
 		code = tool_fail_file(p->s->t, name, "read", -errno);
 	free(line);
 	return code;
@@ -117,7 +118,7 @@ static int read_file(struct seq_pending *p, int dir, const char *name,
 	}
 	r = seq_item_add(&p->buf[p->n], own, own ? strlen(own) : 0, bytes,
 			 (size_t)st.st_size);
-	return r < 0 ? tool_fail_store(p->s->t, p->s->name, r) : 0;
+	return r < 0 ? tool_seq_fail(p->s, NULL, r) : 0;
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -149,7 +150,7 @@ static int each_entry(struct seq_pending *p, int parent, const char *name,
 
 		if (!code && !tool_signal() &&
 		    asprintf(&below, "%s/%s", path, entries[i]->d_name) < 0)
-			code = tool_fail_store(p->s->t, p->s->name, -ENOMEM);
+			code = tool_seq_fail(p->s, NULL, -ENOMEM);
 		else if (!code && !tool_signal())
 			code = fn(p, dir, entries[i]->d_name, below);
 		free(below);
@@ -252,7 +253,7 @@ static int extend_input(struct seq_pending *p, struct seq_input *in)
 	lines = fopencookie(in, "r",
 			    (cookie_io_functions_t){ .read = read_cookie });
 	if (!lines)
-		return tool_fail_store(p->s->t, p->s->name, -ENOMEM);
+		return tool_seq_fail(p->s, NULL, -ENOMEM);
 	code = extend_lines(p, lines, in->name);
 	fclose(lines);
 	return code;
@@ -281,7 +282,7 @@ int tool_seq_extend(const struct tool_seq *s, const char *from)
 	int code, last;
 
 	if (!p)
-		return tool_fail_store(s->t, s->name, -ENOMEM);
+		return tool_seq_fail(s, NULL, -ENOMEM);
 	p->s = s;
 	if (strcmp(from, "-") != 0 && stat(from, &st) == 0 &&
 	    S_ISDIR(st.st_mode))

@@ -81,7 +81,7 @@ static int read_value(const struct tool_seq *s, struct seq_item_buf *ret)
 	}
 	r = seq_item_add(ret, NULL, 0, bytes, v.source.len);
 	if (r < 0)
-		code = tool_fail_store(s->t, s->name, r);
+		code = tool_seq_fail(s, NULL, r);
 out:
 	tool_value_close(&v);
 	return code;
@@ -103,7 +103,7 @@ int tool_seq_item(const struct tool_seq *s, char **args, int n,
 		r = add_copy(ret, args[i], (size_t)(equals - args[i]),
 			     equals + 1);
 		if (r < 0)
-			return tool_fail_store(s->t, s->name, r);
+			return tool_seq_fail(s, NULL, r);
 	}
 	return 0;
 }

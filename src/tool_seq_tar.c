@@ -79,9 +79,7 @@ static int begin_record(struct tar *tar, const char *name, size_t len)
 	if (code)
 		return code;
 	tar->record = strndup(name, len);
-	return tar->record ?
-		       0 :
-		       tool_fail_store(tar->p->s->t, tar->p->s->name, -ENOMEM);
+	return tar->record ? 0 : tool_seq_fail(tar->p->s, NULL, -ENOMEM);
 }
 
 /* All bytes of the entry, malloc'd; archives do not always say truly how many
@@ -99,8 +97,7 @@ static int read_bytes(struct tar *tar, char **ret, size_t *ret_len)
 
 			if (!grown) {
 				free(bytes);
-				return tool_fail_store(
-					tar->p->s->t, tar->p->s->name, -ENOMEM);
+				return tool_seq_fail(tar->p->s, NULL, -ENOMEM);
 			}
 			bytes = grown;
 			room = more;
@@ -143,7 +140,7 @@ static int take_file(struct tar *tar, const char *path)
 				 bytes, len);
 	}
 	if (r < 0)
-		return tool_fail_store(tar->p->s->t, tar->p->s->name, r);
+		return tool_seq_fail(tar->p->s, NULL, r);
 	return slash ? 0 : seq_pending_done(tar->p);
 }
 
@@ -204,7 +201,7 @@ int seq_extend_tar(struct seq_pending *p, struct seq_input *in)
 	tar.a = tree_tar_reader();
 	tar.buf = malloc(READ_SIZE);
 	if (!tar.a || !tar.buf)
-		code = tool_fail_store(p->s->t, p->s->name, -ENOMEM);
+		code = tool_seq_fail(p->s, NULL, -ENOMEM);
 	else if (archive_read_open(tar.a, &tar, NULL, read_input, NULL) !=
 		 ARCHIVE_OK)
 		code = fail_archive(&tar);

@@ -6,8 +6,10 @@ import errno
 import fcntl
 import os
 import random
+import resource
 import struct
 import subprocess
+import tarfile
 import threading
 
 import seqlib
@@ -306,6 +308,29 @@ def test_large_items():
     seq("delete", ":")
 
 
+def test_no_memory():
+    """Of the tool: what it was to read is larger than it may be."""
+    if os.environ.get("SANITIZERS", "no") != "no":
+        return  # these want all addresses
+    head = tarfile.TarInfo("zeros")
+    head.size = 1 << 32
+    for first in head.tobuf(), b'"':
+        blt = subprocess.Popen(
+            [BLT, "seq", "extend", "frames"], stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_AS, (256 << 20, 256 << 20)))
+        try:
+            blt.stdin.write(first)
+            while True:
+                blt.stdin.write(b"0" * (1 << 20))
+        except BrokenPipeError:
+            pass
+        said = blt.stderr.read().decode()
+        assert blt.wait() == 71 and "Cannot allocate memory" in said, (
+            blt.returncode, said)
+    assert os.listdir("frames") == []
+
+
 def test_ends_and_gap():
     many = int(os.environ.get("SEQ_MANY", "300"))
     fd = os.open("frames", os.O_RDONLY)
@@ -416,6 +441,7 @@ with Mount("create") as mount:
     seq("create")
     test_verbs()
     test_large_items()
+    test_no_memory()
     test_ends_and_gap()
     test_writers()
     test_tool_against_a_list()
