@@ -3,6 +3,8 @@
  */
 #include "control_jobs.h"
 
+#include "array.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,18 +37,9 @@ static struct control_args *find(struct control *c, uint64_t id)
 
 static int append(struct control_args *a, const void *bytes, size_t len)
 {
-	uint8_t *more;
-
 	if (len > ARGS_MAX - a->len)
 		return -E2BIG;
-	more = realloc(a->bytes, a->len + len + 1);
-	if (!more)
-		return -ENOMEM;
-	if (len)
-		memcpy(more + a->len, bytes, len);
-	a->bytes = more;
-	a->len += len;
-	return 0;
+	return bytes_append(&a->bytes, &a->len, bytes, len);
 }
 
 int control_args_add(struct control *c, uint64_t *id, const void *bytes,

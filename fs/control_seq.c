@@ -98,7 +98,6 @@ static int take_args(struct seq_call *c)
 {
 	struct bltfs_seq *x = c->x;
 	struct control_args a;
-	uint8_t *all;
 	int rc;
 
 	if (x->len > sizeof(x->bytes))
@@ -106,15 +105,10 @@ static int take_args(struct seq_call *c)
 	rc = control_args_take(c->control, x->args, &a);
 	if (rc < 0)
 		return rc == -ENOENT ? -ESTALE : rc;
-	all = realloc(a.bytes, a.len + x->len + 1);
-	if (!all) {
-		free(a.bytes);
-		return -ENOMEM;
-	}
-	memcpy(all + a.len, x->bytes, x->len);
-	c->args = all;
-	c->args_len = a.len + x->len;
-	return 0;
+	rc = bytes_append(&a.bytes, &a.len, x->bytes, x->len);
+	c->args = a.bytes;
+	c->args_len = a.len;
+	return rc;
 }
 
 static int give_answer(struct seq_call *c)

@@ -264,6 +264,11 @@ int tool_key(struct tool *t, const char *arg, bool may_be_new,
 int tool_key_literal(const struct tool *t, const char *arg,
 		     struct tool_key *ret);
 void tool_key_free(struct tool_key *key);
+/* Calls fn for the keys that stand behind STORE.  Where it, or a key, comes to
+ * TOOL_NOT_FOUND the others follow all the same; any other exit code ends it,
+ * and so does a signal.  The last code that was not 0. */
+typedef int tool_key_fn(struct tool *t, const struct tool_key *key, void *arg);
+int tool_each_key(struct tool *t, tool_key_fn *fn, void *arg);
 /* Whether keys are numbers, in one directory. */
 bool tool_int_keys(const struct tool *t);
 /* t->ns, made at the first call.  0, or an exit code after a message. */

@@ -2,12 +2,12 @@
 #include "tool.h"
 
 #include <errno.h>
-#include <sysexits.h>
 
-static int delete_one(struct tool *t, const struct tool_key *key)
+static int delete_one(struct tool *t, const struct tool_key *key, void *arg)
 {
 	int r = blt_delete(t->store, key->bytes, key->len);
 
+	(void)arg;
 	if (r == -ENOENT)
 		return tool_fail_missing(t, key->name);
 	return r < 0 ? tool_fail_store(t, key->name, r) : 0;
@@ -15,24 +15,9 @@ static int delete_one(struct tool *t, const struct tool_key *key)
 
 static int run_del(struct tool *t)
 {
-	int code, result = EX_OK;
+	int code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
 
-	code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
-	if (code)
-		return code;
-	for (int i = 1; i < t->n_args && !tool_signal(); i++) {
-		struct tool_key key;
-
-		code = tool_key(t, t->arg[i], false, &key);
-		if (!code)
-			code = delete_one(t, &key);
-		tool_key_free(&key);
-		if (code)
-			result = code;
-		if (code && code != TOOL_NOT_FOUND)
-			break;
-	}
-	return result;
+	return code ? code : tool_each_key(t, delete_one, NULL);
 }
 
 static const struct tool_option options[] = {

@@ -36,9 +36,9 @@ static int open_output(struct tool *t, struct output *out)
 	return tool_fail_create(t, out->name, -errno);
 }
 
-static int get_one(struct tool *t, const struct tool_key *key,
-		   struct output *out)
+static int get_one(struct tool *t, const struct tool_key *key, void *arg)
 {
+	struct output *out = arg;
 	struct blt_view v;
 	bool writing;
 	int code, r;
@@ -66,28 +66,17 @@ static int get_one(struct tool *t, const struct tool_key *key,
 static int run_get(struct tool *t)
 {
 	struct output out = { "standard output", STDOUT_FILENO };
-	int code, result = EX_OK;
+	int code;
 
 	code = tool_open(t, t->arg[0], BLT_READ, NULL);
 	if (code)
 		return code;
 	if (tool_has(t, OPT_OUTPUT))
 		out = (struct output){ t->opt[OPT_OUTPUT], -1 };
-	for (int i = 1; i < t->n_args; i++) {
-		struct tool_key key;
-
-		code = tool_key(t, t->arg[i], false, &key);
-		if (!code)
-			code = get_one(t, &key, &out);
-		tool_key_free(&key);
-		if (code)
-			result = code;
-		if (code && code != TOOL_NOT_FOUND)
-			break;
-	}
+	code = tool_each_key(t, get_one, &out);
 	if (out.fd > STDOUT_FILENO && close(out.fd) < 0)
-		result = tool_fail_file(t, out.name, "write", -errno);
-	return result;
+		code = tool_fail_file(t, out.name, "write", -errno);
+	return code;
 }
 
 static const struct tool_option options[] = {

@@ -191,6 +191,25 @@ int tool_key(struct tool *t, const char *arg, bool may_be_new,
 	return take_path(t, arg, may_be_new, ret);
 }
 
+int tool_each_key(struct tool *t, tool_key_fn *fn, void *arg)
+{
+	int code, result = 0;
+
+	for (int i = 1; i < t->n_args && !tool_signal(); i++) {
+		struct tool_key key;
+
+		code = tool_key(t, t->arg[i], false, &key);
+		if (!code)
+			code = fn(t, &key, arg);
+		tool_key_free(&key);
+		if (code)
+			result = code;
+		if (code && code != TOOL_NOT_FOUND)
+			break;
+	}
+	return result;
+}
+
 void tool_key_free(struct tool_key *key)
 {
 	free(key->bytes);

@@ -52,29 +52,17 @@ struct answer {
 	size_t len;
 };
 
-static int add_bytes(struct answer *a, const void *bytes, size_t len)
-{
-	uint8_t *more = realloc(a->bytes, a->len + len + 1);
-
-	if (!more)
-		return -ENOMEM;
-	if (len)
-		memcpy(more + a->len, bytes, len);
-	a->bytes = more;
-	a->len += len;
-	return 0;
-}
-
 static int fetch(int fd, const struct bltfs_seq *x, struct answer *ret)
 {
 	struct bltfs_piece piece = { .args = x->args };
-	int r = add_bytes(ret, x->bytes, min_u64(x->len, sizeof(x->bytes)));
+	int r = bytes_append(&ret->bytes, &ret->len, x->bytes,
+			     min_u64(x->len, sizeof(x->bytes)));
 
 	while (r == 0 && piece.args) {
 		if (ioctl(fd, BLTFS_IOC_FETCH, &piece) < 0)
 			return errno == ENOENT ? -ESTALE : -errno;
-		r = add_bytes(ret, piece.bytes,
-			      min_u64(piece.len, sizeof(piece.bytes)));
+		r = bytes_append(&ret->bytes, &ret->len, piece.bytes,
+				 min_u64(piece.len, sizeof(piece.bytes)));
 	}
 	return r;
 }

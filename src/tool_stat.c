@@ -68,9 +68,15 @@ static void print_json(struct jout *j, const struct key_facts *f)
 	jout_close(j, '}');
 }
 
-static int stat_one(struct tool *t, const struct tool_key *key, struct jout *j,
-		    bool first)
+/* What is printed of all keys. */
+struct output {
+	struct jout j;
+	bool any;
+};
+
+static int stat_one(struct tool *t, const struct tool_key *key, void *arg)
 {
+	struct output *out = arg;
 	struct key_facts f = { .key = key };
 	char *path = NULL;
 	int code = 0, r;
@@ -89,12 +95,13 @@ static int stat_one(struct tool *t, const struct tool_key *key, struct jout *j,
 	f.path = path;
 	f.hash = keyhash_of(key->bytes, key->len);
 	if (tool_has(t, OPT_JSON)) {
-		print_json(j, &f);
+		print_json(&out->j, &f);
 	} else {
-		if (!first)
+		if (out->any)
 			putchar('\n');
 		print_text(&f);
 	}
+	out->any = true;
 	free(path);
 	return 0;
 }
@@ -124,9 +131,9 @@ static int stat_mounted(struct tool *t)
 
 static int run_stat(struct tool *t)
 {
-	struct jout j = { .to = stdout };
-	bool json = tool_has(t, OPT_JSON), first = true;
-	int code, result = EX_OK;
+	struct output out = { .j = { .to = stdout } };
+	bool json = tool_has(t, OPT_JSON);
+	int code;
 
 	if (t->n_args == 1)
 		return stat_mounted(t);
@@ -134,23 +141,11 @@ static int run_stat(struct tool *t)
 	if (code)
 		return code;
 	if (json)
-		jout_open(&j, NULL, '[');
-	for (int i = 1; i < t->n_args; i++) {
-		struct tool_key key;
-
-		code = tool_key(t, t->arg[i], false, &key);
-		if (!code)
-			code = stat_one(t, &key, &j, first);
-		tool_key_free(&key);
-		first = first && code;
-		if (code)
-			result = code;
-		if (code && code != TOOL_NOT_FOUND)
-			break;
-	}
+		jout_open(&out.j, NULL, '[');
+	code = tool_each_key(t, stat_one, &out);
 	if (json)
-		jout_close(&j, ']');
-	return result;
+		jout_close(&out.j, ']');
+	return code;
 }
 
 static const struct tool_option options[] = {
