@@ -230,12 +230,9 @@ static void look_at_store(struct walk *w)
 {
 	struct tool *t = w->ex.t;
 	struct blt_info info;
-	const char *kind;
 
 	blt_get_info(t->store, &info);
-	kind = blt_serializer_name(info.value_serializer);
-	w->takes_links = info.value_len == 0 && kind &&
-			 (!strcmp(kind, "bytes") || !strcmp(kind, "str"));
+	w->takes_links = tree_takes_links(t->store);
 	w->has_dirs = !tool_has(t, OPT_FLAT) && !tool_int_keys(t);
 	progress_start(&w->progress, "export", info.file_size,
 		       tool_has(t, OPT_QUIET));

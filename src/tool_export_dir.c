@@ -179,11 +179,6 @@ static bool leave_alone(struct target *to, int dir, const char *name)
 	       faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool is_about(const char *path)
-{
-	return !strcmp(path, TREE_LONG_PATH) || !strcmp(path, TREE_SEQ_PATH);
-}
-
 static int put_file(void *arg, const struct export_item *item)
 {
 	struct target *to = arg;
@@ -207,7 +202,7 @@ static int put_file(void *arg, const struct export_item *item)
 	if (r == 0 && !code)
 		r = place_end(&place, name,
 			      tool_has(to->ex->t, OPT_FORCE) ||
-				      is_about(item->path));
+				      tree_is_about(item->path));
 	else
 		place_abort(&place);
 	if (r == -EINTR && tool_signal())

@@ -88,8 +88,8 @@ static int fail_write(struct tar *tar)
 			 why ? why : "unknown error");
 }
 
-static int put_head(struct tar *tar, const struct export_item *item,
-		    unsigned type, unsigned mode)
+static void put_head(struct tar *tar, const struct export_item *item,
+		     unsigned type, unsigned mode)
 {
 	struct archive_entry *e = archive_entry_clear(tar->entry);
 
@@ -100,7 +100,6 @@ static int put_head(struct tar *tar, const struct export_item *item,
 	if (item->time != BLT_NO_TIME)
 		archive_entry_set_mtime(e, item->time / 1000000,
 					item->time % 1000000 * 1000);
-	return 0;
 }
 
 static int write_head(struct tar *tar)

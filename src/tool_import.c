@@ -256,14 +256,9 @@ int import_link(struct import *im, const char *path, int64_t time,
 	return import_file(im, path, time, &source);
 }
 
-struct stored {
-	struct blt_view view;
-};
-
 static int read_stored(void *arg, void *buf, size_t n, uint64_t offset)
 {
-	const struct stored *s = arg;
-	int64_t got = blt_view_copy(&s->view, buf, n, offset);
+	int64_t got = blt_view_copy(arg, buf, n, offset);
 
 	return got == (int64_t)n ? 0 : got < 0 ? (int)got : -EIO;
 }
@@ -271,8 +266,8 @@ static int read_stored(void *arg, void *buf, size_t n, uint64_t offset)
 int import_same(struct import *im, const char *path, int64_t time,
 		const char *other)
 {
-	struct stored s;
-	struct blt_source source = { 0, read_stored, &s };
+	struct blt_view view;
+	struct blt_source source = { 0, read_stored, &view };
 	struct target at;
 	int code, r;
 
@@ -280,7 +275,7 @@ int import_same(struct import *im, const char *path, int64_t time,
 	if (r == 0)
 		r = find_key(im, other, BLT_FILE, true, &at);
 	if (r == 0) {
-		r = blt_get(im->t->store, at.key, at.len, &s.view);
+		r = blt_get(im->t->store, at.key, at.len, &view);
 		free(at.key);
 	}
 	if (r < 0 && is_fatal(r))
@@ -289,9 +284,9 @@ int import_same(struct import *im, const char *path, int64_t time,
 		return import_pass_over(im, path,
 					"a hard link to what is not in the "
 					"archive before it");
-	source.len = s.view.len;
+	source.len = view.len;
 	code = import_file(im, path, time, &source);
-	blt_view_release(&s.view);
+	blt_view_release(&view);
 	return code;
 }
 
@@ -324,11 +319,6 @@ int import_empty_dir(struct import *im, const char *path, int64_t time)
 }
 
 /* ---- files about the tree ---- */
-
-bool import_is_about(const char *path)
-{
-	return !strcmp(path, TREE_LONG_PATH) || !strcmp(path, TREE_SEQ_PATH);
-}
 
 /* One that is there may be a sequence already. */
 static int mark_all(struct import *im, const struct long_names *prefixes)
@@ -416,14 +406,8 @@ static void check_beside(struct import *im)
 
 static void look_at_store(struct import *im)
 {
-	struct blt_info info;
-	const char *kind;
-
-	blt_get_info(im->t->store, &info);
-	kind = blt_serializer_name(info.value_serializer);
 	im->takes_empty = blt_takes_empty(im->t->store);
-	im->takes_links = info.value_len == 0 && kind &&
-			  (!strcmp(kind, "bytes") || !strcmp(kind, "str"));
+	im->takes_links = tree_takes_links(im->t->store);
 }
 
 static int run_import(struct tool *t)

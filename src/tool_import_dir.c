@@ -10,8 +10,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define NAMES_MAX ((off_t)1 << 30) /* of a file of long names */
-
 struct open_file {
 	struct import *im;
 	int fd;
@@ -175,7 +173,7 @@ static int load_about(struct import *im, int dir, const char *path)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		r = -errno;
-	else if (!S_ISREG(st.st_mode) || st.st_size > NAMES_MAX)
+	else if (!S_ISREG(st.st_mode) || st.st_size > TREE_ABOUT_MAX)
 		r = -EINVAL;
 	if (r == 0) {
 		text = malloc((size_t)st.st_size + 1);

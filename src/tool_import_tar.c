@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define READ_SIZE (256u << 10)
-#define NAMES_MAX ((int64_t)1 << 30) /* of a file about the tree */
 
 struct tar {
 	struct import *im;
@@ -75,34 +74,12 @@ static int read_data(void *arg, void *buf, size_t n, uint64_t offset)
 	return 0;
 }
 
-char *tree_clean_path(char *path)
-{
-	size_t len;
-
-	while (!strncmp(path, "./", 2))
-		path += 2 + strspn(path + 2, "/");
-	if (*path == '/')
-		return NULL;
-	len = strlen(path);
-	while (len && path[len - 1] == '/')
-		path[--len] = '\0';
-	if (!strcmp(path, "."))
-		*path = '\0';
-	for (const char *p = path; *p; p += strspn(p, "/")) {
-		len = strcspn(p, "/");
-		if (len == 2 && !strncmp(p, "..", 2))
-			return NULL;
-		p += len;
-	}
-	return path;
-}
-
 static int load_about(struct tar *tar, const char *path, int64_t len)
 {
 	char *text = NULL;
 	int code, r = -EINVAL;
 
-	if (len >= 0 && len <= NAMES_MAX) {
+	if (len >= 0 && len <= TREE_ABOUT_MAX) {
 		text = malloc((size_t)len + 1);
 		r = text ? read_data(tar, text, (size_t)len, 0) : -ENOMEM;
 	}
@@ -155,7 +132,7 @@ static int take_path(struct tar *tar, struct archive_entry *e, char *path)
 	if (!tool_has(tar->im->t, OPT_RAW) &&
 	    !strncmp(path, TREE_CONTROL, control) &&
 	    (!path[control] || path[control] == '/'))
-		return import_is_about(path) ?
+		return tree_is_about(path) ?
 			       load_about(tar, path, archive_entry_size(e)) :
 			       0;
 	if (hard)
@@ -233,26 +210,6 @@ static int take_entries(struct tar *tar)
 					  take_entry(tar, e);
 	}
 	return code || tool_signal() ? code : take_dirs(tar);
-}
-
-/* No filter that would run a program, and no format but tar: what an archive
- * says it is must not choose what is done. */
-struct archive *tree_tar_reader(void)
-{
-	struct archive *a = archive_read_new();
-
-	if (!a)
-		return NULL;
-	archive_read_support_filter_bzip2(a);
-	archive_read_support_filter_compress(a);
-	archive_read_support_filter_gzip(a);
-	archive_read_support_filter_lz4(a);
-	archive_read_support_filter_lzip(a);
-	archive_read_support_filter_lzma(a);
-	archive_read_support_filter_xz(a);
-	archive_read_support_filter_zstd(a);
-	archive_read_support_format_tar(a);
-	return a;
 }
 
 static int open_archive(struct tar *tar)

@@ -17,6 +17,23 @@
 #define TREE_LONG_PATH TREE_CONTROL "/" TREE_LONG_NAMES
 #define TREE_SEQ_PATH TREE_CONTROL "/sequences"
 
+#define TREE_ABOUT_MAX ((int64_t)1 << 30) /* bytes of one of these files */
+
+/* ---- tool_tree.c ---- */
+
+/* Whether a path is that of one of these. */
+bool tree_is_about(const char *path);
+/* Whether a value of the store may stand for a symbolic link. */
+bool tree_takes_links(struct blt *store);
+
+struct archive;
+
+/* One of libarchive's, for tar streams, not opened yet; NULL: no memory. */
+struct archive *tree_tar_reader(void);
+/* A path without "./" in front and "/" behind; NULL where it is not one that
+ * stays inside.  *path is changed. */
+char *tree_clean_path(char *path);
+
 /* ---- tool_longnames.c ---- */
 
 struct long_name {
@@ -76,8 +93,7 @@ int import_link(struct import *im, const char *path, int64_t time,
 /* The same value as that of another path. */
 int import_same(struct import *im, const char *path, int64_t time,
 		const char *other);
-/* Whether a path is that of a file about the tree; its text, which is taken. */
-bool import_is_about(const char *path);
+/* The text of a file about the tree, which is taken. */
 int import_about(struct import *im, const char *path, const char *text,
 		 size_t len);
 /* A directory with nothing in it, if nothing is in it in the store either. */
@@ -93,16 +109,6 @@ int64_t import_time(int64_t seconds, long nanoseconds);
 
 int import_dir(struct import *im, const char *path);
 int import_tar(struct import *im, const char *path);
-
-/* ---- tar streams ---- */
-
-struct archive;
-
-/* One of libarchive's, not opened yet; NULL: no memory. */
-struct archive *tree_tar_reader(void);
-/* A path without "./" in front and "/" behind; NULL where it is not one that
- * stays inside.  *path is changed. */
-char *tree_clean_path(char *path);
 
 /* ---- export: one thing of the tree on its way out ---- */
 
