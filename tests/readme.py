@@ -96,14 +96,14 @@ def compare(items, results):
 
 
 def prepare(directory):
-    """The layout of a clone: README, ./bootstrap, build/ with the programs."""
+    """The layout of a clone: ./bootstrap, tests/, build/ with the programs."""
     build = os.path.join(directory, "build")
     os.mkdir(build)
     for name in ("BLT", "BLTFS"):
         path = os.environ[name]
         os.symlink(path, os.path.join(build, os.path.basename(path)))
-    os.symlink(os.path.join(TOP, "bootstrap"),
-               os.path.join(directory, "bootstrap"))
+    for name in ("bootstrap", "tests"):
+        os.symlink(os.path.join(TOP, name), os.path.join(directory, name))
     # ./bootstrap is to use these, not to build
     os.environ["BLTFS_BUILD"] = build
 
