@@ -383,7 +383,7 @@ void options_release(struct options *opts)
 void options_help(FILE *to)
 {
 	fputs("Usage: bltfs STORE MOUNTPOINT [-fdshV] [-o OPTION[,OPTION...]]\n"
-	      "Mounts the booklet store STORE as a filesystem at MOUNTPOINT.\n\n"
+	      "Mounts STORE (.blt file or LMDB environment) at MOUNTPOINT.\n\n"
 	      "  -f                    stay in the foreground, log to stderr\n"
 	      "  -d                    the same, and log every FUSE message\n"
 	      "  -s                    one thread\n"

@@ -69,7 +69,7 @@ void tool_print_overview(FILE *to)
 {
 	fputs("Usage: blt COMMAND [OPTION]... [ARGUMENT]...\n"
 	      "       blt --help | --version\n"
-	      "Work on booklet key-value stores (.blt files).\n\n"
+	      "Work on key-value stores: .blt files and LMDB environments.\n\n"
 	      "Commands:\n",
 	      to);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
