@@ -48,11 +48,15 @@ def mounted(daemon, mnt, why=lambda: "the daemon ended"):
     until("the mount", live)
 
 
-def end(daemon, mnt, log):
-    """Unmounts; the daemon must end well."""
+def unmount(mnt):
     # who looks at all mounts, as df does, holds it for a moment
     until("unmounting", lambda: subprocess.run(
         ["fusermount3", "-u", mnt], check=False).returncode == 0)
+
+
+def end(daemon, mnt, log):
+    """Unmounts; the daemon must end well."""
+    unmount(mnt)
     code = daemon.wait(LIMIT)
     assert code == 0, f"the daemon ended with {code}: {said(log)}"
 

@@ -87,7 +87,7 @@ for call, fd in (os.fsync, two), (os.close, one), (os.close, two):
 END
 same "$(cat "$mnt/d/in")" in
 
-fusermount3 -u "$mnt"
+unmount "$mnt"
 status=0
 wait "$daemon" || status=$?
 daemon=

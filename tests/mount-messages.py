@@ -173,8 +173,7 @@ def attempt(allowed):
             bad = measure(log, allowed)
         finally:
             os.chdir("/")
-            daemonlib.until("unmounting", lambda: subprocess.run(
-                ["fusermount3", "-u", mnt], check=False).returncode == 0)
+            daemonlib.unmount(mnt)
         assert daemon.wait() == 0
         subprocess.run([sys.executable, CHECKER, "--loads", store], check=True)
     return bad

@@ -128,7 +128,7 @@ def check_vector(store, mnt):
             check_mount(os.fsencode(mnt), fields, items)
         finally:
             if os.path.ismount(mnt):
-                subprocess.run(["fusermount3", "-u", mnt], check=True)
+                daemonlib.unmount(mnt)
             said = daemon.stderr.read().decode()
         assert daemon.wait() == 0 and said == "", said
     return len(items)
