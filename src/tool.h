@@ -452,6 +452,9 @@ int tool_run(char *const argv[], char *said, size_t len);
  * it.  0, or an exit code after a message. */
 int tool_create_options(const struct tool *t,
 			struct blt_create_options *create);
+/* The name of the serializer behind that code, which is then *code; from 0 on.
+ * NULL: there is none. */
+const char *tool_next_serializer(unsigned *code);
 /* Whether these options, and --timestamps, are for a store of that engine: 0,
  * or an exit code after a message. */
 int tool_check_engine(const struct tool *t, const char *engine);

@@ -16,7 +16,6 @@
 #include <sysexits.h>
 
 #define MAX_OPERANDS 8
-#define LAST_CODE 64 /* above any serializer's */
 
 struct completion {
 	struct tool *t;
@@ -69,12 +68,11 @@ static void offer_mounts(struct completion *c)
 
 static void offer_serializers(struct completion *c)
 {
-	for (unsigned code = 1; code < LAST_CODE; code++) {
-		const char *name = blt_serializer_name(code);
+	unsigned code = 0;
+	const char *name;
 
-		if (name && blt_serializer_code(name) == (int)code)
-			offer(c, name, "serializer");
-	}
+	while ((name = tool_next_serializer(&code)))
+		offer(c, name, "serializer");
 }
 
 struct keys {

@@ -14,17 +14,26 @@
 
 #define MAX_CODE 64 /* above every serializer code there is */
 
+const char *tool_next_serializer(unsigned *code)
+{
+	while (++*code < MAX_CODE) {
+		const char *name = blt_serializer_name(*code);
+
+		/* Two codes stand for bytes. */
+		if (name && blt_serializer_code(name) == (int)*code)
+			return name;
+	}
+	return NULL;
+}
+
 static int list_serializers(const struct tool *t, const char *given)
 {
 	char names[1024] = "";
+	unsigned code = 0;
+	const char *name;
 	size_t len = 0;
 
-	for (unsigned code = 1; code < MAX_CODE; code++) {
-		const char *name = blt_serializer_name(code);
-
-		/* Two codes stand for bytes. */
-		if (!name || blt_serializer_code(name) != (int)code)
-			continue;
+	while ((name = tool_next_serializer(&code))) {
 		len += (size_t)snprintf(names + len, sizeof(names) - len, " %s",
 					name);
 		if (len >= sizeof(names))

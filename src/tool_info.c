@@ -317,7 +317,6 @@ static int tell(struct tool *t, struct facts *f)
 				 "charts are of booklet stores",
 				 f->path, f->info.engine);
 	code = f->counted ? count(t, f) : 0;
-
 	if (!code && chart)
 		code = write_chart(t, f, chart);
 	if (code || (chart && !strcmp(chart, "-")))

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sysexits.h>
 
-/* One name to be printed. */
+/* One name to be printed; who keeps it owns name and key. */
 struct entry {
-	char *name;
+	const char *name;
 	enum blt_kind kind;
-	uint8_t *key;
+	const uint8_t *key;
 	size_t key_len;
 	struct blt_stat stat;
 };
@@ -52,11 +52,16 @@ static void print_entry(struct listing *l, const struct entry *e)
 	putchar(l->nul ? '\0' : '\n');
 }
 
+static void free_entry(struct entry *e)
+{
+	free((void *)(uintptr_t)e->name);
+	free((void *)(uintptr_t)e->key);
+}
+
 static void free_entries(struct listing *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
-		free(l->entries[i].name);
-		free(l->entries[i].key);
+		free_entry(&l->entries[i]);
 	}
 	free(l->entries);
 }
@@ -64,6 +69,7 @@ static void free_entries(struct listing *l)
 static int keep_entry(struct listing *l, const struct blt_ns_entry *from)
 {
 	struct entry *e;
+	uint8_t *key;
 
 	if (l->n == l->room) {
 		size_t room = l->room ? 2 * l->room : 256;
@@ -78,14 +84,13 @@ static int keep_entry(struct listing *l, const struct blt_ns_entry *from)
 	*e = (struct entry){ .kind = from->kind, .stat = from->stat };
 	e->name = strndup(from->name, from->name_len);
 	if (l->as_json && from->key_len) {
-		e->key = malloc(from->key_len);
+		e->key = key = malloc(from->key_len);
 		e->key_len = from->key_len;
-		if (e->key)
-			memcpy(e->key, from->key, from->key_len);
+		if (key)
+			memcpy(key, from->key, from->key_len);
 	}
 	if (!e->name || (e->key_len && !e->key)) {
-		free(e->name);
-		free(e->key);
+		free_entry(e);
 		return -ENOMEM;
 	}
 	l->n++;
@@ -95,26 +100,13 @@ static int keep_entry(struct listing *l, const struct blt_ns_entry *from)
 static int take_entry(void *arg, const struct blt_ns_entry *from)
 {
 	struct listing *l = arg;
-	char name[256];
-	uint8_t *key = NULL;
-	struct entry e;
-	int r = 0;
+	const struct entry e = { from->name, from->kind, from->key,
+				 from->key_len, from->stat };
 
 	if (!tool_has(l->t, OPT_UNSORTED))
 		return keep_entry(l, from);
-	snprintf(name, sizeof(name), "%.*s", (int)from->name_len, from->name);
-	if (l->as_json && from->key_len) {
-		key = malloc(from->key_len);
-		if (!key)
-			return -ENOMEM;
-		memcpy(key, from->key, from->key_len);
-	}
-	e = (struct entry){ name, from->kind, key, from->key_len, from->stat };
 	print_entry(l, &e);
-	free(key);
-	if (ferror(stdout))
-		r = 1;
-	return r;
+	return ferror(stdout) ? 1 : 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -159,33 +151,26 @@ static int is_marker(struct listing *l, const struct blt_item *item, bool *ret,
 
 static int print_item(struct listing *l, const struct blt_item *item)
 {
-	struct entry e = { .kind = BLT_FILE };
+	struct entry e = { .kind = BLT_FILE,
+			   .key = item->key,
+			   .key_len = item->key_len,
+			   .stat = { item->value_len, item->timestamp } };
 	bool marker, empty = false;
-	size_t key_len = item->key_len;
 	char *path = NULL;
 	int r;
 
 	r = is_marker(l, item, &marker, &empty);
 	if (r < 0 || (marker && !empty))
 		return r;
-	r = blt_ns_path(l->t->ns, item->key, key_len, &path);
+	r = blt_ns_path(l->t->ns, item->key, item->key_len, &path);
 	if (r < 0)
 		return r;
 	e.name = path;
-	e.stat = (struct blt_stat){ item->value_len, item->timestamp };
 	if (marker)
 		e.kind = BLT_DIR;
-	e.key = malloc(key_len + 1);
-	if (e.key) {
-		memcpy(e.key, item->key, key_len);
-		e.key_len = key_len;
-		print_entry(l, &e);
-	} else {
-		r = -ENOMEM;
-	}
-	free(e.key);
+	print_entry(l, &e);
 	free(path);
-	return r;
+	return 0;
 }
 
 /* All keys below a directory, in the order of the file. */
@@ -253,14 +238,10 @@ static int list(struct listing *l, const char *path)
 	if (l->as_json)
 		jout_open(&l->json, NULL, '[');
 	if (start.kind == BLT_FILE) {
-		char *name = strdup(path + strspn(path, "/"));
-		struct entry e = { name, BLT_FILE, start.key, start.key_len,
-				   start.stat };
+		const struct entry e = { path + strspn(path, "/"), BLT_FILE,
+					 start.key, start.key_len, start.stat };
 
-		r = name ? 0 : -ENOMEM;
-		if (name)
-			print_entry(l, &e);
-		free(name);
+		print_entry(l, &e);
 	} else if (tool_has(t, OPT_RECURSIVE)) {
 		r = list_tree(l, &start);
 	} else {
