@@ -2,6 +2,7 @@
 #include "txn.h"
 
 #include "store.h"
+#include "unnamed.h"
 #include "util.h"
 
 #include <errno.h>
@@ -132,13 +133,12 @@ static int open_upper(const char *dir, struct blt *base, struct blt **ret)
 
 static int new_upper(const char *dir, struct blt *base, struct blt **ret)
 {
-	const char *tmp = getenv("TMPDIR");
 	int rc = -ENOENT;
 
 	if (dir)
 		rc = open_upper(dir, base, ret);
 	if (rc < 0)
-		rc = open_upper(tmp ? tmp : "/var/tmp", base, ret);
+		rc = open_upper(unnamed_dir(), base, ret);
 	return rc;
 }
 
@@ -312,15 +312,6 @@ static int no_iter(struct blt *face, const struct blt_iter_options *opts,
 	return -ENOTSUP;
 }
 
-static int no_prune(struct blt *face, const struct blt_prune_options *opts,
-		    struct blt_prune_result *ret)
-{
-	(void)face;
-	(void)opts;
-	(void)ret;
-	return -ENOTSUP;
-}
-
 static int no_copy(struct blt *face, const char *path,
 		   const struct blt_create_options *opts, bool replace,
 		   blt_progress_fn *progress, void *arg, struct blt_error *err)
@@ -373,7 +364,6 @@ static const struct backend txn_backend = {
 
 	.iter_open = no_iter,
 
-	.prune = no_prune,
 	.copy = no_copy,
 	.check = no_check,
 

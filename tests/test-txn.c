@@ -4,11 +4,13 @@
 #include "txnstore.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 START_TEST(test_apart)
 {
@@ -104,6 +106,51 @@ START_TEST(test_pruned)
 	put(txn, "read", "x");
 	ck_assert_int_eq(blt_txn_commit(txn, NULL), same ? 0 : -EAGAIN);
 	blt_close(txn);
+	close_store(store);
+}
+END_TEST
+
+/* Whether this process has a transaction's file open in that directory. */
+static bool has_open(const char *directory)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	char target[4096], begins[4096];
+	const struct dirent *e;
+	bool has = false;
+
+	ck_assert_ptr_nonnull(fds);
+	ck_assert_ptr_nonnull(realpath(directory, begins));
+	strcat(begins, "/.bltfs-txn-");
+	while ((e = readdir(fds))) {
+		ssize_t n = readlinkat(dirfd(fds), e->d_name, target,
+				       sizeof(target) - 1);
+
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		has = has || strncmp(target, begins, strlen(begins)) == 0;
+	}
+	closedir(fds);
+	return has;
+}
+
+/* Where what is put goes; and what only a store itself can do. */
+START_TEST(test_where)
+{
+	struct blt_prune_result pruned = { .moved = 1 };
+	struct blt *store = open_new("txn-where.blt"), *txn;
+
+	ck_assert_int_eq(setenv("TMPDIR", "", 1), 0);
+	ck_assert_int_eq(blt_txn_begin(store, NULL, &txn), 0);
+	ck_assert(has_open("/var/tmp"));
+	ck_assert_int_eq(blt_prune(txn, NULL, &pruned), -ENOTSUP);
+	ck_assert_uint_eq(pruned.moved, 0);
+	blt_close(txn);
+	ck_assert_int_eq(setenv("TMPDIR", ".", 1), 0);
+	ck_assert_int_eq(blt_txn_begin(store, NULL, &txn), 0);
+	ck_assert(!has_open("/var/tmp"));
+	blt_close(txn);
+	ck_assert_int_eq(unsetenv("TMPDIR"), 0);
 	close_store(store);
 }
 END_TEST
@@ -402,6 +449,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_apart);
 	tcase_add_test(tc, test_conflicts);
 	tcase_add_test(tc, test_pruned);
+	tcase_add_test(tc, test_where);
 	tcase_add_loop_test(tc, test_phantoms, 0,
 			    sizeof(phantoms) / sizeof(*phantoms));
 	tcase_add_test(tc, test_renamed);
