@@ -117,6 +117,7 @@ static int push(struct walk *w, const void *prefix, size_t len,
 		const void *comp, size_t comp_len, bool slash)
 {
 	struct todo *more;
+	int rc;
 
 	if (w->n_todo == w->room) {
 		size_t room = w->room * 2 + 16;
@@ -128,11 +129,11 @@ static int push(struct walk *w, const void *prefix, size_t len,
 		w->room = room;
 	}
 	more = &w->todo[w->n_todo];
-	if (ns_join(prefix, len, comp, comp_len, slash, &more->prefix,
-		    &more->len) < 0)
-		return -ENOMEM;
-	w->n_todo++;
-	return 0;
+	rc = ns_join(prefix, len, comp, comp_len, slash, &more->prefix,
+		     &more->len);
+	if (rc == 0)
+		w->n_todo++;
+	return rc;
 }
 
 static int walk_entry(void *arg, const struct backend_entry *from)

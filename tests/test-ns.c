@@ -445,9 +445,20 @@ START_TEST(test_integer_keys)
 }
 END_TEST
 
+static int no_key(void *arg, const uint8_t *key, size_t len, uint64_t value_len)
+{
+	(void)arg;
+	(void)key;
+	(void)len;
+	(void)value_len;
+	ck_abort_msg("there is no key below");
+	return 0;
+}
+
 START_TEST(test_options)
 {
 	static const char *const bad[] = { "", ".", "..", "a/b", "a%", "%2E" };
+	static uint8_t too_long[BLT_KEY_MAX + 1];
 	struct blt_ns_options how = { 0 };
 	struct blt_ns *ns, *other;
 	struct blt *store;
@@ -471,6 +482,10 @@ START_TEST(test_options)
 	free(node.key);
 	ck_assert_int_eq(blt_ns_hold(ns, "h/", 2, false), 0);
 	ck_assert_int_eq(blt_ns_resolve(ns, "h", &node), -ENOENT);
+	memset(too_long, '/', sizeof(too_long));
+	ck_assert_int_eq(
+		blt_ns_walk(ns, too_long, sizeof(too_long), no_key, NULL),
+		-ENAMETOOLONG);
 	blt_ns_free(ns);
 	blt_ns_free(NULL);
 	blt_close(store);
