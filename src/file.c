@@ -495,7 +495,7 @@ int file_map_to(struct file *f, uint64_t size)
 					  f->map_len };
 	}
 	if (want < least)
-		want = 2 * least;
+		want = least > SIZE_MAX / 2 ? least : 2 * least;
 	while ((at = f->ops.mmap(f->ops.arg, want, f->fd)) == MAP_FAILED) {
 		if (want / 2 < least) {
 			int rc = -errno;

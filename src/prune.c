@@ -299,14 +299,12 @@ int prune(struct engine *e, const struct blt_prune_options *opts, uint64_t *at,
 {
 	struct blt_prune_result result = { 0 };
 	struct pruner p = { .engine = e, .opts = opts, .result = &result };
-	int rc, covered;
+	int rc = mover_begin(&p.mover, e, opts->progress, opts->arg), covered;
 
 	p.chunk = e->prune_chunk ? e->prune_chunk : CHUNK;
-	rc = mover_begin(&p.mover, e, opts->progress, opts->arg);
-	if (rc < 0)
-		return rc;
 	result.size_before = mover_end_of(&p.mover);
-	rc = reindex_resume(e);
+	if (rc == 0)
+		rc = reindex_resume(e);
 	if (rc == 0)
 		rc = zone_cover(e);
 	if (rc == 0)

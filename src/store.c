@@ -108,18 +108,23 @@ static int make_store(struct file *file, const struct blt_create_options *c,
 	if (rc == 0) {
 		new_format(c, &f);
 		rc = write_new(file, &f);
+		if (rc == 0 && file->made)
+			rc = file_sync_name(file);
 		if (rc < 0)
 			store_fail(err, rc, "%s: cannot make the store: %s",
 				   path, strerror(-rc));
 	}
-	if (rc == 0 && file->made)
-		rc = file_sync_name(file);
 	if (rc < 0 && file->made)
 		unlink(path);
 	return rc;
 }
 
 /* ---- opening ---- */
+
+static int fail_open(struct blt_error *err, const char *path, int rc)
+{
+	return store_fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
+}
 
 /* The header of a clean file, or of one whose log is to be replayed. */
 struct opening {
@@ -273,7 +278,7 @@ static int open_in_file(struct file *file, const char *path,
 
 	rc = store ? file_size(file, &size) : -ENOMEM;
 	if (rc < 0) {
-		store_fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
+		fail_open(err, path, rc);
 		goto out_file;
 	}
 	rc = load_header(file, size, path, &o, err);
@@ -281,7 +286,7 @@ static int open_in_file(struct file *file, const char *path,
 		goto out_file;
 	rc = space_init(&store->engine.space, file, &o.fmt, size);
 	if (rc < 0) {
-		store_fail(err, rc, "%s: cannot open: %s", path, strerror(-rc));
+		fail_open(err, path, rc);
 		goto out_file;
 	}
 	pthread_mutex_init(&store->engine.whole, NULL);
@@ -336,8 +341,10 @@ int store_open(const char *path, const struct blt_open_options *opts,
 	if (rc < 0)
 		return rc;
 	rc = file_size(&file, &size);
-	if (rc == 0 && (opts->mode == BLT_TRUNCATE ||
-			(opts->mode == BLT_CREATE && size == 0)))
+	if (rc < 0)
+		fail_open(err, path, rc);
+	else if (opts->mode == BLT_TRUNCATE ||
+		 (opts->mode == BLT_CREATE && size == 0))
 		rc = make_store(&file, &opts->create, path, err);
 	if (rc < 0) {
 		file_close(&file);

@@ -93,6 +93,8 @@ int booklet_prune(struct blt *blt, const struct blt_prune_options *opts,
 	struct engine *e = &store->engine;
 	int rc;
 
+	if (ret)
+		*ret = result;
 	if (!e->space.file.writable)
 		return -EROFS;
 	begin_whole(store);
@@ -111,6 +113,8 @@ int booklet_trim(struct blt *blt, blt_progress_fn *progress, void *arg,
 	struct engine *e = &store->engine;
 	int rc;
 
+	if (ret)
+		*ret = result;
 	if (!e->space.file.writable)
 		return -EROFS;
 	begin_whole(store);

@@ -1,4 +1,5 @@
 #include "blt.h"
+#include "file.h"
 #include "suite.h"
 #include "texts.h"
 
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +136,8 @@ END_TEST
 
 START_TEST(test_modes)
 {
+	struct blt_prune_result pruned = { .size_after = 1 };
+	struct blt_trim_result trimmed = { .freed = 1 };
 	struct blt *s;
 
 	fails_to_open(BLT_READ, -ENOENT, "No such file");
@@ -148,6 +153,10 @@ START_TEST(test_modes)
 	ck_assert_int_eq(blt_put(s, "b", 1, "", 0, BLT_NOW), -EROFS);
 	ck_assert_int_eq(blt_delete(s, "a", 1), -EROFS);
 	ck_assert_int_eq(blt_reindex(s, 0, NULL, NULL), -EROFS);
+	ck_assert_int_eq(blt_prune(s, NULL, &pruned), -EROFS);
+	ck_assert_uint_eq(pruned.size_after, 0);
+	ck_assert_int_eq(blt_trim(s, NULL, NULL, &trimmed), -EROFS);
+	ck_assert_uint_eq(trimmed.freed, 0);
 	ck_assert_int_eq(blt_sync(s), 0);
 	ck_assert_int_eq(blt_close(s), 0);
 	s = open_as(BLT_TRUNCATE, NULL);
@@ -182,6 +191,39 @@ START_TEST(test_no_booklet)
 	blt_close(s);
 	ck_assert_int_eq(truncate(path, 300), 0);
 	fails_to_open(BLT_READ, -EUCLEAN, "cut short");
+}
+END_TEST
+
+/* A new store's name is made durable, for which its directory is opened.  What
+ * keeps that from being is told, and leaves nothing behind. */
+START_TEST(test_no_descriptors)
+{
+	int lowest = open("/dev/null", O_RDONLY);
+	struct rlimit before, one_more;
+
+	ck_assert_int_gt(lowest, STDERR_FILENO);
+	close(lowest);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	one_more = before;
+	one_more.rlim_cur = (rlim_t)lowest + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &one_more), 0);
+	fails_to_open(BLT_CREATE, -EMFILE, strerror(EMFILE));
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_int_lt(access(path, F_OK), 0);
+}
+END_TEST
+
+/* As long as a file can be: no mapping reaches so far. */
+START_TEST(test_longest_file)
+{
+	int fd = memfd_create("longest", MFD_CLOEXEC);
+	struct file f;
+
+	ck_assert_int_ge(fd, 0);
+	if (ftruncate(fd, INT64_MAX) == 0)
+		ck_assert_int_lt(file_adopt(&f, fd, false, &file_system_ops),
+				 0);
+	close(fd);
 }
 END_TEST
 
@@ -396,6 +438,8 @@ static void add_tests(TCase *c)
 	tcase_add_test(c, test_get_many);
 	tcase_add_test(c, test_modes);
 	tcase_add_test(c, test_no_booklet);
+	tcase_add_test(c, test_no_descriptors);
+	tcase_add_test(c, test_longest_file);
 	tcase_add_test(c, test_versions);
 	tcase_add_test(c, test_locks);
 	tcase_add_test(c, test_view_lifetime);
