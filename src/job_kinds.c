@@ -147,7 +147,10 @@ struct clearing {
 	struct job *job;
 	struct key keys[CLEAR_KEYS];
 	size_t n;
-	uint64_t deleted[JOB_FACTS], bytes, total;
+	uint64_t deleted[JOB_FACTS];
+	uint64_t bytes; /* behind the walk; of what is in no file yet, or in
+			 * none of ours, its own */
+	uint64_t total;
 };
 
 static int delete_one(struct blt *store, const struct key *key)
@@ -206,7 +209,8 @@ static int gather(struct clearing *c, const struct blt_item *item)
 		return -ENOMEM;
 	memcpy(key->bytes, item->key, item->key_len);
 	key->len = item->key_len;
-	c->bytes = item->value_offset + item->value_len;
+	c->bytes = item->in_file ? item->value_offset + item->value_len :
+				   c->bytes + item->key_len + item->value_len;
 	c->n++;
 	return 0;
 }
@@ -218,7 +222,8 @@ static int run_clear(struct job *job)
 	struct blt_iter *it = NULL;
 	struct blt_item item;
 	struct blt_info info;
-	int rc = -ENOMEM, rc2;
+	int rc = -ENOMEM, synced;
+	bool fails;
 
 	if (!c)
 		return rc;
@@ -238,11 +243,14 @@ static int run_clear(struct job *job)
 			free(c->keys[--c->n].bytes);
 	}
 	blt_iter_free(it);
-	result(job, "%" PRIu64 " keys deleted", c->deleted[0]);
+	synced = blt_sync(store);
+	rc = rc < 0 ? rc : synced;
+	fails = rc < 0 && rc != -ECANCELED;
+	result(job, "%" PRIu64 " keys deleted%s%s", c->deleted[0],
+	       fails ? "; " : "", fails ? strerror(-rc) : "");
 	facts(job, c->deleted);
-	rc2 = blt_sync(store);
 	free(c);
-	return rc < 0 ? rc : rc2;
+	return rc;
 }
 
 /* ---- prune and trim ---- */

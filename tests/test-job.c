@@ -1,10 +1,12 @@
 /* Jobs: what they come to, which run beside which, and how they end early. */
 #include "job.h"
+#include "store.h"
 #include "suite.h"
 
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -357,6 +359,68 @@ START_TEST(test_cut_short)
 }
 END_TEST
 
+static atomic_bool full;
+
+static ssize_t write_unless_full(void *arg, int fd, const void *buf, size_t len,
+				 off_t pos)
+{
+	(void)arg;
+	errno = ENOSPC;
+	return atomic_load(&full) ? -1 : pwrite(fd, buf, len, pos);
+}
+
+/* One that fails says why, beside what it has done. */
+START_TEST(test_full_disk)
+{
+	const struct blt_open_options how = { .mode = BLT_WRITE };
+	struct file_ops ops = file_system_ops;
+	struct blt_error err;
+	struct job_info job;
+
+	jobs_free(jobs);
+	ck_assert_int_eq(blt_close(store), 0);
+	ops.pwrite = write_unless_full;
+	ck_assert_int_eq(store_open(path, &how, &ops, &store, &err), 0);
+	ck_assert_int_eq(blt_put(store, "key", 3, "value", 5, BLT_NOW), 0);
+	ck_assert_int_eq(blt_sync(store), 0);
+	ck_assert_int_eq(jobs_new(store, NULL, &jobs), 0);
+	atomic_store(&full, true);
+	job = end_of(start(JOB_CLEAR));
+	atomic_store(&full, false);
+	ck_assert_int_eq(job.state, JOB_FAILED);
+	ck_assert_int_eq(job.err, -ENOSPC);
+	ck_assert_msg(strstr(job.text, strerror(ENOSPC)), "%s", job.text);
+}
+END_TEST
+
+#ifdef HAVE_LMDB
+/* How far it is, where a key stands at no place of a file. */
+START_TEST(test_clear_of_lmdb)
+{
+	const struct blt_open_options how = { .mode = BLT_CREATE,
+					      .engine = "lmdb" };
+	struct blt_error err;
+	struct job_info job;
+	char lock[80];
+
+	jobs_free(jobs);
+	ck_assert_int_eq(blt_close(store), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(blt_open(path, &how, &store, &err), 0);
+	for (char i = 'a'; i <= 'z'; i++)
+		ck_assert_int_eq(blt_put(store, &i, 1, "value", 5, BLT_NOW), 0);
+	ck_assert_int_eq(jobs_new(store, NULL, &jobs), 0);
+	job = end_of(start(JOB_CLEAR));
+	ck_assert_int_eq(job.state, JOB_DONE);
+	ck_assert_uint_eq(job.fact[0], 26);
+	ck_assert_uint_eq(job.done, 26 * 6);
+	ck_assert_uint_ge(job.total, job.done);
+	snprintf(lock, sizeof(lock), "%s-lock", path);
+	ck_assert_int_eq(unlink(lock), 0);
+}
+END_TEST
+#endif
+
 int main(void)
 {
 	Suite *suite = suite_create("job");
@@ -374,6 +438,10 @@ int main(void)
 	tcase_add_test(tc, test_many);
 	tcase_add_test(tc, test_read_only);
 	tcase_add_test(tc, test_cut_short);
+	tcase_add_test(tc, test_full_disk);
+#ifdef HAVE_LMDB
+	tcase_add_test(tc, test_clear_of_lmdb);
+#endif
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
