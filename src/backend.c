@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 {
@@ -279,10 +278,9 @@ int blt_copy(struct blt *store, const char *path,
 	     const struct blt_create_options *opts, bool replace,
 	     blt_progress_fn *progress, void *arg, struct blt_error *err)
 {
-	const struct backend *own = store->backend, *is;
+	const struct backend *own = store->backend;
 	const struct backend *want =
 		opts && opts->engine ? of_name(opts->engine) : own;
-	int hold = -1, rc = 0;
 
 	if (!want)
 		return store_fail(err, -EINVAL,
@@ -291,15 +289,7 @@ int blt_copy(struct blt *store, const char *path,
 	if (want != own)
 		return backend_convert(store, path, opts, replace, progress,
 				       arg, err);
-	/* What is replaced may be another's, with locks of its own. */
-	is = replace ? of_content(path) : NULL;
-	if (is && is != own)
-		rc = is->hold_file(path, &hold, err);
-	if (rc == 0)
-		rc = own->copy(store, path, opts, replace, progress, arg, err);
-	if (hold >= 0)
-		close(hold);
-	return rc;
+	return own->copy(store, path, opts, replace, progress, arg, err);
 }
 
 int blt_check(struct blt *store, const struct blt_check_options *opts,

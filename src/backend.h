@@ -296,7 +296,8 @@ extern const struct backend lmdb_backend;
 
 /* ---- of all engines ---- */
 
-/* hold_file of the engine that path's content says. */
+/* hold_file of the engine that path's content says: what is replaced may be
+ * another's, with locks of its own. */
 int backend_hold(const char *path, int *ret_fd, struct blt_error *err);
 
 /* As blt_copy, into a store of another engine, which opts names. */

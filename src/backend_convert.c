@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* A batch; a longer value goes by itself, piece by piece. */
@@ -187,17 +186,9 @@ static int put_all(struct convert *c)
 
 /* ---- the new store ---- */
 
-static int refuse(struct blt *from, const char *path,
-		  const struct blt_create_options *opts, struct blt_error *err)
+static int refuse(const char *path, const struct blt_create_options *opts,
+		  struct blt_error *err)
 {
-	struct stat st, own;
-
-	if (stat(path, &st) == 0 && fstat(blt_fd(from), &own) == 0 &&
-	    own.st_dev == st.st_dev && own.st_ino == st.st_ino)
-		return store_fail(err, -EEXIST,
-				  "%s: is the store itself; copy it to another "
-				  "name",
-				  path);
 	if (strcmp(opts->engine, "lmdb") == 0 &&
 	    (opts->n_buckets || opts->value_len || opts->key_serializer ||
 	     opts->value_serializer))
@@ -267,14 +258,14 @@ int backend_convert(struct blt *from, const char *path,
 			     .err = err };
 	struct store_place place;
 	struct blt_info info;
-	int rc = refuse(from, path, opts, err);
+	int rc = refuse(path, opts, err);
 
 	if (rc < 0)
 		return rc;
 	blt_get_info(from, &info);
 	c.total = info.file_size;
 	c.time = info.modified;
-	rc = store_place_begin(&place, path, replace, err);
+	rc = store_place_begin(&place, from, path, replace, err);
 	if (rc == 0)
 		rc = fill(&c, place.temporary, opts, &info);
 	if (rc == 0)

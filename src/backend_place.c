@@ -1,6 +1,7 @@
 #include "backend_place.h"
 
 #include "backend.h"
+#include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +19,27 @@ static int dir_len(const char *path)
 	return slash ? (int)(slash - path) + 1 : 0;
 }
 
-static int take_old(struct store_place *p, struct blt_error *err)
+static bool is_itself(struct blt *from, const char *path)
+{
+	struct stat st, own;
+
+	return stat(path, &st) == 0 && fstat(blt_fd(from), &own) == 0 &&
+	       own.st_dev == st.st_dev && own.st_ino == st.st_ino;
+}
+
+/* What stands there may be replaced only while nobody uses it: what a writer
+ * put there later would be lost. */
+static int take_old(struct store_place *p, struct blt *from,
+		    struct blt_error *err)
 {
 	struct stat st;
 
+	if (is_itself(from, p->path))
+		return store_fail(
+			err, -EEXIST,
+			"%s: is the store itself; copy it to another name, "
+			"and rename that once nobody uses the store",
+			p->path);
 	if (lstat(p->path, &st) < 0)
 		return errno == ENOENT ?
 			       0 :
@@ -35,15 +53,17 @@ static int take_old(struct store_place *p, struct blt_error *err)
 	return backend_hold(p->path, &p->held, err);
 }
 
-int store_place_begin(struct store_place *p, const char *path, bool replace,
-		      struct blt_error *err)
+int store_place_begin(struct store_place *p, struct blt *from, const char *path,
+		      bool replace, struct blt_error *err)
 {
 	int fd, rc;
 
 	*p = (struct store_place){ path, NULL, replace, -1 };
-	rc = take_old(p, err);
+	rc = take_old(p, from, err);
 	if (rc < 0)
 		return rc;
+	/* What comes to be there meanwhile is nobody's to replace. */
+	p->replace = p->held >= 0;
 	if (asprintf(&p->temporary, "%.*s.blt-copy-XXXXXX", dir_len(path),
 		     path) < 0) {
 		p->temporary = NULL;
@@ -62,21 +82,6 @@ int store_place_begin(struct store_place *p, const char *path, bool replace,
 			  rc == -ENOENT ? "; make the directory first" : "");
 }
 
-static int sync_dir(const char *path)
-{
-	int n = dir_len(path), fd, rc;
-	char *dir = n ? strndup(path, (size_t)n) : strdup(".");
-
-	if (!dir)
-		return -ENOMEM;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	free(dir);
-	return rc;
-}
-
 int store_place_end(struct store_place *p, struct blt_error *err)
 {
 	unsigned flags = p->replace ? 0 : RENAME_NOREPLACE;
@@ -90,7 +95,7 @@ int store_place_end(struct store_place *p, struct blt_error *err)
 	} else {
 		free(p->temporary);
 		p->temporary = NULL;
-		rc = sync_dir(p->path);
+		rc = file_sync_name(p->path);
 	}
 	if (rc < 0)
 		return store_fail(err, rc,

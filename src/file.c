@@ -438,10 +438,10 @@ void file_give_mode(struct file *from, int to)
 	(void)!fchmod(to, st.st_mode & 07777);
 }
 
-int file_sync_name(struct file *f)
+int file_sync_name(const char *path)
 {
-	const char *slash = strrchr(f->path, '/');
-	char *dir = slash ? strndup(f->path, (size_t)(slash - f->path) + 1) :
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) :
 			    strdup(".");
 	int fd, rc;
 

@@ -98,8 +98,8 @@ int file_sync_range(struct file *f, uint64_t from, uint64_t to);
  * far as the system lets us. */
 void file_give_mode(struct file *from, int to);
 
-/* Makes the file's name durable. */
-int file_sync_name(struct file *f);
+/* Makes a file's name durable. */
+int file_sync_name(const char *path);
 
 /* Gets disk space for these bytes without changing the size.  -EOPNOTSUPP
  * where the filesystem cannot. */

@@ -140,22 +140,13 @@ static struct telling tell(struct blt *blt, blt_progress_fn *fn, void *arg)
 
 /* ---- for another name ---- */
 
-static int refuse_copy(struct blt *blt, const char *path,
-		       const struct blt_create_options *opts,
+static int refuse_copy(const char *path, const struct blt_create_options *opts,
 		       struct blt_error *err)
 {
-	struct stat st, own;
-
 	if (opts && (opts->value_len || opts->n_buckets))
 		return store_fail(err, -EINVAL,
 				  "%s: a copy of an LMDB environment is one: "
 				  "it has no buckets, and values of any length",
-				  path);
-	if (stat(path, &st) == 0 && fstat(blt_fd(blt), &own) == 0 &&
-	    own.st_dev == st.st_dev && own.st_ino == st.st_ino)
-		return store_fail(err, -EEXIST,
-				  "%s: is the store itself; copy it to another "
-				  "name",
 				  path);
 	return 0;
 }
@@ -167,7 +158,7 @@ int lmdb_copy(struct blt *blt, const char *path,
 	const struct blt_create_options same = { .engine = blt->backend->name };
 	const struct telling t = tell(blt, progress, arg);
 	struct store_place place;
-	int rc = refuse_copy(blt, path, opts, err);
+	int rc = refuse_copy(path, opts, err);
 
 	if (rc < 0)
 		return rc;
@@ -175,7 +166,7 @@ int lmdb_copy(struct blt *blt, const char *path,
 	if (lmdb_of(blt)->only)
 		return backend_convert(blt, path, &same, replace, progress, arg,
 				       err);
-	rc = store_place_begin(&place, path, replace, err);
+	rc = store_place_begin(&place, blt, path, replace, err);
 	if (rc == 0) {
 		rc = write_copy(lmdb_of(blt), place.temporary, &t);
 		rc = rc < 0 ? store_fail(err, rc, "%s: cannot be written: %s",
@@ -196,7 +187,7 @@ int lmdb_hold_file(const char *path, int *ret_fd, struct blt_error *err)
 	int rc = lmdb_data_file(path, &file, &is_dir);
 
 	if (rc < 0)
-		return rc;
+		return store_fail(err, rc, "%s: out of memory", path);
 	is_open = lmdb_is_open(file);
 	free(file);
 	rc = is_open ? -EBUSY : lmdb_exclude(path, ret_fd, &pid);

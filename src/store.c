@@ -109,7 +109,7 @@ static int make_store(struct file *file, const struct blt_create_options *c,
 		new_format(c, &f);
 		rc = write_new(file, &f);
 		if (rc == 0 && file->made)
-			rc = file_sync_name(file);
+			rc = file_sync_name(path);
 		if (rc < 0)
 			store_fail(err, rc, "%s: cannot make the store: %s",
 				   path, strerror(-rc));

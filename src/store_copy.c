@@ -1,19 +1,15 @@
-/* A copy of a store: what it is like, and how it gets its name.
- *
- * It is written under another name beside its own, made durable, and renamed:
- * whatever happens, its own name stands for all of it or for what was there. */
+/* A copy of a store: what it is like, and what is written to (backend_place.h).
+ */
 #include "store.h"
 
+#include "backend_place.h"
 #include "copy.h"
 #include "serial.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LARGEST_BUCKETS 20736017u /* of booklet's series */
 
@@ -76,88 +72,16 @@ static int choose_format(struct store *store, const char *path,
 	return 0;
 }
 
-/* ---- its name ---- */
+/* ---- what it is written to ---- */
 
-static bool is_store(const struct store *store, const struct stat *st)
-{
-	const struct file *f = &store->engine.space.file;
-
-	return f->dev == st->st_dev && f->ino == st->st_ino;
-}
-
-/* What stands at path may be replaced only while nobody uses it: what a writer
- * put there later would be lost. */
-static int take_target(struct store *store, const char *path, bool replace,
-		       struct file *ret_old, bool *ret_is_old,
-		       struct blt_error *err)
-{
-	const struct file_how how = { .write = true };
-	struct stat st;
-	int rc;
-
-	if (stat(path, &st) == 0 && is_store(store, &st))
-		return store_fail(
-			err, -EEXIST,
-			"%s: is the store itself; copy it to another name, "
-			"and rename that once nobody uses the store",
-			path);
-	if (lstat(path, &st) < 0) {
-		if (errno == ENOENT)
-			return 0;
-		return store_fail(err, -errno, "%s: cannot look: %s", path,
-				  strerror(errno));
-	}
-	if (!replace)
-		return store_fail(err, -EEXIST, "%s: exists already", path);
-	rc = file_open(ret_old, path, &how, &file_system_ops, err);
-	if (rc == 0)
-		*ret_is_old = true;
-	return rc;
-}
-
-static int make_temporary(const char *path, struct file *ret, char **ret_name,
+static int open_temporary(const struct store_place *p, struct file *ret,
 			  struct blt_error *err)
 {
-	const char *slash = strrchr(path, '/');
-	int dir_len = slash ? (int)(slash - path) + 1 : 0;
-	char *name;
-	int fd, rc;
+	const struct file_how how = { .write = true };
+	int rc = file_open(ret, p->temporary, &how, &file_system_ops, NULL);
 
-	if (asprintf(&name, "%.*s.blt-copy-XXXXXX", dir_len, path) < 0)
-		return store_fail(err, -ENOMEM, "%s: out of memory", path);
-	fd = mkostemp(name, O_CLOEXEC);
-	rc = fd < 0 ? -errno : file_adopt(ret, fd, true, &file_system_ops);
-	if (rc == 0) {
-		*ret_name = name;
-		return 0;
-	}
-	if (fd >= 0) {
-		close(fd);
-		unlink(name);
-	}
-	free(name);
-	return store_fail(err, rc, "%s: cannot create: %s%s", path,
-			  strerror(-rc),
-			  rc == -ENOENT ? "; make the directory first" : "");
-}
-
-static int give_name(struct file *file, const char *temporary, const char *path,
-		     bool replace, struct blt_error *err)
-{
-	unsigned flags = replace ? 0 : RENAME_NOREPLACE;
-	int rc;
-
-	file->path = strdup(path);
-	if (!file->path)
-		return store_fail(err, -ENOMEM, "%s: out of memory", path);
-	rc = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, flags);
-	/* Not every filesystem can tell whether the name is free. */
-	if (rc < 0 && errno == EINVAL && access(path, F_OK) < 0)
-		rc = rename(temporary, path);
-	rc = rc < 0 ? -errno : file_sync_name(file);
 	if (rc < 0)
-		return store_fail(err, rc,
-				  "%s: cannot rename the copy to it: %s", path,
+		return store_fail(err, rc, "%s: cannot create: %s", p->path,
 				  strerror(-rc));
 	return 0;
 }
@@ -167,30 +91,25 @@ int booklet_copy(struct blt *blt, const char *path,
 		 blt_progress_fn *progress, void *arg, struct blt_error *err)
 {
 	struct store *store = store_of(blt);
-	struct file file, old;
+	struct store_place place;
+	struct file file;
 	struct format fmt;
 	struct copy_how how = { &fmt, path, now_us(), progress, arg };
-	bool is_old = false;
-	char *temporary = NULL;
 	int rc;
 
 	rc = choose_format(store, path, opts, &fmt, err);
-	if (rc == 0)
-		rc = take_target(store, path, replace, &old, &is_old, err);
 	if (rc < 0)
 		return rc;
-	rc = make_temporary(path, &file, &temporary, err);
+	rc = store_place_begin(&place, blt, path, replace, err);
+	if (rc == 0)
+		rc = open_temporary(&place, &file, err);
 	if (rc == 0) {
 		rc = copy_into(&store->engine, &file, &how, err);
-		if (rc == 0)
-			rc = give_name(&file, temporary, path, is_old, err);
-		if (rc < 0)
-			unlink(temporary);
 		file_close(&file);
-		free(temporary);
 	}
-	if (is_old)
-		file_close(&old);
+	if (rc == 0)
+		rc = store_place_end(&place, err);
+	store_place_release(&place);
 	return rc;
 }
 

@@ -114,7 +114,7 @@ static int write_new(struct salvage *s, const char *path, const char *at,
 	if (rc == 0 && in_place && rename(at, path) < 0)
 		rc = -errno;
 	if (rc == 0)
-		rc = file_sync_name(&to);
+		rc = file_sync_name(at);
 	if (rc < 0) {
 		store_fail(err, rc, "%s: cannot write the new store: %s", at,
 			   strerror(-rc));

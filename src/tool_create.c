@@ -211,11 +211,10 @@ static int fill(struct tool *t, struct making *m,
 static int give_name(struct tool *t, struct making *m)
 {
 	const char *at = name_of(m), *slash = strrchr(at, '/');
-	struct file named = { .path = (char *)(uintptr_t)at };
 	int r = place_end(&m->place, slash ? slash + 1 : at, m->is_old);
 
 	if (r == 0)
-		r = file_sync_name(&named);
+		r = file_sync_name(at);
 	return r < 0 ? tool_fail_create(t, m->path, r) : 0;
 }
 

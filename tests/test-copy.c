@@ -343,6 +343,39 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Copies into a directory that may be written and not read, whose names the
+ * system makes durable when it gets to it.  root is somebody else meanwhile. */
+START_TEST(test_unread_directory)
+{
+	static const char *const engines[] = {
+		"booklet",
+#ifdef HAVE_LMDB
+		"lmdb",
+#endif
+	};
+	const uid_t was = geteuid(), user = was ? was : 65534;
+	struct blt_error err = { "" };
+	struct blt *s = open_at(path, BLT_CREATE);
+	int rc = 0;
+
+	put(s, "key", "value", 1);
+	ck_assert_int_eq(chown(dir, user, (gid_t)-1), 0);
+	ck_assert_int_eq(chmod(dir, 0300), 0);
+	ck_assert_int_eq(seteuid(user), 0);
+	for (size_t i = 0; i < sizeof(engines) / sizeof(*engines); i++) {
+		struct blt_create_options o = { .engine = engines[i] };
+
+		snprintf(to, sizeof(to), "%s/%s", dir, engines[i]);
+		if (rc == 0)
+			rc = blt_copy(s, to, &o, false, NULL, NULL, &err);
+	}
+	ck_assert_int_eq(seteuid(was), 0);
+	ck_assert_int_eq(chmod(dir, 0700), 0);
+	ck_assert_msg(rc == 0, "%s", err.text);
+	blt_close(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("copy");
@@ -353,6 +386,7 @@ int main(void)
 	tcase_add_test(tc, test_changes_meanwhile);
 	tcase_add_test(tc, test_beside_writer);
 	tcase_add_test(tc, test_refused);
+	tcase_add_test(tc, test_unread_directory);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
