@@ -5,7 +5,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* ---- reading ---- */
 
@@ -63,32 +62,17 @@ void blt_view_release(struct blt_view *view)
 		is->view_release(view);
 }
 
-struct copy {
-	void *to;
-	const void *from;
-	size_t n;
-};
-
-static int copy_bytes(void *arg)
-{
-	struct copy *c = arg;
-
-	memcpy(c->to, c->from, c->n);
-	return 0;
-}
-
 int64_t blt_view_copy(const struct blt_view *view, void *to, size_t len,
 		      uint64_t offset)
 {
-	struct copy c = { .to = to };
+	size_t n;
 	int rc;
 
 	if (offset >= view->len)
 		return 0;
-	c.from = view->data + offset;
-	c.n = (size_t)min_u64(len, view->len - offset);
-	rc = file_try(copy_bytes, &c);
-	return rc < 0 ? rc : (int64_t)c.n;
+	n = (size_t)min_u64(len, view->len - offset);
+	rc = file_copy(to, view->data + offset, n);
+	return rc < 0 ? rc : (int64_t)n;
 }
 
 int64_t blt_get_part(struct blt *store, const void *key, size_t len, void *to,

@@ -263,23 +263,8 @@ int batch_touch(struct batch *b, const struct batch_key *key, int64_t timestamp)
 }
 
 /* A value that stands in the store already, as the source of another block.
- * It is read from memory that does not move, in file_try, because the file may
+ * It is read from memory that does not move, by file_copy, because the file may
  * have been cut short under it. */
-struct copy_args {
-	const struct space *sp;
-	uint64_t from;
-	void *to;
-	size_t n;
-};
-
-static int copy_piece(void *arg)
-{
-	struct copy_args *c = arg;
-
-	memcpy(c->to, space_ptr(c->sp, c->from), c->n);
-	return 0;
-}
-
 struct stored_value {
 	const struct space *sp;
 	const struct chunk *chunk; /* keeps the tail's memory, or NULL */
@@ -289,10 +274,9 @@ struct stored_value {
 static int read_stored(void *arg, void *buf, size_t n, uint64_t offset)
 {
 	const struct stored_value *v = arg;
-	struct copy_args c = { v->sp, v->pos + offset, buf, n };
 
 	if (!v->chunk)
-		return file_try(copy_piece, &c);
+		return file_copy(buf, space_ptr(v->sp, v->pos + offset), n);
 	memcpy(buf, v->chunk->data + (v->pos + offset - v->chunk->base), n);
 	return 0;
 }

@@ -79,33 +79,18 @@ static int flush(struct copy *c)
 	return tell(c);
 }
 
-struct piece {
-	void *to;
-	const uint8_t *from;
-	size_t n;
-};
-
-static int copy_piece(void *arg)
-{
-	struct piece *p = arg;
-
-	memcpy(p->to, p->from, p->n);
-	return 0;
-}
-
 /* Bytes of the source, whose file somebody may cut short. */
 static int add(struct copy *c, const uint8_t *bytes, uint64_t len)
 {
 	while (len) {
-		struct piece p = { c->buf + c->used, bytes,
-				   (size_t)min_u64(len, BUFFER - c->used) };
-		int rc = file_try(copy_piece, &p);
+		size_t n = (size_t)min_u64(len, BUFFER - c->used);
+		int rc = file_copy(c->buf + c->used, bytes, n);
 
 		if (rc < 0)
 			return fail_read(c, rc);
-		c->used += p.n;
-		bytes += p.n;
-		len -= p.n;
+		c->used += n;
+		bytes += n;
+		len -= n;
 		if (c->used < BUFFER)
 			continue;
 		rc = flush(c);
@@ -120,9 +105,8 @@ static int add(struct copy *c, const uint8_t *bytes, uint64_t len)
 static const char *key_text(const struct block *b, char text[SHOWN_ROOM])
 {
 	uint8_t key[SHOWN_BYTES];
-	struct piece p = { key, b->key,
-			   (size_t)min_u64(b->head.key_len, sizeof(key)) };
-	bool read = file_try(copy_piece, &p) == 0;
+	size_t n = (size_t)min_u64(b->head.key_len, sizeof(key));
+	bool read = file_copy(key, b->key, n) == 0;
 
 	return show_bytes(key, read ? b->head.key_len : 0, text);
 }

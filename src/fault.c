@@ -40,25 +40,29 @@ static void install(void)
 }
 
 struct copy {
-	const struct file *file;
 	void *to;
+	const void *from;
 	size_t len;
-	uint64_t pos;
 };
 
 static int copy_bytes(void *arg)
 {
-	struct copy *c = arg;
+	const struct copy *c = arg;
 
-	memcpy(c->to, file_ptr(c->file, c->pos), c->len);
+	memcpy(c->to, c->from, c->len);
 	return 0;
+}
+
+int file_copy(void *to, const void *from, size_t len)
+{
+	struct copy c = { to, from, len };
+
+	return file_try(copy_bytes, &c);
 }
 
 int file_read(const struct file *f, void *to, size_t len, uint64_t pos)
 {
-	struct copy c = { f, to, len, pos };
-
-	return file_try(copy_bytes, &c);
+	return file_copy(to, file_ptr(f, pos), len);
 }
 
 int file_try(int (*fn)(void *arg), void *arg)

@@ -123,9 +123,10 @@ static inline const uint8_t *file_ptr(const struct file *f, uint64_t pos)
  * pages may be read meanwhile. */
 int file_show(struct file *f, uint64_t pos, const void *bytes, size_t len);
 
-/* Copies bytes that the mapping reaches; -EIO where the file has them no more.
- */
+/* Copies bytes that the mapping reaches, by their position or by a pointer that
+ * may be one of elsewhere, too; -EIO where the file has them no more. */
 int file_read(const struct file *f, void *to, size_t len, uint64_t pos);
+int file_copy(void *to, const void *from, size_t len);
 
 /* Runs fn(arg) and returns what it returns, or -EIO where it touched a part of
  * a mapping that the file no longer backs.  fn is then cut off where it

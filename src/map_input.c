@@ -144,26 +144,19 @@ static bool wanted(const struct map_input *in, const struct blt_item *item)
 	return !o->glob || !fnmatch(o->glob, in->text, 0);
 }
 
-struct copy_args {
-	const struct blt_item *item;
-	struct pool_task *task;
-};
-
 /* What is in the file may have been cut off by somebody. */
-static int copy_item(void *arg)
+static int copy_item(const struct blt_item *item, struct pool_task *task)
 {
-	const struct copy_args *c = arg;
+	int rc = file_copy(task->key, item->key, item->key_len);
 
-	memcpy(c->task->key, c->item->key, c->item->key_len);
-	if (c->task->value)
-		memcpy(c->task->value, c->item->value, c->item->value_len);
-	return 0;
+	if (rc == 0 && task->value)
+		rc = file_copy(task->value, item->value, item->value_len);
+	return rc;
 }
 
 static int make_task(const struct blt_item *item, struct pool_task **ret)
 {
 	struct pool_task *task = calloc(1, sizeof(*task));
-	struct copy_args c = { item, task };
 	bool copy = !item->in_file || item->value_len <= COPY_MAX;
 	int rc;
 
@@ -176,7 +169,7 @@ static int make_task(const struct blt_item *item, struct pool_task **ret)
 	task->pos = item->value_offset;
 	task->len = item->value_len;
 	task->time = item->timestamp < 0 ? WIRE_NO_TIME : item->timestamp;
-	rc = task->key && (task->value || !copy) ? file_try(copy_item, &c) :
+	rc = task->key && (task->value || !copy) ? copy_item(item, task) :
 						   -ENOMEM;
 	if (rc < 0)
 		pool_task_free(task);

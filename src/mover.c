@@ -185,21 +185,6 @@ int mover_plan(struct mover *m, uint64_t pos, uint64_t to, uint64_t room)
 
 /* ---- the copy ---- */
 
-struct piece {
-	const struct space *sp;
-	void *to;
-	uint64_t from;
-	size_t n;
-};
-
-static int read_piece(void *arg)
-{
-	struct piece *p = arg;
-
-	memcpy(p->to, file_ptr(&p->sp->file, p->from), p->n);
-	return 0;
-}
-
 int mover_write(struct mover *m, size_t len, uint64_t pos)
 {
 	struct space *sp = &m->engine->space;
@@ -243,9 +228,8 @@ static int copy_plan(struct mover *m)
 		if (i < m->n) {
 			n = (size_t)min_u64(MOVER_PIECE - have,
 					    b->len - offset);
-			rc = file_try(read_piece,
-				      &(struct piece){ sp, m->buf + have,
-						       b->pos + offset, n });
+			rc = file_read(&sp->file, m->buf + have, n,
+				       b->pos + offset);
 			have += n;
 			offset += n;
 		}

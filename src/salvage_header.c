@@ -60,14 +60,6 @@ struct search {
 	uint64_t seq;
 };
 
-static int read_own(void *arg)
-{
-	struct search *s = arg;
-
-	memcpy(s->own, file_ptr(s->file, 0), sizeof(s->own));
-	return 0;
-}
-
 static void look_at(struct search *s, const uint8_t *at, uint64_t left)
 {
 	struct log_record r;
@@ -103,7 +95,7 @@ int salvage_header(struct file *file, const uint8_t *like,
 	int rc = file_size(file, &s.size);
 
 	if (rc == 0 && s.size >= FORMAT_HEADER_LEN)
-		rc = file_try(read_own, &s);
+		rc = file_read(file, s.own, sizeof(s.own), 0);
 	if (rc < 0)
 		return rc;
 	if (decode(s.own, &h.fmt) == 0) {

@@ -19,8 +19,7 @@ struct out {
 	size_t len;
 	uint8_t *buf;   /* PIECE bytes */
 	uint8_t *index; /* as it will stand in the file */
-	uint64_t from;  /* of the next bytes in the old file */
-	size_t take;    /* how many */
+	uint64_t from;  /* of the block in the old file */
 	struct block block;
 };
 
@@ -60,27 +59,23 @@ static int flush(struct out *o)
 	return rc;
 }
 
-static int copy_old(void *arg)
-{
-	struct out *o = arg;
-
-	memcpy(o->buf + o->len, file_ptr(&o->s->sp.file, o->from), o->take);
-	return 0;
-}
-
 /* Bytes of the old file. */
 static int carry(struct out *o, uint64_t from, uint64_t len)
 {
 	int rc = 0;
 
-	for (o->from = from; rc == 0 && len; len -= o->take) {
+	while (rc == 0 && len) {
+		size_t n;
+
 		if (o->len == PIECE)
 			rc = flush(o);
-		o->take = (size_t)min_u64(len, PIECE - o->len);
+		n = (size_t)min_u64(len, PIECE - o->len);
 		if (rc == 0)
-			rc = file_try(copy_old, o);
-		o->len += o->take;
-		o->from += o->take;
+			rc = file_read(&o->s->sp.file, o->buf + o->len, n,
+				       from);
+		o->len += n;
+		from += n;
+		len -= n;
 	}
 	return rc;
 }

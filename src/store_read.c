@@ -235,24 +235,12 @@ int booklet_stat_key(struct blt *blt, const void *key, size_t len,
 	return rc;
 }
 
-struct key_copy {
-	const struct block *block;
-	uint8_t *to;
-};
-
-static int copy_key(void *arg)
-{
-	struct key_copy *k = arg;
-
-	memcpy(k->to, k->block->key, k->block->head.key_len);
-	return 0;
-}
-
 int store_find_hash(struct store *store, const struct keyhash *h,
 		    uint8_t **ret_key, size_t *ret_len)
 {
 	struct space *sp = &store->engine.space;
-	struct key_copy k = { 0 };
+	const struct block *b;
+	uint8_t *key = NULL;
 	struct lookup l;
 	int rc;
 
@@ -260,18 +248,18 @@ int store_find_hash(struct store *store, const struct keyhash *h,
 		return -ENOENT;
 	pthread_rwlock_rdlock(&sp->lock);
 	rc = find(store, h, &l);
+	b = &l.place.block;
 	if (rc == 0) {
-		k.block = &l.place.block;
-		k.to = malloc(k.block->head.key_len + 1u);
-		rc = k.to ? file_try(copy_key, &k) : -ENOMEM;
+		key = malloc(b->head.key_len + 1u);
+		rc = key ? file_copy(key, b->key, b->head.key_len) : -ENOMEM;
 	}
 	pthread_rwlock_unlock(&sp->lock);
 	if (rc < 0) {
-		free(k.to);
+		free(key);
 		return rc;
 	}
-	*ret_key = k.to;
-	*ret_len = l.place.block.head.key_len;
+	*ret_key = key;
+	*ret_len = b->head.key_len;
 	return 0;
 }
 

@@ -116,7 +116,6 @@ struct judging {
 	uint64_t other;
 	char key[3 * 40 + 8]; /* as text, for a message */
 	uint8_t *buf;         /* PIECE bytes */
-	size_t at, n;
 };
 
 static void show_key(struct judging *j)
@@ -221,14 +220,6 @@ static int count(struct verify *c, const struct block *b)
 
 /* ---- what Python would load ---- */
 
-static int copy_piece(void *arg)
-{
-	struct judging *j = arg;
-
-	memcpy(j->buf, j->block.key + j->at, j->n);
-	return 0;
-}
-
 /* Whether bytes of the block, from its key on, load: 0, -EINVAL, or an
  * error. */
 static int loads(struct judging *j, unsigned code, size_t at, uint64_t len)
@@ -238,11 +229,14 @@ static int loads(struct judging *j, unsigned code, size_t at, uint64_t len)
 
 	if (rc < 0)
 		return rc;
-	for (j->at = at; rc == 0 && len; j->at += j->n, len -= j->n) {
-		j->n = (size_t)min_u64(len, PIECE);
-		rc = file_try(copy_piece, j);
+	while (rc == 0 && len) {
+		size_t n = (size_t)min_u64(len, PIECE);
+
+		rc = file_copy(j->buf, j->block.key + at, n);
 		if (rc == 0)
-			rc = serial_check_feed(s, j->buf, j->n);
+			rc = serial_check_feed(s, j->buf, n);
+		at += n;
+		len -= n;
 	}
 	if (rc == 0)
 		rc = serial_check_end(s);
