@@ -1,8 +1,8 @@
 #include "epoch.h"
 
+#include "util.h"
+
 #include <errno.h>
-#include <stdint.h>
-#include <time.h>
 
 /* The low bits of a ticket. */
 enum { TICKET = 1, PARITY = 2 };
@@ -12,7 +12,7 @@ void epoch_init(struct epoch *e)
 	for (int i = 0; i < EPOCH_SLOTS; i++)
 		e->slot[i].epoch = e;
 	pthread_mutex_init(&e->lock, NULL);
-	pthread_cond_init(&e->left, NULL);
+	steady_cond_init(&e->left);
 }
 
 void epoch_release(struct epoch *e)
@@ -78,23 +78,10 @@ static bool all_left(void *arg)
 	return true;
 }
 
-static struct timespec from_now(int ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
-
 bool epoch_wait_for(struct epoch *e, int ms, bool (*done)(void *arg), void *arg)
 {
-	struct timespec until = from_now(ms);
+	struct timespec until =
+		steady_timespec(steady_us() + (int64_t)ms * 1000);
 	bool is = done(arg);
 	int rc = 0;
 

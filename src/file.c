@@ -179,7 +179,7 @@ static int fail_locked(struct blt_error *err, const struct file *f,
  * at growing distances. */
 static int lock_wait(int fd, int op, int timeout_ms)
 {
-	int64_t deadline = now_us() + (int64_t)timeout_ms * 1000;
+	int64_t deadline = steady_us() + (int64_t)timeout_ms * 1000;
 	long pause_us = 1000;
 
 	if (timeout_ms < 0) {
@@ -193,7 +193,7 @@ static int lock_wait(int fd, int op, int timeout_ms)
 
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return -errno;
-		if (now_us() >= deadline)
+		if (steady_us() >= deadline)
 			return -EWOULDBLOCK;
 		nanosleep(&ts, NULL);
 		if (pause_us < 50000)

@@ -243,7 +243,7 @@ static int step(struct map *m)
 		rc = pool_step(m->pool, more ? 0 : STEP_MS);
 	if (rc < 0)
 		return fail_pool(m, rc);
-	return map_output_due(&m->output, now_us()) ?
+	return map_output_due(&m->output, steady_us()) ?
 		       map_output_commit(&m->output) :
 		       0;
 }
@@ -293,7 +293,7 @@ int map_run(struct blt *store, const struct map_options *options,
 			 .fd = -1,
 			 .result = ret,
 			 .err = err };
-	int64_t began = now_us();
+	int64_t began = steady_us();
 	int rc, r;
 
 	*ret = (struct map_result){ 0 };
@@ -313,6 +313,6 @@ int map_run(struct blt *store, const struct map_options *options,
 	map_function_free(&m.function);
 	if (m.fd >= 0)
 		close(m.fd);
-	ret->seconds = (double)(now_us() - began) / 1e6;
+	ret->seconds = (double)(steady_us() - began) / 1e6;
 	return rc < 0 ? rc : r;
 }

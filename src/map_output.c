@@ -207,7 +207,7 @@ static int append(struct map_output *out, struct pool_task *task)
 
 	if (rc == 0 && !out->batch) {
 		rc = blt_batch_new(out->store, &out->batch);
-		out->since = now_us();
+		out->since = steady_us();
 	}
 	if (rc < 0) {
 		free(p);
@@ -256,7 +256,7 @@ int map_output_add(struct map_output *out, struct pool_task *task)
 bool map_output_due(const struct map_output *out, int64_t now)
 {
 	return out->n && (out->bytes >= BATCH_BYTES || out->n >= BATCH_ITEMS ||
-			  now - out->since >= BATCH_US || now < out->since);
+			  now - out->since >= BATCH_US);
 }
 
 static void drop_pending(struct map_output *out)

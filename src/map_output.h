@@ -26,7 +26,7 @@ struct map_output {
 	struct map_pending *first, **last;
 	uint64_t bytes;
 	unsigned n;
-	int64_t since; /* the first pending one was added */
+	int64_t since; /* the first pending one was added, by steady_us */
 };
 
 int map_output_open(struct map_output *out, struct blt *in,

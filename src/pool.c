@@ -1,10 +1,11 @@
 #include "pool_inner.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define BYTES_MAX (64u << 20) /* of values in memory, in the whole pool */
 #define HELLO_MS 60000
@@ -12,14 +13,6 @@
 #define LOOK_MS 250 /* how often the dead are looked for, whatever is said */
 #define READS 8     /* in a row from one worker */
 #define LAST_READS 100000 /* from one that has ended */
-
-int64_t pool_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * (int64_t)1000000 + ts.tv_nsec / 1000;
-}
 
 /* ---- a step ---- */
 
@@ -77,7 +70,7 @@ static int kill_late(struct pool *p, int64_t t)
 
 static int wait_ms(const struct pool *p, int timeout_ms)
 {
-	int64_t t = pool_now(), left = timeout_ms * (int64_t)1000;
+	int64_t t = steady_us(), left = timeout_ms * (int64_t)1000;
 
 	for (unsigned i = 0; i < p->how.workers; i++) {
 		const struct pool_worker *w = &p->worker[i];
@@ -140,7 +133,7 @@ int pool_step(struct pool *p, int timeout_ms)
 	if (poll(p->poll, 2 * p->how.workers + 1, wait_ms(p, timeout_ms)) < 0)
 		return errno == EINTR ? 0 : -errno;
 	rc = serve(p);
-	t = pool_now();
+	t = steady_us();
 	if (rc == 0)
 		rc = kill_late(p, t);
 	return rc < 0 ? rc : look_for_dead(p, t);
@@ -214,12 +207,12 @@ static bool any_left(struct pool *p)
 
 void pool_stop(struct pool *p)
 {
-	const int64_t until = pool_now() + STOP_MS * (int64_t)1000;
+	const int64_t until = steady_us() + STOP_MS * (int64_t)1000;
 
 	for (unsigned i = 0; i < p->how.workers; i++)
 		if (p->worker[i].state != POOL_NONE)
 			shutdown(p->worker[i].fd, SHUT_WR);
-	while (any_left(p) && pool_now() < until) {
+	while (any_left(p) && steady_us() < until) {
 		fill_poll(p);
 		/* A closed socket could be read for ever. */
 		for (unsigned i = 0; i < p->how.workers; i++)

@@ -1,6 +1,8 @@
 /* pool_hear.c - what workers say; see pool_inner.h. */
 #include "pool_inner.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +44,7 @@ static void text_of(const struct wire_frame *f, char *to, size_t room)
 
 static void end_first(struct pool *p, struct pool_worker *w, const char *why)
 {
-	int64_t t = pool_now(), took = t - w->since;
+	int64_t t = steady_us(), took = t - w->since;
 
 	w->average = w->average ? (7 * w->average + took) / 8 : took + 1;
 	if (w->average < 1)
@@ -75,7 +77,7 @@ static int send_again(struct pool *p, struct pool_worker *w)
 	pool_drop_results(task);
 	task->by_key = false;
 	pool_wait_first(p, task);
-	w->since = pool_now();
+	w->since = steady_us();
 	return 0;
 }
 

@@ -34,9 +34,6 @@ struct pool {
 	char why[768];
 };
 
-/* Microseconds of a clock that only goes forward. */
-int64_t pool_now(void);
-
 /* ---- pool_row.c ---- */
 
 /* Hands a task over to its owner; why NULL: it is done. */

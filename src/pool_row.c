@@ -188,7 +188,7 @@ int pool_start_worker(struct pool *p, struct pool_worker *w)
 			 p->how.program, strerror(-rc));
 		return pool_fail(p, -ECHILD, text);
 	}
-	w->since = pool_now();
+	w->since = steady_us();
 	return 0;
 }
 
@@ -285,7 +285,7 @@ static int send_task(struct pool *p, struct pool_worker *w,
 		return 0;
 	}
 	if (!w->first)
-		w->since = pool_now();
+		w->since = steady_us();
 	*w->last = task;
 	w->last = &task->next;
 	w->n_tasks++;

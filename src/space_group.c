@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <semaphore.h>
-#include <time.h>
 
 /* The longest that callers are waited for. */
 #define GATHER_MOST_US 1000
@@ -27,15 +26,10 @@ static void forget_waiters(struct space_group *g)
 
 void space_group_init(struct space_group *g)
 {
-	pthread_condattr_t attr;
-
 	*g = (struct space_group){ .expected = 1 };
 	forget_waiters(g);
 	pthread_mutex_init(&g->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&g->enough, &attr);
-	pthread_condattr_destroy(&attr);
+	steady_cond_init(&g->enough);
 }
 
 void space_group_release(struct space_group *g)
@@ -54,8 +48,7 @@ static void gather(struct space_group *g)
 {
 	int64_t until = steady_us() + (int64_t)min_u64((uint64_t)g->took_us / 2,
 						       GATHER_MOST_US);
-	struct timespec ts = { .tv_sec = until / 1000000,
-			       .tv_nsec = until % 1000000 * 1000 };
+	struct timespec ts = steady_timespec(until);
 
 	g->gathering = true;
 	while (!has_enough(g))

@@ -21,7 +21,7 @@ struct store {
 	_Atomic uint64_t grow_at; /* n_keys at which to try growth again */
 	atomic_bool growing;      /* a thread of its own is about it, */
 	atomic_bool helping;      /* and syncs whatever it comes to */
-	/* and would have nobody commit until then: microseconds, 0 */
+	/* and would have nobody commit until then: steady_us, 0 */
 	_Atomic int64_t quiet_until;
 	bool grower_made;
 	pthread_t grower; /* set by who set growing */

@@ -158,7 +158,8 @@ static void be_quiet(struct store *store)
 {
 	int64_t until;
 
-	while ((until = atomic_load(&store->quiet_until)) && now_us() < until)
+	while ((until = atomic_load(&store->quiet_until)) &&
+	       steady_us() < until)
 		nanosleep(&pause_of_a_commit, NULL);
 }
 

@@ -21,7 +21,7 @@ static int prune_last(struct store *store, const struct blt_prune_options *opts,
 {
 	int rc;
 
-	atomic_store(&store->quiet_until, now_us() + LAST_ROUND_US);
+	atomic_store(&store->quiet_until, steady_us() + LAST_ROUND_US);
 	rc = prune(&store->engine, opts, at, ret);
 	atomic_store(&store->quiet_until, 0);
 	return rc;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 
 void hex_encode(char *to, const void *from, size_t len)
 {
@@ -121,6 +120,22 @@ int64_t now_us(void)
 int64_t steady_us(void)
 {
 	return clock_us(CLOCK_MONOTONIC);
+}
+
+void steady_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+struct timespec steady_timespec(int64_t us)
+{
+	return (struct timespec){ .tv_sec = us / 1000000,
+				  .tv_nsec = us % 1000000 * 1000 };
 }
 
 int thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg)

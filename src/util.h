@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -146,8 +147,11 @@ void *scratch_resize(void *p, size_t old_len, size_t len);
 /* The time now, in microseconds since the Unix epoch. */
 int64_t now_us(void);
 
-/* Microseconds of a clock that nobody sets. */
+/* Microseconds of a clock that nobody sets; a condition that is waited for until
+ * a time by it, as pthread_cond_timedwait wants that. */
 int64_t steady_us(void);
+void steady_cond_init(pthread_cond_t *cond);
+struct timespec steady_timespec(int64_t us);
 
 /* pthread_create with all signals blocked but SIGBUS, which file_try needs:
  * one that interrupts a read of the program's own threads must not land there

@@ -95,10 +95,10 @@ static int send_text(struct worker *w, enum wire_type type)
  * A slow item's answer never waits for the next one. */
 static int send_answer(struct worker *w)
 {
-	int64_t now = w->kind->late ? now_us() : 0;
+	int64_t now = w->kind->late ? steady_us() : 0;
 
 	if (w->kind->late && wire_pending(&w->out) < LATE_BYTES &&
-	    now - w->sent < LATE_US && now >= w->sent)
+	    now - w->sent < LATE_US)
 		return 0;
 	w->sent = now;
 	return wire_flush(&w->out, w->fd);
@@ -187,7 +187,7 @@ static int serve(struct worker *w)
 		if (rc < 0)
 			return rc;
 		rc = wire_read(&w->in, w->fd);
-		w->sent = w->kind->late ? now_us() : 0;
+		w->sent = w->kind->late ? steady_us() : 0;
 		if (rc == 0)
 			return 0; /* no more items */
 		rc = rc < 0 ? rc : 0;
