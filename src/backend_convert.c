@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A batch; a longer value goes by itself, piece by piece. */
 #define BATCH_KEYS 1000u
@@ -82,25 +81,17 @@ struct value {
 static int read_value(void *arg, void *buf, size_t n, uint64_t offset)
 {
 	struct value *v = arg;
-	uint64_t at = v->item->value_offset + offset;
-	uint8_t *to = buf;
+	int rc;
 
 	if (!v->item->in_file) {
 		memcpy(buf, v->item->value + offset, n);
 		return 0;
 	}
-	while (n) {
-		ssize_t got = pread(blt_fd(v->c->from), to, n, (off_t)at);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return v->failed = got < 0 ? -errno : -EIO;
-		to += got;
-		at += (uint64_t)got;
-		n -= (size_t)got;
-	}
-	return 0;
+	rc = pread_all(blt_fd(v->c->from), buf, n,
+		       v->item->value_offset + offset);
+	if (rc < 0)
+		v->failed = rc == -ENODATA ? -EIO : rc;
+	return v->failed;
 }
 
 static int commit(struct convert *c)

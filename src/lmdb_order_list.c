@@ -2,6 +2,8 @@
  * own, to which its reference points. */
 #include "lmdb_order_inner.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,10 +106,7 @@ int lmdb_order_tell(struct lmdb_order *o, const uint8_t *name, size_t len,
 
 static int compare(const struct lmdb_order *o, const void *prefix, size_t len)
 {
-	size_t least = o->len < len ? o->len : len;
-	int sign = memcmp(o->prefix, prefix, least);
-
-	return sign ? sign : (o->len > len) - (o->len < len);
+	return compare_bytes(o->prefix, o->len, prefix, len);
 }
 
 /* Where the order of a prefix stands, or would. */

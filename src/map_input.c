@@ -4,6 +4,7 @@
 #include "file.h"
 #include "map_text.h"
 #include "backend.h"
+#include "util.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -27,10 +28,8 @@ static int compare_keys(const void *one, const void *two)
 {
 	const struct map_key *a = ((const struct map_listed *)one)->key;
 	const struct map_key *b = ((const struct map_listed *)two)->key;
-	size_t len = a->len < b->len ? a->len : b->len;
-	int order = len ? memcmp(a->bytes, b->bytes, len) : 0;
 
-	return order ? order : (a->len > b->len) - (a->len < b->len);
+	return compare_bytes(a->bytes, a->len, b->bytes, b->len);
 }
 
 static void drop_doubles(struct map_input *in)

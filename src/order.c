@@ -61,9 +61,7 @@ static int compare(const struct order *o, const struct order_wanted *w,
 		rc = o->source.read_name(o->source.arg, e->ref, &name, &len);
 		if (rc < 0)
 			return rc;
-		*ret = memcmp(w->name, name, min_u64(w->len, len));
-		if (*ret == 0)
-			*ret = (w->len > len) - (w->len < len);
+		*ret = compare_bytes(w->name, w->len, name, len);
 	}
 	if (*ret == 0)
 		*ret = (w->entry.ref > e->ref) - (w->entry.ref < e->ref);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define TRIES 2
 #define AHEAD_US 2000      /* work that a worker has in front of it */
@@ -216,25 +215,16 @@ static int fetch(const struct pool *p, const struct pool_task *task,
 		 uint8_t **ret)
 {
 	uint8_t *value = malloc((size_t)task->len + 1);
-	uint64_t done = 0;
+	int rc;
 
 	if (!value)
 		return -ENOMEM;
-	while (done < task->len) {
-		ssize_t n = pread(p->how.store_fd, value + done,
-				  (size_t)(task->len - done),
-				  (off_t)(task->pos + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			free(value);
-			return n < 0 ? -errno : -EIO;
-		}
-		done += (uint64_t)n;
-	}
-	*ret = value;
-	return 0;
+	rc = pread_all(p->how.store_fd, value, (size_t)task->len, task->pos);
+	if (rc < 0)
+		free(value);
+	else
+		*ret = value;
+	return rc;
 }
 
 static int frame_of(const struct pool *p, const struct pool_worker *w,

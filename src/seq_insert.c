@@ -12,6 +12,8 @@
  */
 #include "seq.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +52,8 @@ static int direction(const struct respread *r, size_t i)
 {
 	const struct seq_name *old = &r->old->name[i];
 	const char *fresh = r->fresh[i - r->from];
-	size_t len = strlen(fresh), n = len < old->len ? len : old->len;
-	int order = memcmp(fresh, old->bytes, n);
 
-	return order ? order : (len > old->len) - (len < old->len);
+	return compare_bytes(fresh, strlen(fresh), old->bytes, old->len);
 }
 
 static int rename_run(const struct respread *r)

@@ -1,6 +1,8 @@
 /* seq_item.c - one item of a sequence as keys of the store. */
 #include "seq.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,15 +72,6 @@ static void free_keys(struct seq_keys *l)
 		free((void *)(uintptr_t)l->key[i].bytes);
 	free(l->key);
 	*l = (struct seq_keys){ 0 };
-}
-
-static int compare_bytes(const void *a, size_t a_len, const void *b,
-			 size_t b_len)
-{
-	size_t n = a_len < b_len ? a_len : b_len;
-	int order = n > 0 ? memcmp(a, b, n) : 0;
-
-	return order ? order : (a_len > b_len) - (a_len < b_len);
 }
 
 static int by_bytes(const void *a, const void *b)

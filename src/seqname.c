@@ -211,18 +211,12 @@ static int begin_between(struct seqname_run *run, const struct seqname *a,
 	return rc;
 }
 
-static int compare(const struct seqname *a, const struct seqname *b)
-{
-	int sign = memcmp(a->bytes, b->bytes, min_u64(a->len, b->len));
-
-	return sign ? sign : (a->len > b->len) - (a->len < b->len);
-}
-
 int seqname_begin(struct seqname_run *run, const struct seqname *before,
 		  const struct seqname *after, uint64_t n)
 {
 	if (before->bytes && after->bytes) {
-		if (compare(before, after) >= 0)
+		if (compare_bytes(before->bytes, before->len, after->bytes,
+				  after->len) >= 0)
 			return -EINVAL;
 		return begin_between(run, before, after, n);
 	}

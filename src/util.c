@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 void hex_encode(char *to, const void *from, size_t len)
 {
@@ -47,10 +48,6 @@ int hex_decode(void *to, const char *from, size_t len)
 	return 0;
 }
 
-/* From so much on, a system call each is nothing beside what is done with it.
- */
-#define SCRATCH_MUCH ((size_t)256 << 10)
-
 const char *show_bytes(const void *bytes, size_t len, char to[SHOWN_ROOM])
 {
 	const uint8_t *from = bytes;
@@ -65,6 +62,10 @@ const char *show_bytes(const void *bytes, size_t len, char to[SHOWN_ROOM])
 	strcpy(at, len > n ? "..." : "");
 	return to;
 }
+
+/* From so much on, a system call each is nothing beside what is done with it.
+ */
+#define SCRATCH_MUCH ((size_t)256 << 10)
 
 void *scratch_get(size_t len)
 {
@@ -102,6 +103,24 @@ void *scratch_resize(void *p, size_t old_len, size_t len)
 	if (to)
 		scratch_put(p, old_len);
 	return to;
+}
+
+int pread_all(int fd, void *to, size_t n, uint64_t pos)
+{
+	uint8_t *p = to;
+
+	while (n) {
+		ssize_t got = pread(fd, p, n, (off_t)pos);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : -ENODATA;
+		p += got;
+		pos += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return 0;
 }
 
 static int64_t clock_us(clockid_t clock)

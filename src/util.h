@@ -1,6 +1,7 @@
-/* util.h - little-endian integers, hex and small arithmetic; no state.
+/* util.h - what is asked for everywhere: integers and hex as bytes, small
+ * arithmetic, memory for a while, clocks, threads.
  *
- * Everything here is pure and may be called from any thread.
+ * No state; any thread.
  */
 #ifndef BLT_UTIL_H
 #define BLT_UTIL_H
@@ -23,6 +24,16 @@ static inline uint64_t min_u64(uint64_t a, uint64_t b)
 static inline uint64_t max_u64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
+}
+
+/* Below, at or above 0 as a's bytes are below, at or above b's. */
+static inline int compare_bytes(const void *a, size_t a_len, const void *b,
+				size_t b_len)
+{
+	size_t n = a_len < b_len ? a_len : b_len;
+	int sign = n ? memcmp(a, b, n) : 0;
+
+	return sign ? sign : (a_len > b_len) - (a_len < b_len);
 }
 
 /* Integers of a few bytes in memory, little-endian, as one access each. */
@@ -144,11 +155,14 @@ void scratch_put(void *p, size_t len); /* NULL is fine */
 /* What stood there is in the new memory; NULL: it stays where it is. */
 void *scratch_resize(void *p, size_t old_len, size_t len);
 
+/* Reads just n bytes of a file; -ENODATA where it ends before. */
+int pread_all(int fd, void *to, size_t n, uint64_t pos);
+
 /* The time now, in microseconds since the Unix epoch. */
 int64_t now_us(void);
 
-/* Microseconds of a clock that nobody sets; a condition that is waited for until
- * a time by it, as pthread_cond_timedwait wants that. */
+/* Microseconds of a clock that nobody sets; a condition that is waited for
+ * until a time by it, as pthread_cond_timedwait wants that. */
 int64_t steady_us(void);
 void steady_cond_init(pthread_cond_t *cond);
 struct timespec steady_timespec(int64_t us);

@@ -3,6 +3,7 @@
 #include "worker.h"
 
 #include "child.h"
+#include "util.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -55,25 +56,13 @@ int worker_room(struct worker *w, struct worker_buf *b, size_t more)
 int worker_read(struct worker *w, const struct worker_item *item, void *to,
 		size_t n, uint64_t offset)
 {
-	uint8_t *p = to;
+	int rc = pread_all(WORKER_STORE_FD, to, n, item->pos + offset);
 
-	while (n) {
-		ssize_t got = pread(WORKER_STORE_FD, p, n,
-				    (off_t)(item->pos + offset));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return worker_fail(w, "the store cannot be read: %s",
-					   strerror(errno));
-		if (got == 0)
-			return worker_fail(w, "somebody cut the store's file "
-					      "short");
-		p += got;
-		n -= (size_t)got;
-		offset += (uint64_t)got;
-	}
-	return 0;
+	if (rc == -ENODATA)
+		return worker_fail(w, "somebody cut the store's file short");
+	return rc < 0 ? worker_fail(w, "the store cannot be read: %s",
+				    strerror(-rc)) :
+			0;
 }
 
 int worker_value(struct worker *w, const struct worker_item *item,
