@@ -5,6 +5,8 @@
  */
 #include "json.h"
 
+#include "util.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,10 +193,7 @@ static int structure_byte(struct json *j, char c)
 
 static int hex_byte(struct json *j, char c)
 {
-	char letter = (char)(c | 0x20);
-	int digit = c >= '0' && c <= '9'           ? c - '0' :
-		    letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 :
-						     -1;
+	int digit = hex_digit(c);
 	bool is_high, is_low;
 
 	if (digit < 0)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUB_DB_LEN 48 /* of what stands for a database in the unnamed one */
 /* An unnamed database of more keys holds data; to look for others among them
  * would take as long as there are keys. */
 #define SEARCHED_MAX 65536
@@ -83,7 +82,7 @@ static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
 	if (rc)
 		return rc;
 	while ((rc = mdb_cursor_get(c, &key, &value, MDB_NEXT)) == 0) {
-		if (value.mv_size == SUB_DB_LEN &&
+		if (value.mv_size == LMDB_SUB_DB &&
 		    (rc = try_db(store, txn, &key)) != 0)
 			break;
 	}

@@ -31,8 +31,7 @@
 #define NO_PAGE SIZE_MAX
 #define MAP_MAX ((uint64_t)1 << 47) /* that a process can map */
 #define TRIES 3                     /* a head may be read while it is written */
-#define SUB_DB_LEN 48
-#define STRIDE 512 /* no page of the system is smaller */
+#define STRIDE 512                  /* no page of the system is smaller */
 
 /* A head as this machine's LMDB has it; it stands behind that of its page. */
 struct page_head {
@@ -246,7 +245,7 @@ static int touch_all(struct look *l)
 		rc = mdb_cursor_open(l->txn, dbi, &l->cursor[0]);
 	while (rc == 0 &&
 	       (rc = mdb_cursor_get(l->cursor[0], &key, &value, MDB_NEXT)) == 0)
-		if (value.mv_size == SUB_DB_LEN)
+		if (value.mv_size == LMDB_SUB_DB)
 			rc = touch_named(l, &key);
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }

@@ -45,6 +45,8 @@
 #define LMDB_KEY_MAX 511u
 #define LMDB_SPARE 16u /* transactions kept for the next reading */
 #define LMDB_DBS_MAX 1024u
+/* The bytes that stand for a database in the unnamed one. */
+#define LMDB_SUB_DB 48u
 
 /* A database of the environment; under lock. */
 struct lmdb_db {

@@ -58,17 +58,6 @@ int marks_make(struct marks *m, const struct keyhash *hash, struct mark **ret)
 	return 0;
 }
 
-struct mark *marks_next(const struct marks *m, size_t *at)
-{
-	while (*at < m->size) {
-		struct mark *is = &m->mark[(*at)++];
-
-		if (is->used)
-			return is;
-	}
-	return NULL;
-}
-
 void marks_clear(struct marks *m)
 {
 	free(m->mark);

@@ -4,7 +4,6 @@
  *   struct mark *is = marks_get(&m, &hash);       NULL: nothing
  *   rc = marks_make(&m, &hash, &is);              makes it where it is missing
  *   is->flags |= ...;
- *   for (size_t at = 0; (is = marks_next(&m, &at)); )
  *   marks_clear(&m);
  *
  * Zeros are an empty table.  24 bytes a key, up to twice that.  Nothing is
@@ -35,8 +34,6 @@ struct marks {
 
 struct mark *marks_get(const struct marks *m, const struct keyhash *hash);
 int marks_make(struct marks *m, const struct keyhash *hash, struct mark **ret);
-/* The next from place *at on; NULL at the end. */
-struct mark *marks_next(const struct marks *m, size_t *at);
 void marks_clear(struct marks *m);
 
 #endif

@@ -135,29 +135,37 @@ int ns_join(const void *a, size_t a_len, const void *b, size_t b_len,
 	return 0;
 }
 
+int ns_seq_format(struct blt_ns *ns, const uint8_t *prefix, size_t len)
+{
+	uint8_t mark[MARKER_SEQ_LEN];
+	struct blt_view v;
+	int64_t n = 0;
+	int rc = blt_get(ns->store, prefix, len, &v);
+
+	if (rc < 0)
+		return rc;
+	if (v.len == sizeof(mark))
+		n = blt_view_copy(&v, mark, sizeof(mark), 0);
+	blt_view_release(&v);
+	if (n < 0)
+		return (int)n;
+	rc = marker_seq_format(mark, (size_t)n);
+	return rc < 0 ? -ENOENT : rc;
+}
+
 int ns_is_marker(struct blt_ns *ns, const uint8_t *key, size_t len,
 		 uint64_t value_len)
 {
-	uint8_t value[MARKER_SEQ_LEN];
-	struct blt_view v;
-	int64_t n = 0;
 	int rc;
 
 	if (len == 0 || !ns_is_prefix(ns, key, len))
 		return 0;
 	if (value_len == 0)
 		return 1;
-	if (value_len != sizeof(value))
+	if (value_len != MARKER_SEQ_LEN)
 		return 0;
-	rc = blt_get(ns->store, key, len, &v);
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
-	if (v.len == sizeof(value))
-		n = blt_view_copy(&v, value, sizeof(value), 0);
-	blt_view_release(&v);
-	if (n < 0)
-		return (int)n;
-	return n > 0 && marker_is(key, len, value, (size_t)n);
+	rc = ns_seq_format(ns, key, len);
+	return rc == -ENOENT ? 0 : rc < 0 ? rc : 1;
 }
 
 int blt_ns_marker(struct blt_ns *ns, const void *prefix, size_t len,

@@ -27,8 +27,10 @@ struct blt_ns {
  * a mount answers it.  No key has it there. */
 #define NS_POSITIONS ".at"
 
-/* Whether a directory is a sequence, as far as its marker says; never waits. */
+/* Whether a directory is a sequence, as far as its marker says; never waits.
+ * The format of that marker; -ENOENT: there is another one or none. */
 bool ns_is_seq(struct blt_ns *ns, const uint8_t *prefix, size_t len);
+int ns_seq_format(struct blt_ns *ns, const uint8_t *prefix, size_t len);
 
 /* The rules for what has this name, or component, in a directory; for name.h's
  * functions, with first set. */

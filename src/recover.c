@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
 		   struct log_slot *ret_slot, int *ret_slot_at)
@@ -368,9 +367,8 @@ static int into_file(struct space *sp, const struct log_slot *old,
 	slot.n_keys = (uint32_t)sp->n_keys;
 	slot.growth = sp->next;
 	slot.zone = (struct log_zone){ 0 };
-	if (!MUTANT(LOG_KEPT) &&
-	    getrandom(slot.salt, sizeof(slot.salt), 0) < LOG_SALT_LEN)
-		put_le(slot.salt, (uint64_t)now_us(), LOG_SALT_LEN);
+	if (!MUTANT(LOG_KEPT))
+		space_new_salt(slot.salt);
 	rc = space_write_slot(sp, &slot);
 	return rc < 0 ? rc : tell_pass(t, r->pos - old->start);
 }

@@ -19,25 +19,6 @@ static bool is_prefix(const struct blt_ns *ns, const void *prefix, size_t len)
 	return len > 0 && len <= BLT_KEY_MAX && ns_is_prefix(ns, prefix, len);
 }
 
-/* The format of the mark, or -ENOENT: there is a marker or none. */
-static int read_mark(struct blt_ns *ns, const void *prefix, size_t len)
-{
-	uint8_t mark[MARKER_SEQ_LEN];
-	struct blt_view v;
-	int64_t n = 0;
-	int rc = blt_get(ns->store, prefix, len, &v);
-
-	if (rc < 0)
-		return rc;
-	if (v.len == sizeof(mark))
-		n = blt_view_copy(&v, mark, sizeof(mark), 0);
-	blt_view_release(&v);
-	if (n < 0)
-		return (int)n;
-	rc = marker_seq_format(mark, (size_t)n);
-	return rc < 0 ? -ENOENT : rc;
-}
-
 int blt_seq_create(struct blt_ns *ns, const void *prefix, size_t len)
 {
 	struct blt_stat st;
@@ -69,7 +50,7 @@ int blt_seq_open(struct blt_ns *ns, const void *prefix, size_t len,
 		return -ENOTSUP;
 	if (!is_prefix(ns, prefix, len))
 		return -ENOENT;
-	format = read_mark(ns, prefix, len);
+	format = ns_seq_format(ns, prefix, len);
 	if (format < 0)
 		return format;
 	if (format != MARKER_SEQ_FORMAT)
@@ -98,7 +79,7 @@ void blt_seq_watch(struct blt_seq *seq, blt_seq_changed_fn *fn, void *arg)
 
 int seq_len(struct blt_seq *seq, uint64_t *ret)
 {
-	int rc = read_mark(seq->ns, seq->prefix, seq->len);
+	int rc = ns_seq_format(seq->ns, seq->prefix, seq->len);
 
 	if (rc >= 0)
 		rc = seq->ns->dirs->wait(seq->ns->store);

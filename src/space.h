@@ -353,9 +353,10 @@ int space_append_record(struct space *sp, const struct changes *changes,
 void space_recorded(struct space *sp);
 
 /* For space_log.c and recover.c: the tail's bytes to the kernel; an empty
- * batch that begins at sp->append. */
+ * batch that begins at sp->append; what tells a new log from those before. */
 int space_flush_tail(struct space *sp);
 void space_log_reset(struct space *sp);
+void space_new_salt(uint8_t salt[LOG_SALT_LEN]);
 
 /* For space.c (space_sum.c): a block in the tail counts from now on; the commit
  * has succeeded, or everything is as it was at space_mark. */

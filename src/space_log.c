@@ -19,7 +19,7 @@
 
 /* ---- the header ---- */
 
-static void random_salt(uint8_t salt[LOG_SALT_LEN])
+void space_new_salt(uint8_t salt[LOG_SALT_LEN])
 {
 	if (getrandom(salt, LOG_SALT_LEN, 0) < LOG_SALT_LEN)
 		put_le(salt, (uint64_t)now_us(), LOG_SALT_LEN);
@@ -65,7 +65,7 @@ int space_go_hot(struct space *sp)
 
 	if (sp->hot)
 		return 0;
-	random_salt(slot.salt);
+	space_new_salt(slot.salt);
 	memset(sp->slots, 0, sizeof(sp->slots));
 	sp->slot_at = 1;
 	rc = space_write_slot(sp, &slot);

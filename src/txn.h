@@ -53,8 +53,8 @@ struct txn {
 	bool flat, has_dirs; /* change and lock; fixed once has_dirs is set */
 	pthread_mutex_t lock;
 	struct marks keys; /* lock, as all below */
-	struct marks dirs; /* by the hash without the last '/': count is that of
-			    * base's entries directly in it that are covered */
+	struct marks dirs; /* by txn_dir_hash: count is that of base's entries
+			    * directly in it that are covered */
 	struct txn_keys deleted;   /* may be there again, or not in base */
 	struct txn_keys conflicts; /* the first CONFLICTS_KEPT */
 	uint64_t n_conflicts;
@@ -84,8 +84,15 @@ void txn_on_changed(void *arg, enum watch_what what, const void *key,
 /* Which names are in a directory is looked at: before base is asked.  1 where
  * that is new, 0, -ENOMEM. */
 int txn_see_names(struct txn *t, const void *prefix, size_t len);
-/* One of the names is a directory of base's; hash: as in txn_is_gone. */
+/* One of the names is a directory of base's, of that txn_dir_hash. */
 int txn_see_dir(struct txn *t, const struct keyhash *hash);
+
+/* What a directory is marked under: the hash of its prefix without the last
+ * '/', of the root one that no prefix has. */
+static inline struct keyhash txn_dir_hash(const void *prefix, size_t len)
+{
+	return len ? keyhash_of(prefix, len - 1) : keyhash_of("/", 1);
+}
 
 /* The length of the prefix of the directory that a key is in. */
 static inline size_t txn_parent_len(const struct txn *t, const void *key,
@@ -128,8 +135,7 @@ static inline const struct backend_dirs *txn_dirs_of(struct blt *store)
 	return store->backend->dirs;
 }
 
-/* Whether all is covered that base has in a directory; hash: of its prefix
- * without the last '/'. */
+/* Whether all is covered that base has in a directory of that txn_dir_hash. */
 bool txn_is_gone(struct txn *t, const struct keyhash *hash);
 /* Whether base's marker of a directory, if there is one, is not covered. */
 bool txn_marker_seen(struct txn *t, const void *prefix, size_t len);

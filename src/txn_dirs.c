@@ -14,12 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A directory's mark is that of its prefix without the last '/'. */
-static struct keyhash dir_hash(const void *prefix, size_t len)
-{
-	return keyhash_of(prefix, len - 1);
-}
-
 bool txn_is_gone(struct txn *t, const struct keyhash *hash)
 {
 	struct mark *is;
@@ -98,7 +92,7 @@ static int base_facts(struct txn *t, const void *prefix, size_t len,
 
 	if (rc <= 0)
 		return rc;
-	hash = len ? dir_hash(prefix, len) : keyhash_of("/", 1);
+	hash = txn_dir_hash(prefix, len);
 	pthread_mutex_lock(&t->lock);
 	found = marks_get(&t->dirs, &hash);
 	if (found)
@@ -121,7 +115,7 @@ static int base_facts(struct txn *t, const void *prefix, size_t len,
  * directory is seen for longer than it should be. */
 static void count(struct txn *t, const void *prefix, size_t len)
 {
-	struct keyhash hash = len ? dir_hash(prefix, len) : keyhash_of("/", 1);
+	struct keyhash hash = txn_dir_hash(prefix, len);
 	struct mark *is;
 
 	pthread_mutex_lock(&t->lock);
@@ -132,7 +126,7 @@ static void count(struct txn *t, const void *prefix, size_t len)
 
 static bool set_gone(struct txn *t, const void *prefix, size_t len)
 {
-	struct keyhash hash = dir_hash(prefix, len);
+	struct keyhash hash = txn_dir_hash(prefix, len);
 	struct mark *is;
 	bool news = false;
 
@@ -149,7 +143,7 @@ static bool set_gone(struct txn *t, const void *prefix, size_t len)
 static void settle(struct txn *t, const uint8_t *prefix, size_t len)
 {
 	while (len > 0) {
-		struct keyhash hash = dir_hash(prefix, len);
+		struct keyhash hash = txn_dir_hash(prefix, len);
 		struct blt_dir_facts f;
 		struct mark *is;
 		uint64_t covered;

@@ -14,11 +14,6 @@
 
 #define CONFLICTS_KEPT 10000
 
-static struct keyhash dir_hash(const void *prefix, size_t len)
-{
-	return len ? keyhash_of(prefix, len - 1) : keyhash_of("/", 1);
-}
-
 /* The mark is one that the key's change is a conflict for. */
 static void conflict(struct txn *t, struct mark *is, const void *key,
 		     size_t len)
@@ -39,7 +34,7 @@ static struct mark *find_came(struct txn *t, const uint8_t *key, size_t len)
 	bool marker = at == len;
 
 	for (;; at = txn_parent_len(t, key, at - 1)) {
-		struct keyhash hash = dir_hash(key, at);
+		struct keyhash hash = txn_dir_hash(key, at);
 		struct mark *dir = marks_get(&t->dirs, &hash), *name;
 
 		/* a directory that is there gets a marker */
@@ -57,7 +52,7 @@ static struct mark *find_came(struct txn *t, const uint8_t *key, size_t len)
 static struct mark *find_went(struct txn *t, const uint8_t *key, size_t len)
 {
 	size_t at = txn_parent_len(t, key, len);
-	struct keyhash hash = dir_hash(key, at);
+	struct keyhash hash = txn_dir_hash(key, at);
 	struct mark *dir = marks_get(&t->dirs, &hash);
 
 	if (at != len || at == 0 || (dir && dir->flags & TXN_LISTED))
@@ -65,7 +60,7 @@ static struct mark *find_went(struct txn *t, const uint8_t *key, size_t len)
 	if (dir)
 		dir->flags &= (uint16_t)~TXN_KNOWN;
 	at = txn_parent_len(t, key, at - 1);
-	hash = dir_hash(key, at);
+	hash = txn_dir_hash(key, at);
 	dir = marks_get(&t->dirs, &hash);
 	return dir && dir->flags & TXN_LISTED ? dir : NULL;
 }
@@ -100,7 +95,7 @@ out:
 
 int txn_see_names(struct txn *t, const void *prefix, size_t len)
 {
-	struct keyhash hash = dir_hash(prefix, len);
+	struct keyhash hash = txn_dir_hash(prefix, len);
 	struct mark *is;
 	int rc;
 
