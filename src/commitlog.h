@@ -18,7 +18,7 @@
 #include "changes.h"
 #include "format.h"
 
-#define LOG_SLOT_AT 77 /* the first; the second follows */
+#define LOG_SLOT_AT FORMAT_AT_UNUSED /* the first; the second follows */
 #define LOG_SLOT_LEN 60
 #define LOG_SALT_LEN 8
 #define LOG_PAYLOAD_MIN 80 /* of a record, before its lists */

@@ -12,18 +12,6 @@ static const uint8_t magic_fixed[16] = {
 	0x95, 0x8d, 0x04, 0x00, 0x73, 0x8c, 0x9e, 0x0a,
 };
 
-enum {
-	AT_POS_WIDTH = 18,
-	AT_KEY_WIDTH = 19,
-	AT_VALUE_WIDTH = 20,
-	AT_VALUE_SERIALIZER = 29,
-	AT_KEY_SERIALIZER = 31,
-	AT_VALUE_LEN = 37,
-	AT_TIMESTAMPS = 41,
-	AT_CREATED = 42,
-	AT_UUID = 49,
-};
-
 static uint64_t layout_field(const uint8_t *raw, size_t at, uint64_t unset)
 {
 	uint64_t v = get_le(raw + at, FORMAT_POS_LEN);
@@ -38,12 +26,14 @@ static void decode_fields(struct format *f)
 	f->version = (unsigned)get_le(raw + FORMAT_AT_VERSION, 2);
 	f->n_buckets = (uint32_t)get_le(raw + FORMAT_AT_N_BUCKETS, 4);
 	f->n_keys = (uint32_t)get_le(raw + FORMAT_AT_N_KEYS, 4);
-	f->value_serializer = (unsigned)get_le(raw + AT_VALUE_SERIALIZER, 2);
-	f->key_serializer = (unsigned)get_le(raw + AT_KEY_SERIALIZER, 2);
-	f->value_len = (uint32_t)get_le(raw + AT_VALUE_LEN, 4);
-	f->timestamps = !f->fixed && f->version > 3 && raw[AT_TIMESTAMPS];
-	f->created = (int64_t)get_le(raw + AT_CREATED, FORMAT_TIME_LEN);
-	memcpy(f->uuid, raw + AT_UUID, sizeof(f->uuid));
+	f->value_serializer =
+		(unsigned)get_le(raw + FORMAT_AT_VALUE_SERIALIZER, 2);
+	f->key_serializer = (unsigned)get_le(raw + FORMAT_AT_KEY_SERIALIZER, 2);
+	f->value_len = (uint32_t)get_le(raw + FORMAT_AT_VALUE_LEN, 4);
+	f->timestamps =
+		!f->fixed && f->version > 3 && raw[FORMAT_AT_TIMESTAMPS];
+	f->created = (int64_t)get_le(raw + FORMAT_AT_CREATED, FORMAT_TIME_LEN);
+	memcpy(f->uuid, raw + FORMAT_AT_UUID, sizeof(f->uuid));
 	f->index_offset = layout_field(raw, FORMAT_AT_INDEX, FORMAT_HEADER_LEN);
 	f->data_offset = layout_field(raw, FORMAT_AT_DATA,
 				      FORMAT_HEADER_LEN +
@@ -84,8 +74,9 @@ enum format_fault format_decode(const uint8_t raw[FORMAT_HEADER_LEN],
 	decode_fields(&f);
 	if (f.version < FORMAT_VERSION_OLDEST)
 		return FORMAT_TOO_OLD;
-	if (raw[AT_POS_WIDTH] != FORMAT_POS_LEN || raw[AT_KEY_WIDTH] != 2 ||
-	    raw[AT_VALUE_WIDTH] != (f.fixed ? 0 : 4))
+	if (raw[FORMAT_AT_POS_WIDTH] != FORMAT_POS_LEN ||
+	    raw[FORMAT_AT_KEY_WIDTH] != 2 ||
+	    raw[FORMAT_AT_VALUE_WIDTH] != (f.fixed ? 0 : 4))
 		return FORMAT_WIDTHS;
 	if (f.fixed && f.value_len == 0)
 		return FORMAT_VALUE_LEN;
@@ -135,15 +126,15 @@ void format_make(struct format *f)
 	memset(raw, 0, FORMAT_HEADER_LEN);
 	memcpy(raw, f->fixed ? magic_fixed : magic_variable, 16);
 	put_le(raw + FORMAT_AT_VERSION, f->version, 2);
-	raw[AT_POS_WIDTH] = FORMAT_POS_LEN;
-	raw[AT_KEY_WIDTH] = 2;
-	raw[AT_VALUE_WIDTH] = f->fixed ? 0 : 4;
-	put_le(raw + AT_VALUE_SERIALIZER, f->value_serializer, 2);
-	put_le(raw + AT_KEY_SERIALIZER, f->key_serializer, 2);
-	put_le(raw + AT_VALUE_LEN, f->value_len, 4);
-	raw[AT_TIMESTAMPS] = f->timestamps;
-	put_le(raw + AT_CREATED, (uint64_t)f->created, FORMAT_TIME_LEN);
-	memcpy(raw + AT_UUID, f->uuid, sizeof(f->uuid));
+	raw[FORMAT_AT_POS_WIDTH] = FORMAT_POS_LEN;
+	raw[FORMAT_AT_KEY_WIDTH] = 2;
+	raw[FORMAT_AT_VALUE_WIDTH] = f->fixed ? 0 : 4;
+	put_le(raw + FORMAT_AT_VALUE_SERIALIZER, f->value_serializer, 2);
+	put_le(raw + FORMAT_AT_KEY_SERIALIZER, f->key_serializer, 2);
+	put_le(raw + FORMAT_AT_VALUE_LEN, f->value_len, 4);
+	raw[FORMAT_AT_TIMESTAMPS] = f->timestamps;
+	put_le(raw + FORMAT_AT_CREATED, (uint64_t)f->created, FORMAT_TIME_LEN);
+	memcpy(raw + FORMAT_AT_UUID, f->uuid, sizeof(f->uuid));
 	format_set_n_keys(f, 0);
 	put_le(raw + FORMAT_AT_N_BUCKETS, f->n_buckets, 4);
 	f->index_offset = FORMAT_HEADER_LEN;

@@ -31,13 +31,24 @@
 #define FORMAT_DEAD 0u /* of a block: deleted or overwritten */
 #define FORMAT_LAST 1u /* the end of a chain; an empty bucket */
 
-/* Offsets in the header of the fields that change in place. */
+/* Offsets in the header. */
 enum {
 	FORMAT_AT_VERSION = 16,
+	FORMAT_AT_POS_WIDTH = 18,
+	FORMAT_AT_KEY_WIDTH = 19,
+	FORMAT_AT_VALUE_WIDTH = 20,
 	FORMAT_AT_N_BUCKETS = 21,
+	FORMAT_AT_DEPRECATED = 25,
+	FORMAT_AT_VALUE_SERIALIZER = 29,
+	FORMAT_AT_KEY_SERIALIZER = 31,
 	FORMAT_AT_N_KEYS = 33,
+	FORMAT_AT_VALUE_LEN = 37,
+	FORMAT_AT_TIMESTAMPS = 41,
+	FORMAT_AT_CREATED = 42,
+	FORMAT_AT_UUID = 49,
 	FORMAT_AT_INDEX = 65,
 	FORMAT_AT_DATA = 71,
+	FORMAT_AT_UNUSED = 77, /* up to the end */
 };
 
 /* Offset of the next pointer in a block. */
@@ -96,11 +107,12 @@ const char *format_fault_text(enum format_fault fault);
 void format_make(struct format *f);
 
 /* Sets fields, decoded and raw. */
-/* raw alone: what is written now and read from later on. */
-void format_put_layout(struct format *f, uint32_t n_buckets,
-		       uint64_t index_offset, uint64_t data_offset);
 void format_set_n_keys(struct format *f, uint32_t n_keys);
 void format_set_layout(struct format *f, uint32_t n_buckets,
+		       uint64_t index_offset, uint64_t data_offset);
+
+/* raw alone: what is written now and read from later on. */
+void format_put_layout(struct format *f, uint32_t n_buckets,
 		       uint64_t index_offset, uint64_t data_offset);
 
 /* Bytes of the index. */

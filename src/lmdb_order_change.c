@@ -71,6 +71,7 @@ void lmdb_orders_note(struct lmdb_store *store, const void *key, size_t len)
 {
 	struct lmdb_orders *orders = store->orders;
 	const uint8_t *bytes = key;
+
 	for (size_t i = 0; i < len && orders->n > 0; i++) {
 		struct lmdb_order *o =
 			bytes[i] == '/' ? lmdb_order_of(orders, key, i + 1) :

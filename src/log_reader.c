@@ -74,6 +74,7 @@ static int read_batch(struct log_reader *r)
 	uint64_t at = r->pos;
 	uint32_t n_own = 0;
 	struct block b;
+	int rc;
 
 	XXH3_64bits_reset(sum);
 	for (;; at += b.len, n_own++) {
@@ -83,8 +84,7 @@ static int read_batch(struct log_reader *r)
 			break;
 		sum_block(sum, f, &b);
 	}
-	int rc = gather(r, &b, &r->found);
-
+	rc = gather(r, &b, &r->found);
 	if (rc < 0)
 		return rc == -ENOMEM ? rc : 0;
 	log_payload_set_sum(r->found.payload, 0);

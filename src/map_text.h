@@ -25,8 +25,7 @@ int map_text(unsigned serializer, const void *key, size_t len, char *to);
  *                                       .gz
  *   {{ }}   a brace
  *
- * The length of what stands in to (of
- * room bytes), or -ENAMETOOLONG. */
+ * The length of what stands in to (of room bytes), or -ENAMETOOLONG. */
 int map_template(const char *template, const char *text, char *to, size_t room);
 
 /* 0, or -EINVAL: a template with another field, or with a lone brace. */

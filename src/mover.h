@@ -60,7 +60,7 @@ uint64_t mover_end_of(struct mover *m);
 int mover_tell(struct mover *m);
 
 /* Passes over the live (or dead) blocks from pos on; *ret is where the first
- * other one stands, at most to.  Returns 0. */
+ * other one stands, at most to. */
 int mover_skip(struct mover *m, uint64_t pos, uint64_t to, bool live,
 	       uint64_t *ret);
 

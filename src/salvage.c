@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STRIDE 4096 /* steps between looks at the clock and at memory */
+#define STRIDE 4096 /* steps until room is made and progress told */
 #define AHEAD 64    /* dead blocks believed on the word of one that follows */
 #define LONG_KEY 4096
 #define SAMPLE 256 /* entries that vouch for an index */

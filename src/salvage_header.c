@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { AT_WIDTHS = 18 };
-
 /* Decodes what can be told in any layout. */
 static int decode(const uint8_t raw[FORMAT_HEADER_LEN], struct format *ret)
 {
@@ -31,9 +29,9 @@ static int decode(const uint8_t raw[FORMAT_HEADER_LEN], struct format *ret)
 	if (version < FORMAT_VERSION_OLDEST || version > FORMAT_VERSION)
 		version = FORMAT_VERSION;
 	put_le(plain.raw + FORMAT_AT_VERSION, version, 2);
-	plain.raw[AT_WIDTHS] = FORMAT_POS_LEN;
-	plain.raw[AT_WIDTHS + 1] = 2;
-	plain.raw[AT_WIDTHS + 2] = format_magic(raw) == 1 ? 0 : 4;
+	plain.raw[FORMAT_AT_POS_WIDTH] = FORMAT_POS_LEN;
+	plain.raw[FORMAT_AT_KEY_WIDTH] = 2;
+	plain.raw[FORMAT_AT_VALUE_WIDTH] = format_magic(raw) == 1 ? 0 : 4;
 	format_put_layout(&plain, 1, 0, 0);
 	if (format_decode(plain.raw, UINT64_MAX, &f) != FORMAT_OK)
 		return -EUCLEAN;

@@ -251,7 +251,7 @@ static int find_behind(struct walk *w)
 	int rc = seq_find(w->seq, w->last, w->last_len, &w->at);
 
 	for (int i = 0; i < 2 && rc > 0; i++) {
-		const struct seq_name *name = w->names.name;
+		const struct seq_name *name;
 
 		rc = seq_names_read(w->seq, w->at, 1, &w->names);
 		if (rc < 0 || w->names.n == 0)

@@ -1,6 +1,5 @@
 /* tree.c - see tree.h; directories are tree_dir.c's, their entries
- * tree_page.c's, listings tree_list.c's, their
- * order tree_order.c's.
+ * tree_page.c's, listings tree_list.c's, their order tree_order.c's.
  */
 #include "tree_dir.h"
 

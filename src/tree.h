@@ -25,7 +25,7 @@
  * must come in the order of its changes (the store's write lock sees to it).
  *
  * Errors: -ENOMEM leaves the tree as it was, but the entry is missing from
- * then on: tree_fail records that, and lookups and lists return it.
+ * then on: the tree remembers that, and lookups and lists return it.
  */
 #ifndef BLT_TREE_H
 #define BLT_TREE_H

@@ -7,7 +7,7 @@
  * Invariants:
  *   - a directory but the root has an entry or a marker or is held, and has an
  *     entry in its parent; it stands in the table under the hash of its prefix
- * without the last '/';
+ *     without the last '/';
  *   - an entry stands in the page of its hash (tree_page.c), under the hash of
  *     the key or of the directory's prefix without the last '/'.
  */

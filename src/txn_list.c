@@ -1,9 +1,9 @@
 /* Listings of a transaction's directories.
  *
  * Entries have the same cookies in upper and in base, so a listing is a merge
- * (of a base that lists in another order they are sorted first).
- * Neither store's locks are held while the other is asked: entries are copied
- * first, some at a time.
+ * (of a base that lists in another order they are sorted first).  Neither
+ * store's locks are held while the other is asked: entries are copied first,
+ * some at a time.
  */
 #include "txn.h"
 

@@ -14,20 +14,14 @@ static const struct fixed_field {
 	const char *what;
 	uint32_t variable, fixed; /* by the kind of file */
 } fixed_fields[] = {
-	{ 18, 1, "bytes of a position", FORMAT_POS_LEN, FORMAT_POS_LEN },
-	{ 19, 1, "bytes of a key length", 2, 2 },
-	{ 20, 1, "bytes of a value length", 4, 0 },
-	{ 25, 4, "the deprecated field", 0, 0 },
+	{ FORMAT_AT_POS_WIDTH, 1, "bytes of a position", FORMAT_POS_LEN,
+	  FORMAT_POS_LEN },
+	{ FORMAT_AT_KEY_WIDTH, 1, "bytes of a key length", 2, 2 },
+	{ FORMAT_AT_VALUE_WIDTH, 1, "bytes of a value length", 4, 0 },
+	{ FORMAT_AT_DEPRECATED, 4, "the deprecated field", 0, 0 },
 };
 
-enum {
-	AT_VALUE_SERIALIZER = 29,
-	AT_KEY_SERIALIZER = 31,
-	AT_VALUE_LEN = 37,
-	AT_TIMESTAMPS = 41,
-	AT_UNUSED = 77,
-	CODES = 32, /* serializers have 1 to this */
-};
+#define CODES 32 /* serializers have 1 to this */
 
 struct fields {
 	struct verify *c;
@@ -72,39 +66,42 @@ static int verify_version(struct fields *f)
 
 static int verify_codes(struct fields *f)
 {
-	unsigned value = (unsigned)get_le(f->raw + AT_VALUE_SERIALIZER, 2);
-	unsigned key = (unsigned)get_le(f->raw + AT_KEY_SERIALIZER, 2);
+	unsigned value =
+		(unsigned)get_le(f->raw + FORMAT_AT_VALUE_SERIALIZER, 2);
+	unsigned key = (unsigned)get_le(f->raw + FORMAT_AT_KEY_SERIALIZER, 2);
 	int rc = 0;
 
 	if (f->fixed && value)
-		rc = verify_fault(f->c, BLT_FAULT_HEADER, AT_VALUE_SERIALIZER,
+		rc = verify_fault(f->c, BLT_FAULT_HEADER,
+				  FORMAT_AT_VALUE_SERIALIZER,
 				  "value serializer %u in a fixed-length file "
 				  "(should be 0)",
 				  value);
 	else if (value > CODES)
-		rc = verify_fault(f->c, BLT_FAULT_HEADER, AT_VALUE_SERIALIZER,
+		rc = verify_fault(f->c, BLT_FAULT_HEADER,
+				  FORMAT_AT_VALUE_SERIALIZER,
 				  "value serializer %u (should be 0 to %d)",
 				  value, CODES);
 	if (rc == 0 && (key == 0 || key > CODES))
-		rc = verify_fault(f->c, BLT_FAULT_HEADER, AT_KEY_SERIALIZER,
-				  "key serializer %u (should be 1 to %d)", key,
-				  CODES);
+		rc = verify_fault(
+			f->c, BLT_FAULT_HEADER, FORMAT_AT_KEY_SERIALIZER,
+			"key serializer %u (should be 1 to %d)", key, CODES);
 	return rc;
 }
 
 static int verify_values(struct fields *f)
 {
-	uint64_t value_len = get_le(f->raw + AT_VALUE_LEN, 4);
-	unsigned stamps = f->raw[AT_TIMESTAMPS];
+	uint64_t value_len = get_le(f->raw + FORMAT_AT_VALUE_LEN, 4);
+	unsigned stamps = f->raw[FORMAT_AT_TIMESTAMPS];
 	int rc = 0;
 
 	if (f->fixed != (value_len != 0))
-		rc = verify_fault(f->c, BLT_FAULT_HEADER, AT_VALUE_LEN,
+		rc = verify_fault(f->c, BLT_FAULT_HEADER, FORMAT_AT_VALUE_LEN,
 				  "values of %" PRIu64
 				  " bytes (should be %s in this kind of file)",
 				  value_len, f->fixed ? "more" : "0");
 	if (rc == 0 && stamps > (f->fixed ? 0 : 1))
-		rc = verify_fault(f->c, BLT_FAULT_HEADER, AT_TIMESTAMPS,
+		rc = verify_fault(f->c, BLT_FAULT_HEADER, FORMAT_AT_TIMESTAMPS,
 				  "timestamps: %u (should be %s)", stamps,
 				  f->fixed ? "0" : "0 or 1");
 	return rc;
@@ -112,16 +109,16 @@ static int verify_values(struct fields *f)
 
 static int verify_unused(struct fields *f)
 {
-	const uint8_t *unused = f->raw + AT_UNUSED;
+	const uint8_t *unused = f->raw + FORMAT_AT_UNUSED;
 	bool zeros = true, digits = true;
 
-	for (size_t i = 0; i < FORMAT_HEADER_LEN - AT_UNUSED; i++) {
+	for (size_t i = 0; i < FORMAT_HEADER_LEN - FORMAT_AT_UNUSED; i++) {
 		zeros = zeros && unused[i] == 0;
 		digits = digits && unused[i] == 0x30;
 	}
 	if (zeros || digits)
 		return 0;
-	return verify_fault(f->c, BLT_FAULT_HEADER, AT_UNUSED,
+	return verify_fault(f->c, BLT_FAULT_HEADER, FORMAT_AT_UNUSED,
 			    "bytes 77-199 are neither all 0 nor all 0x30");
 }
 

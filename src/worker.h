@@ -5,8 +5,8 @@
  * Descriptor 0 is the socket to the pool (wire.h), 3 the store's file, open for
  * reading; all others but standard error are closed.  A store that several
  * processes may have open (BLT_STORE_ENGINE) it opens itself, once, and reads
- * values there by their keys.  Each kind is a row: init
- * once, then run for each item.
+ * values there by their keys.  Each kind is a row: init once, then run for each
+ * item.
  *
  * Everything lives as long as the process.  One thread.
  */
