@@ -1,6 +1,7 @@
-/* ns.h - what the files of the namespace share: ns.c (what a name stands for),
- * ns_list.c (what a directory holds), ns_path.c (whole paths).  The public
- * face and its contract are in blt.h.
+/* ns.h - what the files of the namespace share: ns.c (its rules, directories
+ * and markers), ns_lookup.c (what a name stands for), ns_list.c (what a
+ * directory holds), ns_path.c (whole paths).  The public face and its contract
+ * are in blt.h.
  *
  * A namespace holds no state but its rules: whether a key is there is asked of
  * the store, whether a directory is there of its directories (backend.h).
