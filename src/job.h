@@ -11,8 +11,8 @@
  *   jobs_cancel(jobs, id);
  *   jobs_free(jobs);                   before the store is closed
  *
- * What a kind does is a row of a table in job.c.  Each unfinished job has a
- * thread, which waits until the jobs before it that it cannot run beside have
+ * What a kind does is a row of a table in job_kinds.c.  Each unfinished job has
+ * a thread, which waits until the jobs before it that it cannot run beside have
  * ended: prune, trim, reindex and clear run alone; the others beside each
  * other.  Jobs start in the order in which they were asked for.
  *
