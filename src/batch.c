@@ -108,11 +108,6 @@ static int find(struct batch *b, const struct batch_key *key,
 	return file_try(find_in_file, &a);
 }
 
-static int set_pointer(struct space *sp, uint64_t slot, uint64_t to)
-{
-	return changes_set(&sp->delta, slot, to, FORMAT_POS_LEN);
-}
-
 static int append_value(struct space *sp, const struct batch_value *value)
 {
 	uint64_t done = 0;
@@ -167,11 +162,11 @@ static int link_block(struct batch *b, const struct batch_key *key,
 		      const struct index_place *old, int found, uint64_t pos)
 {
 	struct space *sp = &b->engine->space;
-	int rc = set_pointer(sp, old->slot, pos);
+	int rc = space_set_pointer(sp, old->slot, pos);
 
 	if (rc == 0 && found)
-		rc = set_pointer(sp, old->block.pos + FORMAT_AT_NEXT,
-				 FORMAT_DEAD);
+		rc = space_set_pointer(sp, old->block.pos + FORMAT_AT_NEXT,
+				       FORMAT_DEAD);
 	return rc < 0 ? rc : note(b, key, found ? old->block.pos : 0, pos);
 }
 
@@ -219,7 +214,8 @@ int batch_adopt(struct batch *b, const struct batch_key *key, uint64_t pos,
 
 	if (found < 0)
 		return found;
-	rc = set_pointer(sp, pos + FORMAT_AT_NEXT, next_of(sp, &old, found));
+	rc = space_set_pointer(sp, pos + FORMAT_AT_NEXT,
+			       next_of(sp, &old, found));
 	if (rc == 0 && sp->fmt.timestamps)
 		rc = changes_set(&sp->delta, pos + FORMAT_AT_TIME,
 				 (uint64_t)timestamp, FORMAT_TIME_LEN);
@@ -235,10 +231,10 @@ int batch_delete(struct batch *b, const struct batch_key *key)
 	found = find(b, key, &old);
 	if (found <= 0)
 		return found ? found : -ENOENT;
-	rc = set_pointer(sp, old.slot, index_chain(old.block.head.next));
+	rc = space_set_pointer(sp, old.slot, index_chain(old.block.head.next));
 	if (rc == 0)
-		rc = set_pointer(sp, old.block.pos + FORMAT_AT_NEXT,
-				 FORMAT_DEAD);
+		rc = space_set_pointer(sp, old.block.pos + FORMAT_AT_NEXT,
+				       FORMAT_DEAD);
 	return rc < 0 ? rc : note(b, key, old.block.pos, 0);
 }
 
@@ -317,20 +313,22 @@ static int move_block(void *arg)
 	if (rc < 0)
 		return rc;
 	if (b.head.next == FORMAT_DEAD)
-		return set_pointer(sp, m->to + FORMAT_AT_NEXT, FORMAT_DEAD);
+		return space_set_pointer(sp, m->to + FORMAT_AT_NEXT,
+					 FORMAT_DEAD);
 	m->hash = b.head.hash;
 	rc = index_find(sp, &m->hash, SPACE_WRITER, &place);
 	if (rc == 0 || (rc > 0 && place.block.pos != m->from))
 		return -EUCLEAN;
 	if (rc > 0)
-		rc = set_pointer(sp, m->to + FORMAT_AT_NEXT, b.head.next);
+		rc = space_set_pointer(sp, m->to + FORMAT_AT_NEXT, b.head.next);
 	if (rc == 0 && sp->fmt.timestamps)
 		rc = changes_set(&sp->delta, m->to + FORMAT_AT_TIME,
 				 (uint64_t)b.head.timestamp, FORMAT_TIME_LEN);
 	if (rc == 0)
-		rc = set_pointer(sp, place.slot, m->to);
+		rc = space_set_pointer(sp, place.slot, m->to);
 	if (rc == 0 && !m->in_zone)
-		rc = set_pointer(sp, m->from + FORMAT_AT_NEXT, FORMAT_DEAD);
+		rc = space_set_pointer(sp, m->from + FORMAT_AT_NEXT,
+				       FORMAT_DEAD);
 	return rc < 0 ? rc : 1;
 }
 

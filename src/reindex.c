@@ -45,13 +45,12 @@ static int move_bucket(struct step *st)
 		slot = sp->next.offset +
 		       format_index_len(keyhash_bucket(&b.head.hash,
 						       sp->next.n_buckets));
-		rc = changes_set(
-			&sp->delta, at + FORMAT_AT_NEXT,
+		rc = space_set_pointer(
+			sp, at + FORMAT_AT_NEXT,
 			index_chain(space_field(sp, slot, FORMAT_POS_LEN,
-						SPACE_WRITER)),
-			FORMAT_POS_LEN);
+						SPACE_WRITER)));
 		if (rc == 0)
-			rc = changes_set(&sp->delta, slot, at, FORMAT_POS_LEN);
+			rc = space_set_pointer(sp, slot, at);
 		if (rc < 0)
 			return rc;
 		at = b.head.next;

@@ -251,7 +251,7 @@ static int empty_entries(struct space *sp, const struct growth *g,
 	int rc = 0;
 
 	for (; at < to && rc == 0; at += FORMAT_POS_LEN)
-		rc = changes_set(&sp->delta, at, FORMAT_LAST, FORMAT_POS_LEN);
+		rc = space_set_pointer(sp, at, FORMAT_LAST);
 	return rc;
 }
 

@@ -151,11 +151,6 @@ static int set_block(struct space *sp, const struct rekeying *r, uint64_t next)
 	return rc;
 }
 
-static int set_pointer(struct space *sp, uint64_t slot, uint64_t to)
-{
-	return changes_set(&sp->delta, slot, to, FORMAT_POS_LEN);
-}
-
 /* Of the old block's own head nothing is changed: its bytes go. */
 static int build(void *arg)
 {
@@ -166,7 +161,8 @@ static int build(void *arg)
 
 	if (rc <= 0)
 		return rc;
-	rc = set_pointer(sp, r->old.slot, index_chain(r->old.block.head.next));
+	rc = space_set_pointer(sp, r->old.slot,
+			       index_chain(r->old.block.head.next));
 	if (rc == 0)
 		rc = index_find(sp, &r->to->hash, SPACE_WRITER, &r->over);
 	if (rc < 0)
@@ -177,10 +173,10 @@ static int build(void *arg)
 					 SPACE_WRITER);
 	rc = set_block(sp, r, index_chain(next));
 	if (rc == 0)
-		rc = set_pointer(sp, r->over.slot, r->pos);
+		rc = space_set_pointer(sp, r->over.slot, r->pos);
 	if (rc == 0 && r->replaces)
-		rc = set_pointer(sp, r->over.block.pos + FORMAT_AT_NEXT,
-				 FORMAT_DEAD);
+		rc = space_set_pointer(sp, r->over.block.pos + FORMAT_AT_NEXT,
+				       FORMAT_DEAD);
 	if (rc == 0)
 		rc = block_resize_dead(sp, r->pad, r->pos - r->pad);
 	return rc < 0 ? rc : 1;

@@ -255,6 +255,13 @@ int space_append_filler(struct space *sp, uint64_t len, uint64_t *ret_pos);
 int64_t space_append_room(struct space *sp, uint64_t len, uint8_t **ret);
 void space_filled(struct space *sp, const uint8_t *bytes, size_t len);
 
+/* What the pointer at slot will be once this is published. */
+static inline int space_set_pointer(struct space *sp, uint64_t slot,
+				    uint64_t to)
+{
+	return changes_set(&sp->delta, slot, to, FORMAT_POS_LEN);
+}
+
 /* Makes what was appended and set since space_begin the state of the store.
  * also, which may be NULL, runs while no reader looks; where it fails nothing
  * is published. */

@@ -1,5 +1,6 @@
 /* Dead blocks that never lived: places for an index to be and for streamed
- * values, which are holes in the file, and scratch space.
+ * values, which are holes in the file, scratch space, and what stands in
+ * front of long values (remembered for rekey.c).
  *
  * They are part of a commit like any other blocks, but the checksum covers
  * their heads alone: what stands in them is nobody's until a later commit says
@@ -94,4 +95,27 @@ int space_append_hole(struct space *sp, uint64_t len, bool sparse,
 	sp->append = pos + len;
 	*ret_pos = pos;
 	return 0;
+}
+
+/* ---- dead blocks in front of long values ---- */
+
+void space_note_pad(struct space *sp, uint64_t pos, uint64_t len)
+{
+	sp->pad[sp->next_pad] = (struct log_zone){ pos, len };
+	sp->next_pad = (sp->next_pad + 1) % SPACE_PADS;
+}
+
+uint64_t space_pad_before(const struct space *sp, uint64_t pos)
+{
+	for (unsigned i = 0; i < SPACE_PADS; i++)
+		if (sp->pad[i].len && sp->pad[i].pos + sp->pad[i].len == pos)
+			return sp->pad[i].pos;
+	return 0;
+}
+
+void space_forget_pads(struct space *sp, uint64_t pos)
+{
+	for (unsigned i = 0; i < SPACE_PADS; i++)
+		if (sp->pad[i].pos >= pos)
+			sp->pad[i].len = 0;
 }

@@ -121,26 +121,3 @@ int space_land(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 	sp->frozen_from = sp->frozen_end = sp->log.start;
 	return 0;
 }
-
-/* ---- dead blocks in front of long values ---- */
-
-void space_note_pad(struct space *sp, uint64_t pos, uint64_t len)
-{
-	sp->pad[sp->next_pad] = (struct log_zone){ pos, len };
-	sp->next_pad = (sp->next_pad + 1) % SPACE_PADS;
-}
-
-uint64_t space_pad_before(const struct space *sp, uint64_t pos)
-{
-	for (unsigned i = 0; i < SPACE_PADS; i++)
-		if (sp->pad[i].len && sp->pad[i].pos + sp->pad[i].len == pos)
-			return sp->pad[i].pos;
-	return 0;
-}
-
-void space_forget_pads(struct space *sp, uint64_t pos)
-{
-	for (unsigned i = 0; i < SPACE_PADS; i++)
-		if (sp->pad[i].pos >= pos)
-			sp->pad[i].len = 0;
-}
