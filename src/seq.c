@@ -158,7 +158,8 @@ static int room_for(struct seq_names *names, size_t len)
 		names->name = more;
 		names->room = room;
 	}
-	if (names->bytes_room - names->len < len) {
+	/* Also of an empty name the bytes are somewhere. */
+	if (names->bytes_room - names->len <= len) {
 		size_t room = names->bytes_room * 2 + len + 256;
 
 		more = realloc(names->bytes, room);
