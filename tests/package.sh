@@ -76,7 +76,8 @@ inside '
 	blt check /root/kv.blt
 	ls /usr/share/man/man8/bltfs.8.gz /usr/share/man/man1/blt.1.gz \
 		/usr/share/doc/bltfs/README.md* \
-		/usr/share/bash-completion/completions/blt.bash
+		/usr/share/bash-completion/completions/blt.bash \
+		/usr/share/doc/bltfs/examples/srv-kv.mount
 ' >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; exit 1; }
 
 echo "== a program of libblt"
@@ -100,6 +101,8 @@ inside '
 	apt-get install -y --no-install-recommends gcc libc6-dev pkg-config
 	apt-get install -y --no-install-recommends \
 		/root/debs/libblt1_*.deb /root/debs/libblt-dev_*.deb
+	ls /usr/share/doc/libblt-dev/examples/inventory.c \
+		/usr/share/man/man3/libblt.3.gz
 	cd /root
 	gcc -o main main.c $(pkg-config --cflags --libs libblt)
 	./main
