@@ -4,14 +4,62 @@
 #include "options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #define THREADS 10 /* as many as libfuse has at most */
+
+/* ---- the device ----
+ *
+ * A thread that waits for its next request when the last unmount disconnects
+ * gets ENODEV, which to libfuse is the end.  One that is just being handed a
+ * request gets ECONNABORTED (fs/fuse/dev.c of Linux, fuse_dev_do_read), which
+ * to libfuse is a device that fails.  Closing many files in a lazy unmount
+ * meets that more often than not.
+ */
+
+static ssize_t read_device(int fd, void *buf, size_t len, void *arg)
+{
+	ssize_t n = read(fd, buf, len);
+
+	(void)arg;
+	if (n < 0 && errno == ECONNABORTED)
+		errno = ENODEV;
+	return n;
+}
+
+static ssize_t write_device(int fd, struct iovec *iov, int n, void *arg)
+{
+	(void)arg;
+	return writev(fd, iov, n);
+}
+
+static ssize_t splice_device(int in, off_t *at_in, int out, off_t *at_out,
+			     size_t len, unsigned flags, void *arg)
+{
+	(void)arg;
+	return splice(in, at_in, out, at_out, len, flags);
+}
+
+static int take_device(struct fuse_session *se)
+{
+	static const struct fuse_custom_io io = {
+		.read = read_device,
+		.writev = write_device,
+		.splice_send = splice_device,
+	};
+
+	return fuse_session_custom_io(se, &io, fuse_session_fd(se));
+}
+
+/* ---- the threads ---- */
 
 struct loop {
 	struct fuse_session *se;
@@ -126,8 +174,10 @@ static int run_polling(struct fuse_session *se, const struct options *opts)
 int loop_run(struct fuse_session *se, const struct options *opts)
 {
 	struct fuse_loop_config *config;
-	int rc;
+	int rc = take_device(se);
 
+	if (rc < 0)
+		return rc;
 	if (opts->single)
 		return fuse_session_loop(se);
 	if (opts->poll_us)

@@ -46,7 +46,25 @@ exec 5>&-
 end_daemon
 check_store kv.blt
 
+# lazily, with so many files open that the kernel hands one's release over
+# while it disconnects
+cat >close-many.py <<-'end'
+	import os, subprocess, sys
+
+	for i in range(300):
+	    fd = os.open(f"{sys.argv[1]}/many-{i}", os.O_CREAT | os.O_RDWR)
+	    os.write(fd, b"before many\n")
+	subprocess.run(sys.argv[2:], check=True)
+end
+for _ in 1 2 3 4 5; do
+	start kv.blt
+	"$PYTHON" close-many.py "$mnt" fusermount3 -u -z "$mnt"
+	end_daemon
+	check_store kv.blt
+done
+
 start kv.blt -o ro
+same "$(cat "$mnt"/many-* | grep -c "^before many$")" 300
 for how in TERM INT HUP lazy; do
 	grep -q "^before $how$" "$mnt/open-$how" || fail "lost at the end by $how"
 done
