@@ -146,6 +146,20 @@ static int read_key(void *arg, uint64_t pos, const uint8_t **ret_key,
 	return 0;
 }
 
+/* What is no longer there does no harm. */
+static void fetch_keys(void *arg, const uint64_t *pos, size_t n)
+{
+	struct store *store = arg;
+	struct space *sp = &store->engine.space;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	for (size_t i = 0; i < n; i++) {
+		__builtin_prefetch(space_ptr(sp, pos[i]));
+		__builtin_prefetch(space_ptr(sp, pos[i]) + FORMAT_HEAD_MAX);
+	}
+	pthread_rwlock_unlock(&sp->lock);
+}
+
 int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret)
 {
 	struct load l = { .sp = &store->engine.space, .pos = pos };
@@ -240,7 +254,9 @@ static void *walk_blocks(void *arg)
 
 int store_tree(struct store *store, bool flat, struct tree **ret)
 {
-	struct tree_source source = { .read_key = read_key, .arg = store };
+	struct tree_source source = { .read_key = read_key,
+				      .fetch = fetch_keys,
+				      .arg = store };
 	struct space *sp = &store->engine.space;
 	struct tree *tree;
 	int rc = 0;

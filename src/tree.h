@@ -44,6 +44,8 @@ struct tree_source {
 	 * thread, or until the lock that tree_list holds is dropped. */
 	int (*read_key)(void *arg, uint64_t pos, const uint8_t **ret_key,
 			size_t *ret_len, struct keyhash *ret_hash);
+	/* Optional: these will be read next, in this order. */
+	void (*fetch)(void *arg, const uint64_t *pos, size_t n);
 	void *arg;
 };
 

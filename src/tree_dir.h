@@ -28,7 +28,7 @@
 #define REF_DIR (UINT64_C(1) << 48)
 #define REF_MASK ((UINT64_C(1) << 49) - 1)
 
-#define PAGE_FULL 512 /* entries at which a page is split */
+#define PAGE_FULL 128 /* entries at which a page is split */
 
 struct page {
 	uint32_t n, cap;

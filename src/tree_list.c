@@ -10,6 +10,7 @@
  * and resume between two such entries.  Only if one of them goes meanwhile may
  * another be met twice or missed.
  */
+#include "array.h"
 #include "tree_dir.h"
 
 #include <errno.h>
@@ -61,13 +62,14 @@ static int item_order(const void *a, const void *b)
 	return x->ref < y->ref ? -1 : x->ref > y->ref;
 }
 
-/* The key at a position, which must be one of this directory. */
+/* The key at a position, which must be one of this directory, and the hash
+ * that the file has for it. */
 static int read_entry(const struct listing *l, uint64_t ref,
-		      const uint8_t **ret_key, size_t *ret_len)
+		      const uint8_t **ret_key, size_t *ret_len,
+		      struct keyhash *ret_hash)
 {
 	const struct tree_source *s = &l->t->source;
-	struct keyhash h;
-	int err = s->read_key(s->arg, ref, ret_key, ret_len, &h);
+	int err = s->read_key(s->arg, ref, ret_key, ret_len, ret_hash);
 
 	if (err)
 		return err;
@@ -77,27 +79,68 @@ static int read_entry(const struct listing *l, uint64_t ref,
 	return 0;
 }
 
-static int item_hash(const struct listing *l, struct item *item)
+/* Whether the hash is one of the page that has this entry, of which word is
+ * another, and has the entry's tag. */
+static bool fits(const struct page *p, uint64_t word, uint64_t entry,
+		 const struct keyhash *h)
 {
-	const uint8_t *key = l->path;
+	uint64_t w = keyhash_word(h);
+
+	return page_tag(p, w) == (entry & ~REF_MASK) &&
+	       (p->depth == 0 || (w ^ word) >> (64 - p->depth) == 0);
+}
+
+static void dir_hash(const struct listing *l, struct item *item)
+{
+	const struct dir *d = dir_at(l->t, (uint32_t)item->ref);
+
+	if (d->comp_len > 0)
+		memcpy(l->path + l->len, d->comp, d->comp_len);
+	item->hash = keyhash_of(l->path, l->len + d->comp_len);
+}
+
+/* The entry was tagged with its key's own hash; the one that the file has for
+ * the key may be wrong where the file is damaged, and then it is found here, or
+ * agrees in so many bits that the order is right all the same. */
+static int item_make(const struct listing *l, const struct page *p,
+		     uint64_t word, uint64_t entry, struct item *item)
+{
+	const uint8_t *key;
 	size_t len;
 	int err;
 
+	item->ref = entry & REF_MASK;
 	if (item->ref & REF_DIR) {
-		const struct dir *d = dir_at(l->t, (uint32_t)item->ref);
-
-		if (d->comp_len > 0)
-			memcpy(l->path + l->len, d->comp, d->comp_len);
-		len = l->len + d->comp_len;
+		dir_hash(l, item);
 	} else {
-		err = read_entry(l, item->ref, &key, &len);
+		err = read_entry(l, item->ref, &key, &len, &item->hash);
 		if (err)
 			return err;
+		if (!fits(p, word, entry, &item->hash))
+			item->hash = keyhash_of(key, len);
 	}
-	item->hash = keyhash_of(key, len);
 	item->cookie =
 		own_cookie(keyhash_word(&item->hash), item->ref & REF_DIR);
 	return 0;
+}
+
+/* Keys stand all over the file: waited for one after another, they take longer
+ * than all else. */
+static void fetch(const struct listing *l, const struct page *p, uint64_t least)
+{
+	const struct tree_source *s = &l->t->source;
+	uint64_t pos[64];
+	size_t n = 0;
+
+	for (uint32_t i = 0; s->fetch && i < p->n; i++) {
+		if ((p->entry[i] & ~REF_MASK) >= least &&
+		    !(p->entry[i] & REF_DIR))
+			pos[n++] = p->entry[i] & REF_MASK;
+		if (n == ARRAY_SIZE(pos) || (n > 0 && i + 1 == p->n)) {
+			s->fetch(s->arg, pos, n);
+			n = 0;
+		}
+	}
 }
 
 /* The entries of a page from that hash on, in order, with their cookies. */
@@ -117,11 +160,11 @@ static int collect(struct listing *l, const struct page *p, uint64_t from,
 		l->items = items;
 		l->room = p->n;
 	}
+	fetch(l, p, least);
 	for (uint32_t i = 0; i < p->n; i++) {
 		if ((p->entry[i] & ~REF_MASK) < least)
 			continue;
-		l->items[n].ref = p->entry[i] & REF_MASK;
-		err = item_hash(l, &l->items[n]);
+		err = item_make(l, p, from, p->entry[i], &l->items[n]);
 		if (err)
 			return err;
 		n++;
@@ -141,6 +184,7 @@ static int hand_out(const struct listing *l, const struct item *item)
 {
 	struct tree_entry e = { .cookie = item->cookie, .hash = item->hash };
 	const uint8_t *key;
+	struct keyhash h;
 	size_t len;
 	int err;
 
@@ -153,7 +197,7 @@ static int hand_out(const struct listing *l, const struct item *item)
 		e.pos = d->marker;
 		return l->fn(l->arg, &e);
 	}
-	err = read_entry(l, item->ref, &key, &len);
+	err = read_entry(l, item->ref, &key, &len, &h);
 	if (err)
 		return err;
 	e.comp = key + l->len;

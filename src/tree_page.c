@@ -6,7 +6,7 @@
  * page is found in one step, and splitting one touches no other.  Inside a
  * page entries stand in no order.  BLAKE2s spreads keys evenly, so pages fill
  * to two thirds and the table stays near its least size; where somebody made
- * keys that do not spread, the table is not let grow beyond a sixteenth of the
+ * keys that do not spread, the table is not let grow beyond an eighth of the
  * entries, and pages grow beyond PAGE_FULL instead.
  *
  * A split needs the next bit of every entry's hash.  The 15 bits of tag hold
@@ -146,7 +146,7 @@ static int split(struct tree *t, struct dir *d, struct page *p, uint64_t word)
 	if (p->depth == DEPTH_MAX)
 		return 0;
 	if (p->depth == d->bits) {
-		if (d->bits > 0 && UINT64_C(1) << d->bits > d->entries / 16)
+		if (d->bits > 0 && UINT64_C(1) << d->bits > d->entries / 8)
 			return 0;
 		if (double_table(t, d) < 0)
 			return -ENOMEM;

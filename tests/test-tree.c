@@ -296,7 +296,7 @@ static int count(void *arg, const struct tree_entry *e)
 /* 200 MiB for ten million keys in a hundred thousand directories. */
 START_TEST(test_size)
 {
-	static const struct tree_source big = { read_big, NULL };
+	static const struct tree_source big = { .read_key = read_big };
 	uint64_t n = 300000, listed = 0;
 	const char *wanted = getenv("TREE_KEYS");
 	struct tree_stats stats;

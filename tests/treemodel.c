@@ -27,10 +27,21 @@ static int read_key(void *arg, uint64_t pos, const uint8_t **ret_key,
 	*ret_key = k->bytes;
 	*ret_len = k->len;
 	*ret_hash = keyhash_of(k->bytes, k->len);
+	if (pos % 5 == 0)
+		ret_hash->byte[7] ^= 0x40; /* a damaged file's */
 	return 0;
 }
 
-static const struct tree_source source = { read_key, NULL };
+static void fetch(void *arg, const uint64_t *pos, size_t n)
+{
+	(void)arg;
+	ck_assert_uint_gt(n, 0);
+	for (size_t i = 0; i < n; i++)
+		ck_assert_uint_lt(pos[i], next_pos);
+}
+
+static const struct tree_source source = { .read_key = read_key,
+					   .fetch = fetch };
 
 uint64_t new_pos(size_t i)
 {
