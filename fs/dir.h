@@ -73,19 +73,24 @@ bool dir_cacheable(struct dir_handle *h);
 bool dir_keeps(struct dir_handle *h);
 
 struct dir_entry {
-	char *name;
+	const char *name;  /* as long as its listing */
 	uint64_t offset;   /* the listing goes on behind here */
 	struct stat st;    /* st_ino and the type at least */
 	struct node *node; /* a reference, where asked for; not "." and
 			    * ".." */
 };
 
-/* Up to budget bytes of entries behind offset, where one costs cost(name_len):
- * a malloc'd array.  dir_free_entries puts the references from which on. */
+struct dir_listing {
+	struct dir_entry *entry;
+	size_t n;
+	char *bytes; /* the names */
+};
+
+/* Up to budget bytes of entries behind offset, where one costs cost(name_len).
+ * dir_free_listing puts the references from which on. */
 int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 	     size_t budget, size_t (*cost)(size_t name_len), bool nodes,
-	     struct dir_entry **ret, size_t *ret_n);
-void dir_free_entries(struct bltfs *fs, struct dir_entry *entries, size_t n,
-		      size_t from);
+	     struct dir_listing *ret);
+void dir_free_listing(struct bltfs *fs, struct dir_listing *l, size_t from);
 
 #endif

@@ -25,10 +25,9 @@
 #define FIRST 2 /* offset behind "." and ".." */
 
 struct found {
-	char *name;
-	enum blt_kind kind;
-	uint8_t *key;
+	size_t name, key; /* where they stand in the list's bytes */
 	size_t key_len;
+	enum blt_kind kind;
 	uint64_t hash;
 	uint64_t offset;
 	struct blt_stat stat;
@@ -37,6 +36,8 @@ struct found {
 struct list {
 	struct found *item;
 	size_t n, room;
+	char *bytes;
+	size_t used, bytes_room;
 };
 
 struct dir_handle {
@@ -58,46 +59,67 @@ struct taking {
 
 static void list_clear(struct list *l)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		free(l->item[i].name);
-		free(l->item[i].key);
-	}
 	free(l->item);
+	free(l->bytes);
 	*l = (struct list){ 0 };
+}
+
+static const char *name_of(const struct list *l, const struct found *f)
+{
+	return l->bytes + f->name;
+}
+
+static const uint8_t *key_of(const struct list *l, const struct found *f)
+{
+	return (const uint8_t *)l->bytes + f->key;
+}
+
+/* Room for one more, with so many bytes. */
+static int list_reserve(struct list *l, size_t len)
+{
+	if (l->n == l->room) {
+		size_t room = l->room ? l->room * 2 : 32;
+		struct found *f = realloc(l->item, room * sizeof(*f));
+
+		if (!f)
+			return -ENOMEM;
+		l->item = f;
+		l->room = room;
+	}
+	if (len > l->bytes_room - l->used) {
+		size_t room = l->bytes_room * 2 + len + 1024;
+		char *bytes = realloc(l->bytes, room);
+
+		if (!bytes)
+			return -ENOMEM;
+		l->bytes = bytes;
+		l->bytes_room = room;
+	}
+	return 0;
 }
 
 static int list_add(struct list *l, const char *name, enum blt_kind kind,
 		    const uint8_t *key, size_t key_len, uint64_t hash,
 		    uint64_t offset, const struct blt_stat *st)
 {
-	struct found *f;
+	size_t name_len = strlen(name) + 1;
+	int rc = list_reserve(l, name_len + key_len);
 
-	if (l->n == l->room) {
-		size_t room = l->room ? l->room * 2 : 32;
-
-		f = realloc(l->item, room * sizeof(*f));
-		if (!f)
-			return -ENOMEM;
-		l->item = f;
-		l->room = room;
-	}
-	f = &l->item[l->n];
-	*f = (struct found){
-		.name = strdup(name),
-		.kind = kind,
-		.key = malloc(key_len + 1),
+	if (rc < 0)
+		return rc;
+	l->item[l->n++] = (struct found){
+		.name = l->used,
+		.key = l->used + name_len,
 		.key_len = key_len,
+		.kind = kind,
 		.hash = hash,
 		.offset = offset,
 		.stat = *st,
 	};
-	if (!f->name || !f->key) {
-		free(f->name);
-		free(f->key);
-		return -ENOMEM;
-	}
-	memcpy(f->key, key, key_len);
-	l->n++;
+	memcpy(l->bytes + l->used, name, name_len);
+	if (key_len > 0)
+		memcpy(l->bytes + l->used + name_len, key, key_len);
+	l->used += name_len + key_len;
 	return 0;
 }
 
@@ -188,7 +210,7 @@ static bool is_listed(const struct list *l, const struct blt_ns_entry *e)
 
 		if (e->kind == BLT_FILE && f->hash == e->hash &&
 		    f->key_len == e->key_len &&
-		    memcmp(f->key, e->key, e->key_len) == 0)
+		    memcmp(key_of(l, f), e->key, e->key_len) == 0)
 			return true;
 	}
 	return false;
@@ -224,12 +246,14 @@ static int collect(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 	int rc = 0;
 
 	while (offset - FIRST < h->fresh.n) {
-		struct found *f = &h->fresh.item[offset - FIRST];
+		const struct list *from = &h->fresh;
+		const struct found *f = &from->item[offset - FIRST];
+		const char *name = name_of(from, f);
 
-		if (!afford(t, strlen(f->name)))
+		if (!afford(t, strlen(name)))
 			return 0;
-		rc = list_add(t->list, f->name, f->kind, f->key, f->key_len,
-			      f->hash, f->offset, &f->stat);
+		rc = list_add(t->list, name, f->kind, key_of(from, f),
+			      f->key_len, f->hash, f->offset, &f->stat);
 		if (rc < 0)
 			return rc;
 		offset++;
@@ -248,14 +272,14 @@ static int add_dots(struct bltfs *fs, struct node *dir, uint64_t offset,
 
 	if (offset == 0 && afford(t, 1))
 		to[n++] = (struct dir_entry){
-			.name = strdup("."),
+			.name = ".",
 			.offset = 1,
 			.st = { .st_ino = dir->ino, .st_mode = S_IFDIR },
 		};
 	if (offset <= 1 && afford(t, 2)) {
 		up = nodes_find_dir(fs->nodes, dir->key, dir->dir_len);
 		to[n++] = (struct dir_entry){
-			.name = strdup(".."),
+			.name = "..",
 			.offset = FIRST,
 			.st = { .st_ino = up ? up->ino : NODE_ROOT,
 				.st_mode = S_IFDIR },
@@ -266,29 +290,32 @@ static int add_dots(struct bltfs *fs, struct node *dir, uint64_t offset,
 }
 
 /* Type and number alone, for a listing that wants no more. */
-static int short_entry(struct bltfs *fs, const struct found *f,
-		       struct dir_entry *ret)
+static int short_entry(struct bltfs *fs, const struct list *list,
+		       const struct found *f, struct dir_entry *ret)
 {
+	const uint8_t *key = key_of(list, f);
 	char target[BLT_LINK_MAX + 1];
 	mode_t type = S_IFREG;
 
 	if (f->kind == BLT_DIR)
 		type = S_IFDIR;
 	else if (f->stat.len == BLT_LINK_LEN &&
-		 content_link_target(fs, f->key, f->key_len, target) > 0)
+		 content_link_target(fs, key, f->key_len, target) > 0)
 		type = S_IFLNK;
 	ret->st.st_mode = type;
 	ret->st.st_ino =
-		nodes_ino(fs->nodes, f->kind, f->key, f->key_len, f->hash);
+		nodes_ino(fs->nodes, f->kind, key, f->key_len, f->hash);
 	return 0;
 }
 
-static int full_entry(struct bltfs *fs, struct node *dir, const struct found *f,
-		      bool stored, struct dir_entry *ret)
+static int full_entry(struct bltfs *fs, struct dir_handle *h,
+		      const struct list *list, const struct found *f,
+		      struct dir_entry *ret)
 {
+	bool stored = f->offset > FIRST + h->fresh.n;
 	struct node *node;
-	int rc = nodes_get(fs->nodes, f->kind, f->key, f->key_len, dir->key_len,
-			   f->hash, &node);
+	int rc = nodes_get(fs->nodes, f->kind, key_of(list, f), f->key_len,
+			   h->node->key_len, f->hash, &node);
 
 	if (rc < 0)
 		return rc;
@@ -302,29 +329,27 @@ static int full_entry(struct bltfs *fs, struct node *dir, const struct found *f,
 
 /* Entries that went since they were listed are left out. */
 static size_t make_entries(struct bltfs *fs, struct dir_handle *h,
-			   struct list *list, bool nodes, struct dir_entry *to)
+			   const struct list *list, bool nodes,
+			   struct dir_entry *to)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->n; i++) {
-		struct found *f = &list->item[i];
-		struct dir_entry e = { .name = f->name, .offset = f->offset };
-		bool stored = f->offset > FIRST + h->fresh.n;
+		const struct found *f = &list->item[i];
+		struct dir_entry e = { .name = name_of(list, f),
+				       .offset = f->offset };
 		int rc;
 
-		rc = nodes ? full_entry(fs, h->node, f, stored, &e) :
-			     short_entry(fs, f, &e);
-		if (rc < 0)
-			continue;
-		f->name = NULL;
-		to[n++] = e;
+		rc = nodes ? full_entry(fs, h, list, f, &e) :
+			     short_entry(fs, list, f, &e);
+		if (rc == 0)
+			to[n++] = e;
 	}
 	return n;
 }
 
 static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
-		     struct taking *t, bool nodes, struct dir_entry **ret,
-		     size_t *ret_n)
+		     struct taking *t, bool nodes, struct dir_listing *ret)
 {
 	struct list list = { 0 };
 	struct dir_entry dots[2], *entries = NULL;
@@ -339,18 +364,15 @@ static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
 	if (rc == 0)
 		rc = collect(fs, h, *offset < FIRST ? FIRST : *offset, t);
 	if (rc == 0) {
-		entries = calloc(n + list.n + 1, sizeof(*entries));
+		entries = malloc((n + list.n + 1) * sizeof(*entries));
 		rc = entries ? 0 : -ENOMEM;
 	}
 	if (rc == 0) {
 		memcpy(entries, dots, n * sizeof(*entries));
 		n += make_entries(fs, h, &list, nodes, entries + n);
-		*ret = entries;
-		*ret_n = n;
+		*ret = (struct dir_listing){ entries, n, list.bytes };
+		list.bytes = NULL;
 		*offset = list.n ? list.item[list.n - 1].offset : 0;
-	} else {
-		for (size_t i = 0; i < n; i++)
-			free(dots[i].name);
 	}
 	list_clear(&list);
 	return rc;
@@ -360,7 +382,7 @@ static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
  * at once it looks further. */
 int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 	     size_t budget, size_t (*cost)(size_t name_len), bool nodes,
-	     struct dir_entry **ret, size_t *ret_n)
+	     struct dir_listing *ret)
 {
 	int rc = blt_ns_wait(fs->ns);
 
@@ -374,23 +396,20 @@ int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 			.cost = cost,
 		};
 
-		rc = list_once(fs, h, &offset, &t, nodes, ret, ret_n);
-		if (rc < 0 || *ret_n > 0 || offset == 0)
+		rc = list_once(fs, h, &offset, &t, nodes, ret);
+		if (rc < 0 || ret->n > 0 || offset == 0)
 			break;
-		free(*ret);
+		dir_free_listing(fs, ret, 0);
 	}
 	bltfs_leave_names(fs);
 	beside_read(fs, &h->beside);
 	return rc;
 }
 
-void dir_free_entries(struct bltfs *fs, struct dir_entry *entries, size_t n,
-		      size_t from)
+void dir_free_listing(struct bltfs *fs, struct dir_listing *l, size_t from)
 {
-	for (size_t i = 0; i < n; i++) {
-		free(entries[i].name);
-		if (i >= from)
-			nodes_put(fs->nodes, entries[i].node, 1);
-	}
-	free(entries);
+	for (size_t i = from; i < l->n; i++)
+		nodes_put(fs->nodes, l->entry[i].node, 1);
+	free(l->entry);
+	free(l->bytes);
 }

@@ -113,26 +113,26 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 struct fuse_file_info *fi, bool plus)
 {
 	struct bltfs *fs = ops_fs_of(req, ino);
-	struct dir_entry *entries = NULL;
-	size_t n = 0, sent = 0, used = 0;
+	struct dir_listing found = { .n = 0 };
+	size_t sent = 0, used = 0;
 	char *buf = malloc(size);
 	int rc = buf ? 0 : -ENOMEM;
 
 	if (rc == 0)
 		rc = dir_list(fs, handle_of(fi), (uint64_t)off, size,
 			      plus ? cost_plus : cost_short,
-			      plus && !fs->is_txn, &entries, &n);
+			      plus && !fs->is_txn, &found);
 	if (rc < 0) {
 		ops_reply(req, rc);
 		free(buf);
 		return;
 	}
-	while (sent < n &&
-	       add_entry(req, buf, size, &used, &entries[sent], plus))
+	while (sent < found.n &&
+	       add_entry(req, buf, size, &used, &found.entry[sent], plus))
 		sent++;
 	if (fuse_reply_buf(req, buf, used) < 0)
 		sent = 0;
-	dir_free_entries(fs, entries, n, sent);
+	dir_free_listing(fs, &found, sent);
 	free(buf);
 }
 
