@@ -3,7 +3,9 @@
  *
  * Its root shows f0 to f(FILES - 1), each of LENGTH zeros; the kernel may keep
  * what it was told for ever, as bltfs lets it.  Whatever is created, written,
- * renamed or removed is fine with it, and changes nothing. */
+ * renamed or removed is fine with it, and changes nothing; but a file has one
+ * name, f0 or nf0, the one that is asked for first, so that there is something
+ * to rename. */
 #define FUSE_USE_VERSION 312
 
 #include <errno.h>
@@ -17,6 +19,7 @@
 
 static unsigned long files, length;
 static char zeros[1 << 20];
+static char *first_letter; /* of each file's name, 0: not asked for yet */
 
 static struct stat attr_of(fuse_ino_t ino)
 {
@@ -57,10 +60,21 @@ static void null_init(void *arg, struct fuse_conn_info *conn)
 		       FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC);
 }
 
+static bool has_name(fuse_ino_t ino, const char *name)
+{
+	char *letter = &first_letter[ino - 2];
+
+	if (!*letter)
+		*letter = name[0];
+	return *letter == name[0];
+}
+
 /* A missing name is told in a way that the kernel keeps, too. */
 static void null_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct fuse_entry_param e = entry_of(ino_of(name));
+	fuse_ino_t ino = ino_of(name);
+	struct fuse_entry_param e =
+		entry_of(ino && has_name(ino, name) ? ino : 0);
 
 	(void)parent;
 	fuse_reply_entry(req, &e);
@@ -237,6 +251,9 @@ int main(int argc, char **argv)
 		return 64;
 	files = strtoul(argv[2], NULL, 10);
 	length = strtoul(argv[3], NULL, 10);
+	first_letter = calloc(files ? files : 1, 1);
+	if (!first_letter)
+		return 1;
 	fuse_opt_add_arg(&args, argv[0]);
 	fuse_opt_add_arg(&args, "-ofsname=nullfs");
 	se = fuse_session_new(&args, &ops, sizeof(ops), NULL);
@@ -251,5 +268,6 @@ int main(int argc, char **argv)
 	fuse_session_destroy(se);
 	fuse_loop_cfg_destroy(config);
 	fuse_opt_free_args(&args);
+	free(first_letter);
 	return rc ? 1 : 0;
 }
