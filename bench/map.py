@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import tables
+from contenders import process_cpu_ns
 
 LENGTH = 200
 
@@ -79,12 +80,7 @@ class Bench:
         with open(f"/proc/{self.daemon.pid}/stat", encoding="ascii") as f:
             fields = f.read().rsplit(")", 1)[1].split()
         waited = sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
-        total = waited * 1e9
-        for task in os.listdir(f"/proc/{self.daemon.pid}/task"):
-            with open(f"/proc/{self.daemon.pid}/task/{task}/schedstat",
-                      encoding="ascii") as f:
-                total += int(f.read().split()[0])
-        return total / 1e9
+        return waited + process_cpu_ns(self.daemon.pid) / 1e9
 
     def time(self, row, who, n, command, **options):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
