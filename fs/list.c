@@ -348,11 +348,28 @@ static size_t make_entries(struct bltfs *fs, struct dir_handle *h,
 	return n;
 }
 
+/* What was found, behind the dots; the names are the listing's from now on. */
+static int make_listing(struct bltfs *fs, struct dir_handle *h,
+			struct list *found, const struct dir_entry *dots,
+			size_t n_dots, bool nodes, struct dir_listing *ret)
+{
+	struct dir_entry *entry = calloc(n_dots + found->n + 1, sizeof(*entry));
+
+	if (!entry)
+		return -ENOMEM;
+	memcpy(entry, dots, n_dots * sizeof(*entry));
+	ret->entry = entry;
+	ret->n = n_dots + make_entries(fs, h, found, nodes, entry + n_dots);
+	ret->bytes = found->bytes;
+	found->bytes = NULL;
+	return 0;
+}
+
 static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
 		     struct taking *t, bool nodes, struct dir_listing *ret)
 {
 	struct list list = { 0 };
-	struct dir_entry dots[2], *entries = NULL;
+	struct dir_entry dots[2];
 	size_t n = 0;
 	int rc = 0;
 
@@ -363,17 +380,10 @@ static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
 		n = (size_t)add_dots(fs, h->node, *offset, t, dots);
 	if (rc == 0)
 		rc = collect(fs, h, *offset < FIRST ? FIRST : *offset, t);
-	if (rc == 0) {
-		entries = malloc((n + list.n + 1) * sizeof(*entries));
-		rc = entries ? 0 : -ENOMEM;
-	}
-	if (rc == 0) {
-		memcpy(entries, dots, n * sizeof(*entries));
-		n += make_entries(fs, h, &list, nodes, entries + n);
-		*ret = (struct dir_listing){ entries, n, list.bytes };
-		list.bytes = NULL;
+	if (rc == 0)
+		rc = make_listing(fs, h, &list, dots, n, nodes, ret);
+	if (rc == 0)
 		*offset = list.n ? list.item[list.n - 1].offset : 0;
-	}
 	list_clear(&list);
 	return rc;
 }
