@@ -45,6 +45,10 @@ static void fill(struct bltfs *fs, struct node *node, bool link,
 		.st_blksize = 4096,
 		.st_mtim = to_timespec(time_of(fs, kind, st->timestamp)),
 	};
+	pthread_mutex_lock(&node->lock);
+	if (node->gone)
+		ret->st_nlink = 0;
+	pthread_mutex_unlock(&node->lock);
 	ret->st_atim = ret->st_ctim = ret->st_mtim;
 	if (kind == BLT_FILE) {
 		ret->st_size = (off_t)st->len;

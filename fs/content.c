@@ -71,23 +71,23 @@ int content_make(struct bltfs *fs, struct node *node)
 int content_release(struct bltfs *fs, struct handle *h)
 {
 	struct node *node = h->node;
+	bool gone;
 	int rc = 0;
 
 	beside_closed(fs, &h->beside);
 	node_remove_open(node, &h->open);
 	pthread_mutex_lock(&node->lock);
+	gone = node->gone;
 	node->nopen--;
 	if (node->nopen == 0 || (h->writes && !atomic_load(&h->flushed))) {
 		rc = staged_commit(fs, node, node->nopen == 0);
 		if (rc < 0 && node->nopen == 0)
 			staged_forget(fs, node, rc);
 	}
-	if (node->nopen == 0) {
+	/* an open that the kernel has resolved may be on its way still */
+	if (node->nopen == 0 && !gone) {
 		stage_free(node->stage);
 		node->stage = NULL;
-		if (node->has_view)
-			blt_view_release(&node->view);
-		node->has_view = false;
 	}
 	pthread_mutex_unlock(&node->lock);
 	nodes_put(fs->nodes, node, 1);
@@ -241,7 +241,7 @@ int content_resize(struct bltfs *fs, struct node *node, uint64_t len, bool now)
 		rc = stage_resize(node->stage, len);
 	if (rc == 0 && now)
 		rc = staged_commit(fs, node, true);
-	if (now && node->nopen == 0) {
+	if (now && node->nopen == 0 && !node->gone) {
 		stage_free(node->stage);
 		node->stage = NULL;
 	}
@@ -312,24 +312,46 @@ int content_commit(struct bltfs *fs, struct node *node)
 
 /* ---- going ---- */
 
+/* A view of a shared store is a copy: no large one is made for an open that
+ * may never come. */
+#define KEEP_COPY_MAX ((uint64_t)16 << 20)
+
+static bool worth_keeping(struct bltfs *fs, struct node *node)
+{
+	struct blt_stat st;
+
+	if (node->nopen > 0 || !fs->info.shared)
+		return true;
+	return blt_stat_key(fs->store, node->key, node->key_len, &st) == 0 &&
+	       st.len <= KEEP_COPY_MAX;
+}
+
 int content_keep(struct bltfs *fs, struct node *node)
 {
 	int rc = 0;
 
 	pthread_mutex_lock(&node->lock);
-	if (node->nopen > 0 && !node->stage && !node->has_view && !node->gone) {
+	if (!node->stage && !node->has_view && !node->gone &&
+	    worth_keeping(fs, node)) {
 		rc = blt_get(fs->store, node->key, node->key_len, &node->view);
-		if (rc == 0)
-			node->has_view = true;
+		node->has_view = rc == 0;
+		if (node->nopen == 0)
+			rc = 0; /* that it cannot be read is no reason to stay
+				 */
 	}
+	if (rc == 0)
+		node->gone = true;
 	pthread_mutex_unlock(&node->lock);
 	return rc;
 }
 
-void content_set_gone(struct node *node, bool gone)
+void content_stays(struct node *node)
 {
 	pthread_mutex_lock(&node->lock);
-	node->gone = gone;
+	node->gone = false;
+	if (node->has_view)
+		blt_view_release(&node->view);
+	node->has_view = false;
 	pthread_mutex_unlock(&node->lock);
 }
 
@@ -337,7 +359,9 @@ void content_gone(struct bltfs *fs, struct node *node)
 {
 	nodes_unindex(fs->nodes, node);
 	nodes_clear_fresh(fs->nodes, node);
-	content_set_gone(node, true);
+	pthread_mutex_lock(&node->lock);
+	node->gone = true;
+	pthread_mutex_unlock(&node->lock);
 }
 
 void content_lose(struct bltfs *fs, struct node *node, int err)

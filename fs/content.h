@@ -71,11 +71,11 @@ void content_prepare(struct node *node);
  * blt_sync. */
 int content_commit(struct bltfs *fs, struct node *node);
 
-/* A file loses its key: content_keep, so that what is open keeps its content;
- * content_set_gone, so that no close puts it again; the change of the store;
- * then content_gone for good, or content_set_gone back. */
+/* A file loses its key: content_keep, so that what is open keeps its content,
+ * and what the kernel is about to open, and no close puts it again; the change
+ * of the store; then content_gone for good, or content_stays. */
 int content_keep(struct bltfs *fs, struct node *node);
-void content_set_gone(struct node *node, bool gone);
+void content_stays(struct node *node);
 void content_gone(struct bltfs *fs, struct node *node);
 
 /* The same for one whose key has not gone, but cannot be known any more: what

@@ -92,7 +92,6 @@ static int unlink_file(struct bltfs *fs, struct node *dir,
 		rc = content_keep(fs, node);
 		if (rc < 0)
 			return rc;
-		content_set_gone(node, true);
 		fresh = fresh && nodes_is_fresh(fs->nodes, node);
 	}
 	if (!fresh)
@@ -100,7 +99,7 @@ static int unlink_file(struct bltfs *fs, struct node *dir,
 	if (node && rc == 0)
 		content_gone(fs, node);
 	else if (node)
-		content_set_gone(node, false);
+		content_stays(node);
 	if (rc == 0 && !fresh)
 		rc = syncer_done(fs->syncer, found->key_len);
 	return rc;

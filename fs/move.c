@@ -164,8 +164,11 @@ static int move_file(struct bltfs *fs, struct side *from, struct side *to,
 		return rc;
 	m = side_mapping(from, to);
 	rc = mapping_apply(fs, &m, 1, from->dir, to->dir);
-	if (rc < 0)
+	if (rc < 0) {
+		if (to->node)
+			content_stays(to->node);
 		return rc;
+	}
 	if (to->node)
 		content_gone(fs, to->node);
 	rc = from->node ? mapping_rekey(fs, from->node, &m) : 0;

@@ -67,7 +67,7 @@ struct node {
 	/* lock */
 	pthread_mutex_t lock;
 	struct stage *stage;  /* NULL: nothing was written */
-	struct blt_view view; /* of an unlinked file, while has_view */
+	struct blt_view view; /* of a file that is gone, while has_view */
 	bool has_view;
 	bool gone;           /* no key any more: unlinked, replaced */
 	int lost;            /* 0, or why what was put last may be lost */

@@ -97,6 +97,54 @@ def test_unlinked_while_open(_):
     assert os.listdir(".") == ["f"]
 
 
+def test_resolved_before(_):
+    """What the kernel resolved before a name is replaced or removed, and opens
+    behind that, is the old file: a descriptor of O_PATH does it step by step."""
+    for was_open in (False, True):
+        for remove in (lambda: os.rename("new", "f"), lambda: os.unlink("f")):
+            write("f", b"old")
+            write("new", b"newer")
+            path = os.open("f", os.O_PATH)
+            again = f"/proc/self/fd/{path}"
+            if was_open:
+                fd = os.open("f", os.O_RDWR)
+                os.pwrite(fd, b"OLD", 0)
+            remove()
+            if was_open:
+                os.close(fd)
+            old = b"OLD" if was_open else b"old"
+            assert os.fstat(path).st_size == 3
+            assert os.fstat(path).st_nlink == 0
+            assert read(again) == old
+            assert read(again) == old, "the first close took it along"
+            fd = os.open(again, os.O_RDWR)
+            os.pwrite(fd, b"!", 3)
+            os.close(fd)
+            assert read(again) == old + b"!"
+            os.truncate(again, 1)
+            assert read(again) == old[:1]
+            write(again, b"anew")
+            assert read(again) == b"anew"
+            os.close(path)
+            assert sorted(os.listdir(".")) == [
+                n for n in ("f", "new") if os.path.exists(n)]
+            if os.path.exists("f"):
+                assert read("f") == b"newer" and os.stat("f").st_nlink == 1
+                os.unlink("f")
+
+
+def test_no_links_left(_):
+    write("f", b"x")
+    os.mkdir("d")
+    fd, d = os.open("f", os.O_RDONLY), os.open("d", os.O_RDONLY)
+    assert os.fstat(fd).st_nlink == 1 and os.fstat(d).st_nlink > 0
+    os.unlink("f")
+    os.rmdir("d")
+    assert os.fstat(fd).st_nlink == 0 and os.fstat(d).st_nlink == 0
+    os.close(fd)
+    os.close(d)
+
+
 def test_append_from_two(_):
     one = os.open("log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     two = os.open("log", os.O_WRONLY | os.O_APPEND)
@@ -526,7 +574,8 @@ def test_refusals(_):
     assert os.stat(".").st_mode & 0o777 == 0o750
 
 
-PLAIN = [test_open_flags, test_unchanged, test_unlinked_while_open, test_append_from_two,
+PLAIN = [test_open_flags, test_unchanged, test_unlinked_while_open,
+         test_resolved_before, test_no_links_left, test_append_from_two,
          test_random_writes, test_mmap, test_rename_files,
          test_rename_directories, test_rename_loses_open_file,
          test_directories, test_listing,
