@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define PROGRAM "bltfs-map-worker"
+#define ADDED_ENV 4 /* variables that make_env adds */
 
 /* What workers see of our environment; a name that ends in '_' is any that
  * begins so. */
@@ -106,15 +107,17 @@ static int make_env(struct map_function *f, struct blt *store)
 	struct blt_info info;
 	const char *type;
 	char path[4096];
-	size_t n = 0;
+	size_t n = 0, all = 0;
 	int rc = 0;
 
 	blt_get_info(store, &info);
 	type = blt_serializer_name(info.key_serializer);
-	f->env = calloc(ARRAY_SIZE(passed) + 64, sizeof(*f->env));
+	while (environ && environ[all])
+		all++;
+	f->env = calloc(all + ADDED_ENV + 1, sizeof(*f->env));
 	if (!f->env)
 		return -ENOMEM;
-	for (char **e = environ; e && *e && n < ARRAY_SIZE(passed) + 60; e++)
+	for (char **e = environ; e && *e; e++)
 		if (is_passed(*e)) {
 			f->env[n] = strdup(*e);
 			if (!f->env[n++])

@@ -193,9 +193,15 @@ def builtins():
 def environment():
     fresh(STORE, {b"k": b"v"})
     os.environ["SECRET"] = "x"
+    locale = {f"LC_NUMBER_{i}": str(i) for i in range(200)}
+    os.environ.update(locale)
     t.ok("map", "-q", STORE, "env")
     seen = dict(line.split("=", 1)
                 for line in items(STORE)[b"k"].decode().splitlines())
+    for name in locale:
+        del os.environ[name]
+    t.equal({k: v for k, v in seen.items() if k in locale}, locale,
+            "variables of a family, however many")
     t.equal((seen["BLT_KEY"], seen["BLT_STORE"], seen["PATH"]),
             ("k", os.path.realpath(STORE), os.environ["PATH"]), "environment")
     t.equal("SECRET" in seen, False, "what is ours alone")
