@@ -82,10 +82,10 @@ static int verify_codes(struct fields *f)
 				  FORMAT_AT_VALUE_SERIALIZER,
 				  "value serializer %u (should be 0 to %d)",
 				  value, CODES);
-	if (rc == 0 && (key == 0 || key > CODES))
+	if (rc == 0 && key > CODES)
 		rc = verify_fault(
 			f->c, BLT_FAULT_HEADER, FORMAT_AT_KEY_SERIALIZER,
-			"key serializer %u (should be 1 to %d)", key, CODES);
+			"key serializer %u (should be 0 to %d)", key, CODES);
 	return rc;
 }
 

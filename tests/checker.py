@@ -112,7 +112,7 @@ class Header:
             yield 29, "a value serializer in a fixed-length file"
         if self.value_serializer > 32:
             yield 29, f"no value serializer has code {self.value_serializer}"
-        if not 1 <= self.key_serializer <= 32:
+        if self.key_serializer > 32:
             yield 31, f"no key serializer has code {self.key_serializer}"
         if self.fixed != (self.value_len != 0):
             yield 37, f"value_len is {self.value_len}"

@@ -81,7 +81,7 @@ def header_faults(c):
             (21, b"\xff\xff\xff\xff", 65, "the index ends at"),
             (25, b"\1", 25, "deprecated"),
             (29, b"\x63\0", 29, "value serializer 99"),
-            (31, b"\0\0", 31, "key serializer 0"),
+            (31, b"\x21\0", 31, "key serializer 33"),
             (33, b"\7\0\0\0", 33, "7 keys, 6 are live"),
             (37, b"\1", 37, "values of 1 bytes"),
             (41, b"\2", 41, "timestamps: 2"),
@@ -93,6 +93,8 @@ def header_faults(c):
         assert_fault(with_bytes(c.data, at, new), pos, text)
     assert_fault(c.data[:199], 0, "the file ends at 199")
     assert_fault(b"", 0, "the file ends at 0")
+    code, found, _ = check(with_bytes(c.data, 31, b"\0\0"))
+    t.equal((code, found), (0, []), "a custom class serializes the keys")
     code, found, summary = check(with_bytes(c.data, 33, b"\xff" * 4))
     t.equal((code, found), (0, []), "a store that was left open")
     t.equal("did not close it" in summary, True, summary)
