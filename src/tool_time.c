@@ -7,7 +7,17 @@
 #include <time.h>
 
 #define SECOND INT64_C(1000000)
-#define MAX_SECONDS INT64_C(72057594037) /* seven bytes of microseconds */
+#define MAX_TIME ((INT64_C(1) << 56) - 1) /* seven bytes of microseconds */
+
+/* Seconds and microseconds below one second, as one time. */
+static int in_range(int64_t seconds, int64_t us, int64_t *ret)
+{
+	if (seconds < 0 || seconds > MAX_TIME / SECOND ||
+	    seconds * SECOND + us > MAX_TIME)
+		return -EINVAL;
+	*ret = seconds * SECOND + us;
+	return 0;
+}
 
 const char *time_text(int64_t us, char buf[TIME_BUF])
 {
@@ -118,10 +128,7 @@ static int parse_date(const char *s, int64_t *ret)
 	if (asked.tm_sec != 60 &&
 	    (tm.tm_mday != asked.tm_mday || tm.tm_mon != asked.tm_mon))
 		return -EINVAL;
-	if (seconds < 0 || seconds >= MAX_SECONDS)
-		return -EINVAL;
-	*ret = seconds * SECOND + us;
-	return 0;
+	return in_range(seconds, us, ret);
 }
 
 int time_parse(const char *text, int64_t *ret)
@@ -136,14 +143,11 @@ int time_parse(const char *text, int64_t *ret)
 	if (strchr(text, '-'))
 		return parse_date(text, ret);
 	if (skip(&s, "@")) {
-		if (!digits(&s, 0, &v) || !fraction(&s, &us) || *s ||
-		    v >= MAX_SECONDS)
+		if (!digits(&s, 0, &v) || !fraction(&s, &us) || *s)
 			return -EINVAL;
-		*ret = v * SECOND + us;
-		return 0;
+		return in_range(v, us, ret);
 	}
-	if (!digits(&s, 0, &v) || *s || v / SECOND >= MAX_SECONDS)
+	if (!digits(&s, 0, &v) || *s)
 		return -EINVAL;
-	*ret = v;
-	return 0;
+	return in_range(v / SECOND, v % SECOND, ret);
 }

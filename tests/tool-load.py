@@ -41,6 +41,7 @@ def check_bad_lines():
         (b"63 62 -5\n", "timestamp is not"),
         (b"63 62 12x\n", "timestamp is not"),
         (b"63 62 99999999999999999999\n", "timestamp is not"),
+        (b"63 62 %d\n" % (1 << 56), "timestamp is not"),
         (b"63 62 " + b"1" * 200000 + b"\n", "timestamp"),
         (b" 63 62 -\n", "begins with a blank"),
         (b"63  62 -\n", "there is no value"),
@@ -98,6 +99,14 @@ def check_counts():
             ("stopped", 2, 2, 0, 0), "counts up to a bad line")
 
 
+def check_last_time():
+    """The last time that a block holds, which import gives to later files."""
+    path = fresh("last.blt", "-k", "bytes")
+    line = b"61 62 %d" % ((1 << 56) - 1)
+    t.ok("load", path, stdin=line + b"\n")
+    t.equal(t.ok("dump", path), timed(line) + b"\n", "the last time")
+
+
 def check_interrupt():
     """All lines that were taken are there, in order, and no other."""
     lines = b"".join(f"{i:08x} {i * 7919:032x} {i}\n".encode()
@@ -126,4 +135,5 @@ def check_interrupt():
 check_bad_lines()
 check_good_lines()
 check_counts()
+check_last_time()
 check_interrupt()
