@@ -249,6 +249,9 @@ int import_link(struct import *im, const char *path, int64_t time,
 		return import_pass_over(im, path,
 					"a symbolic link, which the store's "
 					"kind of values cannot stand for");
+	if (!*target)
+		return import_pass_over(im, path,
+					"a symbolic link without a target");
 	if (blt_link_write(target, value) < 0)
 		return import_pass_over(im, path,
 					"a symbolic link to a path longer "

@@ -193,11 +193,13 @@ def check_hostile_tars():
                     (".bltfs/control", reg, b"prune"),
                     ("good", reg, b"5"), ("same", tarfile.LNKTYPE, "good"),
                     ("lnk", tarfile.SYMTYPE, "/etc"),
+                    ("empty", tarfile.SYMTYPE, ""),
                     ("lnk/x", reg, b"6"))
     store = fresh("hostile.blt")
     done = t.refused(t.DATAERR, "../out", "/abs", "a/../../b", "dev",
                      "100%: there is no directory of that name without %",
                      "pipe", "hard:", "harder:", ": passed over: ",
+                     "empty: ", "without a target",
                      args=["import", store, "-"], stdin=stream)
     t.equal(b"control" in done.stderr, False, done.stderr)
     keys = sorted(bytes.fromhex(line.split()[0].decode())
