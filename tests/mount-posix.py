@@ -7,6 +7,7 @@ import hashlib
 import json
 import mmap
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -421,8 +422,6 @@ def test_symlinks(m):
     assert os.lstat("link").st_size == 6
     with fails(errno.EPERM):
         os.link("target", "hard")
-    with fails(errno.EPERM):
-        os.mkfifo("fifo")
     m.remount()
     assert os.path.islink("link") and os.readlink("longest") == "x" * 1024
     assert {e.name for e in os.scandir(".") if e.is_symlink()} == \
@@ -435,6 +434,24 @@ def test_symlinks(m):
     write("plain", damaged.ljust(1067))
     m.remount()
     assert not os.path.islink("plain") and len(read("plain")) == 1067
+
+
+def test_limits(_):
+    """What README lists as refused by design."""
+    write("f", b"x")
+    for make in (lambda: os.mkfifo("fifo"), lambda: os.link("f", "hard"),
+                 lambda: os.mknod("null", 0o020600, os.makedev(1, 3))):
+        with fails(errno.EPERM):
+            make()
+    with socket.socket(socket.AF_UNIX) as s, fails(errno.EPERM):
+        s.bind("socket")
+    with fails(errno.ENOTSUP):
+        os.setxattr("f", "user.mine", b"x")
+    with fails(errno.ENOTSUP):
+        os.open(".", os.O_TMPFILE | os.O_RDWR)
+    os.utime("f", (1, 1000))
+    assert os.stat("f").st_atime_ns == os.stat("f").st_mtime_ns
+    assert os.listdir(".") == ["f"]
 
 
 def test_allocate(_):
@@ -579,7 +596,8 @@ PLAIN = [test_open_flags, test_unchanged, test_unlinked_while_open,
          test_random_writes, test_mmap, test_rename_files,
          test_rename_directories, test_rename_loses_open_file,
          test_directories, test_listing,
-         test_listing_of_moved, test_times, test_symlinks, test_allocate, test_too_large]
+         test_listing_of_moved, test_times, test_symlinks,
+         test_limits, test_allocate, test_too_large]
 SPECIAL = {
     test_spill: ("create", "max_staging=2M"),
     test_fixed_length: ("create", "value_len=8"),
