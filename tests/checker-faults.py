@@ -50,7 +50,7 @@ class Planted(unittest.TestCase):
                 (21, b"\xff\xff\xff\xff", 65, "the index ends at"),
                 (25, b"\1", 25, "deprecated"),
                 (29, b"\x63\0", 29, "no value serializer has code 99"),
-                (31, b"\0\0", 31, "no key serializer has code 0"),
+                (31, b"\x21\0", 31, "no key serializer has code 33"),
                 (33, b"\7\0\0\0", 33, "live keys are 6"),
                 (33, b"\xff\xff\xff\xff", 33, "not closed properly"),
                 (37, b"\1", 37, "value_len is 1"),
