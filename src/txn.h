@@ -77,6 +77,9 @@ void txn_keys_clear(struct txn_keys *k);
 int txn_see(struct txn *t, const void *key, size_t len);
 bool txn_covers(struct txn *t, const struct keyhash *hash);
 
+/* It is committed or aborted: reads that do not call txn_see fail, too. */
+bool txn_has_ended(struct txn *t);
+
 /* What base tells of others: a row of watch.h.  Its lock is held. */
 void txn_on_changed(void *arg, enum watch_what what, const void *key,
 		    size_t len);

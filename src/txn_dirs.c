@@ -221,7 +221,7 @@ static uint64_t known(struct blt *face)
 	       txn_dirs_of(t->upper)->known(t->upper);
 }
 
-static bool has_ended(struct txn *t)
+bool txn_has_ended(struct txn *t)
 {
 	bool ended;
 
@@ -239,7 +239,7 @@ int txn_find_dir(struct blt *face, const void *prefix, size_t len,
 	bool marked = false;
 	int up, down;
 
-	if (has_ended(t))
+	if (txn_has_ended(t))
 		return -ESTALE;
 	up = txn_dirs_of(t->upper)->find(t->upper, prefix, len, &marked);
 	if (up < 0)
@@ -303,7 +303,7 @@ static int facts(struct blt *face, const void *prefix, size_t len,
 	int rc, news;
 
 	do {
-		if (has_ended(t))
+		if (txn_has_ended(t))
 			return -ESTALE;
 		rc = facts_now(face, prefix, len, ret);
 		if (rc <= 0 || ret->entries)

@@ -133,6 +133,8 @@ int txn_stat_key(struct blt *face, const void *key, size_t len,
 	int rc;
 
 	if (marker && t->has_dirs && !t->flat) {
+		if (txn_has_ended(t))
+			return -ESTALE;
 		rc = stat_now(t, key, len, ret);
 		if (rc < 0 || ret->len == 0)
 			return rc;

@@ -48,6 +48,29 @@ START_TEST(test_apart)
 }
 END_TEST
 
+START_TEST(test_ended)
+{
+	struct blt *store = open_new("txn-ended.blt"), *txn;
+	struct blt_node node;
+	struct blt_stat st;
+	struct blt_ns *ns;
+
+	put(store, "d/", "");
+	put(store, "d/a", "1");
+	txn = begin(store);
+	ck_assert_int_eq(blt_ns_new(txn, NULL, &ns), 0);
+	ck_assert_int_eq(blt_stat_key(txn, "d/", 2, &st), 0);
+	ck_assert_int_eq(blt_ns_lookup(ns, "", 0, "d", 1, &node), 0);
+	free(node.key);
+	ck_assert_int_eq(blt_txn_commit(txn, NULL), 0);
+	ck_assert_int_eq(blt_stat_key(txn, "d/", 2, &st), -ESTALE);
+	ck_assert_int_eq(blt_ns_lookup(ns, "", 0, "d", 1, &node), -ESTALE);
+	blt_ns_free(ns);
+	blt_close(txn);
+	close_store(store);
+}
+END_TEST
+
 START_TEST(test_conflicts)
 {
 	const struct blt_txn_options force = { .force = true };
@@ -447,6 +470,7 @@ END_TEST
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, test_apart);
+	tcase_add_test(tc, test_ended);
 	tcase_add_test(tc, test_conflicts);
 	tcase_add_test(tc, test_pruned);
 	tcase_add_test(tc, test_where);
