@@ -89,7 +89,9 @@ def check_permission(dir_):
     os.chmod(path, 0o444)
     t.ok("get", path, "key001", **options)
     t.refused(t.NOPERM, path, args=["put", path, "key001"], **options)
-    t.refused(t.NOPERM, dir_, args=["create", dir_ + "/new.blt"], **options)
+    closed = os.path.join(dir_, "closed")
+    os.mkdir(closed, 0o555)
+    t.refused(t.NOPERM, closed, args=["create", closed + "/new.blt"], **options)
 
 
 def check_lock(dir_):
