@@ -136,13 +136,15 @@ int tool_ask_pieces(const struct tool *t, int fd, const void *bytes, size_t len,
 	const uint8_t *from = bytes;
 	struct bltfs_piece piece = { 0 };
 
-	do {
-		piece.len = (uint32_t)min_u64(len, sizeof(piece.bytes));
-		memcpy(piece.bytes, from, piece.len);
+	do { /* the answer may have changed piece.len */
+		size_t n = (size_t)min_u64(len, sizeof(piece.bytes));
+
+		piece.len = (uint32_t)n;
+		memcpy(piece.bytes, from, n);
 		if (ioctl(fd, BLTFS_IOC_PIECE, &piece) < 0)
 			return tool_ask_fail(t, t->arg[0], -errno);
-		from += piece.len;
-		len -= piece.len;
+		from += n;
+		len -= n;
 	} while (len);
 	*ret_args = piece.args;
 	return 0;

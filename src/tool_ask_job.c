@@ -16,9 +16,15 @@
 #define LOOK_MIN_MS 5
 #define LOOK_MAX_MS 200
 
-/* The states have one order in both. */
-static void take(const struct bltfs_job_info *from, struct job_info *to)
+/* The states have one order in both.  The daemon may be anybody's: -EPROTO
+ * where it does not say what a job can be. */
+static int take(struct bltfs_job_info *from, struct job_info *to)
 {
+	if (from->state > JOB_CANCELLED || from->error < 0 ||
+	    from->error > 4095)
+		return -EPROTO;
+	from->kind[sizeof(from->kind) - 1] = '\0';
+	from->text[sizeof(from->text) - 1] = '\0';
 	*to = (struct job_info){
 		.id = from->job,
 		.kind = JOB__COUNT,
@@ -40,6 +46,7 @@ static void take(const struct bltfs_job_info *from, struct job_info *to)
 	}
 	memcpy(to->fact, from->fact, sizeof(to->fact));
 	snprintf(to->text, sizeof(to->text), "%s", from->text);
+	return 0;
 }
 
 int tool_ask_job(int fd, uint64_t id, bool next, struct job_info *ret)
@@ -48,8 +55,9 @@ int tool_ask_job(int fd, uint64_t id, bool next, struct job_info *ret)
 
 	if (ioctl(fd, next ? BLTFS_IOC_NEXT_JOB : BLTFS_IOC_JOB, &info) < 0)
 		return -errno;
-	take(&info, ret);
-	return 0;
+	if (next ? info.job <= id : info.job != id)
+		return -EPROTO;
+	return take(&info, ret);
 }
 
 /* One job, wherever it runs. */
@@ -84,7 +92,7 @@ static void print_error(const struct tool *t, const struct source *s,
 
 	if (s->fd >= 0) {
 		if (ioctl(s->fd, BLTFS_IOC_JOB_ERROR, &e) == 0)
-			tool_say(t, "%s", e.text);
+			tool_say(t, "%.*s", (int)sizeof(e.text), e.text);
 	} else if (jobs_error(s->jobs, s->id, n, &line) == 0) {
 		tool_say(t, "%s", line);
 		free(line);

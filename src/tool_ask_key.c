@@ -12,14 +12,19 @@
 #include <unistd.h>
 
 /* The key's bytes and facts, asked of an open file in a mount.  Between two
- * requests the file may have got another key: -EAGAIN. */
+ * requests the file may have got another key: -EAGAIN.  The daemon may be
+ * anybody's: an answer that does not fit the request is -EPROTO. */
 static int read_key(int fd, struct tool_key *ret, struct blt_stat *stat)
 {
 	struct bltfs_key k = { 0 };
+	uint64_t offset = 0;
 
 	do {
+		k.offset = offset;
 		if (ioctl(fd, BLTFS_IOC_KEY, &k) < 0)
 			return -errno;
+		if (k.key_len > BLT_KEY_MAX || k.len > sizeof(k.bytes))
+			return -EPROTO;
 		if (!ret->bytes) {
 			ret->bytes = malloc(k.key_len + 1);
 			ret->len = k.key_len;
@@ -28,11 +33,11 @@ static int read_key(int fd, struct tool_key *ret, struct blt_stat *stat)
 			return -ENOMEM;
 		if (k.key_len != ret->len)
 			return -EAGAIN;
-		if (k.len == 0 || k.len > k.key_len - k.offset)
+		if (k.len == 0 || k.len > k.key_len - offset)
 			return k.key_len ? -EAGAIN : 0;
-		memcpy(ret->bytes + k.offset, k.bytes, k.len);
-		k.offset += k.len;
-	} while (k.offset < k.key_len);
+		memcpy(ret->bytes + offset, k.bytes, k.len);
+		offset += k.len;
+	} while (offset < k.key_len);
 	if (stat)
 		*stat = (struct blt_stat){ k.size, k.timestamp };
 	return 0;

@@ -94,6 +94,8 @@ static const struct meaning {
 	{ EPROTONOSUPPORT, EX_DATAERR,
 	  "a version of the format that is too "
 	  "old, or too new to be written" },
+	{ EPROTO, EX_DATAERR,
+	  "the mount's daemon gave an answer that is not one of bltfs" },
 	{ EINVAL, EX_DATAERR, NULL },
 	{ ENAMETOOLONG, EX_DATAERR, "a key has at most 65535 bytes" },
 	{ EFBIG, EX_DATAERR, "a value has at most 4294967295 bytes" },

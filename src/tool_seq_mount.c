@@ -29,16 +29,17 @@ static int send_pieces(int fd, const uint8_t *bytes, size_t len,
 		       struct bltfs_seq *x)
 {
 	struct bltfs_piece piece = { 0 };
-	size_t rest;
+	size_t n;
 
 	while (len > sizeof(x->bytes)) {
-		rest = len - sizeof(x->bytes);
-		piece.len = (uint32_t)min_u64(rest, sizeof(piece.bytes));
-		memcpy(piece.bytes, bytes, piece.len);
+		n = (size_t)min_u64(len - sizeof(x->bytes),
+				    sizeof(piece.bytes));
+		piece.len = (uint32_t)n;
+		memcpy(piece.bytes, bytes, n);
 		if (ioctl(fd, BLTFS_IOC_PIECE, &piece) < 0)
 			return errno == ENOENT ? -ESTALE : -errno;
-		bytes += piece.len;
-		len -= piece.len;
+		bytes += n; /* the answer may have changed piece.len */
+		len -= n;
 	}
 	x->args = piece.args;
 	x->len = (uint32_t)len;

@@ -60,11 +60,13 @@ static int fail(const struct at *a)
 static void print_conflicts(const struct at *a)
 {
 	struct bltfs_txn_key c = { .index = 0 };
+	uint64_t n = 0;
 
 	memcpy(c.name, a->txn.name, sizeof(c.name));
-	for (; ioctl(a->fd, BLTFS_IOC_TXN_KEY, &c) == 0; c.index++)
-		tool_say(a->t, "%s: changed by others", c.path);
-	if (c.index == 0)
+	for (; ioctl(a->fd, BLTFS_IOC_TXN_KEY, &c) == 0; c.index = ++n)
+		tool_say(a->t, "%.*s: changed by others", (int)sizeof(c.path),
+			 c.path);
+	if (n == 0)
 		tool_say(a->t,
 			 "%s: another process has changed the store; "
 			 "which keys is not known",
@@ -78,8 +80,9 @@ static char *directory(const struct at *a)
 	char *root = realpath(a->path, NULL), *path = NULL;
 
 	if (root && ioctl(a->fd, BLTFS_IOC_NAME, &control) == 0 &&
-	    asprintf(&path, "%s/%s/txn/%s", strcmp(root, "/") ? root : "",
-		     control.name, a->txn.name) < 0)
+	    asprintf(&path, "%s/%.*s/txn/%.*s", strcmp(root, "/") ? root : "",
+		     (int)sizeof(control.name), control.name,
+		     (int)sizeof(a->txn.name), a->txn.name) < 0)
 		path = NULL;
 	free(root);
 	return path;
@@ -282,10 +285,18 @@ static int txn_list(struct at *a)
 {
 	struct jout j = { .to = stdout, .flat = true };
 	bool json = tool_has(a->t, OPT_JSON), any = false;
+	char last[sizeof(a->txn.name)];
 
 	if (json)
 		jout_open(&j, NULL, '[');
+	memcpy(last, a->txn.name, sizeof(last));
 	while (ioctl(a->fd, BLTFS_IOC_TXN_NEXT, &a->txn) == 0) {
+		a->txn.name[sizeof(a->txn.name) - 1] = '\0';
+		if (strcmp(a->txn.name, last) <= 0) {
+			errno = EPROTO; /* it might have no end */
+			break;
+		}
+		memcpy(last, a->txn.name, sizeof(last));
 		if (!any && !json)
 			printf("%-27s  %10s %10s %9s  %s\n", "BEGAN", "CHANGED",
 			       "SEEN", "CONFLICTS", "NAME");
