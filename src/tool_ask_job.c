@@ -91,8 +91,10 @@ static void print_error(const struct tool *t, const struct source *s,
 	char *line;
 
 	if (s->fd >= 0) {
-		if (ioctl(s->fd, BLTFS_IOC_JOB_ERROR, &e) == 0)
-			tool_say(t, "%.*s", (int)sizeof(e.text), e.text);
+		if (ioctl(s->fd, BLTFS_IOC_JOB_ERROR, &e) < 0)
+			return;
+		e.text[sizeof(e.text) - 1] = '\0';
+		tool_say(t, "%s", e.text);
 	} else if (jobs_error(s->jobs, s->id, n, &line) == 0) {
 		tool_say(t, "%s", line);
 		free(line);
