@@ -1,7 +1,4 @@
-/* Recognising, opening and closing an environment, and facts.
- *
- * A process must not have an environment open twice: LMDB's locks would be let
- * go by the first close.  So all that are open stand in a list. */
+/* Recognising, opening and closing an environment, and facts. */
 #include "lmdb_marks.h"
 #include "lmdb_order.h"
 
@@ -19,9 +16,6 @@
 #define READERS 512
 #define LOCK_TRIES 50 /* with 10 ms between them */
 
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct lmdb_store *list; /* under list_lock */
-
 /* To read an open environment's file here, and close it, does no harm: LMDB's
  * locks are on another one. */
 bool lmdb_is_mine(const char *path)
@@ -34,58 +28,6 @@ bool lmdb_is_mine(const char *path)
 	is = lmdb_has_magic(file);
 	free(file);
 	return is;
-}
-
-/* ---- the list ---- */
-
-/* 0: it was not open, and now stands in the list. */
-static int list_add(struct lmdb_store *store, const char *file)
-{
-	struct lmdb_store *s;
-	struct stat st;
-	int rc = 0;
-
-	/* One that is being made cannot be open. */
-	if (stat(file, &st) < 0)
-		st = (struct stat){ 0 };
-	pthread_mutex_lock(&list_lock);
-	for (s = list; s; s = s->next)
-		if (st.st_ino && s->dev == st.st_dev && s->ino == st.st_ino)
-			rc = -EBUSY;
-	if (rc == 0) {
-		store->dev = st.st_dev;
-		store->ino = st.st_ino;
-		store->next = list;
-		list = store;
-	}
-	pthread_mutex_unlock(&list_lock);
-	return rc;
-}
-
-bool lmdb_is_open(const char *file)
-{
-	struct stat st;
-	bool is = false;
-
-	if (stat(file, &st) < 0)
-		return false;
-	pthread_mutex_lock(&list_lock);
-	for (struct lmdb_store *s = list; s; s = s->next)
-		is = is || (s->dev == st.st_dev && s->ino == st.st_ino);
-	pthread_mutex_unlock(&list_lock);
-	return is;
-}
-
-static void list_remove(struct lmdb_store *store)
-{
-	pthread_mutex_lock(&list_lock);
-	for (struct lmdb_store **at = &list; *at; at = &(*at)->next) {
-		if (*at == store) {
-			*at = store->next;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&list_lock);
 }
 
 /* ---- opening ---- */
@@ -178,33 +120,23 @@ static int open_this(struct lmdb_store *store, const char *file,
 	return 0;
 }
 
-static void note_file(struct lmdb_store *store)
-{
-	struct stat st;
-
-	if (fstat(store->fd, &st) < 0)
-		return;
-	pthread_mutex_lock(&list_lock);
-	store->dev = st.st_dev;
-	store->ino = st.st_ino;
-	pthread_mutex_unlock(&list_lock);
-}
-
 int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 {
 	int rc, rc2;
 
 	lmdb_drop_spares(store);
 	lmdb_orders_forget(store->orders);
+	lmdb_list_hold();
 	mdb_env_close(store->env);
 	store->env = NULL;
 	close_lock(store);
 	rc = fn(arg);
 	rc2 = open_env(store);
-	if (rc2 == 0) {
-		note_file(store);
+	if (rc2 == 0)
+		lmdb_list_note(store);
+	lmdb_list_release();
+	if (rc2 == 0)
 		rc2 = lmdb_reopen_dbs(store);
-	}
 	if (rc2 == 0)
 		return rc;
 	mdb_env_close(store->env);
@@ -274,10 +206,12 @@ static struct lmdb_store *new_store(const char *path,
 
 static void free_store(struct lmdb_store *store)
 {
-	list_remove(store);
 	lmdb_drop_spares(store);
+	lmdb_list_hold();
 	mdb_env_close(store->env);
 	close_lock(store);
+	lmdb_list_remove(store);
+	lmdb_list_release();
 	lmdb_marks_free(store->marks);
 	lmdb_orders_free(store->orders);
 	for (size_t i = 0; i < store->n_dbs; i++)
@@ -306,18 +240,29 @@ static int64_t mtime_of(const struct lmdb_store *store)
 	return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
 }
 
+static int open_listed(struct lmdb_store *store, const char *file,
+		       struct blt_error *err)
+{
+	int rc;
+
+	lmdb_list_hold();
+	rc = lmdb_list_add(store, file);
+	if (rc < 0)
+		store_fail(err, rc, "%s: is open in this process already",
+			   store->path);
+	else
+		rc = open_this(store, file, err);
+	if (rc == 0)
+		lmdb_list_note(store);
+	lmdb_list_release();
+	return rc;
+}
+
 static int open_in(struct lmdb_store *store, const char *file,
 		   const struct blt_open_options *opts, struct blt_error *err)
 {
-	int rc = list_add(store, file);
+	int rc = open_listed(store, file, err);
 
-	if (rc < 0)
-		return store_fail(err, rc,
-				  "%s: is open in this process already",
-				  store->path);
-	rc = open_this(store, file, err);
-	if (rc == 0)
-		note_file(store);
 	if (rc == 0) {
 		store->opened = mtime_of(store);
 		rc = lmdb_open_dbs(store, opts, err);

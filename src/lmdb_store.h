@@ -140,6 +140,20 @@ int lmdb_number_copy(int fd, uint64_t txn);
  * process has it open, *ret_holder unless that is 0. */
 int lmdb_exclude(const char *path, int *ret_fd, pid_t *ret_holder);
 
+/* ---- lmdb_list.c: what this process has open ---- */
+
+/* Around opening and closing an environment, and giving it another file:
+ * meanwhile the list may not name the file that LMDB has open. */
+void lmdb_list_hold(void);
+void lmdb_list_release(void);
+/* Held: -EBUSY, or the store stands in the list. */
+int lmdb_list_add(struct lmdb_store *store, const char *file);
+/* Held: which file it is, once that is open. */
+void lmdb_list_note(struct lmdb_store *store);
+void lmdb_list_remove(struct lmdb_store *store);
+/* Whether this process has it open. */
+bool lmdb_is_open(const char *file);
+
 /* ---- lmdb_dbs.c ---- */
 
 /* Finds the databases that are the store, the one that opts asks for (which is
@@ -274,8 +288,6 @@ int lmdb_store_open(const char *path, const struct blt_open_options *opts,
 		    struct blt **ret, struct blt_error *err);
 int lmdb_store_close(struct blt *blt);
 bool lmdb_is_mine(const char *path);
-/* Whether this process has it open. */
-bool lmdb_is_open(const char *file);
 /* Closes the environment, runs fn, and opens what then has its name; with write
  * and lock (alone) held.  Returns what fn does, or why it cannot be opened:
  * the store is of no more use then. */
