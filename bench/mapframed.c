@@ -1,6 +1,6 @@
 /* mapframed.c - a framed command for "blt map": every value as it is. */
-#include "util.h"
-#include "wire.h"
+#include "base/util.h"
+#include "map/wire.h"
 
 #include <unistd.h>
 

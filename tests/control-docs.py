@@ -23,7 +23,7 @@ page = read("doc", "bltfs-control.7")
 parts = dict(re.findall(r"^\.Sh ([A-Z ]+)\n(.*?)(?=^\.Sh|\Z)", page,
                         re.M | re.S))
 table = re.search(r"commands\[\] = \{(.*?)\n\};",
-                  read("fs", "control_command.c"), re.S).group(1)
+                  read("fs", "control", "control_command.c"), re.S).group(1)
 rows = re.findall(r"\{\s*(NULL|\"\w+\"),\s*(\w+),\s*(\w+),", table)
 assert len(rows) >= 8, rows
 
@@ -42,7 +42,7 @@ compare("ioctls", macros,
         {name for line in re.findall(r"^\.It Dv (.*)", parts["IOCTLS"], re.M)
          for name in line.split(" , ")})
 
-tree = re.search(r"rows\[\] = \{(.*?)\n\};", read("fs", "control.c"),
+tree = re.search(r"rows\[\] = \{(.*?)\n\};", read("fs", "control", "control.c"),
                  re.S).group(1)
 files = set(re.findall(r"\{ \"(\w+)\", \w+, false", tree))
 files |= set(re.findall(r"\{ \"(\w+)\",\s*\w+,\s*false", tree))

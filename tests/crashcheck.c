@@ -2,7 +2,7 @@
  * touch it; then for writing, closed, and cut again while that went on. */
 #include "crashwork.h"
 
-#include "util.h"
+#include "base/util.h"
 
 #include <stdio.h>
 #include <stdlib.h>

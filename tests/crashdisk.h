@@ -23,7 +23,7 @@
 #ifndef TEST_CRASHDISK_H
 #define TEST_CRASHDISK_H
 
-#include "file.h"
+#include "booklet/io/file.h"
 
 enum disk_op_kind {
 	DISK_WRITE,

@@ -1,7 +1,7 @@
 /* What random work does to a store: each operation notes the state that it
  * leads to before it begins. */
 #include "crashwork_inner.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <stdio.h>

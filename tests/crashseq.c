@@ -1,7 +1,7 @@
 #include "crashseq.h"
 
 #include "crashdisk.h"
-#include "seq.h"
+#include "seq/seq.h"
 
 #include <errno.h>
 #include <stdio.h>

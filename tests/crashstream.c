@@ -1,6 +1,6 @@
 /* Streams of random work: a step of one with each call. */
 #include "crashwork_inner.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <stdlib.h>
 

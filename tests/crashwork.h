@@ -14,7 +14,7 @@
 
 #include "crashdisk.h"
 #include "crashseq.h"
-#include "store.h"
+#include "booklet/store/store.h"
 
 #define CRASH_KEYS 12
 #define CRASH_SLOTS 2 /* the reserved ones */

@@ -17,8 +17,7 @@ compiles() {
 		"${cc[@]}" -x "$1" -Wall -Wextra -Werror -fsyntax-only "${@:3}" -
 }
 
-for header in "$top"/src/*.h "$top"/fs/*.h; do
-	[[ -e $header ]] || continue
+while IFS= read -r header; do
 	# an engine that was left out
 	[[ $header != */lmdb_* ]] || echo '#include <lmdb.h>' |
 		"${cc[@]}" -x c -fsyntax-only - 2>/dev/null || continue
@@ -27,7 +26,7 @@ for header in "$top"/src/*.h "$top"/fs/*.h; do
 		echo "$header does not compile alone" >&2
 		failed=1
 	}
-done
+done < <(find "$top/src" "$top/fs" -name '*.h' | sort)
 ((count > 0)) || { echo "no headers under $top" >&2; exit 1; }
 for header in "$top/src/blt.h" "$top/src/blt_map.h" \
 	"$top/fs/bltfs_ioctl.h"; do

@@ -9,11 +9,16 @@ trap 'rm -rf "$dir"' EXIT
 # fresh: a small project that keeps the rules.
 fresh() {
 	rm -rf "${dir:?}"/*
-	mkdir "$dir/src" "$dir/fs" "$dir/tests"
+	mkdir -p "$dir"/src/{base,booklet/{core,store}} \
+		"$dir"/fs/{inode,request} "$dir/tests"
 	cp "$here/layers.txt" "$dir/tests/"
-	touch "$dir/src/"{util,blt,index,store}.h "$dir/fs/"{node,ops_dir}.h
-	printf '#include "%s"\n' util.h index.h >"$dir/src/index.c"
-	printf '#include "%s"\n' blt.h ops_dir.h node.h >"$dir/fs/ops_read.c"
+	touch "$dir/src/"{blt,base/util,booklet/core/index}.h \
+		"$dir/src/booklet/store/store.h" \
+		"$dir/fs/"{inode/node,request/ops_dir}.h
+	printf '#include "%s"\n' base/util.h booklet/core/index.h \
+		>"$dir/src/booklet/core/index.c"
+	printf '#include "%s"\n' blt.h request/ops_dir.h inode/node.h \
+		>"$dir/fs/request/ops_read.c"
 }
 
 # refuses WHAT TEXT: the check fails and says TEXT.
@@ -33,35 +38,45 @@ fresh
 bash "$here/layers.sh" "$dir"
 
 fresh
-echo '#include "store.h"' >>"$dir/src/index.c"
-refuses "an upward include" "src/index.c:3: layer 3 includes store.h of layer 6"
+echo '#include "booklet/store/store.h"' >>"$dir/src/booklet/core/index.c"
+refuses "an upward include" \
+	"core/index.c:3: layer 4 includes booklet/store/store.h of layer 6"
 
 fresh
-echo '  #  include "store.h"' >"$dir/src/util.h"
-refuses "an upward include in a header" "src/util.h:1: layer 0 includes"
+mkdir "$dir/src/lmdb"
+echo '#include "booklet/core/index.h"' >"$dir/src/lmdb/lmdb_key.c"
+refuses "a folder of the same layer" "src/lmdb/lmdb_key.c:1: layer 4 includes"
+
+fresh
+echo '  #  include "booklet/store/store.h"' >"$dir/src/base/util.h"
+refuses "an upward include in a header" "src/base/util.h:1: layer 1 includes"
 
 fresh
 touch "$dir/src/novel.c"
 refuses "a file that is not listed" "src/novel.c: not in tests/layers.txt"
 
 fresh
-echo '#include "util.h"' >"$dir/fs/node.c"
-refuses "fs reaching into src" "util.h is not offered to layer 1 of fs/"
+echo '#include "base/util.h"' >"$dir/fs/inode/node.c"
+refuses "fs reaching into src" "base/util.h is not offered to layer 1 of fs/"
 
 fresh
-echo '#include "../src/util.h"' >"$dir/fs/node.c"
-refuses "the same by path" "include ../src/util.h without its path"
+echo '#include "../src/base/util.h"' >"$dir/fs/inode/node.c"
+refuses "the same by path" "include ../src/base/util.h by its folder"
 
 fresh
-echo '#include "node.h"' >"$dir/src/store.c"
-refuses "src reaching into fs" "node.h is not offered to layer 6 of src/"
+echo '#include "index.h"' >"$dir/src/booklet/core/index.c"
+refuses "a neighbour without its folder" "there is no index.h in src/ or fs/"
 
 fresh
-echo '#include <fuse_lowlevel.h>' >"$dir/src/store.c"
+echo '#include "inode/node.h"' >"$dir/src/booklet/store/store.c"
+refuses "src reaching into fs" "inode/node.h is not offered to layer 6 of src/"
+
+fresh
+echo '#include <fuse_lowlevel.h>' >"$dir/src/booklet/store/store.c"
 refuses "FUSE in src" "src/ knows no FUSE"
 
 fresh
-echo '#include "gone.h"' >"$dir/src/store.c"
+echo '#include "gone.h"' >"$dir/src/booklet/store/store.c"
 refuses "a header that is not there" "there is no gone.h"
 
 rm -rf "$dir"/src/* "$dir"/fs/*

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every #include "..." of src/ and fs/ goes to its own layer or a lower one,
-# as tests/layers.txt has them; src/ knows nothing of FUSE.
+# Every #include "..." of src/ and fs/ goes to its own row or a lower layer of
+# tests/layers.txt, and names the folder; src/ knows nothing of FUSE.
 #
 # With a directory as argument it checks that one, laid out as the project is
 # (the check's own test uses it).
@@ -16,16 +16,19 @@ fault() {
 	failed=1
 }
 
-# layer_of DIRECTORY FILE: prints the layer of a source file or header.
-layer_of() {
-	local dir layer name=${2%.[ch]} pattern
+# row_of DIRECTORY FILE: prints the layer and the row of a source or header.
+row_of() {
+	local dir layer name=${2%.[ch]} pattern number=0
 	local -a row
 	while read -ra row; do
+		number=$((number + 1))
 		dir=${row[0]-} layer=${row[1]-}
 		[[ $dir == "$1" && $layer == [0-9]* ]] || continue
 		for pattern in "${row[@]:2}"; do
 			# shellcheck disable=SC2053 # a pattern, not a string
-			[[ $name == $pattern ]] && echo "$layer" && return
+			[[ $name == $pattern ]] || continue
+			echo "$layer $number"
+			return
 		done
 	done <"$table"
 	return 1
@@ -43,11 +46,20 @@ sees() {
 	return 1
 }
 
+# below OWN TARGET: whether a file of one row may include a header of the other.
+below() {
+	local layer row target other
+	read -r layer row <<<"$1"
+	read -r target other <<<"$2"
+	((target < layer || row == other))
+}
+
 # check_file DIRECTORY FILE
 check_file() {
-	local dir=$1 file=$2 layer other target name line
-	if ! layer=$(layer_of "$dir" "$file"); then
-		fault "$dir/$file: not in tests/layers.txt; add its module there"
+	local dir=$1 file=$2 own other target name line
+	if ! own=$(row_of "$dir" "$file"); then
+		fault "$dir/$file: not in tests/layers.txt; add its folder" \
+			"or module there"
 		return
 	fi
 	other=fs
@@ -55,18 +67,21 @@ check_file() {
 	while IFS=: read -r line name; do
 		name=${name#*\"}
 		name=${name%%\"*}
-		if [[ $name == */* ]]; then
-			fault "$dir/$file:$line: include $name without its path"
+		if [[ /$name/ == */../* ]]; then
+			fault "$dir/$file:$line: include $name by its folder" \
+				"in src/ or fs/"
 		elif [[ -e $top/$dir/$name ]]; then
-			target=$(layer_of "$dir" "$name") || continue
-			((target <= layer)) || fault "$dir/$file:$line:" \
-				"layer $layer includes $name of layer $target"
+			target=$(row_of "$dir" "$name") || continue
+			below "$own" "$target" ||
+				fault "$dir/$file:$line: layer ${own% *}" \
+					"includes $name of layer ${target% *}"
 		elif [[ -e $top/$other/$name ]]; then
-			sees "$dir" "$layer" "$name" ||
+			sees "$dir" "${own% *}" "$name" ||
 				fault "$dir/$file:$line: $name is not" \
-					"offered to layer $layer of $dir/"
+					"offered to layer ${own% *} of $dir/"
 		elif [[ $name != config.h ]]; then
-			fault "$dir/$file:$line: there is no $name"
+			fault "$dir/$file:$line: there is no $name in" \
+				"src/ or fs/; include it by its folder"
 		fi
 	done < <(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' \
 		"$top/$dir/$file")
@@ -77,11 +92,10 @@ check_file() {
 
 count=0
 for dir in src fs; do
-	for path in "$top/$dir"/*.[ch]; do
-		[[ -e $path ]] || continue
-		check_file "$dir" "$(basename "$path")"
+	while IFS= read -r path; do
+		check_file "$dir" "${path#"$top/$dir/"}"
 		count=$((count + 1))
-	done
+	done < <(find "$top/$dir" -name '*.[ch]' | sort)
 done
 ((count > 0)) || fault "no sources under $top"
 ((failed == 0)) && echo "$count files keep to their layers"

@@ -1,6 +1,6 @@
 #include "lmdbenv.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <stdio.h>

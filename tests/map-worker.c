@@ -3,9 +3,9 @@
  *
  *   map-worker [DIR] [value]    value: sends no files' places, please
  */
-#include "wire.h"
+#include "map/wire.h"
 
-#include "util.h"
+#include "base/util.h"
 
 #include <dirent.h>
 #include <fcntl.h>

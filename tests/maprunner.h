@@ -11,7 +11,7 @@
 #define TESTS_MAPRUNNER_H
 
 #include "blt.h"
-#include "map.h"
+#include "map/map.h"
 
 #include <check.h>
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every message of blt and of bltfs is in one style, and provoked by a test.
 
-The formats are read out of src/tool*.c and fs/*.c.  A test provokes one if a string in it
+The formats are read out of src/tool/ and fs/.  A test provokes one if a string in it
 has the same words: some running characters between two conversions.  What none provokes stands in UNPROVOKED with the reason.
 """
 
@@ -114,8 +114,9 @@ def strings(source):
 def formats():
     """{format: the file that has it}"""
     found = {}
-    for path in sorted(glob.glob(os.path.join(TOP, "src", "tool*.c")) +
-                       glob.glob(os.path.join(TOP, "fs", "*.c"))):
+    for path in sorted(glob.glob(os.path.join(TOP, "src/tool/**/*.c"),
+                                 recursive=True) +
+                       glob.glob(os.path.join(TOP, "fs/*/*.c"))):
         with open(path, encoding="utf-8") as f:
             text = strip_comments(f.read())
         for call in re.finditer(r"\b(" + "|".join(SAYS) + r")\(", text):

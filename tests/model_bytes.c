@@ -1,6 +1,6 @@
 #include "model_bytes.h"
 
-#include "serial.h"
+#include "booklet/format/serial.h"
 
 #include <check.h>
 #include <stdbool.h>

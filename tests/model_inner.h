@@ -4,7 +4,7 @@
 
 #include "model.h"
 #include "model_bytes.h"
-#include "store.h"
+#include "booklet/store/store.h"
 
 #define BATCH_MOST 8
 

@@ -1,6 +1,6 @@
 #include "streamstore.h"
-#include "store.h"
-#include "util.h"
+#include "booklet/store/store.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

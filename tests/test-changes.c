@@ -1,4 +1,4 @@
-#include "changes.h"
+#include "booklet/log/changes.h"
 #include "suite.h"
 
 #include <check.h>

@@ -1,7 +1,7 @@
-#include "commitlog.h"
+#include "booklet/log/commitlog.h"
 #include "suite.h"
 
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

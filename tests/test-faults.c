@@ -4,7 +4,7 @@
 #include "crashwork.h"
 #include "rounds.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

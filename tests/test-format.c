@@ -1,4 +1,4 @@
-#include "format.h"
+#include "booklet/format/format.h"
 #include "suite.h"
 
 #include <check.h>

@@ -1,8 +1,8 @@
 /* A commit after which much waits for a sync, which then fails: the commit is
  * made, and says so; the failure is told by whoever asks for a sync. */
-#include "store.h"
+#include "booklet/store/store.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Callers of sync who come together share one fdatasync: while the first one's
  * runs, all others have flushed and wait, and the second covers them all. */
-#include "store.h"
+#include "booklet/store/store.h"
 #include "suite.h"
 
 #include <check.h>

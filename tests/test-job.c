@@ -1,6 +1,6 @@
 /* Jobs: what they come to, which run beside which, and how they end early. */
-#include "job.h"
-#include "store.h"
+#include "job/job.h"
+#include "booklet/store/store.h"
 #include "suite.h"
 
 #include <check.h>

@@ -1,7 +1,7 @@
-#include "keyhash.h"
-#include "keyhash_block.h"
+#include "booklet/format/keyhash.h"
+#include "booklet/format/keyhash_block.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <blake2.h>
 #include <check.h>

@@ -2,7 +2,7 @@
  * keys with a value each. */
 #include "lmdbenv.h"
 #include "texts.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

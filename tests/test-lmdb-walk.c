@@ -3,7 +3,7 @@
  * only a hash knows; parts of values; and whose changes there were. */
 #include "blt.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* LMDB environments behind blt.h: made and read by LMDB itself beside it. */
 #include "lmdbenv.h"
 #include "texts.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Many keys at once, where values stand, and walks over a part of the keys. */
-#include "store.h"
+#include "booklet/store/store.h"
 #include "suite.h"
 
 #include <check.h>

@@ -1,11 +1,11 @@
 /* The parallel map without its processes: frames, key templates, options as
  * bytes, and writes that depend on a value. */
 #include "blt.h"
-#include "map.h"
-#include "map_text.h"
+#include "map/map.h"
+#include "map/map_text.h"
 #include "suite.h"
-#include "util.h"
-#include "wire.h"
+#include "base/util.h"
+#include "map/wire.h"
 
 #include <check.h>
 #include <errno.h>

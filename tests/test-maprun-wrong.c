@@ -1,8 +1,8 @@
 /* Maps with real processes that fail, in all ways that they can: what they are
  * made for comes out beside it. */
 #include "maprunner.h"
-#include "pool.h"
-#include "util.h"
+#include "map/pool.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Maps with real processes: what is right, what changes meanwhile, what others
  * do beside them, and where outputs go. */
 #include "maprunner.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

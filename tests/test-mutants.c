@@ -4,9 +4,9 @@
 #define BLT_MUTANTS 1
 #endif
 #include "crashwork.h"
-#include "mutants.h"
+#include "base/mutants.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <stdio.h>

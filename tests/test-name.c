@@ -1,7 +1,7 @@
-#include "name.h"
+#include "booklet/format/name.h"
 #include "rnd.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "rnd.h"
 #include "rounds.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <dirent.h>

@@ -1,7 +1,7 @@
-#include "order.h"
+#include "base/order.h"
 #include "rnd.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

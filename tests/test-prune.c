@@ -1,9 +1,9 @@
 /* What prune leaves where gaps are too small for a dead block. */
 #include "blt.h"
 #include "sound.h"
-#include "store.h"
+#include "booklet/store/store.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 #include "blt.h"
 #include "blt_seq.h"
 #include "sound.h"
-#include "store.h"
+#include "booklet/store/store.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

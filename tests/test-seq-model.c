@@ -2,7 +2,7 @@
  * closes, deaths and prunes.  SEQ_OPS sets how many, SEQ_SEED which. */
 #include "seqstore.h"
 #include "rnd.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

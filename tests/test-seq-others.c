@@ -1,7 +1,7 @@
 /* A sequence beside others: who uses its keys as keys, who is told of what it
  * changes, and a second writer. */
 #include "seqstore.h"
-#include "seq.h"
+#include "seq/seq.h"
 
 #include <check.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* Single behaviours of sequences. */
 #include "seqstore.h"
-#include "seq.h"
-#include "util.h"
+#include "seq/seq.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
-#include "seqname.h"
+#include "seq/seqname.h"
 
 #include "rnd.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

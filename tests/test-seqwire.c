@@ -1,5 +1,5 @@
 /* Items of sequences as bytes. */
-#include "seqwire.h"
+#include "seq/seqwire.h"
 #include "suite.h"
 
 #include <check.h>

@@ -1,7 +1,7 @@
-#include "json.h"
-#include "serial.h"
+#include "base/json.h"
+#include "booklet/format/serial.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "stage.h"
+#include "file/stage.h"
 
 #include "rnd.h"
 #include "suite.h"

@@ -1,5 +1,5 @@
 #include "blt.h"
-#include "file.h"
+#include "booklet/io/file.h"
 #include "suite.h"
 #include "texts.h"
 

@@ -1,11 +1,11 @@
 /* Streams beside others: other streams, scans, prunes, growth, a copy, a full
  * disk and the death of the process. */
-#include "scan.h"
+#include "booklet/core/scan.h"
 #include "sound.h"
-#include "store.h"
+#include "booklet/store/store.h"
 #include "streamstore.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "sound.h"
 #include "streamstore.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Readers, walks and a directory tree beside writers and growth.  What each
  * thread sees must be whole: a value says which key it belongs to.  Run under
  * the thread sanitizer too. */
-#include "store.h"
+#include "booklet/store/store.h"
 #include "suite.h"
 
 #include <check.h>

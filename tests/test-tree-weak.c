@@ -1,6 +1,6 @@
 /* The tests of the tree with a hash of 4096 values that share their leading
  * bits: pages that cannot be split, cookies that collide. */
-#include "keyhash.h"
+#include "booklet/format/keyhash.h"
 
 struct keyhash keyhash_of(const void *key, size_t len)
 {

@@ -1,10 +1,10 @@
 /* The tree, against a model, and single behaviours. */
-#include "tree.h"
+#include "booklet/dirindex/tree.h"
 #include "rnd.h"
 #include "suite.h"
-#include "tree_dir.h"
+#include "booklet/dirindex/tree_dir.h"
 #include "treemodel.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* What trim makes of dead blocks: as few as the format allows, holes under
  * them, and nothing else. */
-#include "scan.h"
+#include "booklet/core/scan.h"
 #include "sound.h"
-#include "store.h"
+#include "booklet/store/store.h"
 #include "suite.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 #include "treemodel.h"
 #include "rnd.h"
 #include "rounds.h"
-#include "tree_dir.h"
+#include "booklet/dirindex/tree_dir.h"
 
 #include <check.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 #ifndef TESTS_TREEMODEL_H
 #define TESTS_TREEMODEL_H
 
-#include "tree.h"
+#include "booklet/dirindex/tree.h"
 
 #define MAX_KEYS 3000
 

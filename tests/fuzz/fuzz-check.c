@@ -1,8 +1,8 @@
 /* Checks any bytes as a store, and rebuilds one from them, which must have no
  * fault. */
 #include "fuzz.h"
-#include "salvage.h"
-#include "store.h"
+#include "booklet/maintain/salvage.h"
+#include "booklet/store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>

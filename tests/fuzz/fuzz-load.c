@@ -2,8 +2,8 @@
  * in a memory file and messages that go nowhere.  What was loaded must be a
  * store without a fault. */
 #include "fuzz.h"
-#include "store.h"
-#include "tool.h"
+#include "booklet/store/store.h"
+#include "tool/tool.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Opens any bytes as a store: walks it, looks its keys up, changes it. */
 #include "fuzz.h"
-#include "store.h"
+#include "booklet/store/store.h"
 
 #include <stdlib.h>
 

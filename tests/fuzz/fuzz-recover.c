@@ -2,7 +2,7 @@
  * the log in memory, and a writer, who replays it into the file, must see the
  * same, and so must whoever opens the file after the writer has closed it. */
 #include "fuzz.h"
-#include "store.h"
+#include "booklet/store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,10 +6,10 @@
 #ifndef BLT_FUZZ_H
 #define BLT_FUZZ_H
 
-#include "commitlog.h"
-#include "file.h"
-#include "format.h"
-#include "util.h"
+#include "booklet/log/commitlog.h"
+#include "booklet/io/file.h"
+#include "booklet/format/format.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <string.h>

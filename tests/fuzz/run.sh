@@ -29,13 +29,13 @@ done
 rm -rf objects libengine.a
 mkdir objects
 files=()
-for file in "$top"/src/*.c; do
+while IFS= read -r file; do
 	case $(basename "$file") in
 	tool_batch.c | tool_load.c | tool_time.c | tool_value.c) ;;
 	tool* | lmdb_*) continue ;;
 	esac
 	files+=("$file")
-done
+done < <(find "$top/src" -name '*.c' | sort)
 (cd objects && clang "${options[@]}" -c "${files[@]}")
 ar cr libengine.a objects/*.o
 

@@ -1,0 +1,131 @@
+#include "dir/attr.h"
+
+#include "file/content.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct timespec to_timespec(int64_t us)
+{
+	return (struct timespec){
+		.tv_sec = us / 1000000,
+		.tv_nsec = us % 1000000 * 1000,
+	};
+}
+
+/* Where no time is kept: of a file when the store last changed, of a directory
+ * when the store was made (a time that moves would void the kernel's cache). */
+static int64_t time_of(struct bltfs *fs, enum blt_kind kind, int64_t timestamp)
+{
+	struct blt_info info;
+
+	if (kind == BLT_DIR)
+		return timestamp > 0 ? timestamp : fs->info.created;
+	if (timestamp != BLT_NO_TIME)
+		return timestamp;
+	blt_get_info(fs->store, &info);
+	return info.modified;
+}
+
+static void fill(struct bltfs *fs, struct node *node, bool link,
+		 const struct blt_stat *st, struct stat *ret)
+{
+	enum blt_kind kind = node->kind;
+	const struct options *o = fs->opts;
+	mode_t mode = kind == BLT_DIR ? S_IFDIR | (0777 & ~(mode_t)o->dmask) :
+		      link            ? S_IFLNK | 0777 :
+					S_IFREG | (0777 & ~(mode_t)o->fmask);
+
+	*ret = (struct stat){
+		.st_ino = node->ino,
+		.st_mode = mode,
+		.st_nlink = 1,
+		.st_uid = (uid_t)o->uid,
+		.st_gid = (gid_t)o->gid,
+		.st_blksize = 4096,
+		.st_mtim = to_timespec(time_of(fs, kind, st->timestamp)),
+	};
+	pthread_mutex_lock(&node->lock);
+	if (node->gone)
+		ret->st_nlink = 0;
+	pthread_mutex_unlock(&node->lock);
+	ret->st_atim = ret->st_ctim = ret->st_mtim;
+	if (kind == BLT_FILE) {
+		ret->st_size = (off_t)st->len;
+		ret->st_blocks = (blkcnt_t)((st->len + 511) / 512);
+	}
+}
+
+static int get_dir(struct bltfs *fs, struct node *node,
+		   const struct blt_stat *known, struct stat *ret)
+{
+	struct blt_stat st = { .timestamp = 0 };
+	int64_t changed;
+	int rc = 0;
+
+	if (known) {
+		st = *known;
+	} else if (node->key_len && !node->gone) {
+		rc = blt_ns_marker(fs->ns, node->key, node->key_len, &st);
+		if (rc <= 0)
+			st.timestamp = 0;
+		rc = rc < 0 ? rc : 0;
+	}
+	pthread_mutex_lock(&node->lock);
+	changed = node->changed;
+	pthread_mutex_unlock(&node->lock);
+	if (changed)
+		st.timestamp = changed;
+	if (rc == 0)
+		fill(fs, node, false, &st, ret);
+	return rc;
+}
+
+/* Whether a file is shown as a link is settled the first time somebody looks:
+ * the kernel does not bear an inode whose type changes.  Returns the target's
+ * length, 0 for a plain file. */
+static int link_length(struct bltfs *fs, struct node *node, uint64_t len)
+{
+	char target[BLT_LINK_MAX + 1];
+	enum node_link link;
+	int rc;
+
+	pthread_mutex_lock(&node->lock);
+	if (node->link == LINK_UNKNOWN &&
+	    (!fs->takes_links || len != BLT_LINK_LEN || node->stage))
+		node->link = LINK_NO;
+	link = node->link;
+	pthread_mutex_unlock(&node->lock);
+	if (link == LINK_NO)
+		return 0;
+	rc = content_link_target(fs, node->key, node->key_len, target);
+	if (link == LINK_YES)
+		return rc == -EINVAL ? -EIO : rc;
+	if (rc < 0 && rc != -EINVAL)
+		return rc;
+	pthread_mutex_lock(&node->lock);
+	if (node->link == LINK_UNKNOWN)
+		node->link = rc > 0 ? LINK_YES : LINK_NO;
+	pthread_mutex_unlock(&node->lock);
+	return rc > 0 ? rc : 0;
+}
+
+int attr_get(struct bltfs *fs, struct node *node, const struct blt_stat *known,
+	     struct stat *ret)
+{
+	struct blt_stat st;
+	int rc, target;
+
+	if (node->kind == BLT_DIR)
+		return get_dir(fs, node, known, ret);
+	rc = content_stat(fs, node, known, &st);
+	if (rc < 0)
+		return rc;
+	target = link_length(fs, node, st.len);
+	if (target < 0)
+		return target;
+	if (target > 0)
+		st.len = (uint64_t)target;
+	fill(fs, node, target > 0, &st, ret);
+	return 0;
+}

@@ -1,0 +1,329 @@
+/* dir.c - names that are looked up, and that come; those that go are in
+ * dir_remove.c, listings in list.c. */
+#include "dir/dir.h"
+
+#include "dir/attr.h"
+#include "inode/changed.h"
+#include "main/clock.h"
+#include "file/content.h"
+#include "inode/notify.h"
+#include "inode/syncer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool dir_is_complete(struct bltfs *fs)
+{
+	bool complete = atomic_load(&fs->complete);
+
+	if (!complete) {
+		blt_ns_progress(fs->ns, &complete);
+		if (complete)
+			atomic_store(&fs->complete, true);
+	}
+	return complete;
+}
+
+static uint64_t hash_of(enum blt_kind kind, const uint8_t *key, size_t len)
+{
+	return blt_key_hash(key, kind == BLT_DIR ? len - 1 : len);
+}
+
+void dir_changed(struct node *dir)
+{
+	pthread_mutex_lock(&dir->lock);
+	dir->changed = clock_now_us();
+	pthread_mutex_unlock(&dir->lock);
+}
+
+void dir_notify_pair(struct bltfs *fs, struct node *dir, const char *name)
+{
+	char pair[512];
+
+	snprintf(pair, sizeof(pair), "%s%%", name);
+	notify_entry(fs->notify, dir, name);
+	notify_entry(fs->notify, dir, pair);
+}
+
+/* Only then: an invalidation wants the lock of the directory, whose holder may
+ * wait for us, and should we be killed in that moment, nobody can end it. */
+void dir_notify_left(struct bltfs *fs, struct node *dir, const char *name,
+		     const void *prefix, size_t len)
+{
+	struct blt_stat st;
+
+	if (blt_stat_key(fs->store, prefix, len - 1, &st) == 0)
+		dir_notify_pair(fs, dir, name);
+}
+
+/* ---- lookup ---- */
+
+static int fill_fresh(const struct node *node, struct blt_node *ret)
+{
+	uint8_t *key = malloc(node->key_len + 1);
+
+	if (!key)
+		return -ENOMEM;
+	memcpy(key, node->key, node->key_len);
+	*ret = (struct blt_node){
+		.kind = BLT_FILE,
+		.key = key,
+		.key_len = node->key_len,
+		.hash = node->hash,
+		.sure = true,
+	};
+	return 0;
+}
+
+/* A file goes from fresh to stored, never back: so whoever asks for the fresh
+ * ones first misses none. */
+int dir_resolve(struct bltfs *fs, struct node *dir, const char *name,
+		struct blt_node *ret, struct node **ret_node)
+{
+	struct node *node =
+		nodes_find_fresh(fs->nodes, dir->key, dir->key_len, name);
+	int rc;
+
+	if (node) {
+		rc = fill_fresh(node, ret);
+		if (rc < 0)
+			nodes_put(fs->nodes, node, 1);
+		else
+			*ret_node = node;
+		return rc;
+	}
+	rc = blt_ns_lookup(fs->ns, dir->key, dir->key_len, name, strlen(name),
+			   ret);
+	if (rc == 0)
+		*ret_node = nodes_find(fs->nodes, ret->kind, ret->key,
+				       ret->key_len, ret->hash);
+	return rc;
+}
+
+/* Before the walk's end a lookup may have to wait for it, which nobody may who
+ * holds names.  If the directory was moved meanwhile: again. */
+static int resolve_early(struct bltfs *fs, struct node *dir, const char *name,
+			 struct blt_node *ret)
+{
+	size_t len = dir->key_len;
+	uint8_t *key = malloc(len + 1);
+	uint64_t moves = atomic_load(&fs->moves);
+	int rc;
+
+	if (!key)
+		return -ENOMEM;
+	memcpy(key, dir->key, len);
+	bltfs_leave_names(fs);
+	rc = blt_ns_lookup(fs->ns, key, len, name, strlen(name), ret);
+	bltfs_share_names(fs);
+	free(key);
+	if (moves == atomic_load(&fs->moves))
+		return rc;
+	if (rc == 0)
+		free(ret->key);
+	return -EAGAIN;
+}
+
+static int make_found(struct bltfs *fs, struct node *dir,
+		      const struct blt_node *found, struct dir_found *ret)
+{
+	struct node *node;
+	int rc;
+
+	rc = nodes_get(fs->nodes, found->kind, found->key, found->key_len,
+		       dir->key_len, found->hash, &node);
+	if (rc < 0)
+		return rc;
+	rc = attr_get(fs, node, &found->stat, &ret->st);
+	if (rc < 0) {
+		nodes_put(fs->nodes, node, 1);
+		return rc == -ESTALE ? -ENOENT : rc;
+	}
+	ret->node = node;
+	ret->sure = found->sure;
+	return 0;
+}
+
+int dir_lookup(struct bltfs *fs, struct node *dir, const char *name,
+	       struct dir_found *ret)
+{
+	struct blt_node found;
+	struct node *node = NULL;
+	int rc;
+
+	bltfs_share_names(fs);
+	if (dir_is_complete(fs) ||
+	    nodes_has_fresh(fs->nodes, dir->key, dir->key_len, name)) {
+		rc = dir_resolve(fs, dir, name, &found, &node);
+	} else {
+		do
+			rc = resolve_early(fs, dir, name, &found);
+		while (rc == -EAGAIN);
+	}
+	if (rc == 0) {
+		rc = make_found(fs, dir, &found, ret);
+		free(found.key);
+	}
+	bltfs_leave_names(fs);
+	nodes_put(fs->nodes, node, 1);
+	return rc;
+}
+
+/* ---- new names; names is held ---- */
+
+/* Kind, key and node for a name that nothing has. */
+static int claim(struct bltfs *fs, struct node *dir, const char *name,
+		 enum blt_kind kind, struct node **ret)
+{
+	struct node *fresh;
+	struct blt_stat st;
+	uint8_t *key;
+	size_t len;
+	int rc;
+
+	fresh = nodes_find_fresh(fs->nodes, dir->key, dir->key_len, name);
+	nodes_put(fs->nodes, fresh, 1);
+	if (fresh)
+		return -EEXIST;
+	rc = blt_ns_key(fs->ns, dir->key, dir->key_len, name, strlen(name),
+			kind, &key, &len);
+	if (rc < 0)
+		return rc;
+	rc = blt_stat_key(fs->store, key, len, &st);
+	if (rc == 0)
+		rc = -EEXIST;
+	else if (rc == -ENOENT)
+		rc = nodes_get(fs->nodes, kind, key, len, dir->key_len,
+			       hash_of(kind, key, len), ret);
+	free(key);
+	return rc;
+}
+
+static int store_value(struct bltfs *fs, struct node *node, const void *value,
+		       size_t len)
+{
+	bool lost = changed_lost(fs, node, false);
+	int rc = blt_put(fs->store, node->key, node->key_len, value, len,
+			 BLT_NOW);
+
+	if (lost)
+		changed_back(fs, node);
+	return rc < 0 ? rc : syncer_commit(fs->syncer, node->key_len + len);
+}
+
+/* What stands between a claimed node and the answer: rc so far. */
+static int answer_new(struct bltfs *fs, struct node *dir, struct node *node,
+		      int rc, struct dir_found *ret)
+{
+	if (rc == 0)
+		rc = attr_get(fs, node, NULL, &ret->st);
+	if (rc < 0) {
+		nodes_put(fs->nodes, node, 1);
+		return rc;
+	}
+	dir_changed(dir);
+	ret->node = node;
+	ret->sure = dir_is_complete(fs);
+	return 0;
+}
+
+int dir_create(struct bltfs *fs, struct node *dir, const char *name,
+	       bool stored, struct dir_found *ret)
+{
+	struct node *node;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = claim(fs, dir, name, BLT_FILE, &node);
+	if (rc == 0) {
+		node->link = LINK_NO;
+		rc = stored ? content_make(fs, node) :
+			      content_create(fs, node, name);
+		rc = answer_new(fs, dir, node, rc, ret);
+	}
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+int dir_symlink(struct bltfs *fs, struct node *dir, const char *name,
+		const char *target, struct dir_found *ret)
+{
+	uint8_t value[BLT_LINK_LEN];
+	struct node *node;
+	int rc;
+
+	if (!fs->takes_links)
+		return -EPERM;
+	rc = blt_link_write(target, value);
+	if (rc < 0)
+		return rc;
+	bltfs_share_names(fs);
+	rc = claim(fs, dir, name, BLT_FILE, &node);
+	if (rc == 0) {
+		node->link = LINK_UNKNOWN;
+		rc = store_value(fs, node, value, sizeof(value));
+		rc = answer_new(fs, dir, node, rc, ret);
+	}
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+int dir_mkdir(struct bltfs *fs, struct node *dir, const char *name,
+	      struct dir_found *ret)
+{
+	struct node *node;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = claim(fs, dir, name, BLT_DIR, &node);
+	if (rc < 0)
+		goto out;
+	if (fs->takes_empty) {
+		rc = store_value(fs, node, "", 0);
+	} else {
+		rc = blt_ns_hold(fs->ns, node->key, node->key_len, true);
+		if (rc == 0)
+			nodes_hold(fs->nodes, node, true);
+	}
+	rc = answer_new(fs, dir, node, rc, ret);
+out:
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+/* ---- times ---- */
+
+static int touch_marker(struct bltfs *fs, struct node *dir, int64_t mtime)
+{
+	struct blt_stat st;
+	int rc = blt_ns_marker(fs->ns, dir->key, dir->key_len, &st);
+
+	if (rc == 1)
+		return blt_touch(fs->store, dir->key, dir->key_len, mtime);
+	rc = blt_stat_key(fs->store, dir->key, dir->key_len, &st);
+	if (rc == -ENOENT && fs->takes_empty)
+		return blt_put(fs->store, dir->key, dir->key_len, "", 0, mtime);
+	return -ENOTSUP;
+}
+
+int dir_touch(struct bltfs *fs, struct node *dir, int64_t mtime)
+{
+	int rc = -ENOTSUP;
+
+	bltfs_share_names(fs);
+	if (dir->key_len && fs->info.has_timestamps && !dir->gone)
+		rc = touch_marker(fs, dir, mtime);
+	if (rc == 0)
+		rc = syncer_commit(fs->syncer, dir->key_len);
+	if (rc == 0 || rc == -ENOTSUP) {
+		pthread_mutex_lock(&dir->lock);
+		/* where no marker keeps it, as long as the node lives */
+		dir->changed = rc == 0 ? 0 : mtime;
+		pthread_mutex_unlock(&dir->lock);
+		rc = 0;
+	}
+	bltfs_leave_names(fs);
+	return rc;
+}

@@ -1,0 +1,76 @@
+/* bltfs.h - one mount: what all operations share.
+ *
+ * Everything but the lock and the atomics is set before the first request and
+ * stays.  The order of the locks is in node.h.
+ */
+#ifndef FS_BLTFS_H
+#define FS_BLTFS_H
+
+#include "blt.h"
+#include "inode/node.h"
+#include "main/options.h"
+#include "file/stage.h"
+#include "main/stats.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct at;
+struct beside;
+struct control;
+struct fuse_session;
+struct notify;
+struct syncer;
+struct txns;
+
+/* A transaction is one, too: with a store that is one (blt_txn_begin), and
+ * nodes and names of its own.  It has no notify and no beside, since the kernel
+ * keeps nothing of it, no syncer, and no control. */
+struct bltfs {
+	const struct options *opts;
+	struct blt *store;
+	struct blt_ns *ns;
+	struct blt_info info; /* as the store was at the mount */
+	bool takes_empty;     /* so markers may be written */
+	bool takes_links;     /* and symbolic links */
+	struct nodes *nodes;
+	struct notify *notify;
+	struct beside *beside;   /* NULL: nobody else changes the store */
+	struct syncer *syncer;   /* NULL: read only */
+	struct control *control; /* NULL: none */
+	struct at *at;           /* links to positions */
+	struct txns *txns;       /* NULL: none can be made */
+	bool is_txn;
+	struct stage_pool pool;
+	struct stats stats;
+	struct fuse_session *session;
+	pthread_rwlock_t names;
+	_Atomic uint64_t moves; /* renames of directories so far */
+	atomic_bool complete;   /* the tree's walk has ended */
+	atomic_bool changed;    /* jobs have changed names (changed.h) */
+};
+
+/* Makes the lock. */
+void bltfs_init_names(struct bltfs *fs);
+/* At the end, when no request can come: what is still open is closed as its
+ * owner would have.  0, or an error, which has been logged. */
+int bltfs_close_open(struct bltfs *fs);
+
+static inline void bltfs_share_names(struct bltfs *fs)
+{
+	pthread_rwlock_rdlock(&fs->names);
+}
+
+static inline void bltfs_own_names(struct bltfs *fs)
+{
+	pthread_rwlock_wrlock(&fs->names);
+}
+
+static inline void bltfs_leave_names(struct bltfs *fs)
+{
+	pthread_rwlock_unlock(&fs->names);
+}
+
+#endif

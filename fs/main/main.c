@@ -1,0 +1,61 @@
+#include "config.h"
+
+#include "main/life.h"
+#include "main/log.h"
+#include "main/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static int finish_output(void)
+{
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+/* A standard descriptor that is closed would be given to the next file that is
+ * opened, and then taken by what we print, or by the daemon's /dev/null. */
+static int hold_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options_error err = { "" };
+	struct options opts;
+	int rc;
+
+	if (hold_standard_files() < 0)
+		return EX_OSERR;
+	rc = options_parse(&opts, argc, argv, &err);
+	if (rc < 0) {
+		fprintf(stderr, "bltfs: %s\n", err.text);
+		return rc == -ENOMEM ? EX_OSERR : EX_USAGE;
+	}
+	log_start(opts.debug);
+	if (opts.help) {
+		options_help(stdout);
+		rc = finish_output();
+	} else if (opts.version) {
+		printf("bltfs %s (libfuse %s)\n", PACKAGE_VERSION,
+		       fuse_pkgversion());
+		rc = finish_output();
+	} else {
+		rc = life_run(&opts);
+	}
+	options_release(&opts);
+	log_end();
+	return rc;
+}

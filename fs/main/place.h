@@ -1,0 +1,16 @@
+/* place.h - is this a directory to mount on, and where is the store?
+ *
+ * Failures are logged with what to do; the result is then an exit code of
+ * sysexits.h, 0 where all is well.
+ */
+#ifndef FS_PLACE_H
+#define FS_PLACE_H
+
+#include "main/options.h"
+
+/* Both paths without links and ".."; the caller frees them.  Takes away a mount
+ * that a dead daemon left behind. */
+int place_find(const struct options *opts, char **ret_store,
+	       char **ret_mountpoint);
+
+#endif

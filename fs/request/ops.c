@@ -1,0 +1,40 @@
+#include "request/ops.h"
+
+#include <errno.h>
+#include <string.h>
+
+bool ops_name_lasts(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len == 0 || name[len - 1] != '%';
+}
+
+double ops_lasting(const struct bltfs *fs)
+{
+	return ops_keeps(fs) ? OPS_FOREVER : 0;
+}
+
+struct fuse_entry_param ops_entry(const struct bltfs *fs,
+				  const struct dir_found *found,
+				  const char *name)
+{
+	const bool lasts = found->sure && ops_name_lasts(name);
+
+	return (struct fuse_entry_param){
+		.ino = node_number(found->node),
+		.attr = found->st,
+		.attr_timeout = found->sure ? ops_lasting(fs) : 0,
+		.entry_timeout = lasts ? ops_lasting(fs) : 0,
+	};
+}
+
+void ops_reply_entry(fuse_req_t req, const struct dir_found *found,
+		     const char *name)
+{
+	struct bltfs *fs = found->node->fs;
+	struct fuse_entry_param e = ops_entry(fs, found, name);
+
+	if (fuse_reply_entry(req, &e) < 0) /* interrupted: not taken over */
+		nodes_put(fs->nodes, found->node, 1);
+}

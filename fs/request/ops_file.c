@@ -1,0 +1,294 @@
+#include "request/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* From here on a read is answered from the store's file itself: below, one
+ * copy is cheaper than setting up a pipe. */
+#define READ_FROM_FILE ((size_t)64 << 10)
+#define COPY_CHUNK ((size_t)1 << 20)
+#define COPY_MOST ((size_t)128 << 20)
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static void set_handle(struct fuse_file_info *fi, struct handle *h)
+{
+	fi->fh = (uintptr_t)h;
+	fi->keep_cache = h->keeps;
+	fi->noflush = !h->writes;
+}
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	struct handle *h;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = content_open(fs, ops_node(req, ino), fi->flags, &h);
+	bltfs_leave_names(fs);
+	if (rc < 0) {
+		ops_reply(req, rc);
+		return;
+	}
+	set_handle(fi, h);
+	if (fuse_reply_open(req, fi) < 0) {
+		bltfs_share_names(fs);
+		content_release(fs, h);
+		bltfs_leave_names(fs);
+	}
+}
+
+/* Makes the file, or finds the one that another process has just made. */
+static int create_or_find(struct bltfs *fs, struct node *dir, const char *name,
+			  int *flags, struct dir_found *ret)
+{
+	int rc = dir_create(fs, dir, name, false, ret);
+
+	if (rc == 0)
+		*flags &= ~O_TRUNC; /* it is empty */
+	else if (rc == -EEXIST && !(*flags & O_EXCL))
+		rc = dir_lookup(fs, dir, name, ret);
+	return rc;
+}
+
+void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
+		mode_t mode, struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, parent);
+	struct fuse_entry_param e;
+	struct dir_found found;
+	struct handle *h = NULL;
+	int flags = fi->flags;
+	int rc =
+		create_or_find(fs, ops_node(req, parent), name, &flags, &found);
+
+	(void)mode;
+	if (rc < 0) {
+		ops_reply(req, rc);
+		return;
+	}
+	bltfs_share_names(fs);
+	rc = content_open(fs, found.node, flags, &h);
+	bltfs_leave_names(fs);
+	e = ops_entry(fs, &found, name);
+	if (rc == 0) {
+		set_handle(fi, h);
+		rc = fuse_reply_create(req, &e, fi);
+	} else {
+		ops_reply(req, rc);
+	}
+	if (rc < 0) {
+		bltfs_share_names(fs);
+		if (h)
+			content_release(fs, h);
+		bltfs_leave_names(fs);
+		nodes_put(fs->nodes, found.node, 1);
+	}
+}
+
+static void reply_from_file(fuse_req_t req, const struct blt_view *view,
+			    size_t size, uint64_t offset)
+{
+	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(0);
+
+	if (offset < view->len)
+		buf.buf[0].size =
+			size < view->len - offset ? size : view->len - offset;
+	buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	buf.buf[0].fd = view->fd;
+	buf.buf[0].pos = (off_t)(view->offset + offset);
+	fuse_reply_data(req, &buf, 0);
+}
+
+/* True where the reply was given. */
+static bool read_from_file(fuse_req_t req, struct node *node, size_t size,
+			   uint64_t offset)
+{
+	struct bltfs *fs = node->fs;
+	struct blt_view view;
+	int rc;
+
+	if (size < READ_FROM_FILE || fs->info.shared)
+		return false;
+	bltfs_share_names(fs);
+	rc = content_view(fs, node, &view);
+	bltfs_leave_names(fs);
+	if (rc < 0)
+		return false;
+	rc = -EAGAIN;
+	if (view.fd >= 0 && offset < view.len &&
+	    view.len - offset >= READ_FROM_FILE) {
+		reply_from_file(req, &view, size, offset);
+		rc = 0;
+	}
+	blt_view_release(&view);
+	return rc == 0;
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	struct node *node = ops_node(req, ino);
+	int64_t got = -ENOMEM;
+	char *buf;
+
+	if (read_from_file(req, node, size, (uint64_t)off))
+		return;
+	buf = malloc(size);
+	if (buf) {
+		bltfs_share_names(fs);
+		got = content_read(fs, node, buf, size, (uint64_t)off);
+		bltfs_leave_names(fs);
+		beside_read(fs, &handle_of(fi)->beside);
+	}
+	if (got < 0)
+		ops_reply(req, (int)got);
+	else
+		fuse_reply_buf(req, buf, (size_t)got);
+	free(buf);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+	       off_t off, struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	/* a page of a mapping has its place, whatever the handle says */
+	bool append = handle_of(fi)->appends && !fi->writepage;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = content_write(fs, ops_node(req, ino), buf, size, (uint64_t)off,
+			   append);
+	bltfs_leave_names(fs);
+	/* behind the write: a flush beside it may have come too early */
+	atomic_store(&handle_of(fi)->flushed, false);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_write(req, size);
+}
+
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	struct handle *h = handle_of(fi);
+	int rc = 0;
+
+	if (h->writes) {
+		atomic_store(&h->flushed, true);
+		content_prepare(ops_node(req, ino));
+		bltfs_share_names(fs);
+		rc = content_commit(fs, ops_node(req, ino));
+		bltfs_leave_names(fs);
+		if (rc < 0)
+			atomic_store(&h->flushed, false);
+	}
+	ops_reply(req, rc);
+}
+
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+	       struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	int rc;
+
+	(void)datasync;
+	(void)fi;
+	content_prepare(ops_node(req, ino));
+	bltfs_share_names(fs);
+	rc = content_commit(fs, ops_node(req, ino));
+	bltfs_leave_names(fs);
+	/* no lock is held while the disk works */
+	if (rc == 0 && fs->syncer)
+		rc = blt_sync(fs->store);
+	ops_reply(req, rc);
+}
+
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+
+	content_prepare(ops_node(req, ino));
+	bltfs_share_names(fs);
+	content_release(fs, handle_of(fi));
+	bltfs_leave_names(fs);
+	ops_reply(req, 0);
+}
+
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
+		   off_t length, struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	int rc;
+
+	(void)fi;
+	bltfs_share_names(fs);
+	rc = content_allocate(fs, ops_node(req, ino), mode, (uint64_t)offset,
+			      (uint64_t)length);
+	bltfs_leave_names(fs);
+	ops_reply(req, rc);
+}
+
+static int64_t copy_chunk(struct bltfs *fs, struct node *from, uint64_t at,
+			  struct node *to, uint64_t to_at, char *buf, size_t n)
+{
+	int64_t got = content_read(fs, from, buf, n, at);
+	int rc = 0;
+
+	if (got > 0)
+		rc = content_write(fs, to, buf, (size_t)got, to_at, false);
+	return rc < 0 ? rc : got;
+}
+
+/* Bytes copied, fewer at the source's end; or -errno where none were.  A rename
+ * that waits for names, and all who wait for that, wait for a chunk. */
+static int64_t copy_range(struct bltfs *fs, struct node *from, uint64_t at,
+			  struct node *to, uint64_t to_at, uint64_t len)
+{
+	char *buf = malloc(COPY_CHUNK);
+	int64_t got = buf ? 1 : -ENOMEM;
+	uint64_t done = 0;
+
+	while (got > 0 && done < len) {
+		size_t n = len - done < COPY_CHUNK ? len - done : COPY_CHUNK;
+
+		bltfs_share_names(fs);
+		got = copy_chunk(fs, from, at + done, to, to_at + done, buf, n);
+		bltfs_leave_names(fs);
+		done += got > 0 ? (uint64_t)got : 0;
+	}
+	free(buf);
+	return done > 0 ? (int64_t)done : got;
+}
+
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			 struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+			 off_t off_out, struct fuse_file_info *fi_out,
+			 size_t len, int flags)
+{
+	struct bltfs *fs = ops_fs_of(req, ino_in);
+	int64_t done;
+
+	if (fs != ops_fs_of(req, ino_out)) {
+		ops_reply(req, -EXDEV);
+		return;
+	}
+	(void)fi_in;
+	(void)fi_out;
+	(void)flags;
+	/* the caller goes on from there, or has been killed */
+	if (len > COPY_MOST)
+		len = COPY_MOST;
+	done = copy_range(fs, ops_node(req, ino_in), (uint64_t)off_in,
+			  ops_node(req, ino_out), (uint64_t)off_out, len);
+	if (done < 0)
+		ops_reply(req, (int)done);
+	else
+		fuse_reply_write(req, (size_t)done);
+}

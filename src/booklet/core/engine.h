@@ -1,0 +1,71 @@
+/* engine.h - what one change touches: the bytes, the directories, the scans.
+ *
+ * struct engine is the store below its public face; batch.c, scan.c and the
+ * whole-file operations work on it.
+ */
+#ifndef BLT_ENGINE_H
+#define BLT_ENGINE_H
+
+#include "booklet/log/space.h"
+#include "booklet/dirindex/tree.h"
+#include "base/watch.h"
+
+struct scan;
+struct pin;
+
+/* A value of so many bytes is not copied where its key changes (rekey.h): that
+ * costs some fsyncs. */
+#define REKEY_LEAST ((uint64_t)4 << 20)
+
+/* An index move under way; under engine.whole. */
+struct growth {
+	enum { GROWTH_NONE, GROWTH_FILL, GROWTH_MOVE } stage;
+	uint32_t n_buckets;
+	uint64_t pos;       /* where the new index will be */
+	uint64_t place;     /* bytes there: the index, and what must be dead
+			     * behind it */
+	uint64_t dead;      /* the dead block that is being filled, */
+	uint64_t dead_len;  /* its length, */
+	uint64_t filled;    /* and up to where its bytes are entries */
+	uint64_t fill_step; /* bytes, and buckets, in one step; 0: the usual */
+	uint32_t move_step;
+	uint64_t keys; /* moved, hidden ones counted */
+};
+
+struct engine {
+	struct space space;
+	pthread_mutex_t whole; /* held through work on the whole file (growth,
+				* prune, trim): one of them at a time; taken
+				* before all locks of the space */
+	struct growth growth;
+	atomic_bool growing;          /* growth.stage, or space.next, says so */
+	_Atomic uint64_t compactions; /* times that live blocks have moved:
+				       * counted before the first byte of what
+				       * they leave is used again */
+	struct scan *scans;           /* under space.lock */
+	struct pin *pins;             /* under space.lock, and space.write */
+	bool walking;                 /* the tree is being filled; changed with
+				       * space.write and space.lock held */
+	uint64_t walk_pos;            /* up to here; under space.write */
+	atomic_uint waiting;         /* writers in front of space.write: whoever
+				      * holds it for work that can wait gives way */
+	uint8_t key[FORMAT_KEY_MAX]; /* scratch, under space.write */
+	uint64_t prune_chunk;        /* bytes a step; 0: as prune has it */
+	uint64_t trim_page;          /* the least hole that is worth punching;
+				      * 0: the filesystem's block */
+	size_t trim_runs;     /* merged by one commit; 0: as trim has it */
+	uint64_t rekey_least; /* 0: REKEY_LEAST */
+	uint64_t lay_least;   /* 0: as store_lay.c has it */
+	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
+				      * with space.write held */
+	struct watches watches; /* told of each key that a commit changes */
+};
+
+static inline bool rekey_pays(const struct engine *e, uint64_t value_len)
+{
+	uint64_t least = e->rekey_least ? e->rekey_least : REKEY_LEAST;
+
+	return value_len >= least && !e->space.fmt.fixed;
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* The booklet engine's directories: its tree, with what the blocks say. */
+#include "booklet/store/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct tree *tree_of(struct blt *blt)
+{
+	return atomic_load(&store_of(blt)->engine.tree);
+}
+
+static int dirs_start(struct blt *blt, bool flat)
+{
+	struct tree *tree;
+	int rc = store_tree(store_of(blt), flat, &tree);
+
+	if (rc == 0 && tree_is_flat(tree) != flat)
+		rc = -EINVAL;
+	return rc;
+}
+
+static int dirs_wait(struct blt *blt)
+{
+	return tree_wait(tree_of(blt));
+}
+
+static int dirs_ready(struct blt *blt)
+{
+	return tree_ready(tree_of(blt));
+}
+
+static bool dirs_complete(struct blt *blt)
+{
+	return tree_is_complete(tree_of(blt));
+}
+
+static uint64_t dirs_known(struct blt *blt)
+{
+	struct tree_stats stats;
+
+	tree_stats(tree_of(blt), &stats);
+	return stats.keys;
+}
+
+static int dirs_find(struct blt *blt, const void *prefix, size_t len,
+		     bool *ret_marked)
+{
+	struct tree_dir facts;
+	int rc = tree_find(tree_of(blt), prefix, len, &facts);
+
+	if (rc == 1)
+		*ret_marked = facts.marker != 0;
+	return rc;
+}
+
+static int dirs_facts(struct blt *blt, const void *prefix, size_t len,
+		      struct blt_dir_facts *ret)
+{
+	struct tree_dir facts;
+	int rc = tree_find(tree_of(blt), prefix, len, &facts);
+
+	if (rc == 1)
+		*ret = (struct blt_dir_facts){ facts.entries, facts.subdirs,
+					       facts.marker != 0 };
+	return rc;
+}
+
+static int dirs_find_key(struct blt *blt, const void *prefix, size_t len,
+			 const struct keyhash *hash, uint8_t **ret_key,
+			 size_t *ret_len)
+{
+	(void)prefix;
+	(void)len;
+	return store_find_hash(store_of(blt), hash, ret_key, ret_len);
+}
+
+static int dirs_find_long(struct blt *blt, const void *prefix, size_t len,
+			  const struct keyhash *hash, uint8_t **ret_comp,
+			  size_t *ret_len)
+{
+	return tree_find_long(tree_of(blt), prefix, len, hash, ret_comp,
+			      ret_len);
+}
+
+struct listing {
+	struct store *store;
+	backend_list_fn *fn;
+	void *arg;
+};
+
+static int list_entry(void *arg, const struct tree_entry *from)
+{
+	struct listing *l = arg;
+	struct backend_entry e = {
+		.is_dir = from->is_dir,
+		.conflict = from->conflict,
+		.cookie = from->cookie,
+		.comp = from->comp,
+		.comp_len = from->comp_len,
+		.hash = from->hash,
+	};
+	int rc = 0;
+
+	if (from->pos != 0)
+		rc = store_stat_at(l->store, from->pos, &e.stat);
+	return rc < 0 ? rc : l->fn(l->arg, &e);
+}
+
+static int dirs_list(struct blt *blt, const void *prefix, size_t len,
+		     uint64_t cookie, backend_list_fn *fn, void *arg)
+{
+	struct listing l = { store_of(blt), fn, arg };
+
+	return tree_list(tree_of(blt), prefix, len, cookie, list_entry, &l);
+}
+
+static int dirs_hold(struct blt *blt, const void *prefix, size_t len, bool held)
+{
+	return tree_hold(tree_of(blt), prefix, len, held);
+}
+
+static int dirs_order_count(struct blt *blt, const void *prefix, size_t len,
+			    uint64_t *ret)
+{
+	return tree_order_count(tree_of(blt), prefix, len, ret);
+}
+
+struct order_call {
+	backend_order_fn *fn;
+	void *arg;
+};
+
+static int order_place(void *arg, const struct tree_place *from)
+{
+	const struct order_call *c = arg;
+	struct backend_place place = { from->comp, from->comp_len,
+				       from->is_dir };
+
+	return c->fn(c->arg, &place);
+}
+
+static int dirs_order_at(struct blt *blt, const void *prefix, size_t len,
+			 uint64_t at, uint64_t n, backend_order_fn *fn,
+			 void *arg)
+{
+	struct order_call c = { fn, arg };
+
+	return tree_order_at(tree_of(blt), prefix, len, at, n, order_place, &c);
+}
+
+static int dirs_order_find(struct blt *blt, const void *prefix, size_t len,
+			   const void *comp, size_t comp_len, uint64_t *ret)
+{
+	return tree_order_find(tree_of(blt), prefix, len, comp, comp_len, ret);
+}
+
+const struct backend_dirs booklet_dirs = {
+	.start = dirs_start,
+	.wait = dirs_wait,
+	.ready = dirs_ready,
+	.complete = dirs_complete,
+	.known = dirs_known,
+	.find = dirs_find,
+	.facts = dirs_facts,
+	.find_key = dirs_find_key,
+	.find_long = dirs_find_long,
+	.by_cookie = true,
+	.list = dirs_list,
+	.hold = dirs_hold,
+	.order_count = dirs_order_count,
+	.order_at = dirs_order_at,
+	.order_find = dirs_order_find,
+};

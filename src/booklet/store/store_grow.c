@@ -1,0 +1,212 @@
+/* The index grows: in a thread of the store's own, or step by step with those
+ * who commit. */
+#include "booklet/store/store.h"
+
+#include "booklet/maintain/reindex.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* How long a commit waits where much waits for a sync that the thread is
+ * about: so memory does not grow, and nobody waits for the whole of it. */
+static const struct timespec pause_of_a_commit = { .tv_nsec = 1000000 };
+
+/* Whether there is growth to be done: to *ret_size buckets, or, 0, what is
+ * under way already. */
+static bool is_time(struct store *store, uint32_t *ret_size)
+{
+	struct space *sp = &store->engine.space;
+	uint64_t n_keys;
+	uint32_t n_buckets;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	n_keys = sp->n_keys;
+	n_buckets = sp->fmt.n_buckets;
+	pthread_rwlock_unlock(&sp->lock);
+	*ret_size = 0;
+	if (n_keys < atomic_load(&store->grow_at))
+		return false;
+	if (atomic_load(&store->engine.growing))
+		return true;
+	if (n_keys > n_buckets)
+		*ret_size = format_next_buckets(n_buckets);
+	return *ret_size;
+}
+
+/* Growth makes the store faster, it is not needed for any promise: where it
+ * cannot go on now, it is tried again later. */
+static void try_later(struct store *store)
+{
+	struct space *sp = &store->engine.space;
+	uint64_t n_keys;
+
+	pthread_rwlock_rdlock(&sp->lock);
+	n_keys = sp->n_keys;
+	pthread_rwlock_unlock(&sp->lock);
+	atomic_store(&store->grow_at, n_keys + n_keys / 4 + 1);
+}
+
+/* With engine.whole held: what is under way, then one of size buckets. */
+static int run(struct store *store, uint32_t size, blt_progress_fn *progress,
+	       void *arg)
+{
+	struct engine *e = &store->engine;
+	uint64_t done, total;
+	int rc = reindex_resume(e);
+
+	if (rc == 0 && size)
+		rc = reindex_begin(e, size);
+	while (rc == 0 && (rc = reindex_step(e)) > 0) {
+		rc = 0;
+		if (atomic_load(&e->space.full))
+			rc = space_sync(&e->space);
+		done = reindex_done(e, &total);
+		if (rc == 0 && progress)
+			rc = progress(arg, done, total, e->growth.keys);
+	}
+	return rc;
+}
+
+static int run_alone(struct store *store, uint32_t size,
+		     blt_progress_fn *progress, void *arg)
+{
+	int rc;
+
+	atomic_store(&store->helping, true);
+	rc = run(store, size, progress, arg);
+	atomic_store(&store->helping, false);
+	return rc;
+}
+
+/* ---- the thread ---- */
+
+static void *grow(void *arg)
+{
+	struct store *store = arg;
+	struct engine *e = &store->engine;
+	uint32_t size;
+	int rc = 0;
+
+	pthread_mutex_lock(&e->whole);
+	while (rc == 0 && is_time(store, &size))
+		rc = run_alone(store, size, NULL, NULL);
+	pthread_mutex_unlock(&e->whole);
+	if (rc < 0)
+		try_later(store);
+	atomic_store(&store->growing, false);
+	return NULL;
+}
+
+static int start_thread(struct store *store)
+{
+	int rc;
+
+	if (atomic_exchange(&store->growing, true))
+		return 0;
+	/* The one before has nothing left to do. */
+	if (store->grower_made)
+		pthread_join(store->grower, NULL);
+	rc = thread_start(&store->grower, grow, store);
+	store->grower_made = rc == 0;
+	if (rc < 0)
+		atomic_store(&store->growing, false);
+	return rc;
+}
+
+void store_grow_end(struct store *store)
+{
+	if (store->grower_made)
+		pthread_join(store->grower, NULL);
+	store->grower_made = false;
+}
+
+/* ---- steps ---- */
+
+int store_grow_step(struct store *store, uint32_t n_buckets)
+{
+	struct engine *e = &store->engine;
+	int rc;
+
+	/* Long work on the whole file goes first. */
+	if (pthread_mutex_trylock(&e->whole) != 0)
+		return 0;
+	if (atomic_load(&e->growing))
+		rc = reindex_step(e);
+	else
+		rc = n_buckets ? reindex_begin(e, n_buckets) : 0;
+	pthread_mutex_unlock(&e->whole);
+	return rc < 0 ? rc : 0;
+}
+
+static void grow_if_needed(struct store *store)
+{
+	uint32_t size;
+
+	if (!atomic_load(&store->engine.space.crowded) &&
+	    !atomic_load(&store->engine.growing))
+		return;
+	if (atomic_load(&store->growing) || !is_time(store, &size))
+		return;
+	if (!store->alone && start_thread(store) == 0)
+		return;
+	if (store_grow_step(store, size) < 0)
+		try_later(store);
+}
+
+static void be_quiet(struct store *store)
+{
+	int64_t until;
+
+	while ((until = atomic_load(&store->quiet_until)) &&
+	       steady_us() < until)
+		nanosleep(&pause_of_a_commit, NULL);
+}
+
+void store_committed(struct store *store)
+{
+	be_quiet(store);
+	grow_if_needed(store);
+	if (!atomic_load(&store->engine.space.full))
+		return;
+	if (atomic_load(&store->helping))
+		nanosleep(&pause_of_a_commit, NULL);
+	else
+		(void)space_sync(&store->engine.space);
+}
+
+int store_grow_on(struct store *store)
+{
+	int rc;
+
+	atomic_store(&store->engine.growing, true);
+	if (!store->alone && start_thread(store) == 0)
+		return 0;
+	rc = reindex_resume(&store->engine);
+	if (rc != -ENOSPC)
+		return rc;
+	/* Half moved it is as good; deletes must find a way in. */
+	try_later(store);
+	return 0;
+}
+
+/* ---- on demand ---- */
+
+int booklet_reindex(struct blt *blt, uint32_t n_buckets,
+		    blt_progress_fn *progress, void *arg)
+{
+	struct store *store = store_of(blt);
+	struct engine *e = &store->engine;
+	int rc;
+
+	if (!e->space.file.writable)
+		return -EROFS;
+	pthread_mutex_lock(&e->whole);
+	rc = reindex_resume(e);
+	if (!n_buckets)
+		n_buckets = format_next_buckets(e->space.fmt.n_buckets);
+	if (rc == 0 && n_buckets)
+		rc = run_alone(store, n_buckets, progress, arg);
+	pthread_mutex_unlock(&e->whole);
+	return rc;
+}

@@ -1,0 +1,299 @@
+/* The face of a store: facts, and work on all of it (backend.h). */
+#include "engine/backend.h"
+
+#include "booklet/format/serial.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int store_fail(struct blt_error *err, int code, const char *fmt, ...)
+{
+	va_list args;
+
+	if (err) {
+		va_start(args, fmt);
+		vsnprintf(err->text, sizeof(err->text), fmt, args);
+		va_end(args);
+	}
+	return code;
+}
+
+/* ---- files ---- */
+
+#define NO_DBS "%s: a booklet store has no databases in it"
+
+static const struct backend *const backends[] = {
+	&booklet_backend, /* has what no other one recognises */
+#ifdef HAVE_LMDB
+	&lmdb_backend,
+#endif
+};
+
+static const struct backend *of_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
+		if (strcmp(backends[i]->name, name) == 0)
+			return backends[i];
+	return NULL;
+}
+
+/* NULL: nothing is there, or nothing that says what it is. */
+static const struct backend *of_content(const char *path)
+{
+	for (size_t i = 1; i < ARRAY_SIZE(backends); i++)
+		if (backends[i]->is_mine(path))
+			return backends[i];
+	return NULL;
+}
+
+static const struct backend *of_file(const char *path)
+{
+	const struct backend *is = of_content(path);
+
+	return is ? is : backends[0];
+}
+
+int backend_hold(const char *path, int *ret_fd, struct blt_error *err)
+{
+	return of_file(path)->hold_file(path, ret_fd, err);
+}
+
+const char *blt_engine_of(const char *path)
+{
+	const struct backend *is = of_content(path);
+
+	return is ? is->name : NULL;
+}
+
+/* Whether path is a file that holds something. */
+static bool holds_any(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+static int choose(const char *path, const struct blt_open_options *opts,
+		  const struct backend **ret, struct blt_error *err)
+{
+	const struct backend *is = of_content(path), *want = NULL;
+
+	if (opts->engine && !(want = of_name(opts->engine)))
+		return store_fail(err, -EINVAL,
+				  "%s: there is no engine of the name %s", path,
+				  opts->engine);
+	/* What is made anew need not be what was there. */
+	if (opts->mode == BLT_TRUNCATE)
+		is = want ? want : is;
+	if (want && is && is != want)
+		return store_fail(err, -EINVAL,
+				  "%s: is a store of the engine %s", path,
+				  is->name);
+	if (want && want != backends[0] && !is && holds_any(path))
+		return store_fail(err, -EINVAL,
+				  "%s: is no store of the engine %s", path,
+				  want->name);
+	*ret = is ? is : want ? want : backends[0];
+	if (opts->db && *ret == backends[0] &&
+	    (holds_any(path) || opts->mode >= BLT_CREATE))
+		return store_fail(err, -EINVAL, NO_DBS, path);
+	return 0;
+}
+
+int blt_open(const char *path, const struct blt_open_options *opts,
+	     struct blt **ret, struct blt_error *err)
+{
+	static const struct blt_open_options plain = { .mode = BLT_READ };
+	const struct backend *is;
+	int rc;
+
+	if (!opts)
+		opts = &plain;
+	rc = choose(path, opts, &is, err);
+	return rc < 0 ? rc : is->open(path, opts, ret, err);
+}
+
+int blt_check_file(const char *path, int lock_timeout_ms,
+		   const struct blt_check_options *opts, blt_fault_fn *fn,
+		   void *arg, struct blt_check_result *ret,
+		   struct blt_error *err)
+{
+	const struct backend *is = of_file(path);
+
+	if (opts && opts->db && is == backends[0])
+		return store_fail(err, -EINVAL, NO_DBS, path);
+	return is->check_file(path, lock_timeout_ms, opts, fn, arg, ret, err);
+}
+
+int blt_rebuild(const char *path, const struct blt_rebuild_options *opts,
+		struct blt_rebuild_result *ret, struct blt_error *err)
+{
+	return of_file(path)->rebuild(path, opts, ret, err);
+}
+
+int blt_close(struct blt *store)
+{
+	return store ? store->backend->close(store) : 0;
+}
+
+/* ---- facts ---- */
+
+const char *blt_path(const struct blt *store)
+{
+	return store->backend->path(store);
+}
+
+int blt_fd(const struct blt *store)
+{
+	return store->backend->fd(store);
+}
+
+void blt_get_info(struct blt *store, struct blt_info *ret)
+{
+	store->backend->get_info(store, ret);
+}
+
+int blt_count(struct blt *store, struct blt_census *ret)
+{
+	return store->backend->count(store, ret);
+}
+
+bool blt_takes_empty(const struct blt *store)
+{
+	return store->backend->takes_empty(store);
+}
+
+int blt_serializer_code(const char *name)
+{
+	return serial_code(name);
+}
+
+const char *blt_serializer_name(unsigned code)
+{
+	return serial_name(code);
+}
+
+/* ---- making it last ---- */
+
+int blt_flush(struct blt *store)
+{
+	return store->backend->flush(store);
+}
+
+int blt_sync(struct blt *store)
+{
+	return store->backend->sync(store);
+}
+
+int blt_settle(struct blt *store, bool idle)
+{
+	return store->backend->settle(store, idle);
+}
+
+/* ---- walking ---- */
+
+int blt_iter_open(struct blt *store, const struct blt_iter_options *opts,
+		  struct blt_iter **ret)
+{
+	return store->backend->iter_open(store, opts, ret);
+}
+
+int blt_iter_new(struct blt *store, struct blt_iter **ret)
+{
+	return blt_iter_open(store, NULL, ret);
+}
+
+int blt_iter_next(struct blt_iter *it, struct blt_item *ret)
+{
+	return it->store->backend->iter_next(it, ret);
+}
+
+void blt_iter_free(struct blt_iter *it)
+{
+	if (it)
+		it->store->backend->iter_free(it);
+}
+
+/* ---- hidden entries ---- */
+
+int blt_slot_get(struct blt *store, enum blt_slot slot, struct blt_view *ret)
+{
+	if (!store->backend->slot_get)
+		return -ENOTSUP;
+	return store->backend->slot_get(store, slot, ret);
+}
+
+int blt_slot_put(struct blt *store, enum blt_slot slot, const void *value,
+		 size_t len)
+{
+	if (!store->backend->slot_put)
+		return -ENOTSUP;
+	return store->backend->slot_put(store, slot, value, len);
+}
+
+int blt_slot_delete(struct blt *store, enum blt_slot slot)
+{
+	if (!store->backend->slot_delete)
+		return -ENOTSUP;
+	return store->backend->slot_delete(store, slot);
+}
+
+/* ---- whole-file operations ---- */
+
+int blt_reindex(struct blt *store, uint32_t n_buckets,
+		blt_progress_fn *progress, void *arg)
+{
+	if (!store->backend->reindex)
+		return -ENOTSUP;
+	return store->backend->reindex(store, n_buckets, progress, arg);
+}
+
+int blt_prune(struct blt *store, const struct blt_prune_options *opts,
+	      struct blt_prune_result *ret)
+{
+	if (!store->backend->prune) {
+		if (ret)
+			*ret = (struct blt_prune_result){ 0 };
+		return -ENOTSUP;
+	}
+	return store->backend->prune(store, opts, ret);
+}
+
+int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,
+	     struct blt_trim_result *ret)
+{
+	if (!store->backend->trim) {
+		if (ret)
+			*ret = (struct blt_trim_result){ 0 };
+		return -ENOTSUP;
+	}
+	return store->backend->trim(store, progress, arg, ret);
+}
+
+int blt_copy(struct blt *store, const char *path,
+	     const struct blt_create_options *opts, bool replace,
+	     blt_progress_fn *progress, void *arg, struct blt_error *err)
+{
+	const struct backend *own = store->backend;
+	const struct backend *want =
+		opts && opts->engine ? of_name(opts->engine) : own;
+
+	if (!want)
+		return store_fail(err, -EINVAL,
+				  "%s: there is no engine of the name %s", path,
+				  opts->engine);
+	if (want != own)
+		return backend_convert(store, path, opts, replace, progress,
+				       arg, err);
+	return own->copy(store, path, opts, replace, progress, arg, err);
+}
+
+int blt_check(struct blt *store, const struct blt_check_options *opts,
+	      blt_fault_fn *fn, void *arg, struct blt_check_result *ret)
+{
+	return store->backend->check(store, opts, fn, arg, ret);
+}

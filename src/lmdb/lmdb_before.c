@@ -1,0 +1,114 @@
+/* A hash table that grows, with chains (lmdb_before.h). */
+#include "lmdb/lmdb_before.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+static struct before_key **find(const struct before *b, const void *key,
+				size_t len)
+{
+	struct before_key **at;
+
+	if (!b->size)
+		return NULL;
+	at = &b->chain[XXH3_64bits(key, len) & (b->size - 1)];
+	while (*at &&
+	       ((*at)->key_len != len || memcmp((*at)->bytes, key, len) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+/* Where that fails the chains become longer, or there are none. */
+static void grow(struct before *b)
+{
+	struct before bigger = { .size = b->size ? b->size * 4 : 64,
+				 .n = b->n };
+
+	bigger.chain = calloc(bigger.size, sizeof(struct before_key *));
+	if (!bigger.chain)
+		return;
+	for (size_t i = 0; i < b->size; i++) {
+		while (b->chain[i]) {
+			struct before_key *k = b->chain[i], **to;
+
+			b->chain[i] = k->next;
+			k->next = NULL;
+			to = find(&bigger, k->bytes, k->key_len);
+			*to = k;
+		}
+	}
+	free(b->chain);
+	*b = bigger;
+}
+
+bool before_has(const struct before *b, const void *key, size_t len)
+{
+	struct before_key **at = find(b, key, len);
+
+	return at && *at;
+}
+
+int before_put(struct before *b, const void *key, size_t len, bool there,
+	       const void *value, size_t value_len, uint64_t token)
+{
+	const size_t kept = value ? value_len : 0;
+	struct before_key *k, **at;
+
+	if (b->n >= b->size)
+		grow(b);
+	at = find(b, key, len);
+	k = at ? malloc(sizeof(*k) + len + kept) : NULL;
+	if (!k)
+		return -ENOMEM;
+	*k = (struct before_key){ .there = there,
+				  .token = token,
+				  .key_len = len,
+				  .value_len = value_len };
+	memcpy(k->bytes, key, len);
+	if (kept)
+		memcpy(k->bytes + len, value, kept);
+	*at = k;
+	b->n++;
+	return 0;
+}
+
+struct before_key *before_take(struct before *b, const void *key, size_t len)
+{
+	struct before_key **at = find(b, key, len), *k = at ? *at : NULL;
+
+	if (k) {
+		*at = k->next;
+		b->n--;
+	}
+	return k;
+}
+
+struct before_key *before_any(struct before *b)
+{
+	while (b->at < b->size) {
+		struct before_key *k = b->chain[b->at];
+
+		if (!k) {
+			b->at++;
+			continue;
+		}
+		b->chain[b->at] = k->next;
+		b->n--;
+		if (k->there)
+			return k;
+		free(k);
+	}
+	return NULL;
+}
+
+void before_clear(struct before *b)
+{
+	struct before_key *k;
+
+	while ((k = before_any(b)))
+		free(k);
+	free(b->chain);
+	*b = (struct before){ 0 };
+}

@@ -1,0 +1,61 @@
+/* pool_inner.h - what the files of the pool share.
+ *
+ * A task is at one of three places: waiting, in a worker's row, or given back.
+ * The first of a row is the one at work; results and ends that a worker sends
+ * must be that one's.  So a crash, a timeout or nonsense is always the first
+ * one's fault; the others of the row go back to the waiting ones, in front.
+ * Where the worker answers late the first may have been done: all go back, each
+ * to be alone with a worker, where the rule holds.
+ *
+ * pool.c has the step, pool_row.c moves tasks, pool_hear.c takes what workers
+ * say, pool_worker.c has the processes.
+ */
+#ifndef BLT_POOL_INNER_H
+#define BLT_POOL_INNER_H
+
+#include "map/pool.h"
+#include "map/pool_worker.h"
+
+#include <poll.h>
+
+#define POOL_AHEAD_MAX 256 /* tasks in one worker's row */
+
+struct pool {
+	struct pool_how how;
+	struct pool_worker *worker;
+	struct pollfd *poll;
+	struct pool_task *first, **last; /* waiting */
+	unsigned n_waiting, n_out;       /* n_out: in workers' rows */
+	uint64_t bytes;                  /* of values in memory */
+	uint64_t next_id;
+	unsigned barren;
+	int64_t looked; /* when the dead were looked for last */
+	bool fatal;
+	char why[768];
+};
+
+/* ---- pool_row.c ---- */
+
+/* Hands a task over to its owner; why NULL: it is done. */
+void pool_give_back(struct pool *p, struct pool_task *task, const char *why);
+/* Takes the first of a worker's row. */
+struct pool_task *pool_pop(struct pool *p, struct pool_worker *w);
+void pool_drop_results(struct pool_task *task);
+/* It is to be the next one that is handed out. */
+void pool_wait_first(struct pool *p, struct pool_task *task);
+/* No task will ever work, for the reason in text; returns err. */
+int pool_fail(struct pool *p, int err, const char *text);
+int pool_start_worker(struct pool *p, struct pool_worker *w);
+/* A worker is gone, or is to go; why NULL: as its status says.  Negative: none
+ * lives long enough to take a task. */
+int pool_lose(struct pool *p, struct pool_worker *w, const char *why);
+/* Gives waiting tasks to workers, and starts those that are needed. */
+int pool_hand_out(struct pool *p);
+
+/* ---- pool_hear.c ---- */
+
+/* Takes what a worker has said, reading at most so many times, so that nobody
+ * keeps us from the others. */
+int pool_hear(struct pool *p, struct pool_worker *w, int reads);
+
+#endif

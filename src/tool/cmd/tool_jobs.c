@@ -1,0 +1,217 @@
+/* tool_jobs.c - blt jobs, cancel and wait: the jobs of a mount. */
+#include "tool/tool_ask.h"
+
+#include "bltfs_ioctl.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+static int parse_id(const struct tool *t, const char *text, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	if (errno || *end || text[0] < '0' || text[0] > '9')
+		return tool_fail(t, EX_USAGE, "%s: not a job's number", text);
+	return 0;
+}
+
+static int fail_job(const struct tool *t, uint64_t id, int err)
+{
+	if (err == -ESRCH)
+		return tool_fail(t, TOOL_NOT_FOUND,
+				 "%" PRIu64 ": no such job in %s", id,
+				 t->arg[0]);
+	return tool_ask_fail(t, t->arg[0], err);
+}
+
+/* ---- jobs ---- */
+
+/* Bytes a second; keys where it counts no bytes. */
+static const char *rate_text(const struct job_info *i, char buf[64])
+{
+	char size[32];
+
+	if (!(i->rate > 0))
+		return "-";
+	if (i->done && i->kind != JOB_MAP)
+		snprintf(buf, 64, "%s/s", tool_size((uint64_t)i->rate, size));
+	else
+		snprintf(buf, 64, "%.0f/s", i->rate);
+	return buf;
+}
+
+static void print_row(const struct job_info *i)
+{
+	/* a map counts keys, and bytes besides */
+	uint64_t bytes = i->kind == JOB_MAP ? i->fact[3] : i->done;
+	char done[32], rate[64], left[32] = "-";
+
+	if (i->left_us >= 0)
+		snprintf(left, sizeof(left), "%.0f s",
+			 (double)i->left_us / 1e6);
+	printf("%4" PRIu64 "  %-8s %-9s %10" PRIu64 " %12s %12s %8s %6" PRIu64
+	       "  ",
+	       i->id, job_kind_name(i->kind), job_state_name(i->state),
+	       i->items, tool_size(bytes, done), rate_text(i, rate), left,
+	       i->errors);
+	tool_print_name(i->text, strlen(i->text));
+	putchar('\n');
+}
+
+static int run_jobs(struct tool *t)
+{
+	struct jout j = { .to = stdout, .flat = true };
+	bool json = tool_has(t, OPT_JSON), any = false;
+	struct job_info info = { 0 };
+	int fd, r, code = tool_ask_mount(t, t->arg[0], &fd);
+
+	if (code)
+		return code;
+	if (json)
+		jout_open(&j, NULL, '[');
+	while ((r = tool_ask_job(fd, info.id, true, &info)) == 0) {
+		if (json)
+			tool_print_job_json(&j, &info);
+		else if (!any)
+			printf("%4s  %-8s %-9s %10s %12s %12s %8s %6s  %s\n",
+			       "JOB", "KIND", "STATE", "KEYS", "DONE", "RATE",
+			       "LEFT", "ERRORS", "RESULT");
+		if (!json)
+			print_row(&info);
+		any = true;
+	}
+	if (json)
+		jout_close(&j, ']');
+	close(fd);
+	return r == -ESRCH ? tool_flush(t) : fail_job(t, info.id, r);
+}
+
+/* ---- cancel ---- */
+
+static int run_cancel(struct tool *t)
+{
+	int fd, code = tool_ask_mount(t, t->arg[0], &fd), result;
+
+	if (code)
+		return code;
+	result = EX_OK;
+	for (int i = 1; i < t->n_args; i++) {
+		struct bltfs_job job;
+
+		code = parse_id(t, t->arg[i], &job.job);
+		if (!code && ioctl(fd, BLTFS_IOC_CANCEL, &job) < 0)
+			code = fail_job(t, job.job, -errno);
+		result = code ? code : result;
+	}
+	close(fd);
+	return result;
+}
+
+/* ---- wait ---- */
+
+/* Exit code 75: a job of these did not come to its end. */
+static int wait_for(const struct tool *t, int fd, uint64_t id)
+{
+	const struct timespec ts = { .tv_nsec = 50000000 };
+	struct job_info info;
+	int r;
+
+	while ((r = tool_ask_job(fd, id, false, &info)) == 0 &&
+	       !job_has_ended(&info) && !tool_signal())
+		nanosleep(&ts, NULL);
+	if (r < 0)
+		return fail_job(t, id, r);
+	if (info.state == JOB_FAILED)
+		return tool_fail(t, tool_exit_code(info.err),
+				 "job %" PRIu64 " failed: %s", id, info.text);
+	if (info.state == JOB_CANCELLED)
+		return tool_fail(t, EX_TEMPFAIL,
+				 "job %" PRIu64 " was cancelled", id);
+	return EX_OK;
+}
+
+/* Those that had not ended when it began. */
+static int wait_for_all(const struct tool *t, int fd)
+{
+	struct job_info info = { 0 };
+	int code, result = EX_OK, r;
+
+	while ((r = tool_ask_job(fd, info.id, true, &info)) == 0) {
+		if (job_has_ended(&info))
+			continue;
+		code = wait_for(t, fd, info.id);
+		result = code ? code : result;
+	}
+	if (r != -ESRCH && !result)
+		result = fail_job(t, info.id, r);
+	return result;
+}
+
+static int run_wait(struct tool *t)
+{
+	int fd, code = tool_ask_mount(t, t->arg[0], &fd), result = EX_OK;
+	uint64_t id;
+
+	if (code)
+		return code;
+	tool_catch_signals();
+	if (t->n_args == 1)
+		result = wait_for_all(t, fd);
+	for (int i = 1; i < t->n_args; i++) {
+		code = parse_id(t, t->arg[i], &id);
+		if (!code)
+			code = wait_for(t, fd, id);
+		result = code ? code : result;
+	}
+	close(fd);
+	return result;
+}
+
+const struct tool_command tool_jobs = {
+	.name = "jobs",
+	.args = "MOUNTPOINT",
+	.summary = "list the jobs of a mounted store",
+	.help = "Lists the jobs of a mount, also those of the last 100 that "
+		"have ended: number, kind, state, keys and bytes done, the "
+		"time that is left as far as it can be told, and what came of "
+		"it.",
+	.min_args = 1,
+	.max_args = 1,
+	.options = (const struct tool_option[]){ TOOL_OPT_JSON, TOOL_OPT_END },
+	.run = run_jobs,
+};
+
+const struct tool_command tool_cancel = {
+	.name = "cancel",
+	.args = "MOUNTPOINT JOB...",
+	.summary = "stop jobs of a mounted store",
+	.help = "Asks jobs to stop, and does not wait for that: \"blt wait\" "
+		"does. What a job has changed so far stays. One that has "
+		"ended stays as it is. Exit code 1: there is no such job; the "
+		"others are asked all the same.",
+	.min_args = 2,
+	.max_args = -1,
+	.options = (const struct tool_option[]){ TOOL_OPT_END },
+	.run = run_cancel,
+};
+
+const struct tool_command tool_wait = {
+	.name = "wait",
+	.args = "MOUNTPOINT [JOB...]",
+	.summary = "wait for jobs of a mounted store",
+	.help = "Returns when the jobs have ended; without JOB, all that had "
+		"not ended when it began. Exit code 75: one was cancelled; 1: "
+		"there is no such job; that of the error: one failed.",
+	.min_args = 1,
+	.max_args = -1,
+	.options = (const struct tool_option[]){ TOOL_OPT_END },
+	.run = run_wait,
+};

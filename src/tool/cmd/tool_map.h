@@ -1,0 +1,52 @@
+/* tool_map.h - blt map: what its files share.
+ *
+ * tool_map.c has the options, tool_map_keys.c the keys of --keys-from,
+ * tool_map_report.c what is said while it runs and behind it.
+ */
+#ifndef BLT_TOOL_MAP_H
+#define BLT_TOOL_MAP_H
+
+#include "map/map.h"
+#include "tool/tool.h"
+
+/* ---- tool_map_keys.c ---- */
+
+/* The keys in a file ("-": standard input), one a line, or ended by NULs with
+ * --null; of the open store, or of a mount (else -1).  0, or an exit code after
+ * a message. */
+int map_keys_read(struct tool *t, int mount, const char *path,
+		  struct map_options *options);
+void map_keys_free(struct map_options *options);
+
+/* ---- tool_map_mount.c: for a daemon that does it ---- */
+
+/* Programs and files by paths that mean the same to the daemon. */
+struct map_paths {
+	char *to;
+	char *function;
+	char **argv;
+};
+int map_mount_paths(const struct tool *t, struct map_options *o,
+		    struct map_paths *ret);
+void map_mount_paths_free(struct map_paths *paths);
+
+/* ---- tool_map_report.c ---- */
+
+struct map_report {
+	struct tool *t;
+	struct progress progress;
+	unsigned serializer; /* of the keys */
+	bool json;
+	bool opened; /* out has begun */
+	struct jout out;
+};
+
+void map_report_start(struct map_report *r, struct tool *t);
+/* Callbacks of struct map_hooks. */
+int map_report_progress(void *arg, const struct map_progress *p);
+void map_report_error(void *arg, const void *key, size_t len, const char *why);
+/* What came of it: 0, or an exit code after a message. */
+int map_report_end(struct map_report *r, const struct map_result *result,
+		   int err, const char *text);
+
+#endif
