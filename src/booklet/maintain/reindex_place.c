@@ -44,7 +44,8 @@ static int move_neighbours(struct batch *b, struct vacated *v)
 		if (v->pos + v->len >= sp->append)
 			rc = space_append_filler(sp, format_dead_min(&sp->fmt),
 						 &pad);
-		if (pins_any(b->engine, v->pos + v->len, v->pos + v->len + 1))
+		if (rc == 0 &&
+		    pins_any(b->engine, v->pos + v->len, v->pos + v->len + 1))
 			rc = -EBUSY;
 		if (rc == 0)
 			rc = batch_away(b, v->pos + v->len, &len);
