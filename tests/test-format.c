@@ -104,6 +104,11 @@ START_TEST(test_dead_blocks)
 	 * small ones do. */
 	ck_assert(format_dead_fits(&fixed, 65565));
 	ck_assert(!format_dead_fits(&fixed, 29));
+	/* Lengths near 2^64 do not wrap to few blocks. */
+	ck_assert_uint_eq(format_dead_piece(&fixed, UINT64_MAX),
+			  format_dead_max(&fixed));
+	ck_assert_uint_eq(format_dead_piece(&timed, UINT64_MAX),
+			  format_dead_max(&timed));
 }
 END_TEST
 

@@ -226,10 +226,17 @@ void format_dead_head(const struct format *f, uint64_t len, uint8_t *to)
 	format_head_encode(f, &head, to);
 }
 
+/* The fewest that cover len bytes. */
+static uint64_t dead_blocks(const struct format *f, uint64_t len)
+{
+	uint64_t max = format_dead_max(f);
+
+	return len / max + (len % max != 0);
+}
+
 bool format_dead_fits(const struct format *f, uint64_t len)
 {
-	uint64_t min = format_dead_min(f), max = format_dead_max(f);
-	uint64_t blocks = (len + max - 1) / max;
+	uint64_t min = format_dead_min(f), blocks = dead_blocks(f, len);
 
 	return blocks * min <= len;
 }
@@ -237,7 +244,7 @@ bool format_dead_fits(const struct format *f, uint64_t len)
 uint64_t format_dead_piece(const struct format *f, uint64_t len)
 {
 	uint64_t min = format_dead_min(f), max = format_dead_max(f);
-	uint64_t blocks = (len + max - 1) / max;
+	uint64_t blocks = dead_blocks(f, len);
 
 	/* The last one must not be left with too little. */
 	return blocks == 1 ? len : min_u64(max, len - (blocks - 1) * min);
