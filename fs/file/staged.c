@@ -111,7 +111,7 @@ static bool just_cut(struct bltfs *fs, const struct stage *s)
 
 static int put_coded(struct bltfs *fs, struct node *node)
 {
-	struct stage *coded;
+	struct stage *coded = NULL;
 	int rc = coding_pack(node->stage, &fs->pool, &coded);
 
 	if (rc < 0)

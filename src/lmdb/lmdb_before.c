@@ -6,6 +6,12 @@
 #include <string.h>
 #include <xxhash.h>
 
+static struct before_key **chain_of(const struct before *b, const void *key,
+				    size_t len)
+{
+	return &b->chain[XXH3_64bits(key, len) & (b->size - 1)];
+}
+
 static struct before_key **find(const struct before *b, const void *key,
 				size_t len)
 {
@@ -13,7 +19,7 @@ static struct before_key **find(const struct before *b, const void *key,
 
 	if (!b->size)
 		return NULL;
-	at = &b->chain[XXH3_64bits(key, len) & (b->size - 1)];
+	at = chain_of(b, key, len);
 	while (*at &&
 	       ((*at)->key_len != len || memcmp((*at)->bytes, key, len) != 0))
 		at = &(*at)->next;
@@ -34,8 +40,8 @@ static void grow(struct before *b)
 			struct before_key *k = b->chain[i], **to;
 
 			b->chain[i] = k->next;
-			k->next = NULL;
-			to = find(&bigger, k->bytes, k->key_len);
+			to = chain_of(&bigger, k->bytes, k->key_len);
+			k->next = *to;
 			*to = k;
 		}
 	}

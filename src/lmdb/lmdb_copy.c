@@ -276,7 +276,7 @@ static int put_in_place(void *arg)
 	const struct pruning *p = arg;
 	struct blt_error err;
 	struct store_place place = { p->file, strdup(p->temporary), true, -1 };
-	uint64_t txn;
+	uint64_t txn = 0;
 	pid_t holder;
 	int rc = place.temporary ? 0 : -ENOMEM;
 

@@ -148,7 +148,7 @@ int lmdb_iter_open(struct blt *blt, const struct blt_iter_options *opts,
 int lmdb_iter_next(struct blt_iter *face, struct blt_item *ret)
 {
 	struct iter *it = (struct iter *)(void *)face;
-	struct lmdb_met m;
+	struct lmdb_met m = { 0 };
 	int rc = lmdb_walk_next(it->walk, &m);
 
 	if (rc > 0)

@@ -60,7 +60,7 @@ int lmdb_count(struct blt *blt, struct blt_census *ret)
 {
 	struct blt_census c = { 0 };
 	struct lmdb_walk *w;
-	struct lmdb_met m;
+	struct lmdb_met m = { 0 };
 	int rc = lmdb_walk_new(lmdb_of(blt), NULL, 0, false, &w);
 
 	if (rc < 0)

@@ -208,7 +208,7 @@ static int start(struct map *m)
 
 static int feed(struct map *m)
 {
-	const struct map_key *missing;
+	const struct map_key *missing = NULL;
 	struct pool_task *task;
 	int rc = 1;
 

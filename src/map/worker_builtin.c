@@ -161,7 +161,7 @@ static int init(struct worker *w)
 
 static int run(struct worker *w, const struct worker_item *item)
 {
-	const uint8_t *value;
+	const uint8_t *value = NULL;
 	int rc = worker_value(w, item, &value);
 
 	return rc < 0 ? rc : chosen(w, value, (size_t)item->len);

@@ -103,7 +103,7 @@ static int run(struct worker *w, const struct worker_item *item)
 		.fail = fail,
 		.hidden = w,
 	};
-	const uint8_t *value;
+	const uint8_t *value = NULL;
 	int rc = worker_value(w, item, &value);
 
 	if (rc < 0)

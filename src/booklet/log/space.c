@@ -463,7 +463,7 @@ int space_publish(struct space *sp, int64_t more_keys, int (*also)(void *arg),
 
 void space_cut_back(struct space *sp)
 {
-	uint64_t size;
+	uint64_t size = 0;
 
 	if (sp->append == sp->end)
 		return;

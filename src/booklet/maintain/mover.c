@@ -123,7 +123,8 @@ static int measure(void *arg)
 	struct block b;
 	int rc = block_at(f->sp, f->pos, SPACE_READER, &b);
 
-	f->len = b.len;
+	if (rc == 0)
+		f->len = b.len;
 	return rc;
 }
 

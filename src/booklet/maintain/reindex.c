@@ -176,7 +176,7 @@ static int set_layout(struct space *sp, const struct vacated *v)
 static int commit_landing(struct engine *e)
 {
 	struct space *sp = &e->space;
-	struct vacated v;
+	struct vacated v = { 0 };
 	int rc = reindex_old_place(e, &v);
 
 	if (rc < 0)

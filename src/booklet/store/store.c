@@ -273,7 +273,7 @@ static int open_in_file(struct file *file, const char *path,
 {
 	struct store *store = calloc(1, sizeof(*store));
 	struct opening o = { .hook = { opts->progress, opts->progress_arg } };
-	uint64_t size;
+	uint64_t size = 0;
 	int rc;
 
 	rc = store ? file_size(file, &size) : -ENOMEM;
@@ -328,7 +328,7 @@ int store_open(const char *path, const struct blt_open_options *opts,
 	static const struct blt_open_options plain = { .mode = BLT_READ };
 	struct file_how how;
 	struct file file;
-	uint64_t size;
+	uint64_t size = 0;
 	int rc;
 
 	if (!opts)

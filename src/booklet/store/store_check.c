@@ -60,7 +60,7 @@ int booklet_check(struct blt *blt, const struct blt_check_options *opts,
 static int verify_closed(struct verify *c, struct file *file, const char *why)
 {
 	uint8_t raw[FORMAT_HEADER_LEN];
-	uint64_t size;
+	uint64_t size = 0;
 	int rc = file_size(file, &size);
 
 	if (rc < 0)

@@ -45,7 +45,7 @@ static uint64_t dirs_known(struct blt *blt)
 static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 		     bool *ret_marked)
 {
-	struct tree_dir facts;
+	struct tree_dir facts = { 0 };
 	int rc = tree_find(tree_of(blt), prefix, len, &facts);
 
 	if (rc == 1)
@@ -56,7 +56,7 @@ static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 static int dirs_facts(struct blt *blt, const void *prefix, size_t len,
 		      struct blt_dir_facts *ret)
 {
-	struct tree_dir facts;
+	struct tree_dir facts = { 0 };
 	int rc = tree_find(tree_of(blt), prefix, len, &facts);
 
 	if (rc == 1)

@@ -152,7 +152,7 @@ static int map_mounted(struct tool *t, int fd, struct map_options *o)
 	struct bltfs_map ask = { 0 };
 	uint8_t *packed = NULL;
 	struct blt_info info;
-	size_t len;
+	size_t len = 0;
 	int code;
 
 	code = tool_ask_store(t, fd, &info, NULL);

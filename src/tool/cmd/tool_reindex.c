@@ -7,7 +7,7 @@ static int run_reindex(struct tool *t)
 {
 	struct job_request req = { .kind = JOB_REINDEX };
 	struct bltfs_reindex ask = { 0 };
-	uint64_t buckets;
+	uint64_t buckets = 0;
 	int code;
 
 	code = tool_opt_u64(t, OPT_BUCKETS, 1, UINT32_MAX, 0, &buckets);

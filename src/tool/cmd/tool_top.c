@@ -121,7 +121,7 @@ static int watch(struct top *top, uint64_t count)
 static int run_top(struct tool *t)
 {
 	struct top top = { .t = t };
-	uint64_t count;
+	uint64_t count = 0;
 	int code;
 
 	code = tool_opt_u64(t, OPT_ROUNDS, 1, UINT64_MAX, UINT64_MAX, &count);
