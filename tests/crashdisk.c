@@ -288,7 +288,7 @@ static void do_size(struct image *im, const struct disk_op *op)
 		im->size = op->pos + op->len;
 }
 
-static bool changes_bytes(const struct disk_op *op)
+static bool dirty_bytes(const struct disk_op *op)
 {
 	return op->kind == DISK_WRITE || op->kind == DISK_RESIZE;
 }
@@ -297,7 +297,7 @@ static void do_whole(struct image *im, const struct disk_op *op)
 {
 	uint64_t to, s;
 
-	if (!changes_bytes(op))
+	if (!dirty_bytes(op))
 		return;
 	for (s = sectors_of(im, op, &to); s < to; s++)
 		do_sector(im, op, s);
@@ -445,7 +445,7 @@ uint8_t *crashdisk_image(struct crashdisk *d, const struct cut *cut,
 	w.n = cut->at - w.from;
 	w.moment = crash_mix(cut->seed, 6, 0) % (w.n + 1);
 	for (size_t i = w.from; i < cut->at; i++) {
-		if (!changes_bytes(&d->op[i]))
+		if (!dirty_bytes(&d->op[i]))
 			continue;
 		if (covered(d, i, cut->at))
 			do_whole(&im, &d->op[i]);

@@ -373,8 +373,9 @@ int crashwork_prune(struct crashwork *w)
 int crashwork_trim(struct crashwork *w)
 {
 	crash_note_phase(w, PHASE_TRIM);
-	store_of(w->store)->engine.trim_page = (uint64_t)1 << crash_draw(w, 10);
-	store_of(w->store)->engine.trim_runs = 2 + crash_draw(w, 6);
+	store_of(w->store)->engine.punch_page = (uint64_t)1
+						<< crash_draw(w, 10);
+	store_of(w->store)->engine.punch_runs = 2 + crash_draw(w, 6);
 	return crash_outcome(w, blt_trim(w->store, NULL, NULL, NULL), "a trim",
 			     false);
 }

@@ -280,7 +280,7 @@ int crashwork_open(struct crashwork *w)
 			1 + (uint32_t)(w->seed % 7);
 		store_of(w->store)->engine.growth.fill_step =
 			64 + w->seed % 30000;
-		store_of(w->store)->engine.rekey_least = 1 + w->seed % 100;
+		store_of(w->store)->engine.rename_least = 1 + w->seed % 100;
 		store_of(w->store)->engine.lay_least = 1 + w->seed % 3000;
 		return 0;
 	}

@@ -14,10 +14,10 @@ fresh() {
 	cp "$here/layers.txt" "$dir/tests/"
 	touch "$dir/src/"{blt,base/util,booklet/core/index}.h \
 		"$dir/src/booklet/store/store.h" \
-		"$dir/fs/"{inode/node,request/ops_dir}.h
+		"$dir/fs/"{inode/inode,request/ops_dir}.h
 	printf '#include "%s"\n' base/util.h booklet/core/index.h \
 		>"$dir/src/booklet/core/index.c"
-	printf '#include "%s"\n' blt.h request/ops_dir.h inode/node.h \
+	printf '#include "%s"\n' blt.h request/ops_dir.h inode/inode.h \
 		>"$dir/fs/request/ops_read.c"
 }
 
@@ -56,11 +56,11 @@ touch "$dir/src/novel.c"
 refuses "a file that is not listed" "src/novel.c: not in tests/layers.txt"
 
 fresh
-echo '#include "base/util.h"' >"$dir/fs/inode/node.c"
+echo '#include "base/util.h"' >"$dir/fs/inode/inode.c"
 refuses "fs reaching into src" "base/util.h is not offered to layer 1 of fs/"
 
 fresh
-echo '#include "../src/base/util.h"' >"$dir/fs/inode/node.c"
+echo '#include "../src/base/util.h"' >"$dir/fs/inode/inode.c"
 refuses "the same by path" "include ../src/base/util.h by its folder"
 
 fresh
@@ -68,8 +68,8 @@ echo '#include "index.h"' >"$dir/src/booklet/core/index.c"
 refuses "a neighbour without its folder" "there is no index.h in src/ or fs/"
 
 fresh
-echo '#include "inode/node.h"' >"$dir/src/booklet/store/store.c"
-refuses "src reaching into fs" "inode/node.h is not offered to layer 6 of src/"
+echo '#include "inode/inode.h"' >"$dir/src/booklet/store/store.c"
+refuses "src reaching into fs" "inode/inode.h is not offered to layer 6 of src/"
 
 fresh
 echo '#include <fuse_lowlevel.h>' >"$dir/src/booklet/store/store.c"

@@ -306,9 +306,9 @@ static void do_trim(struct model *m)
 
 	if (model_below(m, 4 + m->o.n_keys / 100))
 		return;
-	store_of(m->store)->engine.trim_page =
+	store_of(m->store)->engine.punch_page =
 		model_below(m, 2) ? 0 : 1u << model_below(m, 12);
-	store_of(m->store)->engine.trim_runs =
+	store_of(m->store)->engine.punch_runs =
 		model_below(m, 2) ? 0 :
 				    2 + model_below(m, 4 + m->o.n_keys / 10);
 	rc = blt_trim(m->store, stops ? give_up : NULL, &left, &r);

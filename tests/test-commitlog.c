@@ -19,15 +19,15 @@ static struct format made(int kind)
 	return f;
 }
 
-static struct log_slot slot_of(uint64_t seq)
+static struct log_checkpoint slot_of(uint64_t seq)
 {
-	struct log_slot s = { .seq = seq,
-			      .record_seq = 77,
-			      .start = 0x0102030405,
-			      .n_keys = 12,
-			      .version = 4,
-			      .fill = 0x30,
-			      .growth = { 0x1234, 144013, 99 } };
+	struct log_checkpoint s = { .seq = seq,
+				    .record_seq = 77,
+				    .start = 0x0102030405,
+				    .n_keys = 12,
+				    .version = 4,
+				    .fill = 0x30,
+				    .growth = { 0x1234, 144013, 99 } };
 
 	memcpy(s.salt, "saltsalt", LOG_SALT_LEN);
 	return s;
@@ -35,11 +35,11 @@ static struct log_slot slot_of(uint64_t seq)
 
 START_TEST(test_slot_round_trip)
 {
-	struct log_slot s = slot_of(5), t;
-	uint8_t bytes[LOG_SLOT_LEN];
+	struct log_checkpoint s = slot_of(5), t;
+	uint8_t bytes[LOG_CHECKPOINT_LEN];
 
-	log_slot_encode(&s, bytes);
-	ck_assert(log_slot_decode(bytes, &t));
+	log_checkpoint_encode(&s, bytes);
+	ck_assert(log_checkpoint_decode(bytes, &t));
 	ck_assert_uint_eq(t.seq, s.seq);
 	ck_assert_mem_eq(t.salt, s.salt, LOG_SALT_LEN);
 	ck_assert_uint_eq(t.record_seq, s.record_seq);
@@ -51,18 +51,18 @@ START_TEST(test_slot_round_trip)
 	ck_assert_uint_eq(t.growth.n_buckets, s.growth.n_buckets);
 	ck_assert_uint_eq(t.growth.moved, s.growth.moved);
 	ck_assert(!t.unknown);
-	ck_assert_uint_eq(t.zone.len, 0);
+	ck_assert_uint_eq(t.gap.len, 0);
 	s.growth = (struct log_growth){ 0 };
-	s.zone = (struct log_zone){ 0x123456789a, 0x55123456789 };
-	log_slot_encode(&s, bytes);
-	ck_assert(log_slot_decode(bytes, &t));
-	ck_assert_uint_eq(t.zone.pos, s.zone.pos);
-	ck_assert_uint_eq(t.zone.len, s.zone.len);
+	s.gap = (struct log_gap){ 0x123456789a, 0x55123456789 };
+	log_checkpoint_encode(&s, bytes);
+	ck_assert(log_checkpoint_decode(bytes, &t));
+	ck_assert_uint_eq(t.gap.pos, s.gap.pos);
+	ck_assert_uint_eq(t.gap.len, s.gap.len);
 	ck_assert_uint_eq(t.growth.offset, 0);
-	/* Any bit that is wrong makes it no slot. */
-	for (size_t i = 0; i < 8 * LOG_SLOT_LEN; i++) {
+	/* Any bit that is wrong makes it no checkpoint. */
+	for (size_t i = 0; i < 8 * LOG_CHECKPOINT_LEN; i++) {
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
-		ck_assert(!log_slot_decode(bytes, &t));
+		ck_assert(!log_checkpoint_decode(bytes, &t));
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
 }
@@ -71,17 +71,18 @@ END_TEST
 START_TEST(test_newest_slot)
 {
 	uint8_t header[FORMAT_HEADER_LEN] = { 0 };
-	struct log_slot old = slot_of(8), new = slot_of(9), got;
-	uint8_t *first = header + LOG_SLOT_AT, *second = first + LOG_SLOT_LEN;
+	struct log_checkpoint old = slot_of(8), new = slot_of(9), got;
+	uint8_t *first = header + LOG_CHECKPOINT_AT,
+		*second = first + LOG_CHECKPOINT_LEN;
 
-	ck_assert_int_eq(log_slot_newest(header, &got), -1);
-	log_slot_encode(&old, first);
-	ck_assert_int_eq(log_slot_newest(header, &got), 0);
-	log_slot_encode(&new, second);
-	ck_assert_int_eq(log_slot_newest(header, &got), 1);
+	ck_assert_int_eq(log_checkpoint_newest(header, &got), -1);
+	log_checkpoint_encode(&old, first);
+	ck_assert_int_eq(log_checkpoint_newest(header, &got), 0);
+	log_checkpoint_encode(&new, second);
+	ck_assert_int_eq(log_checkpoint_newest(header, &got), 1);
 	ck_assert_uint_eq(got.seq, 9);
 	second[20] ^= 1;
-	ck_assert_int_eq(log_slot_newest(header, &got), 0);
+	ck_assert_int_eq(log_checkpoint_newest(header, &got), 0);
 	ck_assert_uint_eq(got.seq, 8);
 }
 END_TEST
@@ -131,7 +132,7 @@ START_TEST(test_record_round_trip)
 	struct format f = made(_i / 3);
 	size_t n = _i % 3 == 0 ? 0 : _i % 3 == 1 ? 3 : 20000;
 	size_t own_len = n * log_own_len(&f), len;
-	struct changes changes = CHANGES_INIT;
+	struct dirty_table changes = DIRTY_TABLE_INIT;
 	struct log_record r = { .seq = 4,
 				.start = 900,
 				.batch_len = 70,
@@ -145,7 +146,7 @@ START_TEST(test_record_round_trip)
 	memcpy(r.salt, "saltsalt", LOG_SALT_LEN);
 	memset(own, 0x5a, own_len);
 	for (size_t i = 0; i < n; i++)
-		changes_set(&changes, 1000 + 10 * i, i, i % 2 ? 6 : 7);
+		dirty_set(&changes, 1000 + 10 * i, i, i % 2 ? 6 : 7);
 	payload = log_payload(&f, &r, f.raw, own, own_len, &changes);
 	ck_assert_ptr_nonnull(payload);
 	log_payload_set_sum(payload, 0x1122334455667788);
@@ -182,7 +183,7 @@ START_TEST(test_record_round_trip)
 	free(own);
 	log_payload_free(&f, &r, payload);
 	free(back);
-	changes_release(&changes);
+	dirty_release(&changes);
 }
 END_TEST
 
@@ -190,15 +191,15 @@ END_TEST
 START_TEST(test_hostile_lists)
 {
 	struct format f = made(0);
-	struct changes changes = CHANGES_INIT;
+	struct dirty_table changes = DIRTY_TABLE_INIT;
 	struct log_record r = { .seq = 1 };
 	uint8_t *payload;
 	struct log_lists lists;
 	struct change c;
 	int rc;
 
-	changes_set(&changes, 300, 1, 6);
-	changes_set(&changes, 400, 2, 8);
+	dirty_set(&changes, 300, 1, 6);
+	dirty_set(&changes, 400, 2, 8);
 	payload = log_payload(&f, &r, NULL, NULL, 0, &changes);
 	r.n_own = 1000000;
 	ck_assert_int_eq(log_lists(&f, &r, payload, &lists), -EUCLEAN);
@@ -220,7 +221,7 @@ START_TEST(test_hostile_lists)
 			ck_assert(rc == -EUCLEAN && n == 0);
 	}
 	log_payload_free(&f, &r, payload);
-	changes_release(&changes);
+	dirty_release(&changes);
 }
 END_TEST
 
@@ -228,7 +229,7 @@ END_TEST
 START_TEST(test_unknown)
 {
 	struct format f = made(0);
-	struct changes none = CHANGES_INIT;
+	struct dirty_table none = DIRTY_TABLE_INIT;
 	struct log_record r = { .seq = 1 }, q;
 	uint8_t *payload = log_payload(&f, &r, NULL, NULL, 0, &none);
 

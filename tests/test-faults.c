@@ -117,7 +117,7 @@ static void check_after(const struct kind_of_fault *kind, struct crashwork *w)
 {
 	/* An index that is being moved has no way back: it waits for the next
 	 * open. */
-	bool moving = store_of(w->store)->engine.space.next.offset != 0;
+	bool moving = store_of(w->store)->engine.wal.next.offset != 0;
 	bool full = kind->fault.err == ENOSPC && !w->disk.failed_in_place &&
 		    !moving;
 	int rc;

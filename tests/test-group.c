@@ -70,7 +70,7 @@ static void open_store(struct shared *s, char *path)
 	ops.fdatasync = slow_sync;
 	ops.sync_range = slow_sync_range;
 	ck_assert_int_eq(store_open(path, &how, &ops, &s->store, &err), 0);
-	/* hot, so that no later sync is for that */
+	/* unclean, so that no later sync is for that */
 	ck_assert_int_eq(blt_put(s->store, "k", 1, "v", 1, BLT_NOW), 0);
 	ck_assert_int_eq(blt_sync(s->store), 0);
 }
@@ -104,7 +104,7 @@ END_TEST
 struct beside {
 	struct blt *store;
 	atomic_bool holds; /* the next sync of a range */
-	atomic_bool held, let_go, watches, wrote;
+	atomic_bool held, let_go, listeners, wrote;
 	off_t from; /* of the last one */
 	size_t len;
 };
@@ -114,7 +114,7 @@ static ssize_t seen_pwrite(void *arg, int fd, const void *buf, size_t len,
 {
 	struct beside *b = arg;
 
-	if (atomic_load(&b->watches))
+	if (atomic_load(&b->listeners))
 		atomic_store(&b->wrote, true);
 	return file_system_ops.pwrite(NULL, fd, buf, len, pos);
 }
@@ -185,7 +185,7 @@ START_TEST(what_came_late_is_synced_later)
 	atomic_store(&b.holds, true);
 	ck_assert_int_eq(pthread_create(&one, NULL, sync_one, &b), 0);
 	wait_until(&b.held);
-	atomic_store(&b.watches, true);
+	atomic_store(&b.listeners, true);
 	ck_assert_int_eq(pthread_create(&two, NULL, sync_two, &b), 0);
 	wait_until(&b.wrote);
 	/* Waits for the end of two's flush. */
@@ -209,7 +209,7 @@ END_TEST
 #define TIMES 2000
 
 struct work {
-	struct space_group group;
+	struct group_commit group;
 	atomic_uint wanted, done, runs;
 	atomic_bool runs_now;
 };
@@ -233,7 +233,7 @@ static void *want_often(void *arg)
 	for (int i = 0; i < TIMES; i++) {
 		unsigned wanted = atomic_fetch_add(&w->wanted, 1) + 1;
 
-		ck_assert_int_eq(space_group_call(&w->group, do_all, w), 7);
+		ck_assert_int_eq(group_commit_call(&w->group, do_all, w), 7);
 		ck_assert_uint_ge(atomic_load(&w->done), wanted);
 	}
 	return NULL;
@@ -245,7 +245,7 @@ START_TEST(each_call_is_served)
 	struct work w = { .wanted = 0 };
 	pthread_t thread[CALLERS];
 
-	space_group_init(&w.group);
+	group_commit_init(&w.group);
 	for (int i = 0; i < CALLERS; i++)
 		ck_assert_int_eq(
 			pthread_create(&thread[i], NULL, want_often, &w), 0);
@@ -253,7 +253,7 @@ START_TEST(each_call_is_served)
 		pthread_join(thread[i], NULL);
 	ck_assert_uint_eq(atomic_load(&w.done), CALLERS * TIMES);
 	ck_assert_uint_le(atomic_load(&w.runs), CALLERS * TIMES);
-	space_group_release(&w.group);
+	group_commit_release(&w.group);
 }
 END_TEST
 

@@ -1,4 +1,4 @@
-#include "base/order.h"
+#include "base/counted_btree.h"
 #include "rnd.h"
 #include "suite.h"
 #include "base/util.h"
@@ -32,7 +32,7 @@ static int read_name(void *arg, uint64_t ref, const uint8_t **ret_name,
 	return read_error;
 }
 
-static const struct order_source source = { read_name, NULL };
+static const struct btree_source source = { read_name, NULL };
 
 /* Long ones, that share their beginnings, among them; some twice. */
 static void make_names(size_t n, size_t max_len, const char *alphabet)
@@ -60,10 +60,10 @@ static int by_name(const void *a, const void *b)
 	return order ? order : (x > y) - (x < y);
 }
 
-static void check_all(const struct order *o)
+static void check_all(const struct counted_btree *o)
 {
 	static size_t sorted[MAX_NAMES];
-	static struct order_entry e[MAX_NAMES + 1];
+	static struct btree_entry e[MAX_NAMES + 1];
 	uint64_t rank;
 	size_t n = 0, some;
 
@@ -71,31 +71,31 @@ static void check_all(const struct order *o)
 		if (names[i].ref)
 			sorted[n++] = i;
 	qsort(sorted, n, sizeof(*sorted), by_name);
-	ck_assert_uint_eq(order_count(o), n);
-	ck_assert_uint_eq(order_at(o, 0, e, MAX_NAMES + 1), n);
+	ck_assert_uint_eq(btree_count(o), n);
+	ck_assert_uint_eq(btree_at(o, 0, e, MAX_NAMES + 1), n);
 	for (size_t i = 0; i < n; i++) {
 		size_t k = sorted[i];
-		struct order_entry one;
+		struct btree_entry one;
 
 		ck_assert_uint_eq(e[i].ref, names[k].ref);
-		ck_assert_int_eq(order_find(o, names[k].bytes, names[k].len,
+		ck_assert_int_eq(btree_find(o, names[k].bytes, names[k].len,
 					    names[k].ref, &rank),
 				 1);
 		ck_assert_uint_eq(rank, i);
-		ck_assert_uint_eq(order_at(o, i, &one, 1), 1);
+		ck_assert_uint_eq(btree_at(o, i, &one, 1), 1);
 		ck_assert_uint_eq(one.ref, names[k].ref);
 		ck_assert_int_eq(
-			order_find(o, names[k].bytes, names[k].len, 0, &rank),
+			btree_find(o, names[k].bytes, names[k].len, 0, &rank),
 			0);
 		ck_assert_uint_le(rank, i);
 	}
 	some = n / 2;
-	ck_assert_uint_eq(order_at(o, some, e, 3), n - some < 3 ? n - some : 3);
-	ck_assert_uint_eq(order_at(o, n, e, 3), 0);
+	ck_assert_uint_eq(btree_at(o, some, e, 3), n - some < 3 ? n - some : 3);
+	ck_assert_uint_eq(btree_at(o, n, e, 3), 0);
 }
 
 /* The references of one name: 2i + 1 and 2i + 2. */
-static void change_one(struct order *o, bool grow)
+static void change_one(struct counted_btree *o, bool grow)
 {
 	size_t i = rnd((uint32_t)n_names);
 	const uint8_t *name = names[i].bytes;
@@ -104,18 +104,18 @@ static void change_one(struct order *o, bool grow)
 
 	if (grow && rnd(4) > 0) {
 		other = ref ? ref : 2 * i + 1 + rnd(2);
-		ck_assert_int_eq(order_insert(o, name, len, other), !ref);
+		ck_assert_int_eq(btree_insert(o, name, len, other), !ref);
 		names[i].ref = other;
 	} else if (grow) {
 		other = 2 * i + 1 + rnd(2);
-		ck_assert_int_eq(order_replace(o, name, len,
+		ck_assert_int_eq(btree_replace(o, name, len,
 					       ref ? ref : 2 * i + 1, other),
 				 ref != 0);
 		if (ref)
 			names[i].ref = other;
 	} else {
 		ck_assert_int_eq(
-			order_remove(o, name, len, ref ? ref : 2 * i + 1),
+			btree_remove(o, name, len, ref ? ref : 2 * i + 1),
 			ref != 0);
 		names[i].ref = 0;
 	}
@@ -123,10 +123,10 @@ static void change_one(struct order *o, bool grow)
 
 static void run_model(size_t n, size_t max_len, const char *alphabet)
 {
-	struct order o;
+	struct counted_btree o;
 
 	make_names(n, max_len, alphabet);
-	order_init(&o, &source);
+	btree_init(&o, &source);
 	for (unsigned round = 0; round < 4; round++) {
 		for (size_t i = 0; i < 2 * n; i++) {
 			change_one(&o, (rnd(4) > 0) == (round % 2 == 0));
@@ -134,10 +134,10 @@ static void run_model(size_t n, size_t max_len, const char *alphabet)
 				check_all(&o);
 		}
 	}
-	while (order_count(&o) > 0)
+	while (btree_count(&o) > 0)
 		change_one(&o, false);
-	ck_assert_uint_eq(order_bytes(&o), 0);
-	order_release(&o);
+	ck_assert_uint_eq(btree_bytes(&o), 0);
+	btree_release(&o);
 }
 
 START_TEST(test_model)
@@ -169,59 +169,59 @@ static uint64_t nth(uint64_t i, uint64_t n, int way)
 /* Ascending, descending and mixed up: memory for each, and all gone. */
 START_TEST(test_size)
 {
-	static const struct order_source numbers = { read_number, NULL };
+	static const struct btree_source numbers = { read_number, NULL };
 	const uint64_t n = 17011; /* more than one node of full leaves */
-	struct order_entry e;
-	struct order o;
+	struct btree_entry e;
+	struct counted_btree o;
 	const uint8_t *name;
 	size_t len;
 
-	order_init(&o, &numbers);
+	btree_init(&o, &numbers);
 	for (uint64_t i = 0; i < n; i++) {
 		read_number(NULL, nth(i, n, _i) + 1, &name, &len);
-		ck_assert_int_eq(order_insert(&o, name, len, nth(i, n, _i) + 1),
+		ck_assert_int_eq(btree_insert(&o, name, len, nth(i, n, _i) + 1),
 				 1);
 	}
-	ck_assert_uint_lt(order_bytes(&o), 24 * n);
+	ck_assert_uint_lt(btree_bytes(&o), 24 * n);
 	for (uint64_t i = 0; i < n; i++) {
-		ck_assert_uint_eq(order_at(&o, i, &e, 1), 1);
+		ck_assert_uint_eq(btree_at(&o, i, &e, 1), 1);
 		ck_assert_uint_eq(e.ref, i + 1);
 	}
 	for (uint64_t i = 0; i < n; i++) {
 		read_number(NULL, nth(i, n, 2 - _i) + 1, &name, &len);
 		ck_assert_int_eq(
-			order_remove(&o, name, len, nth(i, n, 2 - _i) + 1), 1);
+			btree_remove(&o, name, len, nth(i, n, 2 - _i) + 1), 1);
 		if (i > n / 2 && i % 1000 == 0)
-			ck_assert_uint_lt(order_bytes(&o),
-					  64 * order_count(&o) + 8192);
+			ck_assert_uint_lt(btree_bytes(&o),
+					  64 * btree_count(&o) + 8192);
 	}
-	ck_assert_uint_eq(order_bytes(&o), 0);
-	order_release(&o);
+	ck_assert_uint_eq(btree_bytes(&o), 0);
+	btree_release(&o);
 }
 END_TEST
 
 START_TEST(test_short_names)
 {
-	struct order_entry e;
-	struct order o;
-	uint8_t name[ORDER_HEAD];
+	struct btree_entry e;
+	struct counted_btree o;
+	uint8_t name[BTREE_HEAD];
 	size_t len;
 
 	make_names(3, 0, "a");
-	order_init(&o, &source);
-	ck_assert_int_eq(order_insert(&o, "seven77", 7, 1), 1);
-	ck_assert_int_eq(order_insert(&o, "seven778", 8, 2), 1);
-	ck_assert_int_eq(order_insert(&o, "", 0, 3), 1);
-	ck_assert_uint_eq(order_at(&o, 0, &e, 1), 1);
-	ck_assert(order_short_name(&e, name, &len));
+	btree_init(&o, &source);
+	ck_assert_int_eq(btree_insert(&o, "seven77", 7, 1), 1);
+	ck_assert_int_eq(btree_insert(&o, "seven778", 8, 2), 1);
+	ck_assert_int_eq(btree_insert(&o, "", 0, 3), 1);
+	ck_assert_uint_eq(btree_at(&o, 0, &e, 1), 1);
+	ck_assert(btree_short_name(&e, name, &len));
 	ck_assert_uint_eq(len, 0);
-	ck_assert_uint_eq(order_at(&o, 1, &e, 1), 1);
-	ck_assert(order_short_name(&e, name, &len));
+	ck_assert_uint_eq(btree_at(&o, 1, &e, 1), 1);
+	ck_assert(btree_short_name(&e, name, &len));
 	ck_assert_uint_eq(len, 7);
 	ck_assert_mem_eq(name, "seven77", 7);
-	ck_assert_uint_eq(order_at(&o, 2, &e, 1), 1);
-	ck_assert(!order_short_name(&e, name, &len));
-	order_release(&o);
+	ck_assert_uint_eq(btree_at(&o, 2, &e, 1), 1);
+	ck_assert(!btree_short_name(&e, name, &len));
+	btree_release(&o);
 }
 END_TEST
 
@@ -240,27 +240,27 @@ static void *scarce(void *p, size_t size)
 /* What cannot be put in leaves the order as it was; taking out always works. */
 START_TEST(test_no_memory)
 {
-	struct order o;
+	struct counted_btree o;
 	unsigned failed = 0;
 
 	make_names(MAX_NAMES, 9, "abc");
-	order_init(&o, &source);
+	btree_init(&o, &source);
 	for (unsigned round = 0; round < 10; round++) {
-		order_realloc = scarce;
+		btree_realloc = scarce;
 		for (size_t i = 0; i < MAX_NAMES; i++) {
 			size_t k = rnd(MAX_NAMES);
 			int rc;
 
 			allocations_left = rnd(2);
 			if (names[k].ref && rnd(10) < round) {
-				ck_assert_int_eq(order_remove(&o,
+				ck_assert_int_eq(btree_remove(&o,
 							      names[k].bytes,
 							      names[k].len,
 							      names[k].ref),
 						 1);
 				names[k].ref = 0;
 			} else if (!names[k].ref) {
-				rc = order_insert(&o, names[k].bytes,
+				rc = btree_insert(&o, names[k].bytes,
 						  names[k].len, 2 * k + 1);
 				ck_assert(rc == 1 || rc == -ENOMEM);
 				failed += rc < 0;
@@ -268,38 +268,38 @@ START_TEST(test_no_memory)
 					names[k].ref = 2 * k + 1;
 			}
 		}
-		order_realloc = realloc;
+		btree_realloc = realloc;
 		check_all(&o);
 	}
 	ck_assert_uint_gt(failed, 0);
-	order_release(&o);
-	ck_assert_uint_eq(order_bytes(&o), 0);
+	btree_release(&o);
+	ck_assert_uint_eq(btree_bytes(&o), 0);
 }
 END_TEST
 
 START_TEST(test_source_fails)
 {
-	struct order o;
+	struct counted_btree o;
 	uint64_t rank = 77;
 
 	make_names(100, 16, "a");
-	order_init(&o, &source);
+	btree_init(&o, &source);
 	for (size_t i = 0; i < n_names; i++) {
 		names[i].len = 9 + i % 7;
 		names[i].ref = 2 * i + 1;
 		memset(names[i].bytes, 'a', sizeof(names[i].bytes));
-		ck_assert_int_eq(order_insert(&o, names[i].bytes, names[i].len,
+		ck_assert_int_eq(btree_insert(&o, names[i].bytes, names[i].len,
 					      2 * i + 1),
 				 1);
 	}
 	read_error = -EIO;
-	ck_assert_int_eq(order_insert(&o, "aaaaaaaaaab", 11, 1), -EIO);
-	ck_assert_int_eq(order_remove(&o, "aaaaaaaaaab", 11, 999), -EIO);
-	ck_assert_int_eq(order_find(&o, "aaaaaaaaaab", 11, 0, &rank), -EIO);
+	ck_assert_int_eq(btree_insert(&o, "aaaaaaaaaab", 11, 1), -EIO);
+	ck_assert_int_eq(btree_remove(&o, "aaaaaaaaaab", 11, 999), -EIO);
+	ck_assert_int_eq(btree_find(&o, "aaaaaaaaaab", 11, 0, &rank), -EIO);
 	ck_assert_uint_eq(rank, 77);
 	read_error = 0;
 	check_all(&o);
-	order_release(&o);
+	btree_release(&o);
 }
 END_TEST
 

@@ -43,7 +43,7 @@ static struct blt *open_store(const char *at, enum blt_mode mode)
 
 	ops.pwrite = write_or_full;
 	ck_assert_msg(store_open(at, &o, &ops, &s, &err) == 0, "%s", err.text);
-	store_of(s)->engine.rekey_least = LEN;
+	store_of(s)->engine.rename_least = LEN;
 	return s;
 }
 

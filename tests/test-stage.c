@@ -1,4 +1,4 @@
-#include "file/stage.h"
+#include "file/write_buffer.h"
 
 #include "rnd.h"
 #include "suite.h"
@@ -8,24 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct stage_pool pool;
+static struct write_buffer_pool pool;
 
-static struct stage *new_stage(uint64_t max)
+static struct write_buffer *new_stage(uint64_t max)
 {
-	struct stage *s;
+	struct write_buffer *s;
 
 	pool.max = max;
 	pool.dir = "/tmp";
-	ck_assert_int_eq(stage_new(&pool, &s), 0);
+	ck_assert_int_eq(write_buffer_new(&pool, &s), 0);
 	return s;
 }
 
-static void check_bytes(struct stage *s, const void *want, size_t len)
+static void check_bytes(struct write_buffer *s, const void *want, size_t len)
 {
 	uint8_t *got = malloc(len + 1);
 
 	ck_assert_uint_eq(s->len, len);
-	ck_assert_int_eq(stage_read(s, got, len + 1, 0), (int64_t)len);
+	ck_assert_int_eq(write_buffer_read(s, got, len + 1, 0), (int64_t)len);
 	ck_assert_mem_eq(got, want, len);
 	free(got);
 }
@@ -34,7 +34,7 @@ static void check_bytes(struct stage *s, const void *want, size_t len)
 START_TEST(test_any_pattern)
 {
 	enum { MAX = 100000 };
-	struct stage *s = new_stage(_i ? 5000 : UINT64_MAX);
+	struct write_buffer *s = new_stage(_i ? 5000 : UINT64_MAX);
 	uint8_t *model = calloc(1, MAX), buf[3000];
 	size_t len = 0;
 
@@ -44,20 +44,20 @@ START_TEST(test_any_pattern)
 
 		switch (rnd(8)) {
 		case 0:
-			ck_assert_int_eq(stage_resize(s, at), 0);
+			ck_assert_int_eq(write_buffer_resize(s, at), 0);
 			if (at < len)
 				memset(model + at, 0, len - at);
 			len = at;
 			break;
 		case 1:
-			ck_assert_int_eq(stage_zero(s, at, n), 0);
+			ck_assert_int_eq(write_buffer_zero(s, at, n), 0);
 			if (at < len)
 				memset(model + at, 0,
 				       n < len - at ? n : len - at);
 			break;
 		default:
 			memset(buf, i, n);
-			ck_assert_int_eq(stage_write(s, buf, n, at), 0);
+			ck_assert_int_eq(write_buffer_write(s, buf, n, at), 0);
 			memcpy(model + at, buf, n);
 			len = n && at + n > len ? at + n : len;
 		}
@@ -66,7 +66,7 @@ START_TEST(test_any_pattern)
 	}
 	check_bytes(s, model, len);
 	ck_assert_int_eq(s->fd >= 0, _i);
-	stage_free(s);
+	write_buffer_free(s);
 	ck_assert_uint_eq(pool.used, 0);
 	free(model);
 }
@@ -74,34 +74,35 @@ END_TEST
 
 START_TEST(test_limits)
 {
-	struct stage *s = new_stage(UINT64_MAX);
+	struct write_buffer *s = new_stage(UINT64_MAX);
 
-	ck_assert_int_eq(stage_write(s, "x", 1, BLT_VALUE_MAX), -EFBIG);
-	ck_assert_int_eq(stage_resize(s, UINT64_C(1) << 32), -EFBIG);
+	ck_assert_int_eq(write_buffer_write(s, "x", 1, BLT_VALUE_MAX), -EFBIG);
+	ck_assert_int_eq(write_buffer_resize(s, UINT64_C(1) << 32), -EFBIG);
 	ck_assert(!s->dirty);
 	/* more than one file may have in memory goes to a file, holes and all
 	 */
-	ck_assert_int_eq(stage_write(s, "end", 3, STAGE_MEMORY), 0);
+	ck_assert_int_eq(write_buffer_write(s, "end", 3, WRITE_BUFFER_MEMORY),
+			 0);
 	ck_assert(s->dirty && s->fd >= 0);
 	ck_assert_uint_eq(pool.used, 0);
-	stage_free(s);
+	write_buffer_free(s);
 }
 END_TEST
 
 START_TEST(test_source)
 {
-	struct stage *s = new_stage(UINT64_MAX);
+	struct write_buffer *s = new_stage(UINT64_MAX);
 	struct blt_source source;
 	char buf[8] = "";
 
-	ck_assert_int_eq(stage_write(s, "content", 7, 0), 0);
-	source = stage_source(s);
+	ck_assert_int_eq(write_buffer_write(s, "content", 7, 0), 0);
+	source = write_buffer_source(s);
 	ck_assert_uint_eq(source.len, 7);
 	ck_assert_int_eq(source.read(source.arg, buf, 4, 3), 0);
 	ck_assert_str_eq(buf, "tent");
 	ck_assert_int_eq(source.read(source.arg, buf, 4, 4), -EIO);
-	stage_free(s);
-	stage_free(NULL);
+	write_buffer_free(s);
+	write_buffer_free(NULL);
 }
 END_TEST
 

@@ -1,6 +1,6 @@
-/* Streams beside others: other streams, scans, prunes, growth, a copy, a full
- * disk and the death of the process. */
-#include "booklet/core/scan.h"
+/* Streams beside others: other streams, snapshots, prunes, growth, a copy, a
+ * full disk and the death of the process. */
+#include "booklet/core/snapshot.h"
 #include "sound.h"
 #include "booklet/store/store.h"
 #include "streamstore.h"
@@ -41,9 +41,9 @@ START_TEST(several_at_once)
 }
 END_TEST
 
-/* A scan shows the store as it was at its start: the old value once, not the
- * new one, and no key that came to life in front of it. */
-START_TEST(scan_meets_each_key_once)
+/* A snapshot shows the store as it was at its start: the old value once, not
+ * the new one, and no key that came to life in front of it. */
+START_TEST(snapshot_meets_each_key_once)
 {
 	struct blt *s = make(NULL);
 	struct blt_stream *a, *b;
@@ -241,25 +241,25 @@ START_TEST(grows_where_a_scan_stands)
 	struct blt *s = make(NULL);
 	struct blt_stream *st;
 	struct block b;
-	struct scan scan;
+	struct snapshot snapshot;
 	uint64_t behind;
 	int rc = 1;
 
 	ck_assert_int_eq(blt_put(s, "k", 1, "old", 3, 1), 0);
 	st = begin(s, "k", 0);
-	behind = store_of(s)->engine.space.end;
+	behind = store_of(s)->engine.wal.end;
 	ck_assert_int_eq(blt_touch(s, "k", 1, 2), 0);
 	ck_assert_int_eq(blt_flush(s), 0);
-	scan_start(&scan, &store_of(s)->engine, true);
-	while (scan.pos < behind && rc > 0)
-		rc = scan_next(&scan, &b);
-	ck_assert_uint_eq(scan.pos, behind);
-	ck_assert_uint_gt(scan.end, behind);
+	snapshot_start(&snapshot, &store_of(s)->engine, true);
+	while (snapshot.pos < behind && rc > 0)
+		rc = snapshot_next(&snapshot, &b);
+	ck_assert_uint_eq(snapshot.pos, behind);
+	ck_assert_uint_gt(snapshot.end, behind);
 	write_some(st, 7, 0, 200000);
-	while ((rc = scan_next(&scan, &b)) > 0)
+	while ((rc = snapshot_next(&snapshot, &b)) > 0)
 		ck_assert_uint_ge(b.pos, behind);
 	ck_assert_int_eq(rc, 0);
-	scan_end(&scan);
+	snapshot_end(&snapshot);
 	commit(st, "k");
 	check_value(s, "k", 7, 200000);
 	check_sound(s);
@@ -274,7 +274,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, several_at_once);
-	tcase_add_test(tc, scan_meets_each_key_once);
+	tcase_add_test(tc, snapshot_meets_each_key_once);
 	tcase_add_test(tc, prune_goes_around);
 	tcase_add_test(tc, growth_and_copy_beside_it);
 	tcase_add_test(tc, death_leaves_the_old_value);

@@ -161,7 +161,7 @@ static void *trim_often(void *arg)
 	return NULL;
 }
 
-static int count_name(void *arg, const struct tree_entry *entry)
+static int count_name(void *arg, const struct dirindex_entry *entry)
 {
 	(void)entry;
 	(*(unsigned *)arg)++;
@@ -171,15 +171,17 @@ static int count_name(void *arg, const struct tree_entry *entry)
 static void *list(void *arg)
 {
 	struct shared *s = arg;
-	struct tree *tree;
+	struct dirindex *dirindex;
 
-	ck_assert_int_eq(store_tree(store_of(s->store), false, &tree), 0);
-	ck_assert_int_eq(tree_wait(tree), 0);
+	ck_assert_int_eq(store_dirindex(store_of(s->store), false, &dirindex),
+			 0);
+	ck_assert_int_eq(dirindex_wait(dirindex), 0);
 	while (!atomic_load(&s->stop)) {
 		unsigned n = 0;
 
-		ck_assert_int_eq(tree_list(tree, "dir3/", 5, 0, count_name, &n),
-				 0);
+		ck_assert_int_eq(
+			dirindex_list(dirindex, "dir3/", 5, 0, count_name, &n),
+			0);
 		ck_assert_uint_ge(n, STABLE / 17);
 		ck_assert_uint_le(n, KEYS / 17 + 1);
 	}
@@ -231,8 +233,8 @@ START_TEST(test_all_at_once)
 	snprintf(path, sizeof(path), "test-threads-%d.blt", (int)getpid());
 	ck_assert_int_eq(blt_open(path, &o, &s.store, NULL), 0);
 	store_of(s.store)->engine.prune_chunk = 20000; /* many steps */
-	store_of(s.store)->engine.trim_runs = 40;
-	store_of(s.store)->engine.trim_page = 64;
+	store_of(s.store)->engine.punch_runs = 40;
+	store_of(s.store)->engine.punch_page = 64;
 	for (unsigned i = 0; i < STABLE; i++)
 		put(s.store, i, 0);
 	for (size_t i = 0; i < n; i++)

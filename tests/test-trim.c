@@ -1,6 +1,6 @@
 /* What trim makes of dead blocks: as few as the format allows, holes under
  * them, and nothing else. */
-#include "booklet/core/scan.h"
+#include "booklet/core/snapshot.h"
 #include "sound.h"
 #include "booklet/store/store.h"
 #include "suite.h"
@@ -181,13 +181,13 @@ struct runs {
 static void find_runs(struct blt *s, uint64_t end, struct runs *ret)
 {
 	uint64_t at = 0;
-	struct scan scan;
+	struct snapshot snapshot;
 	struct block b;
 	int rc;
 
 	ret->n = 0;
-	scan_start(&scan, &store_of(s)->engine, true);
-	while ((rc = scan_next(&scan, &b)) > 0 && b.pos < end) {
+	snapshot_start(&snapshot, &store_of(s)->engine, true);
+	while ((rc = snapshot_next(&snapshot, &b)) > 0 && b.pos < end) {
 		if (b.head.next != FORMAT_DEAD)
 			continue;
 		if (!ret->n || b.pos != at) {
@@ -200,7 +200,7 @@ static void find_runs(struct blt *s, uint64_t end, struct runs *ret)
 		ret->run[ret->n - 1].blocks++;
 		at = b.pos + b.len;
 	}
-	scan_end(&scan);
+	snapshot_end(&snapshot);
 	ck_assert_int_ge(rc, 0);
 }
 
@@ -216,7 +216,7 @@ static uint64_t end_of(struct blt *s)
 static void expect_fewest(struct blt *s, const struct runs *before,
 			  const struct runs *after)
 {
-	uint64_t most = format_dead_max(&store_of(s)->engine.space.fmt);
+	uint64_t most = format_dead_max(&store_of(s)->engine.wal.fmt);
 
 	ck_assert_uint_eq(after->n, before->n);
 	for (size_t i = 0; i < after->n; i++) {
@@ -253,8 +253,8 @@ static void merge_in_batches(const struct blt_create_options *how, size_t batch)
 	end = end_of(s);
 	find_runs(s, end, &before);
 	ck_assert_uint_gt(blocks_in(&before), before.n);
-	store_of(s)->engine.trim_page = 16;
-	store_of(s)->engine.trim_runs = batch;
+	store_of(s)->engine.punch_page = 16;
+	store_of(s)->engine.punch_runs = batch;
 	ck_assert_int_eq(blt_trim(s, NULL, NULL, &r), 0);
 	find_runs(s, end, &after);
 	expect_fewest(s, &before, &after);
@@ -362,7 +362,7 @@ START_TEST(a_full_disk_gets_room)
 	s = open_again(s);
 	end = end_of(s);
 	find_runs(s, end, &before);
-	store_of(s)->engine.trim_page = 16;
+	store_of(s)->engine.punch_page = 16;
 	disk.room = 0;
 	ck_assert_int_eq(blt_trim(s, NULL, NULL, NULL), 0);
 	ck_assert_uint_gt(disk.holes, 0);
@@ -395,8 +395,8 @@ START_TEST(it_stops_anywhere)
 	for (unsigned n = 0; rc == -ECANCELED; n += 3) {
 		unsigned left = n;
 
-		store_of(s)->engine.trim_page = 16;
-		store_of(s)->engine.trim_runs = 5;
+		store_of(s)->engine.punch_page = 16;
+		store_of(s)->engine.punch_runs = 5;
 		rc = blt_trim(s, give_up, &left, NULL);
 		expect(s, how, 200);
 		check_sound(s);
@@ -447,21 +447,21 @@ START_TEST(who_looks_is_waited_for)
 	struct blt_iter *it;
 	struct blt_item item;
 	struct blt_view v;
-	pthread_t trimmer;
+	pthread_t puncher;
 	unsigned met = 0;
 	char key[32];
 
 	for (unsigned i = 0; i < 100; i++)
 		put(s, how, i);
 	ck_assert_int_eq(blt_sync(s), 0);
-	store_of(s)->engine.trim_page = 16;
+	store_of(s)->engine.punch_page = 16;
 	ck_assert_int_eq(blt_get(s, key, key_of(20, key), &v), 0);
 	ck_assert_int_eq(blt_iter_new(s, &it), 0);
 	ck_assert_int_eq(blt_iter_next(it, &item), 1);
 	for (unsigned i = 0; i < 100; i++)
 		if (is_dead(i) || i == 20)
 			drop(s, i);
-	ck_assert_int_eq(pthread_create(&trimmer, NULL, trim_it, s), 0);
+	ck_assert_int_eq(pthread_create(&puncher, NULL, trim_it, s), 0);
 	do {
 		unsigned i;
 
@@ -477,7 +477,7 @@ START_TEST(who_looks_is_waited_for)
 	ck_assert_uint_eq(v.len, value_of(how, 20, value));
 	ck_assert(memcmp(v.data, value, v.len) == 0);
 	blt_view_release(&v);
-	pthread_join(trimmer, NULL);
+	pthread_join(puncher, NULL);
 	check_sound(s);
 	ck_assert_int_eq(blt_close(s), 0);
 	unlink(path);

@@ -1,7 +1,7 @@
 #include "treemodel.h"
 #include "rnd.h"
 #include "rounds.h"
-#include "booklet/dirindex/tree_dir.h"
+#include "booklet/dirindex/dirindex_dir.h"
 
 #include <check.h>
 #include <errno.h>
@@ -40,8 +40,8 @@ static void fetch(void *arg, const uint64_t *pos, size_t n)
 		ck_assert_uint_lt(pos[i], next_pos);
 }
 
-static const struct tree_source source = { .read_key = read_key,
-					   .fetch = fetch };
+static const struct dirindex_source source = { .read_key = read_key,
+					       .fetch = fetch };
 
 uint64_t new_pos(size_t i)
 {
@@ -96,7 +96,7 @@ static bool implied(const uint8_t *prefix, size_t len)
 	return false;
 }
 
-static void change_one(struct tree *t)
+static void change_one(struct dirindex *t)
 {
 	size_t i = rnd((uint32_t)n_keys);
 	struct model_key *k = &keys[i];
@@ -107,23 +107,23 @@ static void change_one(struct tree *t)
 		k->empty = rnd(2);
 		k->pos = new_pos(i);
 		ck_assert_int_eq(
-			tree_add(t, k->bytes, k->len, k->pos, k->empty), 0);
+			dirindex_add(t, k->bytes, k->len, k->pos, k->empty), 0);
 		if (rnd(4) == 0)
-			ck_assert_int_eq(
-				tree_add(t, k->bytes, k->len, k->pos, k->empty),
-				0);
+			ck_assert_int_eq(dirindex_add(t, k->bytes, k->len,
+						      k->pos, k->empty),
+					 0);
 	} else if (rnd(5) < 2) {
-		ck_assert_int_eq(tree_remove(t, k->bytes, k->len, from), 0);
+		ck_assert_int_eq(dirindex_remove(t, k->bytes, k->len, from), 0);
 		k->pos = 0;
 		if (rnd(4) == 0)
-			ck_assert_int_eq(tree_remove(t, k->bytes, k->len, from),
-					 0);
+			ck_assert_int_eq(
+				dirindex_remove(t, k->bytes, k->len, from), 0);
 	} else {
 		k->empty = rnd(2);
 		k->pos = new_pos(i);
-		ck_assert_int_eq(
-			tree_move(t, k->bytes, k->len, from, k->pos, k->empty),
-			0);
+		ck_assert_int_eq(dirindex_move(t, k->bytes, k->len, from,
+					       k->pos, k->empty),
+				 0);
 	}
 	if (!was_entry || !k->pos || is_marker(k))
 		k->stayed = false;
@@ -140,7 +140,7 @@ struct check_list {
 	bool stopped;
 };
 
-static int check_entry(void *arg, const struct tree_entry *e)
+static int check_entry(void *arg, const struct dirindex_entry *e)
 {
 	struct check_list *c = arg;
 	uint8_t path[64];
@@ -210,7 +210,7 @@ static int compare_names(const uint8_t *a, size_t a_len, const uint8_t *b,
 	return order ? order : (a_len > b_len) - (a_len < b_len);
 }
 
-static int check_place(void *arg, const struct tree_place *p)
+static int check_place(void *arg, const struct dirindex_place *p)
 {
 	struct check_order *c = arg;
 	uint8_t path[64];
@@ -241,45 +241,47 @@ static int check_place(void *arg, const struct tree_place *p)
 	return 0;
 }
 
-static void check_order(struct tree *t, const uint8_t *prefix, size_t len,
+static void check_order(struct dirindex *t, const uint8_t *prefix, size_t len,
 			uint64_t entries)
 {
 	struct check_order c = { .list = { .prefix = prefix, .len = len } };
 	uint64_t n, at = 0;
 
-	ck_assert_int_eq(tree_order_count(t, prefix, len, &n), 0);
+	ck_assert_int_eq(dirindex_order_count(t, prefix, len, &n), 0);
 	ck_assert_uint_eq(n, entries);
 	while (at < n) {
 		uint64_t some = 1 + rnd(200);
 
-		ck_assert_int_eq(tree_order_at(t, prefix, len, at, some,
-					       check_place, &c),
+		ck_assert_int_eq(dirindex_order_at(t, prefix, len, at, some,
+						   check_place, &c),
 				 0);
 		at = c.list.n;
 	}
 	ck_assert_uint_eq(at, n);
 	if (n > 0) {
-		ck_assert_int_eq(tree_order_find(t, prefix, len, c.last,
-						 c.last_len, &at),
+		ck_assert_int_eq(dirindex_order_find(t, prefix, len, c.last,
+						     c.last_len, &at),
 				 1);
 		ck_assert(at == n - 1 || (at == n - 2 && c.last_dir));
 	}
-	ck_assert_int_eq(tree_order_find(t, prefix, len, "\xff", 1, &at), 0);
+	ck_assert_int_eq(dirindex_order_find(t, prefix, len, "\xff", 1, &at),
+			 0);
 	ck_assert_uint_eq(at, n);
 }
 
-static void check_dir(struct tree *t, const uint8_t *prefix, size_t len,
+static void check_dir(struct dirindex *t, const uint8_t *prefix, size_t len,
 		      bool changing)
 {
 	struct check_list c = { .prefix = prefix, .len = len };
-	struct tree_dir facts;
+	struct dirindex_dir facts;
 	unsigned wanted = 0;
 	int rc;
 
 	if (!implied(prefix, len)) {
-		ck_assert_int_eq(tree_find(t, prefix, len, NULL), 0);
-		ck_assert_int_eq(tree_list(t, prefix, len, 0, check_entry, &c),
-				 -ENOENT);
+		ck_assert_int_eq(dirindex_find(t, prefix, len, NULL), 0);
+		ck_assert_int_eq(
+			dirindex_list(t, prefix, len, 0, check_entry, &c),
+			-ENOENT);
 		return;
 	}
 	for (size_t i = 0; i < n_keys; i++) {
@@ -290,7 +292,7 @@ static void check_dir(struct tree *t, const uint8_t *prefix, size_t len,
 	do {
 		c.stopped = false;
 		c.left = rnd(10) ? 1 + rnd(20) : 600;
-		rc = tree_list(t, prefix, len, c.cookie, check_entry, &c);
+		rc = dirindex_list(t, prefix, len, c.cookie, check_entry, &c);
 		/* while a listing is under way the directory may go */
 		ck_assert(rc == 0 || (rc == -ENOENT && changing));
 		for (unsigned i = rnd(5); changing && i > 0; i--)
@@ -303,7 +305,7 @@ static void check_dir(struct tree *t, const uint8_t *prefix, size_t len,
 	}
 	if (changing)
 		return;
-	ck_assert_int_eq(tree_find(t, prefix, len, &facts), 1);
+	ck_assert_int_eq(dirindex_find(t, prefix, len, &facts), 1);
 	check_order(t, prefix, len, facts.entries);
 	ck_assert_uint_eq(c.n - c.n_dirs, wanted);
 	ck_assert_uint_eq(facts.entries, c.n);
@@ -315,9 +317,9 @@ static void check_dir(struct tree *t, const uint8_t *prefix, size_t len,
 	}
 }
 
-static void check_all(struct tree *t, bool changing)
+static void check_all(struct dirindex *t, bool changing)
 {
-	struct tree_stats stats;
+	struct dirindex_stats stats;
 	uint64_t present = 0;
 	static const uint8_t none[1];
 
@@ -331,20 +333,20 @@ static void check_all(struct tree *t, bool changing)
 	}
 	for (size_t i = 0; i < n_keys; i++)
 		present += keys[i].pos && !is_marker(&keys[i]);
-	tree_stats(t, &stats);
+	dirindex_stats(t, &stats);
 	ck_assert_uint_eq(stats.keys, present);
 }
 
 void run_model(size_t n, size_t max_len, const char *alphabet, bool is_flat,
 	       unsigned rounds, bool while_changing)
 {
-	struct tree *t;
-	struct tree_stats stats;
+	struct dirindex *t;
+	struct dirindex_stats stats;
 
 	flat = is_flat;
 	make_keys(n, max_len, alphabet);
 	rounds = rounds_of(rounds);
-	ck_assert_int_eq(tree_new(&source, flat, &t), 0);
+	ck_assert_int_eq(dirindex_new(&source, flat, &t), 0);
 	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned i = rnd(2 * (uint32_t)n); i > 0; i--)
 			change_one(t);
@@ -354,23 +356,24 @@ void run_model(size_t n, size_t max_len, const char *alphabet, bool is_flat,
 	}
 	for (size_t i = 0; i < n_keys; i++) {
 		if (keys[i].pos)
-			tree_remove(t, keys[i].bytes, keys[i].len, keys[i].pos);
+			dirindex_remove(t, keys[i].bytes, keys[i].len,
+					keys[i].pos);
 		keys[i].pos = 0;
 	}
-	tree_stats(t, &stats);
+	dirindex_stats(t, &stats);
 	ck_assert_uint_eq(stats.keys, 0);
 	ck_assert_uint_eq(stats.dirs, 1);
 	check_all(t, false);
-	tree_free(t);
+	dirindex_free(t);
 }
 
-struct tree *new_tree(void)
+struct dirindex *new_tree(void)
 {
-	struct tree *t;
+	struct dirindex *t;
 
 	flat = false;
 	n_keys = 0;
 	next_pos = 1;
-	ck_assert_int_eq(tree_new(&source, false, &t), 0);
+	ck_assert_int_eq(dirindex_new(&source, false, &t), 0);
 	return t;
 }

@@ -8,7 +8,7 @@
 #ifndef TESTS_TREEMODEL_H
 #define TESTS_TREEMODEL_H
 
-#include "booklet/dirindex/tree.h"
+#include "booklet/dirindex/dirindex.h"
 
 #define MAX_KEYS 3000
 
@@ -25,7 +25,7 @@ extern struct model_key keys[MAX_KEYS];
 extern size_t n_keys;
 
 /* An empty tree, and no keys. */
-struct tree *new_tree(void);
+struct dirindex *new_tree(void);
 
 /* A position, the next one, for a key of the array. */
 uint64_t new_pos(size_t i);

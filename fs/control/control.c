@@ -152,7 +152,7 @@ int control_row_of(struct bltfs *fs, uint64_t ino,
 
 bool control_is_name(const struct bltfs *fs, uint64_t dir, const char *name)
 {
-	return dir == NODE_ROOT && fs->opts->control &&
+	return dir == INODE_ROOT && fs->opts->control &&
 	       strcmp(name, fs->opts->control) == 0;
 }
 
@@ -219,7 +219,7 @@ int control_lookup(struct bltfs *fs, uint64_t dir, const char *name,
 	uint64_t job = control_job_of(dir);
 	size_t id = 1;
 
-	if (dir == NODE_ROOT)
+	if (dir == INODE_ROOT)
 		return control_stat(fs, ino_of(ROOT, 0), ret);
 	if ((dir & 255) == JOBS) {
 		job = parse_job(name);
@@ -286,7 +286,7 @@ int control_list(struct bltfs *fs, uint64_t dir, struct control_name **ret,
 	rc = add_name(&list, &n, ".", dir, true);
 	if (rc == 0)
 		rc = add_name(&list, &n, "..",
-			      id == ROOT ? NODE_ROOT : ino_of(rows[id].dir, 0),
+			      id == ROOT ? INODE_ROOT : ino_of(rows[id].dir, 0),
 			      true);
 	if (rc == 0 && id == JOBS)
 		rc = add_jobs(fs, &list, &n);

@@ -5,7 +5,7 @@
  * arguments become the struct, so what runs knows no text.  A file is a row of
  * another (control.c); what is open, control_file.c.
  *
- * Inodes here are numbers of their own, above all addresses of nodes.  Nothing
+ * Inodes here are numbers of their own, above all addresses of inodes.  Nothing
  * is kept by the kernel.  A file is a snapshot from open to close.
  *
  * Only the daemon's own user gets in, whatever the modes say: the caller asks

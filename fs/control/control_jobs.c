@@ -1,10 +1,10 @@
 #include "control/control_jobs.h"
 
-#include "inode/changed.h"
+#include "inode/invalidate.h"
 #include "main/clock.h"
 #include "control/control.h"
 #include "main/log.h"
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 #include "main/stats.h"
 #include "inode/syncer.h"
 
@@ -33,7 +33,7 @@ static void *tell_late(void *arg)
 	       !atomic_load(&c->stopping))
 		nanosleep(&ts, NULL);
 	if (rc == 0)
-		changed_any(c->fs);
+		invalidate_any(c->fs);
 	pthread_mutex_lock(&c->lock);
 	c->told = true;
 	pthread_cond_broadcast(&c->moved);
@@ -70,9 +70,9 @@ static void on_changed(void *arg, const void *key, size_t len)
 	if (late(c))
 		;
 	else if (key)
-		changed_key(c->fs, key, len);
+		invalidate_key(c->fs, key, len);
 	else
-		changed_any(c->fs);
+		invalidate_any(c->fs);
 	syncer_note(c->fs->syncer, len);
 }
 
@@ -92,7 +92,7 @@ static void on_ended(void *arg, const struct job_info *info)
 		keep_census(c, &info->census);
 	/* who learns of the end sees all of it */
 	wait_late(c, info);
-	notify_wait(c->fs->notify);
+	notify_queue_wait(c->fs->notify_queue);
 	if (c->fs->syncer)
 		syncer_note(c->fs->syncer, 0);
 	if (info->state == JOB_FAILED)
@@ -245,7 +245,7 @@ int control_print_stats(struct bltfs *fs, FILE *to)
 	walked = blt_ns_progress(fs->ns, &complete);
 	fprintf(to, "names %s\nnames_walked %" PRIu64 "\n",
 		complete ? "complete" : "being read", walked);
-	fprintf(to, "inodes %zu\n", nodes_count(fs->nodes));
+	fprintf(to, "inodes %zu\n", inodes_count(fs->inodes));
 	fprintf(to, "staged_bytes %" PRIu64 "\n", atomic_load(&fs->pool.used));
 	print_jobs(fs, to);
 	stats_print(&fs->stats, to);

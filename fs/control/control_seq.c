@@ -2,10 +2,10 @@
 
 #include "base/array.h"
 #include "blt_seq.h"
-#include "inode/changed.h"
+#include "inode/invalidate.h"
 #include "control/control_jobs.h"
 #include "dir/dir.h"
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 #include "seq/seqwire.h"
 #include "inode/syncer.h"
 
@@ -21,7 +21,7 @@
 struct seq_call {
 	struct bltfs *fs;
 	struct control *control;
-	struct node *dir;
+	struct inode *dir;
 	struct bltfs_seq *x;
 	struct blt_seq *seq; /* NULL: not needed */
 	uint8_t *args;       /* malloc'd */
@@ -64,16 +64,16 @@ static int tell_kernel(struct seq_call *c)
 	int rc = 0;
 
 	if (c->too_many)
-		changed_any(c->fs);
+		invalidate_any(c->fs);
 	for (size_t i = 0; i < c->n_keys; i++) {
 		if (!c->too_many)
-			changed_key(c->fs, c->keys[i].bytes, c->keys[i].len);
+			invalidate_key(c->fs, c->keys[i].bytes, c->keys[i].len);
 		free((void *)(uintptr_t)c->keys[i].bytes);
 	}
 	free(c->keys);
 	if (c->n_keys || c->too_many) {
 		rc = syncer_commit(c->fs->syncer, c->args_len);
-		notify_wait(c->fs->notify);
+		notify_queue_wait(c->fs->notify_queue);
 	}
 	return rc;
 }
@@ -85,10 +85,10 @@ static int tell_of_positions(struct seq_call *c)
 	static const char *const names[] = { ".at", "%2Eat", "%2Eat%" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		notify_entry(c->fs->notify, c->dir, names[i]);
-	notify_inode(c->fs->notify, c->dir);
+		notify_queue_entry(c->fs->notify_queue, c->dir, names[i]);
+	notify_queue_inode(c->fs->notify_queue, c->dir);
 	dir_changed(c->dir);
-	notify_wait(c->fs->notify);
+	notify_queue_wait(c->fs->notify_queue);
 	return syncer_commit(c->fs->syncer, 0);
 }
 
@@ -405,7 +405,7 @@ static int run(struct seq_call *c, const struct row *row)
 	return rc;
 }
 
-int control_seq(struct control *control, struct node *dir, struct bltfs_seq *x)
+int control_seq(struct control *control, struct inode *dir, struct bltfs_seq *x)
 {
 	struct seq_call c = {
 		.fs = dir->fs,

@@ -5,9 +5,9 @@
  */
 #include "control/txns.h"
 
-#include "inode/changed.h"
+#include "inode/invalidate.h"
 #include "file/content.h"
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -102,10 +102,10 @@ static int make_name(struct txns *t, const char *name, struct txn *x)
 
 static void close_fs(struct bltfs *fs)
 {
-	nodes_free(fs->nodes);
+	inodes_free(fs->inodes);
 	blt_ns_free(fs->ns);
 	blt_close(fs->store);
-	fs->nodes = NULL;
+	fs->inodes = NULL;
 	fs->ns = NULL;
 	fs->store = NULL;
 }
@@ -132,7 +132,7 @@ static int open_fs(struct txns *t, struct bltfs *fs, uint64_t salt)
 	if (rc == 0)
 		rc = blt_ns_new(fs->store, &how, &fs->ns);
 	if (rc == 0)
-		rc = nodes_new(fs, salt, &fs->nodes);
+		rc = inodes_new(fs, salt, &fs->inodes);
 	if (rc < 0)
 		close_fs(fs);
 	return rc;
@@ -216,15 +216,15 @@ static int enter_to_end(struct txns *t, const char *name, struct txn **ret)
 	return rc;
 }
 
-int txns_root(struct txns *t, const char *name, struct node **ret)
+int txns_root(struct txns *t, const char *name, struct inode **ret)
 {
 	struct txn *x;
 	int rc = enter(t, name, &x);
 
 	if (rc < 0)
 		return rc;
-	*ret = nodes_root(x->fs.nodes);
-	nodes_ref(x->fs.nodes, *ret);
+	*ret = inodes_root(x->fs.inodes);
+	inodes_ref(x->fs.inodes, *ret);
 	leave(t, x);
 	return 0;
 }
@@ -234,9 +234,9 @@ int txns_root(struct txns *t, const char *name, struct node **ret)
 /* What has been written and not closed belongs to it. */
 static int put_open(struct bltfs *fs)
 {
-	struct node **list;
+	struct inode **list;
 	size_t n;
-	int rc = nodes_all(fs->nodes, &list, &n);
+	int rc = inodes_all(fs->inodes, &list, &n);
 
 	if (rc < 0)
 		return rc;
@@ -246,26 +246,26 @@ static int put_open(struct bltfs *fs)
 			rc = content_commit(fs, list[i]);
 			bltfs_leave_names(fs);
 		}
-		nodes_put(fs->nodes, list[i], 1);
+		inodes_put(fs->inodes, list[i], 1);
 	}
 	free(list);
 	return rc;
 }
 
 /* Nothing is put any more, which closes say, and nothing found. */
-static void lose_nodes(struct bltfs *fs)
+static void lose_inodes(struct bltfs *fs)
 {
-	struct node **list;
+	struct inode **list;
 	size_t n;
 
-	if (nodes_all(fs->nodes, &list, &n) < 0)
+	if (inodes_all(fs->inodes, &list, &n) < 0)
 		return; /* what is put then fails, and is logged */
 	for (size_t i = 0; i < n; i++) {
 		if (list[i]->kind == BLT_FILE)
 			content_lose(fs, list[i], -ESTALE);
-		else if (list[i] != nodes_root(fs->nodes))
+		else if (list[i] != inodes_root(fs->inodes))
 			content_gone(fs, list[i]);
-		nodes_put(fs->nodes, list[i], 1);
+		inodes_put(fs->inodes, list[i], 1);
 	}
 	free(list);
 }
@@ -274,7 +274,7 @@ static void tell_changed(void *arg, const void *key, size_t len)
 {
 	struct txns *t = arg;
 
-	changed_key(t->fs, key, len);
+	invalidate_key(t->fs, key, len);
 }
 
 static int commit(struct txns *t, struct txn *x, bool force)
@@ -295,7 +295,7 @@ static int commit(struct txns *t, struct txn *x, bool force)
 static void end(struct txns *t, struct txn *x, bool ended)
 {
 	if (ended)
-		lose_nodes(&x->fs);
+		lose_inodes(&x->fs);
 	pthread_mutex_lock(&t->lock);
 	x->users--;
 	x->ending = false;
@@ -317,7 +317,7 @@ int txns_commit(struct txns *t, const char *name, bool force)
 	end(t, x, info.ended);
 	if (info.ended) {
 		syncer_note(t->fs->syncer, 0);
-		notify_wait(t->fs->notify);
+		notify_queue_wait(t->fs->notify_queue);
 		txns_sweep(t);
 	}
 	return rc;
@@ -344,7 +344,7 @@ void txns_sweep(struct txns *t)
 
 	pthread_mutex_lock(&t->lock);
 	for (p = &t->first; (x = *p);) {
-		if (!x->ended || x->users || !nodes_idle(x->fs.nodes)) {
+		if (!x->ended || x->users || !inodes_idle(x->fs.inodes)) {
 			p = &x->next;
 			continue;
 		}
@@ -370,7 +370,7 @@ static void free_list(struct txn *x)
 
 		if (x->fs.store) {
 			blt_txn_abort(x->fs.store);
-			lose_nodes(&x->fs);
+			lose_inodes(&x->fs);
 			bltfs_close_open(&x->fs);
 			close_fs(&x->fs);
 		}
@@ -408,7 +408,7 @@ int txns_next(struct txns *t, const char *name, struct txns_info *ret)
 	if (!next)
 		return -ENOENT;
 	memcpy(ret->name, next->name, sizeof(ret->name));
-	ret->ino = nodes_root(next->fs.nodes)->ino;
+	ret->ino = inodes_root(next->fs.inodes)->ino;
 	blt_txn_get_info(next->fs.store, &ret->txn);
 	leave(t, next);
 	return 0;

@@ -6,7 +6,7 @@
  *
  * A transaction ends by its commit, its abort, or with the mount.  From then on
  * it has no name and all in it is -ESTALE; its memory goes when the kernel has
- * forgotten its last node, which txns_sweep finds out.
+ * forgotten its last inode, which txns_sweep finds out.
  *
  * Errors: -errno; -ENOENT: no such transaction.  Any thread, but the calls that
  * end one wait for requests in it: none is held up by them.
@@ -38,7 +38,7 @@ int txns_commit(struct txns *t, const char *name, bool force);
 int txns_abort(struct txns *t, const char *name);
 
 /* Its root, with a reference, which is the caller's. */
-int txns_root(struct txns *t, const char *name, struct node **ret);
+int txns_root(struct txns *t, const char *name, struct inode **ret);
 
 struct txns_info {
 	char name[TXNS_NAME_MAX + 1];

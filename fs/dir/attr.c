@@ -27,17 +27,17 @@ static int64_t time_of(struct bltfs *fs, enum blt_kind kind, int64_t timestamp)
 	return info.modified;
 }
 
-static void fill(struct bltfs *fs, struct node *node, bool link,
+static void fill(struct bltfs *fs, struct inode *inode, bool link,
 		 const struct blt_stat *st, struct stat *ret)
 {
-	enum blt_kind kind = node->kind;
+	enum blt_kind kind = inode->kind;
 	const struct options *o = fs->opts;
 	mode_t mode = kind == BLT_DIR ? S_IFDIR | (0777 & ~(mode_t)o->dmask) :
 		      link            ? S_IFLNK | 0777 :
 					S_IFREG | (0777 & ~(mode_t)o->fmask);
 
 	*ret = (struct stat){
-		.st_ino = node->ino,
+		.st_ino = inode->ino,
 		.st_mode = mode,
 		.st_nlink = 1,
 		.st_uid = (uid_t)o->uid,
@@ -45,10 +45,10 @@ static void fill(struct bltfs *fs, struct node *node, bool link,
 		.st_blksize = 4096,
 		.st_mtim = to_timespec(time_of(fs, kind, st->timestamp)),
 	};
-	pthread_mutex_lock(&node->lock);
-	if (node->gone)
+	pthread_mutex_lock(&inode->lock);
+	if (inode->gone)
 		ret->st_nlink = 0;
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_unlock(&inode->lock);
 	ret->st_atim = ret->st_ctim = ret->st_mtim;
 	if (kind == BLT_FILE) {
 		ret->st_size = (off_t)st->len;
@@ -56,7 +56,7 @@ static void fill(struct bltfs *fs, struct node *node, bool link,
 	}
 }
 
-static int get_dir(struct bltfs *fs, struct node *node,
+static int get_dir(struct bltfs *fs, struct inode *inode,
 		   const struct blt_stat *known, struct stat *ret)
 {
 	struct blt_stat st = { .timestamp = 0 };
@@ -65,67 +65,67 @@ static int get_dir(struct bltfs *fs, struct node *node,
 
 	if (known) {
 		st = *known;
-	} else if (node->key_len && !node->gone) {
-		rc = blt_ns_marker(fs->ns, node->key, node->key_len, &st);
+	} else if (inode->key_len && !inode->gone) {
+		rc = blt_ns_marker(fs->ns, inode->key, inode->key_len, &st);
 		if (rc <= 0)
 			st.timestamp = 0;
 		rc = rc < 0 ? rc : 0;
 	}
-	pthread_mutex_lock(&node->lock);
-	changed = node->changed;
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
+	changed = inode->changed;
+	pthread_mutex_unlock(&inode->lock);
 	if (changed)
 		st.timestamp = changed;
 	if (rc == 0)
-		fill(fs, node, false, &st, ret);
+		fill(fs, inode, false, &st, ret);
 	return rc;
 }
 
 /* Whether a file is shown as a link is settled the first time somebody looks:
  * the kernel does not bear an inode whose type changes.  Returns the target's
  * length, 0 for a plain file. */
-static int link_length(struct bltfs *fs, struct node *node, uint64_t len)
+static int link_length(struct bltfs *fs, struct inode *inode, uint64_t len)
 {
 	char target[BLT_LINK_MAX + 1];
-	enum node_link link;
+	enum inode_link link;
 	int rc;
 
-	pthread_mutex_lock(&node->lock);
-	if (node->link == LINK_UNKNOWN &&
-	    (!fs->takes_links || len != BLT_LINK_LEN || node->stage))
-		node->link = LINK_NO;
-	link = node->link;
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
+	if (inode->link == LINK_UNKNOWN &&
+	    (!fs->takes_links || len != BLT_LINK_LEN || inode->buffer))
+		inode->link = LINK_NO;
+	link = inode->link;
+	pthread_mutex_unlock(&inode->lock);
 	if (link == LINK_NO)
 		return 0;
-	rc = content_link_target(fs, node->key, node->key_len, target);
+	rc = content_link_target(fs, inode->key, inode->key_len, target);
 	if (link == LINK_YES)
 		return rc == -EINVAL ? -EIO : rc;
 	if (rc < 0 && rc != -EINVAL)
 		return rc;
-	pthread_mutex_lock(&node->lock);
-	if (node->link == LINK_UNKNOWN)
-		node->link = rc > 0 ? LINK_YES : LINK_NO;
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
+	if (inode->link == LINK_UNKNOWN)
+		inode->link = rc > 0 ? LINK_YES : LINK_NO;
+	pthread_mutex_unlock(&inode->lock);
 	return rc > 0 ? rc : 0;
 }
 
-int attr_get(struct bltfs *fs, struct node *node, const struct blt_stat *known,
-	     struct stat *ret)
+int attr_get(struct bltfs *fs, struct inode *inode,
+	     const struct blt_stat *known, struct stat *ret)
 {
 	struct blt_stat st;
 	int rc, target;
 
-	if (node->kind == BLT_DIR)
-		return get_dir(fs, node, known, ret);
-	rc = content_stat(fs, node, known, &st);
+	if (inode->kind == BLT_DIR)
+		return get_dir(fs, inode, known, ret);
+	rc = content_stat(fs, inode, known, &st);
 	if (rc < 0)
 		return rc;
-	target = link_length(fs, node, st.len);
+	target = link_length(fs, inode, st.len);
 	if (target < 0)
 		return target;
 	if (target > 0)
 		st.len = (uint64_t)target;
-	fill(fs, node, target > 0, &st, ret);
+	fill(fs, inode, target > 0, &st, ret);
 	return 0;
 }

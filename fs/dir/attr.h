@@ -1,7 +1,7 @@
-/* attr.h - what stat(2) shows of a node.
+/* attr.h - what stat(2) shows of an inode.
  *
- * The caller holds names shared (node.h).  Modes come from the mount's options:
- * a store keeps none.
+ * The caller holds names shared (inode.h).  Modes come from the mount's
+ * options: a store keeps none.
  */
 #ifndef FS_ATTR_H
 #define FS_ATTR_H
@@ -12,7 +12,7 @@
 
 /* 0, -ENOENT, -ESTALE, ...  known: what a lookup or listing just found in the
  * store, or NULL: then the store is asked. */
-int attr_get(struct bltfs *fs, struct node *node, const struct blt_stat *known,
-	     struct stat *ret);
+int attr_get(struct bltfs *fs, struct inode *inode,
+	     const struct blt_stat *known, struct stat *ret);
 
 #endif

@@ -3,10 +3,10 @@
 #include "dir/dir.h"
 
 #include "dir/attr.h"
-#include "inode/changed.h"
+#include "inode/invalidate.h"
 #include "main/clock.h"
 #include "file/content.h"
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -31,25 +31,25 @@ static uint64_t hash_of(enum blt_kind kind, const uint8_t *key, size_t len)
 	return blt_key_hash(key, kind == BLT_DIR ? len - 1 : len);
 }
 
-void dir_changed(struct node *dir)
+void dir_changed(struct inode *dir)
 {
 	pthread_mutex_lock(&dir->lock);
 	dir->changed = clock_now_us();
 	pthread_mutex_unlock(&dir->lock);
 }
 
-void dir_notify_pair(struct bltfs *fs, struct node *dir, const char *name)
+void dir_notify_pair(struct bltfs *fs, struct inode *dir, const char *name)
 {
 	char pair[512];
 
 	snprintf(pair, sizeof(pair), "%s%%", name);
-	notify_entry(fs->notify, dir, name);
-	notify_entry(fs->notify, dir, pair);
+	notify_queue_entry(fs->notify_queue, dir, name);
+	notify_queue_entry(fs->notify_queue, dir, pair);
 }
 
 /* Only then: an invalidation wants the lock of the directory, whose holder may
  * wait for us, and should we be killed in that moment, nobody can end it. */
-void dir_notify_left(struct bltfs *fs, struct node *dir, const char *name,
+void dir_notify_left(struct bltfs *fs, struct inode *dir, const char *name,
 		     const void *prefix, size_t len)
 {
 	struct blt_stat st;
@@ -60,18 +60,18 @@ void dir_notify_left(struct bltfs *fs, struct node *dir, const char *name,
 
 /* ---- lookup ---- */
 
-static int fill_fresh(const struct node *node, struct blt_node *ret)
+static int fill_fresh(const struct inode *inode, struct blt_node *ret)
 {
-	uint8_t *key = malloc(node->key_len + 1);
+	uint8_t *key = malloc(inode->key_len + 1);
 
 	if (!key)
 		return -ENOMEM;
-	memcpy(key, node->key, node->key_len);
+	memcpy(key, inode->key, inode->key_len);
 	*ret = (struct blt_node){
 		.kind = BLT_FILE,
 		.key = key,
-		.key_len = node->key_len,
-		.hash = node->hash,
+		.key_len = inode->key_len,
+		.hash = inode->hash,
 		.sure = true,
 	};
 	return 0;
@@ -79,32 +79,32 @@ static int fill_fresh(const struct node *node, struct blt_node *ret)
 
 /* A file goes from fresh to stored, never back: so whoever asks for the fresh
  * ones first misses none. */
-int dir_resolve(struct bltfs *fs, struct node *dir, const char *name,
-		struct blt_node *ret, struct node **ret_node)
+int dir_resolve(struct bltfs *fs, struct inode *dir, const char *name,
+		struct blt_node *ret, struct inode **ret_inode)
 {
-	struct node *node =
-		nodes_find_fresh(fs->nodes, dir->key, dir->key_len, name);
+	struct inode *inode =
+		inodes_find_fresh(fs->inodes, dir->key, dir->key_len, name);
 	int rc;
 
-	if (node) {
-		rc = fill_fresh(node, ret);
+	if (inode) {
+		rc = fill_fresh(inode, ret);
 		if (rc < 0)
-			nodes_put(fs->nodes, node, 1);
+			inodes_put(fs->inodes, inode, 1);
 		else
-			*ret_node = node;
+			*ret_inode = inode;
 		return rc;
 	}
 	rc = blt_ns_lookup(fs->ns, dir->key, dir->key_len, name, strlen(name),
 			   ret);
 	if (rc == 0)
-		*ret_node = nodes_find(fs->nodes, ret->kind, ret->key,
-				       ret->key_len, ret->hash);
+		*ret_inode = inodes_find(fs->inodes, ret->kind, ret->key,
+					 ret->key_len, ret->hash);
 	return rc;
 }
 
 /* Before the walk's end a lookup may have to wait for it, which nobody may who
  * holds names.  If the directory was moved meanwhile: again. */
-static int resolve_early(struct bltfs *fs, struct node *dir, const char *name,
+static int resolve_early(struct bltfs *fs, struct inode *dir, const char *name,
 			 struct blt_node *ret)
 {
 	size_t len = dir->key_len;
@@ -126,37 +126,37 @@ static int resolve_early(struct bltfs *fs, struct node *dir, const char *name,
 	return -EAGAIN;
 }
 
-static int make_found(struct bltfs *fs, struct node *dir,
+static int make_found(struct bltfs *fs, struct inode *dir,
 		      const struct blt_node *found, struct dir_found *ret)
 {
-	struct node *node;
+	struct inode *inode;
 	int rc;
 
-	rc = nodes_get(fs->nodes, found->kind, found->key, found->key_len,
-		       dir->key_len, found->hash, &node);
+	rc = inodes_get(fs->inodes, found->kind, found->key, found->key_len,
+			dir->key_len, found->hash, &inode);
 	if (rc < 0)
 		return rc;
-	rc = attr_get(fs, node, &found->stat, &ret->st);
+	rc = attr_get(fs, inode, &found->stat, &ret->st);
 	if (rc < 0) {
-		nodes_put(fs->nodes, node, 1);
+		inodes_put(fs->inodes, inode, 1);
 		return rc == -ESTALE ? -ENOENT : rc;
 	}
-	ret->node = node;
+	ret->inode = inode;
 	ret->sure = found->sure;
 	return 0;
 }
 
-int dir_lookup(struct bltfs *fs, struct node *dir, const char *name,
+int dir_lookup(struct bltfs *fs, struct inode *dir, const char *name,
 	       struct dir_found *ret)
 {
 	struct blt_node found;
-	struct node *node = NULL;
+	struct inode *inode = NULL;
 	int rc;
 
 	bltfs_share_names(fs);
 	if (dir_is_complete(fs) ||
-	    nodes_has_fresh(fs->nodes, dir->key, dir->key_len, name)) {
-		rc = dir_resolve(fs, dir, name, &found, &node);
+	    inodes_has_fresh(fs->inodes, dir->key, dir->key_len, name)) {
+		rc = dir_resolve(fs, dir, name, &found, &inode);
 	} else {
 		do
 			rc = resolve_early(fs, dir, name, &found);
@@ -167,24 +167,24 @@ int dir_lookup(struct bltfs *fs, struct node *dir, const char *name,
 		free(found.key);
 	}
 	bltfs_leave_names(fs);
-	nodes_put(fs->nodes, node, 1);
+	inodes_put(fs->inodes, inode, 1);
 	return rc;
 }
 
 /* ---- new names; names is held ---- */
 
-/* Kind, key and node for a name that nothing has. */
-static int claim(struct bltfs *fs, struct node *dir, const char *name,
-		 enum blt_kind kind, struct node **ret)
+/* Kind, key and inode for a name that nothing has. */
+static int claim(struct bltfs *fs, struct inode *dir, const char *name,
+		 enum blt_kind kind, struct inode **ret)
 {
-	struct node *fresh;
+	struct inode *fresh;
 	struct blt_stat st;
 	uint8_t *key;
 	size_t len;
 	int rc;
 
-	fresh = nodes_find_fresh(fs->nodes, dir->key, dir->key_len, name);
-	nodes_put(fs->nodes, fresh, 1);
+	fresh = inodes_find_fresh(fs->inodes, dir->key, dir->key_len, name);
+	inodes_put(fs->inodes, fresh, 1);
 	if (fresh)
 		return -EEXIST;
 	rc = blt_ns_key(fs->ns, dir->key, dir->key_len, name, strlen(name),
@@ -195,63 +195,63 @@ static int claim(struct bltfs *fs, struct node *dir, const char *name,
 	if (rc == 0)
 		rc = -EEXIST;
 	else if (rc == -ENOENT)
-		rc = nodes_get(fs->nodes, kind, key, len, dir->key_len,
-			       hash_of(kind, key, len), ret);
+		rc = inodes_get(fs->inodes, kind, key, len, dir->key_len,
+				hash_of(kind, key, len), ret);
 	free(key);
 	return rc;
 }
 
-static int store_value(struct bltfs *fs, struct node *node, const void *value,
+static int store_value(struct bltfs *fs, struct inode *inode, const void *value,
 		       size_t len)
 {
-	bool lost = changed_lost(fs, node, false);
-	int rc = blt_put(fs->store, node->key, node->key_len, value, len,
+	bool lost = invalidate_lost(fs, inode, false);
+	int rc = blt_put(fs->store, inode->key, inode->key_len, value, len,
 			 BLT_NOW);
 
 	if (lost)
-		changed_back(fs, node);
-	return rc < 0 ? rc : syncer_commit(fs->syncer, node->key_len + len);
+		invalidate_back(fs, inode);
+	return rc < 0 ? rc : syncer_commit(fs->syncer, inode->key_len + len);
 }
 
-/* What stands between a claimed node and the answer: rc so far. */
-static int answer_new(struct bltfs *fs, struct node *dir, struct node *node,
+/* What stands between a claimed inode and the answer: rc so far. */
+static int answer_new(struct bltfs *fs, struct inode *dir, struct inode *inode,
 		      int rc, struct dir_found *ret)
 {
 	if (rc == 0)
-		rc = attr_get(fs, node, NULL, &ret->st);
+		rc = attr_get(fs, inode, NULL, &ret->st);
 	if (rc < 0) {
-		nodes_put(fs->nodes, node, 1);
+		inodes_put(fs->inodes, inode, 1);
 		return rc;
 	}
 	dir_changed(dir);
-	ret->node = node;
+	ret->inode = inode;
 	ret->sure = dir_is_complete(fs);
 	return 0;
 }
 
-int dir_create(struct bltfs *fs, struct node *dir, const char *name,
+int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
 	       bool stored, struct dir_found *ret)
 {
-	struct node *node;
+	struct inode *inode;
 	int rc;
 
 	bltfs_share_names(fs);
-	rc = claim(fs, dir, name, BLT_FILE, &node);
+	rc = claim(fs, dir, name, BLT_FILE, &inode);
 	if (rc == 0) {
-		node->link = LINK_NO;
-		rc = stored ? content_make(fs, node) :
-			      content_create(fs, node, name);
-		rc = answer_new(fs, dir, node, rc, ret);
+		inode->link = LINK_NO;
+		rc = stored ? content_make(fs, inode) :
+			      content_create(fs, inode, name);
+		rc = answer_new(fs, dir, inode, rc, ret);
 	}
 	bltfs_leave_names(fs);
 	return rc;
 }
 
-int dir_symlink(struct bltfs *fs, struct node *dir, const char *name,
+int dir_symlink(struct bltfs *fs, struct inode *dir, const char *name,
 		const char *target, struct dir_found *ret)
 {
 	uint8_t value[BLT_LINK_LEN];
-	struct node *node;
+	struct inode *inode;
 	int rc;
 
 	if (!fs->takes_links)
@@ -260,34 +260,34 @@ int dir_symlink(struct bltfs *fs, struct node *dir, const char *name,
 	if (rc < 0)
 		return rc;
 	bltfs_share_names(fs);
-	rc = claim(fs, dir, name, BLT_FILE, &node);
+	rc = claim(fs, dir, name, BLT_FILE, &inode);
 	if (rc == 0) {
-		node->link = LINK_UNKNOWN;
-		rc = store_value(fs, node, value, sizeof(value));
-		rc = answer_new(fs, dir, node, rc, ret);
+		inode->link = LINK_UNKNOWN;
+		rc = store_value(fs, inode, value, sizeof(value));
+		rc = answer_new(fs, dir, inode, rc, ret);
 	}
 	bltfs_leave_names(fs);
 	return rc;
 }
 
-int dir_mkdir(struct bltfs *fs, struct node *dir, const char *name,
+int dir_mkdir(struct bltfs *fs, struct inode *dir, const char *name,
 	      struct dir_found *ret)
 {
-	struct node *node;
+	struct inode *inode;
 	int rc;
 
 	bltfs_share_names(fs);
-	rc = claim(fs, dir, name, BLT_DIR, &node);
+	rc = claim(fs, dir, name, BLT_DIR, &inode);
 	if (rc < 0)
 		goto out;
 	if (fs->takes_empty) {
-		rc = store_value(fs, node, "", 0);
+		rc = store_value(fs, inode, "", 0);
 	} else {
-		rc = blt_ns_hold(fs->ns, node->key, node->key_len, true);
+		rc = blt_ns_hold(fs->ns, inode->key, inode->key_len, true);
 		if (rc == 0)
-			nodes_hold(fs->nodes, node, true);
+			inodes_hold(fs->inodes, inode, true);
 	}
-	rc = answer_new(fs, dir, node, rc, ret);
+	rc = answer_new(fs, dir, inode, rc, ret);
 out:
 	bltfs_leave_names(fs);
 	return rc;
@@ -295,7 +295,7 @@ out:
 
 /* ---- times ---- */
 
-static int touch_marker(struct bltfs *fs, struct node *dir, int64_t mtime)
+static int touch_marker(struct bltfs *fs, struct inode *dir, int64_t mtime)
 {
 	struct blt_stat st;
 	int rc = blt_ns_marker(fs->ns, dir->key, dir->key_len, &st);
@@ -308,7 +308,7 @@ static int touch_marker(struct bltfs *fs, struct node *dir, int64_t mtime)
 	return -ENOTSUP;
 }
 
-int dir_touch(struct bltfs *fs, struct node *dir, int64_t mtime)
+int dir_touch(struct bltfs *fs, struct inode *dir, int64_t mtime)
 {
 	int rc = -ENOTSUP;
 
@@ -319,7 +319,7 @@ int dir_touch(struct bltfs *fs, struct node *dir, int64_t mtime)
 		rc = syncer_commit(fs->syncer, dir->key_len);
 	if (rc == 0 || rc == -ENOTSUP) {
 		pthread_mutex_lock(&dir->lock);
-		/* where no marker keeps it, as long as the node lives */
+		/* where no marker keeps it, as long as the inode lives */
 		dir->changed = rc == 0 ? 0 : mtime;
 		pthread_mutex_unlock(&dir->lock);
 		rc = 0;

@@ -13,30 +13,30 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* What a name stands for.  node holds a reference, the caller's to put. */
+/* What a name stands for.  inode holds a reference, the caller's to put. */
 struct dir_found {
-	struct node *node;
+	struct inode *inode;
 	struct stat st;
 	bool sure; /* the answer may be kept (struct blt_node) */
 };
 
 /* -ENOENT: nothing there. */
-int dir_lookup(struct bltfs *fs, struct node *dir, const char *name,
+int dir_lookup(struct bltfs *fs, struct inode *dir, const char *name,
 	       struct dir_found *ret);
 
 /* A new file, not stored yet, or (stored) an empty one at once. -EEXIST where
  * there is one. */
-int dir_create(struct bltfs *fs, struct node *dir, const char *name,
+int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
 	       bool stored, struct dir_found *ret);
-int dir_symlink(struct bltfs *fs, struct node *dir, const char *name,
+int dir_symlink(struct bltfs *fs, struct inode *dir, const char *name,
 		const char *target, struct dir_found *ret);
-int dir_mkdir(struct bltfs *fs, struct node *dir, const char *name,
+int dir_mkdir(struct bltfs *fs, struct inode *dir, const char *name,
 	      struct dir_found *ret);
-int dir_unlink(struct bltfs *fs, struct node *dir, const char *name);
-int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name);
+int dir_unlink(struct bltfs *fs, struct inode *dir, const char *name);
+int dir_rmdir(struct bltfs *fs, struct inode *dir, const char *name);
 
 /* Sets a directory's time, in its marker. */
-int dir_touch(struct bltfs *fs, struct node *dir, int64_t mtime);
+int dir_touch(struct bltfs *fs, struct inode *dir, int64_t mtime);
 
 /* Whether the walk of the names has ended, as it does once. */
 bool dir_is_complete(struct bltfs *fs);
@@ -45,27 +45,27 @@ bool dir_is_complete(struct bltfs *fs);
 
 /* The directory's entry at name goes in this batch; adds what keeps the
  * directory in being. */
-int dir_keep(struct bltfs *fs, struct blt_batch *batch, struct node *dir);
+int dir_keep(struct bltfs *fs, struct blt_batch *batch, struct inode *dir);
 /* 1 where nothing is in the directory, stored or fresh, else 0. */
 int dir_is_empty(struct bltfs *fs, const void *prefix, size_t len);
 /* A name in it came or went. */
-void dir_changed(struct node *dir);
+void dir_changed(struct inode *dir);
 /* With the directory of that name the key beside it has another name. */
-void dir_notify_pair(struct bltfs *fs, struct node *dir, const char *name);
+void dir_notify_pair(struct bltfs *fs, struct inode *dir, const char *name);
 /* The same behind the going of a directory, where there is such a key. */
-void dir_notify_left(struct bltfs *fs, struct node *dir, const char *name,
+void dir_notify_left(struct bltfs *fs, struct inode *dir, const char *name,
 		     const void *prefix, size_t len);
-/* names is held: the node that a name stands for, fresh or stored; *ret_node
+/* names is held: the inode that a name stands for, fresh or stored; *ret_inode
  * NULL where none is known.  The caller frees ret->key. */
-int dir_resolve(struct bltfs *fs, struct node *dir, const char *name,
-		struct blt_node *ret, struct node **ret_node);
+int dir_resolve(struct bltfs *fs, struct inode *dir, const char *name,
+		struct blt_node *ret, struct inode **ret_inode);
 
 /* ---- listing ---- */
 
 /* One open directory, in fuse_file_info's fh. */
 struct dir_handle;
 
-int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret);
+int dir_open(struct bltfs *fs, struct inode *dir, struct dir_handle **ret);
 void dir_close(struct bltfs *fs, struct dir_handle *h);
 /* Whether the kernel may keep what this handle lists. */
 bool dir_cacheable(struct dir_handle *h);
@@ -73,11 +73,11 @@ bool dir_cacheable(struct dir_handle *h);
 bool dir_keeps(struct dir_handle *h);
 
 struct dir_entry {
-	const char *name;  /* as long as its listing */
-	uint64_t offset;   /* the listing goes on behind here */
-	struct stat st;    /* st_ino and the type at least */
-	struct node *node; /* a reference, where asked for; not "." and
-			    * ".." */
+	const char *name;    /* as long as its listing */
+	uint64_t offset;     /* the listing goes on behind here */
+	struct stat st;      /* st_ino and the type at least */
+	struct inode *inode; /* a reference, where asked for; not "." and
+			      * ".." */
 };
 
 struct dir_listing {
@@ -89,7 +89,7 @@ struct dir_listing {
 /* Up to budget bytes of entries behind offset, where one costs cost(name_len).
  * dir_free_listing puts the references from which on. */
 int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
-	     size_t budget, size_t (*cost)(size_t name_len), bool nodes,
+	     size_t budget, size_t (*cost)(size_t name_len), bool inodes,
 	     struct dir_listing *ret);
 void dir_free_listing(struct bltfs *fs, struct dir_listing *l, size_t from);
 

@@ -8,13 +8,13 @@
 #include "dir/dir.h"
 
 #include "file/content.h"
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-int dir_keep(struct bltfs *fs, struct blt_batch *batch, struct node *dir)
+int dir_keep(struct bltfs *fs, struct blt_batch *batch, struct inode *dir)
 {
 	struct blt_dir_facts facts;
 	struct blt_stat st;
@@ -38,14 +38,14 @@ int dir_keep(struct bltfs *fs, struct blt_batch *batch, struct node *dir)
 				     BLT_NOW);
 	rc = blt_ns_hold(fs->ns, dir->key, dir->key_len, true);
 	if (rc == 0)
-		nodes_hold(fs->nodes, dir, true);
+		inodes_hold(fs->inodes, dir, true);
 	return rc;
 }
 
-static int any(void *arg, const struct node *node)
+static int any(void *arg, const struct inode *inode)
 {
 	(void)arg;
-	(void)node;
+	(void)inode;
 	return 1;
 }
 
@@ -58,10 +58,10 @@ int dir_is_empty(struct bltfs *fs, const void *prefix, size_t len)
 		return rc;
 	if (rc == 0 && facts.entries > 0)
 		return 0;
-	return nodes_each_fresh(fs->nodes, prefix, len, any, NULL) == 0;
+	return inodes_each_fresh(fs->inodes, prefix, len, any, NULL) == 0;
 }
 
-static int delete_key(struct bltfs *fs, struct node *dir, const uint8_t *key,
+static int delete_key(struct bltfs *fs, struct inode *dir, const uint8_t *key,
 		      size_t len)
 {
 	struct blt_batch *batch;
@@ -79,59 +79,59 @@ static int delete_key(struct bltfs *fs, struct node *dir, const uint8_t *key,
 	return syncer_names(fs->syncer, batch);
 }
 
-/* The node's lock is not held across the delete: a close that commits just
- * before it is undone by it, one that comes after finds the node gone only if
+/* The inode's lock is not held across the delete: a close that commits just
+ * before it is undone by it, one that comes after finds the inode gone only if
  * it is marked first.  So it is marked first, and unmarked on failure. */
-static int unlink_file(struct bltfs *fs, struct node *dir,
-		       const struct blt_node *found, struct node *node)
+static int unlink_file(struct bltfs *fs, struct inode *dir,
+		       const struct blt_node *found, struct inode *inode)
 {
-	bool fresh = node && nodes_is_fresh(fs->nodes, node);
+	bool fresh = inode && inodes_is_fresh(fs->inodes, inode);
 	int rc = 0;
 
-	if (node) {
-		rc = content_keep(fs, node);
+	if (inode) {
+		rc = content_keep(fs, inode);
 		if (rc < 0)
 			return rc;
-		fresh = fresh && nodes_is_fresh(fs->nodes, node);
+		fresh = fresh && inodes_is_fresh(fs->inodes, inode);
 	}
 	if (!fresh)
 		rc = delete_key(fs, dir, found->key, found->key_len);
-	if (node && rc == 0)
-		content_gone(fs, node);
-	else if (node)
-		content_stays(node);
+	if (inode && rc == 0)
+		content_gone(fs, inode);
+	else if (inode)
+		content_stays(inode);
 	if (rc == 0 && !fresh)
 		rc = syncer_done(fs->syncer, found->key_len);
 	return rc;
 }
 
-int dir_unlink(struct bltfs *fs, struct node *dir, const char *name)
+int dir_unlink(struct bltfs *fs, struct inode *dir, const char *name)
 {
-	struct node *node = NULL;
+	struct inode *inode = NULL;
 	struct blt_node found;
 	int rc;
 
 	bltfs_share_names(fs);
-	rc = dir_resolve(fs, dir, name, &found, &node);
+	rc = dir_resolve(fs, dir, name, &found, &inode);
 	if (rc < 0)
 		goto out;
 	rc = -EISDIR;
 	if (found.kind == BLT_FILE)
-		rc = unlink_file(fs, dir, &found, node);
+		rc = unlink_file(fs, dir, &found, inode);
 	if (rc == 0)
 		dir_changed(dir);
 	else if (rc == -EIO) /* it may be gone all the same */
-		notify_entry(fs->notify, dir, name);
+		notify_queue_entry(fs->notify_queue, dir, name);
 	free(found.key);
 out:
 	bltfs_leave_names(fs);
-	nodes_put(fs->nodes, node, 1);
+	inodes_put(fs->inodes, inode, 1);
 	return rc;
 }
 
 /* The marker goes, or what held the directory in memory. */
-static int remove_dir(struct bltfs *fs, struct node *dir,
-		      const struct blt_node *found, struct node *node)
+static int remove_dir(struct bltfs *fs, struct inode *dir,
+		      const struct blt_node *found, struct inode *inode)
 {
 	struct blt_batch *batch;
 	struct blt_stat st;
@@ -155,28 +155,28 @@ static int remove_dir(struct bltfs *fs, struct node *dir,
 		rc = blt_ns_hold(fs->ns, found->key, found->key_len, false);
 	if (rc < 0)
 		return rc;
-	if (node) {
-		nodes_hold(fs->nodes, node, false);
-		content_gone(fs, node);
+	if (inode) {
+		inodes_hold(fs->inodes, inode, false);
+		content_gone(fs, inode);
 	}
 	return syncer_done(fs->syncer, found->key_len);
 }
 
-int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name)
+int dir_rmdir(struct bltfs *fs, struct inode *dir, const char *name)
 {
-	struct node *node = NULL;
+	struct inode *inode = NULL;
 	struct blt_node found;
 	int rc = blt_ns_wait(fs->ns);
 
 	if (rc < 0)
 		return rc;
 	bltfs_share_names(fs);
-	rc = dir_resolve(fs, dir, name, &found, &node);
+	rc = dir_resolve(fs, dir, name, &found, &inode);
 	if (rc < 0)
 		goto out;
 	rc = -ENOTDIR;
 	if (found.kind == BLT_DIR)
-		rc = remove_dir(fs, dir, &found, node);
+		rc = remove_dir(fs, dir, &found, inode);
 	if (rc == 0) {
 		dir_changed(dir);
 		dir_notify_left(fs, dir, name, found.key, found.key_len);
@@ -186,6 +186,6 @@ int dir_rmdir(struct bltfs *fs, struct node *dir, const char *name)
 	free(found.key);
 out:
 	bltfs_leave_names(fs);
-	nodes_put(fs->nodes, node, 1);
+	inodes_put(fs->inodes, inode, 1);
 	return rc;
 }

@@ -15,7 +15,7 @@
 #include "dir/dir.h"
 
 #include "dir/attr.h"
-#include "inode/beside.h"
+#include "inode/cache_validity.h"
 #include "file/content.h"
 
 #include <errno.h>
@@ -41,9 +41,9 @@ struct list {
 };
 
 struct dir_handle {
-	struct node_open open;
-	struct node *node;
-	struct beside_open beside;
+	struct inode_open open;
+	struct inode *inode;
+	struct cache_validity_open validity;
 	struct list fresh;
 	bool cacheable;
 	bool keep;
@@ -125,25 +125,25 @@ static int list_add(struct list *l, const char *name, enum blt_kind kind,
 
 /* ---- open ---- */
 
-static int take_fresh(void *arg, const struct node *node)
+static int take_fresh(void *arg, const struct inode *inode)
 {
 	struct list *l = arg;
 	struct blt_stat st = { .timestamp = 0 };
 
-	return list_add(l, node->fresh_name, BLT_FILE, node->key, node->key_len,
-			node->hash, FIRST + l->n + 1, &st);
+	return list_add(l, inode->fresh_name, BLT_FILE, inode->key,
+			inode->key_len, inode->hash, FIRST + l->n + 1, &st);
 }
 
 static int begin(struct bltfs *fs, struct dir_handle *h)
 {
 	list_clear(&h->fresh);
-	return nodes_each_fresh(fs->nodes, h->node->key, h->node->key_len,
-				take_fresh, &h->fresh);
+	return inodes_each_fresh(fs->inodes, h->inode->key, h->inode->key_len,
+				 take_fresh, &h->fresh);
 }
 
 /* Whether the listing that the kernel may have is of this order; from now on
  * it is.  names is held, so nothing moves. */
-static bool keeps_order(struct bltfs *fs, struct node *dir)
+static bool keeps_order(struct bltfs *fs, struct inode *dir)
 {
 	uint64_t now = atomic_load(&fs->moves) + 1;
 	bool same;
@@ -155,7 +155,7 @@ static bool keeps_order(struct bltfs *fs, struct node *dir)
 	return same;
 }
 
-int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret)
+int dir_open(struct bltfs *fs, struct inode *dir, struct dir_handle **ret)
 {
 	struct dir_handle *h = calloc(1, sizeof(*h));
 	bool complete;
@@ -163,7 +163,7 @@ int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret)
 
 	if (!h)
 		return -ENOMEM;
-	h->node = dir;
+	h->inode = dir;
 	bltfs_share_names(fs);
 	rc = begin(fs, h);
 	h->keep = keeps_order(fs, dir);
@@ -175,19 +175,19 @@ int dir_open(struct bltfs *fs, struct node *dir, struct dir_handle **ret)
 	}
 	blt_ns_progress(fs->ns, &complete);
 	h->cacheable = complete && h->fresh.n == 0;
-	nodes_ref(fs->nodes, dir);
-	node_add_open(dir, &h->open);
-	h->keep = beside_opened(fs, dir, &h->beside) && h->keep;
+	inodes_ref(fs->inodes, dir);
+	inode_add_open(dir, &h->open);
+	h->keep = cache_validity_opened(fs, dir, &h->validity) && h->keep;
 	*ret = h;
 	return 0;
 }
 
 void dir_close(struct bltfs *fs, struct dir_handle *h)
 {
-	beside_closed(fs, &h->beside);
-	node_remove_open(h->node, &h->open);
+	cache_validity_closed(fs, &h->validity);
+	inode_remove_open(h->inode, &h->open);
 	list_clear(&h->fresh);
-	nodes_put(fs->nodes, h->node, 1);
+	inodes_put(fs->inodes, h->inode, 1);
 	free(h);
 }
 
@@ -242,7 +242,7 @@ static int take_stored(void *arg, const struct blt_ns_entry *e)
 static int collect(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 		   struct taking *t)
 {
-	struct node *dir = h->node;
+	struct inode *dir = h->inode;
 	int rc = 0;
 
 	while (offset - FIRST < h->fresh.n) {
@@ -264,10 +264,10 @@ static int collect(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 	return rc == -ENOENT ? 0 : rc; /* removed while it was open */
 }
 
-static int add_dots(struct bltfs *fs, struct node *dir, uint64_t offset,
+static int add_dots(struct bltfs *fs, struct inode *dir, uint64_t offset,
 		    struct taking *t, struct dir_entry *to)
 {
-	struct node *up = NULL;
+	struct inode *up = NULL;
 	int n = 0;
 
 	if (offset == 0 && afford(t, 1))
@@ -277,14 +277,14 @@ static int add_dots(struct bltfs *fs, struct node *dir, uint64_t offset,
 			.st = { .st_ino = dir->ino, .st_mode = S_IFDIR },
 		};
 	if (offset <= 1 && afford(t, 2)) {
-		up = nodes_find_dir(fs->nodes, dir->key, dir->dir_len);
+		up = inodes_find_dir(fs->inodes, dir->key, dir->dir_len);
 		to[n++] = (struct dir_entry){
 			.name = "..",
 			.offset = FIRST,
-			.st = { .st_ino = up ? up->ino : NODE_ROOT,
+			.st = { .st_ino = up ? up->ino : INODE_ROOT,
 				.st_mode = S_IFDIR },
 		};
-		nodes_put(fs->nodes, up, 1);
+		inodes_put(fs->inodes, up, 1);
 	}
 	return n;
 }
@@ -304,7 +304,7 @@ static int short_entry(struct bltfs *fs, const struct list *list,
 		type = S_IFLNK;
 	ret->st.st_mode = type;
 	ret->st.st_ino =
-		nodes_ino(fs->nodes, f->kind, key, f->key_len, f->hash);
+		inodes_ino(fs->inodes, f->kind, key, f->key_len, f->hash);
 	return 0;
 }
 
@@ -313,23 +313,23 @@ static int full_entry(struct bltfs *fs, struct dir_handle *h,
 		      struct dir_entry *ret)
 {
 	bool stored = f->offset > FIRST + h->fresh.n;
-	struct node *node;
-	int rc = nodes_get(fs->nodes, f->kind, key_of(list, f), f->key_len,
-			   h->node->key_len, f->hash, &node);
+	struct inode *inode;
+	int rc = inodes_get(fs->inodes, f->kind, key_of(list, f), f->key_len,
+			    h->inode->key_len, f->hash, &inode);
 
 	if (rc < 0)
 		return rc;
-	rc = attr_get(fs, node, stored ? &f->stat : NULL, &ret->st);
+	rc = attr_get(fs, inode, stored ? &f->stat : NULL, &ret->st);
 	if (rc < 0)
-		nodes_put(fs->nodes, node, 1);
+		inodes_put(fs->inodes, inode, 1);
 	else
-		ret->node = node;
+		ret->inode = inode;
 	return rc;
 }
 
 /* Entries that went since they were listed are left out. */
 static size_t make_entries(struct bltfs *fs, struct dir_handle *h,
-			   const struct list *list, bool nodes,
+			   const struct list *list, bool inodes,
 			   struct dir_entry *to)
 {
 	size_t n = 0;
@@ -340,8 +340,8 @@ static size_t make_entries(struct bltfs *fs, struct dir_handle *h,
 				       .offset = f->offset };
 		int rc;
 
-		rc = nodes ? full_entry(fs, h, list, f, &e) :
-			     short_entry(fs, list, f, &e);
+		rc = inodes ? full_entry(fs, h, list, f, &e) :
+			      short_entry(fs, list, f, &e);
 		if (rc == 0)
 			to[n++] = e;
 	}
@@ -351,7 +351,7 @@ static size_t make_entries(struct bltfs *fs, struct dir_handle *h,
 /* What was found, behind the dots; the names are the listing's from now on. */
 static int make_listing(struct bltfs *fs, struct dir_handle *h,
 			struct list *found, const struct dir_entry *dots,
-			size_t n_dots, bool nodes, struct dir_listing *ret)
+			size_t n_dots, bool inodes, struct dir_listing *ret)
 {
 	struct dir_entry *entry = calloc(n_dots + found->n + 1, sizeof(*entry));
 
@@ -359,14 +359,14 @@ static int make_listing(struct bltfs *fs, struct dir_handle *h,
 		return -ENOMEM;
 	memcpy(entry, dots, n_dots * sizeof(*entry));
 	ret->entry = entry;
-	ret->n = n_dots + make_entries(fs, h, found, nodes, entry + n_dots);
+	ret->n = n_dots + make_entries(fs, h, found, inodes, entry + n_dots);
 	ret->bytes = found->bytes;
 	found->bytes = NULL;
 	return 0;
 }
 
 static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
-		     struct taking *t, bool nodes, struct dir_listing *ret)
+		     struct taking *t, bool inodes, struct dir_listing *ret)
 {
 	struct list list = { 0 };
 	struct dir_entry dots[2];
@@ -377,11 +377,11 @@ static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
 	if (*offset == 0)
 		rc = begin(fs, h);
 	if (rc == 0)
-		n = (size_t)add_dots(fs, h->node, *offset, t, dots);
+		n = (size_t)add_dots(fs, h->inode, *offset, t, dots);
 	if (rc == 0)
 		rc = collect(fs, h, *offset < FIRST ? FIRST : *offset, t);
 	if (rc == 0)
-		rc = make_listing(fs, h, &list, dots, n, nodes, ret);
+		rc = make_listing(fs, h, &list, dots, n, inodes, ret);
 	if (rc == 0)
 		*offset = list.n ? list.item[list.n - 1].offset : 0;
 	list_clear(&list);
@@ -391,7 +391,7 @@ static int list_once(struct bltfs *fs, struct dir_handle *h, uint64_t *offset,
 /* Nothing at all would mean the end, so where everything that was found went
  * at once it looks further. */
 int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
-	     size_t budget, size_t (*cost)(size_t name_len), bool nodes,
+	     size_t budget, size_t (*cost)(size_t name_len), bool inodes,
 	     struct dir_listing *ret)
 {
 	int rc = blt_ns_wait(fs->ns);
@@ -406,20 +406,20 @@ int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 			.cost = cost,
 		};
 
-		rc = list_once(fs, h, &offset, &t, nodes, ret);
+		rc = list_once(fs, h, &offset, &t, inodes, ret);
 		if (rc < 0 || ret->n > 0 || offset == 0)
 			break;
 		dir_free_listing(fs, ret, 0);
 	}
 	bltfs_leave_names(fs);
-	beside_read(fs, &h->beside);
+	cache_validity_read(fs, &h->validity);
 	return rc;
 }
 
 void dir_free_listing(struct bltfs *fs, struct dir_listing *l, size_t from)
 {
 	for (size_t i = from; i < l->n; i++)
-		nodes_put(fs->nodes, l->entry[i].node, 1);
+		inodes_put(fs->inodes, l->entry[i].inode, 1);
 	free(l->entry);
 	free(l->bytes);
 }

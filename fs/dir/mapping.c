@@ -130,67 +130,69 @@ static int batch_mapping(struct bltfs *fs, struct blt_batch *batch,
 	return rc;
 }
 
-/* ---- nodes ---- */
+/* ---- inodes ---- */
 
 /* A long component's name is a hash of the whole key up to it, so it changes
  * with the directory above: what the kernel has under the old one must go.
  * Empty for all others. */
-static void long_name(struct bltfs *fs, const struct node *node, char name[256])
+static void long_name(struct bltfs *fs, const struct inode *inode,
+		      char name[256])
 {
 	size_t len = 2 + 26; /* %~ and the hash; not the suffix of a conflict */
 
 	/* a byte takes at most three in a name */
-	if (node->key_len - node->dir_len < 255 / 3 ||
-	    blt_ns_name(fs->ns, node->key, node->key_len, node->kind, name) <
+	if (inode->key_len - inode->dir_len < 255 / 3 ||
+	    blt_ns_name(fs->ns, inode->key, inode->key_len, inode->kind, name) <
 		    0 ||
 	    strncmp(name, "%~", 2) != 0)
 		len = 0;
 	name[len] = '\0';
 }
 
-static void drop_name(struct bltfs *fs, const struct node *node,
+static void drop_name(struct bltfs *fs, const struct inode *inode,
 		      const char *name)
 {
-	struct node *dir;
+	struct inode *dir;
 
 	if (!name[0])
 		return;
-	dir = nodes_find_dir(fs->nodes, node->key, node->dir_len);
+	dir = inodes_find_dir(fs->inodes, inode->key, inode->dir_len);
 	if (dir)
 		dir_notify_pair(fs, dir, name);
-	nodes_put(fs->nodes, dir, 1);
+	inodes_put(fs->inodes, dir, 1);
 }
 
-int mapping_rekey(struct bltfs *fs, struct node *node, const struct mapping *m)
+int mapping_rekey(struct bltfs *fs, struct inode *inode,
+		  const struct mapping *m)
 {
-	bool self = node->kind == m->kind && node->key_len == m->from_len;
-	bool held = node->held && !node->gone;
+	bool self = inode->kind == m->kind && inode->key_len == m->from_len;
+	bool held = inode->held && !inode->gone;
 	char old_name[256];
 	struct key to;
-	int rc = map_key(m, node->key, node->key_len, &to);
+	int rc = map_key(m, inode->key, inode->key_len, &to);
 
 	if (rc < 0)
 		return rc;
-	long_name(fs, node, old_name);
+	long_name(fs, inode, old_name);
 	if (held)
-		blt_ns_hold(fs->ns, node->key, node->key_len, false);
-	rc = nodes_rekey(
-		fs->nodes, node, to.bytes, to.len,
-		self ? m->to_dir_len : node->dir_len - m->from_len + m->to_len,
+		blt_ns_hold(fs->ns, inode->key, inode->key_len, false);
+	rc = inodes_rekey(
+		fs->inodes, inode, to.bytes, to.len,
+		self ? m->to_dir_len : inode->dir_len - m->from_len + m->to_len,
 		blt_key_hash(to.bytes,
-			     node->kind == BLT_DIR ? to.len - 1 : to.len));
+			     inode->kind == BLT_DIR ? to.len - 1 : to.len));
 	if (held)
-		blt_ns_hold(fs->ns, node->key, node->key_len, true);
+		blt_ns_hold(fs->ns, inode->key, inode->key_len, true);
 	if (!self)
-		drop_name(fs, node, old_name);
+		drop_name(fs, inode, old_name);
 	free(to.bytes);
 	return rc;
 }
 
 static int by_length(const void *a, const void *b)
 {
-	const struct node *x = *(struct node *const *)a;
-	const struct node *y = *(struct node *const *)b;
+	const struct inode *x = *(struct inode *const *)a;
+	const struct inode *y = *(struct inode *const *)b;
 
 	return (x->key_len > y->key_len) - (x->key_len < y->key_len);
 }
@@ -199,9 +201,9 @@ static int by_length(const void *a, const void *b)
  * first, so that what is held finds its own directory held. */
 void mapping_rekey_all(struct bltfs *fs, const struct mapping *m, size_t n_m)
 {
-	struct node **list;
+	struct inode **list;
 	size_t n;
-	int rc = nodes_all(fs->nodes, &list, &n);
+	int rc = inodes_all(fs->inodes, &list, &n);
 
 	if (rc < 0) {
 		log_error(
@@ -219,7 +221,7 @@ void mapping_rekey_all(struct bltfs *fs, const struct mapping *m, size_t n_m)
 				content_lose(fs, list[i], rc);
 			break;
 		}
-		nodes_put(fs->nodes, list[i], 1);
+		inodes_put(fs->inodes, list[i], 1);
 	}
 	free(list);
 }
@@ -228,7 +230,7 @@ void mapping_rekey_all(struct bltfs *fs, const struct mapping *m, size_t n_m)
 
 /* Applies the mappings to the store. */
 int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
-		  struct node *left, struct node *entered)
+		  struct inode *left, struct inode *entered)
 {
 	struct blt_batch *batch;
 	int rc = blt_batch_new(fs->store, &batch);

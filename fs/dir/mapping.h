@@ -1,8 +1,8 @@
-/* mapping.h - keys that become other keys, in the store and in the nodes.
+/* mapping.h - keys that become other keys, in the store and in the inodes.
  *
  * A rename is one mapping, of a file's key or of all that begins with a
  * directory's prefix; an exchange is two.  The caller holds names exclusively:
- * mapping_apply changes the store in one batch, mapping_rekey the nodes after.
+ * mapping_apply changes the store in one batch, mapping_rekey the inodes after.
  * Keys are borrowed from the caller.  Results are 0 or -errno.
  */
 #ifndef FS_MAPPING_H
@@ -32,10 +32,11 @@ bool mapping_covers(const struct mapping *m, enum blt_kind kind,
 /* All n of them, or nothing.  An entry leaves the directory left for entered:
  * left is then kept in being.  Next is syncer_done. */
 int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
-		  struct node *left, struct node *entered);
+		  struct inode *left, struct inode *entered);
 
-/* One node that is covered; and all there are. */
-int mapping_rekey(struct bltfs *fs, struct node *node, const struct mapping *m);
+/* One inode that is covered; and all there are. */
+int mapping_rekey(struct bltfs *fs, struct inode *inode,
+		  const struct mapping *m);
 void mapping_rekey_all(struct bltfs *fs, const struct mapping *m, size_t n_m);
 
 #endif

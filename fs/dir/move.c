@@ -4,7 +4,7 @@
 #include "file/content.h"
 #include "dir/dir.h"
 #include "dir/mapping.h"
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -14,33 +14,33 @@
 /* ---- one side of a rename ---- */
 
 struct side {
-	struct node *dir;
+	struct inode *dir;
 	const char *name;
 	enum blt_kind kind;
 	uint8_t *key;
 	size_t key_len;
-	struct node *node; /* NULL: the kernel does not know it */
-	bool stored;       /* a key is there (a directory: exists) */
+	struct inode *inode; /* NULL: the kernel does not know it */
+	bool stored;         /* a key is there (a directory: exists) */
 	bool fresh;
 };
 
 static void side_release(struct bltfs *fs, struct side *s)
 {
 	free(s->key);
-	nodes_put(fs->nodes, s->node, 1);
+	inodes_put(fs->inodes, s->inode, 1);
 }
 
 static int side_find(struct bltfs *fs, struct side *s)
 {
 	struct blt_node found;
-	int rc = dir_resolve(fs, s->dir, s->name, &found, &s->node);
+	int rc = dir_resolve(fs, s->dir, s->name, &found, &s->inode);
 
 	if (rc < 0)
 		return rc;
 	s->kind = found.kind;
 	s->key = found.key;
 	s->key_len = found.key_len;
-	s->fresh = s->node && nodes_is_fresh(fs->nodes, s->node);
+	s->fresh = s->inode && inodes_is_fresh(fs->inodes, s->inode);
 	s->stored = !s->fresh;
 	return 0;
 }
@@ -61,9 +61,9 @@ static int side_claim_file(struct bltfs *fs, struct side *s)
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	s->stored = rc == 0;
-	s->node = nodes_find(fs->nodes, BLT_FILE, s->key, s->key_len,
-			     blt_key_hash(s->key, s->key_len));
-	s->fresh = s->node && nodes_is_fresh(fs->nodes, s->node);
+	s->inode = inodes_find(fs->inodes, BLT_FILE, s->key, s->key_len,
+			       blt_key_hash(s->key, s->key_len));
+	s->fresh = s->inode && inodes_is_fresh(fs->inodes, s->inode);
 	return 0;
 }
 
@@ -96,8 +96,8 @@ static int written(struct bltfs *fs, const struct side *a, const struct side *b)
 
 	done(a, b);
 	if (rc < 0) {
-		notify_entry(fs->notify, a->dir, a->name);
-		notify_entry(fs->notify, b->dir, b->name);
+		notify_queue_entry(fs->notify_queue, a->dir, a->name);
+		notify_queue_entry(fs->notify_queue, b->dir, b->name);
 	}
 	return rc;
 }
@@ -111,10 +111,10 @@ static int move_fresh(struct bltfs *fs, struct side *from, struct side *to)
 	struct mapping m = side_mapping(from, to);
 	int rc;
 
-	rc = nodes_set_fresh(fs->nodes, from->node, to->name);
+	rc = inodes_set_fresh(fs->inodes, from->inode, to->name);
 	if (rc < 0)
 		return rc;
-	rc = mapping_rekey(fs, from->node, &m);
+	rc = mapping_rekey(fs, from->inode, &m);
 	if (rc < 0)
 		return rc;
 	done(from, to);
@@ -148,32 +148,32 @@ static int move_file(struct bltfs *fs, struct side *from, struct side *to,
 		return rc;
 	if (no_replace && (to->stored || to->fresh))
 		return -EEXIST;
-	if (from->node && from->node == to->node)
+	if (from->inode && from->inode == to->inode)
 		return 0;
-	if (from->node) {
-		rc = content_commit(fs, from->node);
+	if (from->inode) {
+		rc = content_commit(fs, from->inode);
 		if (rc < 0 && from->fresh)
 			return to->stored || to->fresh ?
 				       rc :
 				       move_fresh(fs, from, to);
 	}
 	rc = check_marker(fs, from, to);
-	if (rc == 0 && to->node)
-		rc = content_keep(fs, to->node);
+	if (rc == 0 && to->inode)
+		rc = content_keep(fs, to->inode);
 	if (rc < 0)
 		return rc;
 	m = side_mapping(from, to);
 	rc = mapping_apply(fs, &m, 1, from->dir, to->dir);
 	if (rc < 0) {
-		if (to->node)
-			content_stays(to->node);
+		if (to->inode)
+			content_stays(to->inode);
 		return rc;
 	}
-	if (to->node)
-		content_gone(fs, to->node);
-	rc = from->node ? mapping_rekey(fs, from->node, &m) : 0;
+	if (to->inode)
+		content_gone(fs, to->inode);
+	rc = from->inode ? mapping_rekey(fs, from->inode, &m) : 0;
 	if (rc < 0)
-		content_lose(fs, from->node, rc);
+		content_lose(fs, from->inode, rc);
 	return written(fs, from, to);
 }
 
@@ -208,9 +208,9 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 	rc = mapping_apply(fs, &m, 1, from->dir, to->dir);
 	if (rc < 0)
 		return rc;
-	if (to->node) {
-		nodes_hold(fs->nodes, to->node, false);
-		content_gone(fs, to->node);
+	if (to->inode) {
+		inodes_hold(fs->inodes, to->inode, false);
+		content_gone(fs, to->inode);
 	}
 	atomic_fetch_add(&fs->moves, 1);
 	mapping_rekey_all(fs, &m, 1);
@@ -252,9 +252,9 @@ static int settle(struct bltfs *fs, struct side *s)
 {
 	int rc;
 
-	if (!s->node || s->kind != BLT_FILE)
+	if (!s->inode || s->kind != BLT_FILE)
 		return 0;
-	rc = content_commit(fs, s->node);
+	rc = content_commit(fs, s->inode);
 	return s->fresh ? rc : 0;
 }
 
@@ -292,15 +292,15 @@ static int exchange(struct bltfs *fs, struct side *a, struct side *b)
 
 /* Whether the tree must be whole before names is taken.  What a long value
  * takes until it is durable is waited for here, too. */
-static int kind_of(struct bltfs *fs, struct node *dir, const char *name,
+static int kind_of(struct bltfs *fs, struct inode *dir, const char *name,
 		   enum blt_kind *ret)
 {
-	struct node *node = NULL;
+	struct inode *inode = NULL;
 	struct blt_node found;
 	int rc;
 
 	bltfs_share_names(fs);
-	rc = dir_resolve(fs, dir, name, &found, &node);
+	rc = dir_resolve(fs, dir, name, &found, &inode);
 	bltfs_leave_names(fs);
 	if (rc < 0)
 		return rc;
@@ -309,12 +309,12 @@ static int kind_of(struct bltfs *fs, struct node *dir, const char *name,
 	if (found.kind == BLT_FILE)
 		(void)blt_prepare_rename(fs->store, found.key, found.key_len);
 	free(found.key);
-	nodes_put(fs->nodes, node, 1);
+	inodes_put(fs->inodes, inode, 1);
 	return 0;
 }
 
-int move_name(struct bltfs *fs, struct node *from_dir, const char *from,
-	      struct node *to_dir, const char *to, unsigned flags)
+int move_name(struct bltfs *fs, struct inode *from_dir, const char *from,
+	      struct inode *to_dir, const char *to, unsigned flags)
 {
 	struct side a = { .dir = from_dir, .name = from };
 	struct side b = { .dir = to_dir, .name = to };

@@ -9,7 +9,7 @@
 #include "main/bltfs.h"
 
 /* flags: those of renameat2(2).  No lock is held by the caller. */
-int move_name(struct bltfs *fs, struct node *from_dir, const char *from,
-	      struct node *to_dir, const char *to, unsigned flags);
+int move_name(struct bltfs *fs, struct inode *from_dir, const char *from,
+	      struct inode *to_dir, const char *to, unsigned flags);
 
 #endif

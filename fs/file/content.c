@@ -1,7 +1,7 @@
 #include "file/content.h"
 
-#include "file/coding.h"
-#include "file/staged.h"
+#include "file/codec.h"
+#include "file/file_writeback.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 /* ---- open and close ---- */
 
-int content_open(struct bltfs *fs, struct node *node, int flags,
+int content_open(struct bltfs *fs, struct inode *inode, int flags,
 		 struct handle **ret)
 {
 	struct handle *h = malloc(sizeof(*h));
@@ -21,76 +21,76 @@ int content_open(struct bltfs *fs, struct node *node, int flags,
 	if (!h)
 		return -ENOMEM;
 	*h = (struct handle){
-		.node = node,
+		.inode = inode,
 		.writes = (flags & O_ACCMODE) != O_RDONLY,
 		.appends = flags & O_APPEND,
 	};
-	pthread_mutex_lock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
 	if (flags & O_TRUNC)
-		rc = staged_cut(fs, node);
+		rc = writeback_cut(fs, inode);
 	if (rc == 0)
-		node->nopen++;
-	pthread_mutex_unlock(&node->lock);
+		inode->nopen++;
+	pthread_mutex_unlock(&inode->lock);
 	if (rc < 0) {
 		free(h);
 		return rc;
 	}
-	nodes_ref(fs->nodes, node);
-	node_add_open(node, &h->open);
-	h->keeps = beside_opened(fs, node, &h->beside);
+	inodes_ref(fs->inodes, inode);
+	inode_add_open(inode, &h->open);
+	h->keeps = cache_validity_opened(fs, inode, &h->validity);
 	*ret = h;
 	return 0;
 }
 
-int content_create(struct bltfs *fs, struct node *node, const char *name)
+int content_create(struct bltfs *fs, struct inode *inode, const char *name)
 {
 	int rc;
 
-	pthread_mutex_lock(&node->lock);
-	rc = staged_cut(fs, node);
+	pthread_mutex_lock(&inode->lock);
+	rc = writeback_cut(fs, inode);
 	if (rc == 0)
-		rc = nodes_set_fresh(fs->nodes, node, name);
-	pthread_mutex_unlock(&node->lock);
+		rc = inodes_set_fresh(fs->inodes, inode, name);
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
-int content_make(struct bltfs *fs, struct node *node)
+int content_make(struct bltfs *fs, struct inode *inode)
 {
 	int rc;
 
-	pthread_mutex_lock(&node->lock);
-	rc = staged_cut(fs, node);
+	pthread_mutex_lock(&inode->lock);
+	rc = writeback_cut(fs, inode);
 	if (rc == 0)
-		rc = staged_put(fs, node, true);
-	stage_free(node->stage);
-	node->stage = NULL;
-	pthread_mutex_unlock(&node->lock);
+		rc = writeback_put(fs, inode, true);
+	write_buffer_free(inode->buffer);
+	inode->buffer = NULL;
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
 int content_release(struct bltfs *fs, struct handle *h)
 {
-	struct node *node = h->node;
+	struct inode *inode = h->inode;
 	bool gone;
 	int rc = 0;
 
-	beside_closed(fs, &h->beside);
-	node_remove_open(node, &h->open);
-	pthread_mutex_lock(&node->lock);
-	gone = node->gone;
-	node->nopen--;
-	if (node->nopen == 0 || (h->writes && !atomic_load(&h->flushed))) {
-		rc = staged_commit(fs, node, node->nopen == 0);
-		if (rc < 0 && node->nopen == 0)
-			staged_forget(fs, node, rc);
+	cache_validity_closed(fs, &h->validity);
+	inode_remove_open(inode, &h->open);
+	pthread_mutex_lock(&inode->lock);
+	gone = inode->gone;
+	inode->nopen--;
+	if (inode->nopen == 0 || (h->writes && !atomic_load(&h->flushed))) {
+		rc = writeback_commit(fs, inode, inode->nopen == 0);
+		if (rc < 0 && inode->nopen == 0)
+			writeback_forget(fs, inode, rc);
 	}
 	/* an open that the kernel has resolved may be on its way still */
-	if (node->nopen == 0 && !gone) {
-		stage_free(node->stage);
-		node->stage = NULL;
+	if (inode->nopen == 0 && !gone) {
+		write_buffer_free(inode->buffer);
+		inode->buffer = NULL;
 	}
-	pthread_mutex_unlock(&node->lock);
-	nodes_put(fs->nodes, node, 1);
+	pthread_mutex_unlock(&inode->lock);
+	inodes_put(fs->inodes, inode, 1);
 	free(h);
 	return rc;
 }
@@ -98,7 +98,7 @@ int content_release(struct bltfs *fs, struct handle *h)
 /* ---- reading ---- */
 
 /* Of what is shown: of a coded value its head says that. */
-static int stored_stat(struct bltfs *fs, struct node *node,
+static int stored_stat(struct bltfs *fs, struct inode *inode,
 		       const struct blt_stat *known, struct blt_stat *ret)
 {
 	struct blt_view view;
@@ -109,87 +109,89 @@ static int stored_stat(struct bltfs *fs, struct node *node,
 		return 0;
 	}
 	if (!fs->opts->decode)
-		return blt_stat_key(fs->store, node->key, node->key_len, ret);
-	rc = blt_get(fs->store, node->key, node->key_len, &view);
+		return blt_stat_key(fs->store, inode->key, inode->key_len, ret);
+	rc = blt_get(fs->store, inode->key, inode->key_len, &view);
 	if (rc < 0)
 		return rc;
 	ret->len = view.len;
 	ret->timestamp = view.timestamp;
-	coding_length(&view, &ret->len);
+	codec_length(&view, &ret->len);
 	blt_view_release(&view);
 	return 0;
 }
 
-int content_stat(struct bltfs *fs, struct node *node,
+int content_stat(struct bltfs *fs, struct inode *inode,
 		 const struct blt_stat *known, struct blt_stat *ret)
 {
 	struct blt_stat st = { .timestamp = BLT_NO_TIME };
 	int rc = 0;
 
-	pthread_mutex_lock(&node->lock);
-	if (node->has_view) {
-		st.len = node->view.len;
-		st.timestamp = node->view.timestamp;
+	pthread_mutex_lock(&inode->lock);
+	if (inode->has_view) {
+		st.len = inode->view.len;
+		st.timestamp = inode->view.timestamp;
 		if (fs->opts->decode)
-			coding_length(&node->view, &st.len);
-	} else if (!node->gone && !(node->stage && node->stage->dirty)) {
-		rc = stored_stat(fs, node, known, &st);
-	} else if (!node->stage) {
+			codec_length(&inode->view, &st.len);
+	} else if (!inode->gone && !(inode->buffer && inode->buffer->dirty)) {
+		rc = stored_stat(fs, inode, known, &st);
+	} else if (!inode->buffer) {
 		rc = -ESTALE;
 	}
-	if (node->stage) {
-		st.len = node->stage->len;
-		if (node->stage->dirty || (node->gone && node->stage->mtime))
-			st.timestamp = node->stage->mtime;
+	if (inode->buffer) {
+		st.len = inode->buffer->len;
+		if (inode->buffer->dirty ||
+		    (inode->gone && inode->buffer->mtime))
+			st.timestamp = inode->buffer->mtime;
 	}
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_unlock(&inode->lock);
 	if (rc == 0)
 		*ret = st;
 	return rc;
 }
 
-int content_view(struct bltfs *fs, struct node *node, struct blt_view *ret)
+int content_view(struct bltfs *fs, struct inode *inode, struct blt_view *ret)
 {
 	int rc = -EAGAIN;
 
-	pthread_mutex_lock(&node->lock);
-	if (!node->stage && !node->has_view && !node->gone && !fs->opts->decode)
-		rc = blt_get(fs->store, node->key, node->key_len, ret);
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
+	if (!inode->buffer && !inode->has_view && !inode->gone &&
+	    !fs->opts->decode)
+		rc = blt_get(fs->store, inode->key, inode->key_len, ret);
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
-int64_t content_read(struct bltfs *fs, struct node *node, void *buf, size_t n,
+int64_t content_read(struct bltfs *fs, struct inode *inode, void *buf, size_t n,
 		     uint64_t offset)
 {
 	struct blt_view view;
 	int64_t got = 0;
 
-	pthread_mutex_lock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
 	if (fs->opts->decode)
-		got = staged_begin(fs, node, false);
+		got = writeback_begin(fs, inode, false);
 	if (got < 0) {
 		/* what could not be decoded */
-	} else if (node->stage) {
-		got = stage_read(node->stage, buf, n, offset);
-	} else if (node->has_view) {
-		got = blt_view_copy(&node->view, buf, n, offset);
-	} else if (node->gone) {
+	} else if (inode->buffer) {
+		got = write_buffer_read(inode->buffer, buf, n, offset);
+	} else if (inode->has_view) {
+		got = blt_view_copy(&inode->view, buf, n, offset);
+	} else if (inode->gone) {
 		got = -ESTALE;
 	} else if (fs->info.shared) {
 		/* a view is a copy of the whole value */
-		got = blt_get_part(fs->store, node->key, node->key_len, buf, n,
-				   offset);
+		got = blt_get_part(fs->store, inode->key, inode->key_len, buf,
+				   n, offset);
 	} else {
-		got = blt_get(fs->store, node->key, node->key_len, &view);
-		pthread_mutex_unlock(&node->lock);
+		got = blt_get(fs->store, inode->key, inode->key_len, &view);
+		pthread_mutex_unlock(&inode->lock);
 		if (got < 0)
 			return got;
 		got = blt_view_copy(&view, buf, n, offset);
 		blt_view_release(&view);
 		return got;
 	}
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_unlock(&inode->lock);
 	return got;
 }
 
@@ -217,39 +219,40 @@ int content_link_target(struct bltfs *fs, const void *key, size_t len,
 
 /* ---- writing ---- */
 
-int content_write(struct bltfs *fs, struct node *node, const void *buf,
+int content_write(struct bltfs *fs, struct inode *inode, const void *buf,
 		  size_t n, uint64_t offset, bool append)
 {
 	int rc;
 
-	pthread_mutex_lock(&node->lock);
-	rc = staged_begin(fs, node, false);
+	pthread_mutex_lock(&inode->lock);
+	rc = writeback_begin(fs, inode, false);
 	if (rc == 0)
-		rc = stage_write(node->stage, buf, n,
-				 append ? node->stage->len : offset);
-	pthread_mutex_unlock(&node->lock);
+		rc = write_buffer_write(inode->buffer, buf, n,
+					append ? inode->buffer->len : offset);
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
-int content_resize(struct bltfs *fs, struct node *node, uint64_t len, bool now)
+int content_resize(struct bltfs *fs, struct inode *inode, uint64_t len,
+		   bool now)
 {
 	int rc;
 
-	pthread_mutex_lock(&node->lock);
-	rc = staged_begin(fs, node, len == 0);
+	pthread_mutex_lock(&inode->lock);
+	rc = writeback_begin(fs, inode, len == 0);
 	if (rc == 0)
-		rc = stage_resize(node->stage, len);
+		rc = write_buffer_resize(inode->buffer, len);
 	if (rc == 0 && now)
-		rc = staged_commit(fs, node, true);
-	if (now && node->nopen == 0 && !node->gone) {
-		stage_free(node->stage);
-		node->stage = NULL;
+		rc = writeback_commit(fs, inode, true);
+	if (now && inode->nopen == 0 && !inode->gone) {
+		write_buffer_free(inode->buffer);
+		inode->buffer = NULL;
 	}
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
-int content_allocate(struct bltfs *fs, struct node *node, int mode,
+int content_allocate(struct bltfs *fs, struct inode *inode, int mode,
 		     uint64_t offset, uint64_t len)
 {
 	bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
@@ -261,52 +264,52 @@ int content_allocate(struct bltfs *fs, struct node *node, int mode,
 		return -EOPNOTSUPP;
 	if (offset > BLT_VALUE_MAX || len > BLT_VALUE_MAX - offset)
 		return -EFBIG;
-	pthread_mutex_lock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
 	if (zero || !keep)
-		rc = staged_begin(fs, node, false);
+		rc = writeback_begin(fs, inode, false);
 	if (rc == 0 && zero)
-		rc = stage_zero(node->stage, offset, len);
-	if (rc == 0 && !keep && offset + len > node->stage->len)
-		rc = stage_resize(node->stage, offset + len);
-	pthread_mutex_unlock(&node->lock);
+		rc = write_buffer_zero(inode->buffer, offset, len);
+	if (rc == 0 && !keep && offset + len > inode->buffer->len)
+		rc = write_buffer_resize(inode->buffer, offset + len);
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
-int content_touch(struct bltfs *fs, struct node *node, int64_t mtime)
+int content_touch(struct bltfs *fs, struct inode *inode, int64_t mtime)
 {
 	int rc = 0;
 
-	pthread_mutex_lock(&node->lock);
-	if (node->stage && node->stage->dirty) {
-		node->stage->mtime = mtime;
-	} else if (node->has_view) {
-		node->view.timestamp = mtime;
-	} else if (!node->gone) {
-		rc = blt_touch(fs->store, node->key, node->key_len, mtime);
+	pthread_mutex_lock(&inode->lock);
+	if (inode->buffer && inode->buffer->dirty) {
+		inode->buffer->mtime = mtime;
+	} else if (inode->has_view) {
+		inode->view.timestamp = mtime;
+	} else if (!inode->gone) {
+		rc = blt_touch(fs->store, inode->key, inode->key_len, mtime);
 		if (rc == 0)
-			rc = syncer_commit(fs->syncer, node->key_len);
+			rc = syncer_commit(fs->syncer, inode->key_len);
 	}
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
-void content_prepare(struct node *node)
+void content_prepare(struct inode *inode)
 {
-	pthread_mutex_lock(&node->lock);
-	if (node->stage && node->stage->stream && node->stage->dirty &&
-	    !node->gone)
+	pthread_mutex_lock(&inode->lock);
+	if (inode->buffer && inode->buffer->stream && inode->buffer->dirty &&
+	    !inode->gone)
 		/* where it fails, so does the commit */
-		(void)blt_stream_sync(node->stage->stream);
-	pthread_mutex_unlock(&node->lock);
+		(void)blt_stream_sync(inode->buffer->stream);
+	pthread_mutex_unlock(&inode->lock);
 }
 
-int content_commit(struct bltfs *fs, struct node *node)
+int content_commit(struct bltfs *fs, struct inode *inode)
 {
 	int rc;
 
-	pthread_mutex_lock(&node->lock);
-	rc = staged_commit(fs, node, false);
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
+	rc = writeback_commit(fs, inode, false);
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
@@ -316,58 +319,59 @@ int content_commit(struct bltfs *fs, struct node *node)
  * may never come. */
 #define KEEP_COPY_MAX ((uint64_t)16 << 20)
 
-static bool worth_keeping(struct bltfs *fs, struct node *node)
+static bool worth_keeping(struct bltfs *fs, struct inode *inode)
 {
 	struct blt_stat st;
 
-	if (node->nopen > 0 || !fs->info.shared)
+	if (inode->nopen > 0 || !fs->info.shared)
 		return true;
-	return blt_stat_key(fs->store, node->key, node->key_len, &st) == 0 &&
+	return blt_stat_key(fs->store, inode->key, inode->key_len, &st) == 0 &&
 	       st.len <= KEEP_COPY_MAX;
 }
 
-int content_keep(struct bltfs *fs, struct node *node)
+int content_keep(struct bltfs *fs, struct inode *inode)
 {
 	int rc = 0;
 
-	pthread_mutex_lock(&node->lock);
-	if (!node->stage && !node->has_view && !node->gone &&
-	    worth_keeping(fs, node)) {
-		rc = blt_get(fs->store, node->key, node->key_len, &node->view);
-		node->has_view = rc == 0;
-		if (node->nopen == 0)
+	pthread_mutex_lock(&inode->lock);
+	if (!inode->buffer && !inode->has_view && !inode->gone &&
+	    worth_keeping(fs, inode)) {
+		rc = blt_get(fs->store, inode->key, inode->key_len,
+			     &inode->view);
+		inode->has_view = rc == 0;
+		if (inode->nopen == 0)
 			rc = 0; /* that it cannot be read is no reason to stay
 				 */
 	}
 	if (rc == 0)
-		node->gone = true;
-	pthread_mutex_unlock(&node->lock);
+		inode->gone = true;
+	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
-void content_stays(struct node *node)
+void content_stays(struct inode *inode)
 {
-	pthread_mutex_lock(&node->lock);
-	node->gone = false;
-	if (node->has_view)
-		blt_view_release(&node->view);
-	node->has_view = false;
-	pthread_mutex_unlock(&node->lock);
+	pthread_mutex_lock(&inode->lock);
+	inode->gone = false;
+	if (inode->has_view)
+		blt_view_release(&inode->view);
+	inode->has_view = false;
+	pthread_mutex_unlock(&inode->lock);
 }
 
-void content_gone(struct bltfs *fs, struct node *node)
+void content_gone(struct bltfs *fs, struct inode *inode)
 {
-	nodes_unindex(fs->nodes, node);
-	nodes_clear_fresh(fs->nodes, node);
-	pthread_mutex_lock(&node->lock);
-	node->gone = true;
-	pthread_mutex_unlock(&node->lock);
+	inodes_unindex(fs->inodes, inode);
+	inodes_clear_fresh(fs->inodes, inode);
+	pthread_mutex_lock(&inode->lock);
+	inode->gone = true;
+	pthread_mutex_unlock(&inode->lock);
 }
 
-void content_lose(struct bltfs *fs, struct node *node, int err)
+void content_lose(struct bltfs *fs, struct inode *inode, int err)
 {
-	content_gone(fs, node);
-	pthread_mutex_lock(&node->lock);
-	node->lost = err;
-	pthread_mutex_unlock(&node->lock);
+	content_gone(fs, inode);
+	pthread_mutex_lock(&inode->lock);
+	inode->lost = err;
+	pthread_mutex_unlock(&inode->lock);
 }

@@ -19,17 +19,17 @@ void bltfs_init_names(struct bltfs *fs)
 	pthread_rwlockattr_destroy(&attr);
 }
 
-static int close_all(struct bltfs *fs, struct node *node)
+static int close_all(struct bltfs *fs, struct inode *inode)
 {
 	int failed = 0;
 
-	while (node->opens) {
+	while (inode->opens) {
 		int rc = 0;
 
-		if (node->kind == BLT_DIR)
-			dir_close(fs, (struct dir_handle *)node->opens);
+		if (inode->kind == BLT_DIR)
+			dir_close(fs, (struct dir_handle *)inode->opens);
 		else
-			rc = content_release(fs, (struct handle *)node->opens);
+			rc = content_release(fs, (struct handle *)inode->opens);
 		if (rc < 0)
 			failed = rc;
 	}
@@ -38,11 +38,11 @@ static int close_all(struct bltfs *fs, struct node *node)
 
 int bltfs_close_open(struct bltfs *fs)
 {
-	struct node **list;
+	struct inode **list;
 	int failed = 0;
 	size_t n;
 
-	if (nodes_all(fs->nodes, &list, &n) < 0) {
+	if (inodes_all(fs->inodes, &list, &n) < 0) {
 		log_error("out of memory; what was open is lost");
 		return -ENOMEM;
 	}
@@ -50,7 +50,7 @@ int bltfs_close_open(struct bltfs *fs)
 		int rc = close_all(fs, list[i]);
 
 		failed = rc < 0 ? rc : failed;
-		nodes_put(fs->nodes, list[i], 1);
+		inodes_put(fs->inodes, list[i], 1);
 	}
 	free(list);
 	return failed;

@@ -1,15 +1,15 @@
 /* bltfs.h - one mount: what all operations share.
  *
  * Everything but the lock and the atomics is set before the first request and
- * stays.  The order of the locks is in node.h.
+ * stays.  The order of the locks is in inode.h.
  */
 #ifndef FS_BLTFS_H
 #define FS_BLTFS_H
 
 #include "blt.h"
-#include "inode/node.h"
+#include "inode/inode.h"
 #include "main/options.h"
-#include "file/stage.h"
+#include "file/write_buffer.h"
 #include "main/stats.h"
 
 #include <pthread.h>
@@ -17,17 +17,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct at;
-struct beside;
+struct seq_positions;
+struct cache_validity;
 struct control;
 struct fuse_session;
-struct notify;
+struct notify_queue;
 struct syncer;
 struct txns;
 
 /* A transaction is one, too: with a store that is one (blt_txn_begin), and
- * nodes and names of its own.  It has no notify and no beside, since the kernel
- * keeps nothing of it, no syncer, and no control. */
+ * inodes and names of its own.  It has no notify_queue and no cache_validity,
+ * since the kernel keeps nothing of it, no syncer, and no control. */
 struct bltfs {
 	const struct options *opts;
 	struct blt *store;
@@ -35,21 +35,22 @@ struct bltfs {
 	struct blt_info info; /* as the store was at the mount */
 	bool takes_empty;     /* so markers may be written */
 	bool takes_links;     /* and symbolic links */
-	struct nodes *nodes;
-	struct notify *notify;
-	struct beside *beside;   /* NULL: nobody else changes the store */
+	struct inodes *inodes;
+	struct notify_queue *notify_queue;
+	struct cache_validity
+		*cache_validity; /* NULL: nobody else changes the store */
 	struct syncer *syncer;   /* NULL: read only */
 	struct control *control; /* NULL: none */
-	struct at *at;           /* links to positions */
-	struct txns *txns;       /* NULL: none can be made */
+	struct seq_positions *seq_positions; /* links to positions */
+	struct txns *txns;                   /* NULL: none can be made */
 	bool is_txn;
-	struct stage_pool pool;
+	struct write_buffer_pool pool;
 	struct stats stats;
 	struct fuse_session *session;
 	pthread_rwlock_t names;
 	_Atomic uint64_t moves; /* renames of directories so far */
 	atomic_bool complete;   /* the tree's walk has ended */
-	atomic_bool changed;    /* jobs have changed names (changed.h) */
+	atomic_bool changed;    /* jobs have changed names (invalidate.h) */
 };
 
 /* Makes the lock. */

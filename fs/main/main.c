@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "main/life.h"
+#include "main/mount.h"
 #include "main/log.h"
 #include "main/options.h"
 
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 		       fuse_pkgversion());
 		rc = finish_output();
 	} else {
-		rc = life_run(&opts);
+		rc = mount_run(&opts);
 	}
 	options_release(&opts);
 	log_end();

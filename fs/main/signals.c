@@ -1,6 +1,6 @@
 #include "main/signals.h"
 
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
@@ -18,7 +18,7 @@
 
 struct signals {
 	struct fuse_session *session;
-	struct notify *notify;
+	struct notify_queue *notify_queue;
 	pthread_t looping;
 	pthread_t thread;
 	atomic_bool over; /* the loop has ended */
@@ -59,7 +59,7 @@ static void *run(void *arg)
 	while (sigwait(&set, &which) != 0)
 		;
 	if (!atomic_load(&s->over)) {
-		notify_stop(s->notify);
+		notify_queue_stop(s->notify_queue);
 		fuse_session_exit(s->session);
 	}
 	while (!atomic_load(&s->over)) {
@@ -74,7 +74,7 @@ static void nothing(int signal)
 	(void)signal;
 }
 
-int signals_start(struct fuse_session *se, struct notify *notify,
+int signals_start(struct fuse_session *se, struct notify_queue *notify_queue,
 		  struct signals **ret)
 {
 	struct sigaction wake = { .sa_handler = nothing };
@@ -89,7 +89,7 @@ int signals_start(struct fuse_session *se, struct notify *notify,
 	sigaddset(&wakes, WAKE);
 	pthread_sigmask(SIG_UNBLOCK, &wakes, NULL);
 	s->session = se;
-	s->notify = notify;
+	s->notify_queue = notify_queue;
 	s->looping = pthread_self();
 	sigaction(WAKE, &wake, NULL);
 	rc = -pthread_create(&s->thread, NULL, run, s);

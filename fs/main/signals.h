@@ -22,7 +22,7 @@
 #define FS_SIGNALS_H
 
 struct fuse_session;
-struct notify;
+struct notify_queue;
 struct signals;
 
 /* Those that would kill a daemon for an error that a system call reports: a
@@ -33,7 +33,7 @@ void signals_ignore(void);
 void signals_block(void);
 
 /* 0 or -errno. */
-int signals_start(struct fuse_session *se, struct notify *notify,
+int signals_start(struct fuse_session *se, struct notify_queue *notify_queue,
 		  struct signals **ret);
 void signals_stop(struct signals *s); /* NULL is fine */
 

@@ -22,7 +22,7 @@ struct fuse_entry_param ops_entry(const struct bltfs *fs,
 	const bool lasts = found->sure && ops_name_lasts(name);
 
 	return (struct fuse_entry_param){
-		.ino = node_number(found->node),
+		.ino = inode_nodeid(found->inode),
 		.attr = found->st,
 		.attr_timeout = found->sure ? ops_lasting(fs) : 0,
 		.entry_timeout = lasts ? ops_lasting(fs) : 0,
@@ -32,9 +32,9 @@ struct fuse_entry_param ops_entry(const struct bltfs *fs,
 void ops_reply_entry(fuse_req_t req, const struct dir_found *found,
 		     const char *name)
 {
-	struct bltfs *fs = found->node->fs;
+	struct bltfs *fs = found->inode->fs;
 	struct fuse_entry_param e = ops_entry(fs, found, name);
 
 	if (fuse_reply_entry(req, &e) < 0) /* interrupted: not taken over */
-		nodes_put(fs->nodes, found->node, 1);
+		inodes_put(fs->inodes, found->inode, 1);
 }

@@ -21,7 +21,8 @@
 double ops_lasting(const struct bltfs *fs);
 
 /* Whether the kernel may keep names and attributes: not what others change,
- * too, nor what a transaction shows.  Of pages and listings beside.h says that.
+ * too, nor what a transaction shows.  Of pages and listings cache_validity.h
+ * says that.
  */
 static inline bool ops_keeps(const struct bltfs *fs)
 {
@@ -36,15 +37,15 @@ static inline struct bltfs *ops_fs(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-/* Of a mount's node, or a transaction's. */
+/* Of a mount's inode, or a transaction's. */
 static inline struct bltfs *ops_fs_of(fuse_req_t req, fuse_ino_t ino)
 {
-	return nodes_of(ops_fs(req)->nodes, ino)->fs;
+	return inodes_of(ops_fs(req)->inodes, ino)->fs;
 }
 
-static inline struct node *ops_node(fuse_req_t req, fuse_ino_t ino)
+static inline struct inode *ops_inode(fuse_req_t req, fuse_ino_t ino)
 {
-	return nodes_of(ops_fs(req)->nodes, ino);
+	return inodes_of(ops_fs(req)->inodes, ino);
 }
 
 /* 0 or a negative errno. */
@@ -98,7 +99,7 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 			 off_t off_out, struct fuse_file_info *fi_out,
 			 size_t len, int flags);
 
-/* ops_node.c */
+/* ops_inode.c */
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
 void ops_forget_multi(fuse_req_t req, size_t count,
 		      struct fuse_forget_data *forgets);

@@ -1,6 +1,6 @@
 #include "request/ops_at.h"
 
-#include "dir/at.h"
+#include "dir/seq_positions.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,13 +14,13 @@ static void reply(fuse_req_t req, int rc, const struct stat *st)
 	if (rc < 0)
 		ops_reply(req, rc);
 	else if (fuse_reply_entry(req, &e) < 0)
-		at_forget(ops_fs(req), e.ino, 1);
+		seq_positions_forget(ops_fs(req), e.ino, 1);
 }
 
 void at_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct stat st = { 0 };
-	int rc = at_lookup(ops_fs(req), parent, &st);
+	int rc = seq_positions_lookup(ops_fs(req), parent, &st);
 
 	(void)name;
 	reply(req, rc, &st);
@@ -29,7 +29,7 @@ void at_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 void at_ops_lookup_link(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct stat st = { 0 };
-	int rc = at_lookup_link(ops_fs(req), parent, name, &st);
+	int rc = seq_positions_lookup_link(ops_fs(req), parent, name, &st);
 
 	reply(req, rc, &st);
 }
@@ -37,7 +37,7 @@ void at_ops_lookup_link(fuse_req_t req, fuse_ino_t parent, const char *name)
 void at_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct stat st;
-	int rc = at_stat(ops_fs(req), ino, &st);
+	int rc = seq_positions_stat(ops_fs(req), ino, &st);
 
 	(void)fi;
 	if (rc < 0)
@@ -49,8 +49,8 @@ void at_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void at_ops_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	/* A copy: behind the answer the link may be forgotten at once. */
-	char target[AT_TARGET];
-	int rc = at_readlink(ino, target);
+	char target[SEQ_POSITIONS_TARGET];
+	int rc = seq_positions_readlink(ino, target);
 
 	if (rc < 0)
 		ops_reply(req, rc);
@@ -99,7 +99,7 @@ void at_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	uint64_t n, offset = (uint64_t)off;
 	size_t used = 0, need;
 	char *buf = malloc(size);
-	int rc = buf ? at_count(ops_fs(req), ino, &n) : -ENOMEM;
+	int rc = buf ? seq_positions_count(ops_fs(req), ino, &n) : -ENOMEM;
 
 	(void)fi;
 	for (; rc == 0 && offset < n + 2; offset++) {

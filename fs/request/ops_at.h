@@ -1,5 +1,5 @@
-/* ops_at.h - requests for a sequence's positions (at.h); ops_route.c sends them
- * here, and each replies.  Nothing is kept by the kernel.
+/* ops_at.h - requests for a sequence's positions (seq_positions.h); ops_route.c
+ * sends them here, and each replies.  Nothing is kept by the kernel.
  */
 #ifndef FS_OPS_AT_H
 #define FS_OPS_AT_H

@@ -7,7 +7,7 @@
 #include "dir/attr.h"
 #include "control/control.h"
 #include "control/control_seq.h"
-#include "inode/notify.h"
+#include "inode/notify_queue.h"
 #include "control/txns.h"
 
 #include <errno.h>
@@ -29,18 +29,18 @@ static struct control_handle *handle_of(const struct fuse_file_info *fi)
 
 /* ---- transactions ---- */
 
-/* A transaction's root is a node like others, and nothing of it is kept. */
+/* A transaction's root is an inode like others, and nothing of it is kept. */
 static void reply_txn(fuse_req_t req, const char *name)
 {
 	struct bltfs *fs = ops_fs(req);
 	struct dir_found found = { .sure = false };
-	int rc = fs->txns ? txns_root(fs->txns, name, &found.node) : -ENOENT;
+	int rc = fs->txns ? txns_root(fs->txns, name, &found.inode) : -ENOENT;
 
 	if (rc == 0)
-		rc = attr_get(found.node->fs, found.node, NULL, &found.st);
+		rc = attr_get(found.inode->fs, found.inode, NULL, &found.st);
 	if (rc < 0) {
-		if (found.node)
-			nodes_put(found.node->fs->nodes, found.node, 1);
+		if (found.inode)
+			inodes_put(found.inode->fs->inodes, found.inode, 1);
 		ops_reply(req, rc);
 		return;
 	}
@@ -244,7 +244,7 @@ static void list(fuse_req_t req, size_t size, off_t off,
 	}
 	for (size_t i = (size_t)off; i < n_names; i++) {
 		const struct control_name *name = &names[i];
-		/* no node is handed over: the kernel looks it up */
+		/* no inode is handed over: the kernel looks it up */
 		struct fuse_entry_param e = {
 			.attr = { .st_ino = name->ino, .st_mode = name->type }
 		};
@@ -299,21 +299,21 @@ static bool takes(struct bltfs *fs, fuse_ino_t ino, unsigned cmd)
 	/* what goes with a sequence's */
 	if (cmd == BLTFS_IOC_PIECE || cmd == BLTFS_IOC_FETCH)
 		return true;
-	return (ino == NODE_ROOT || control_owns(ino)) &&
+	return (ino == INODE_ROOT || control_owns(ino)) &&
 	       control_knows_ioctl(cmd);
 }
 
 /* What is stored: bytes on their way into a file do not count. */
-static int tell_key(struct node *node, struct bltfs_key *k)
+static int tell_key(struct inode *inode, struct bltfs_key *k)
 {
 	struct blt_stat st = { .timestamp = BLT_NO_TIME };
-	struct bltfs *fs = node->fs;
+	struct bltfs *fs = inode->fs;
 	int rc = 0;
 
 	bltfs_share_names(fs);
-	if (node->kind == BLT_FILE)
-		rc = content_stat(fs, node, NULL, &st);
-	k->key_len = node->key_len;
+	if (inode->kind == BLT_FILE)
+		rc = content_stat(fs, inode, NULL, &st);
+	k->key_len = inode->key_len;
 	k->size = st.len;
 	k->timestamp = st.timestamp;
 	k->len = 0;
@@ -322,7 +322,7 @@ static int tell_key(struct node *node, struct bltfs_key *k)
 					    k->key_len - k->offset :
 					    sizeof(k->bytes));
 	if (k->len)
-		memcpy(k->bytes, node->key + k->offset, k->len);
+		memcpy(k->bytes, inode->key + k->offset, k->len);
 	bltfs_leave_names(fs);
 	return rc;
 }
@@ -338,8 +338,8 @@ static int run_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *buf,
 		return -EINVAL;
 	*ret_len = _IOC_SIZE(cmd);
 	if (cmd == BLTFS_IOC_SEQ)
-		return control_seq(fs->control, ops_node(req, ino), buf);
-	return tell_key(ops_node(req, ino), buf);
+		return control_seq(fs->control, ops_inode(req, ino), buf);
+	return tell_key(ops_inode(req, ino), buf);
 }
 
 /* One request, perhaps in a thread of its own; buf is its own too. */

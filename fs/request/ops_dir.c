@@ -11,7 +11,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct bltfs *fs = ops_fs_of(req, parent);
 	struct fuse_entry_param none = { .entry_timeout = ops_lasting(fs) };
 	struct dir_found found;
-	int rc = dir_lookup(fs, ops_node(req, parent), name, &found);
+	int rc = dir_lookup(fs, ops_inode(req, parent), name, &found);
 
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
@@ -26,7 +26,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct dir_found found;
-	int rc = dir_mkdir(ops_fs_of(req, parent), ops_node(req, parent), name,
+	int rc = dir_mkdir(ops_fs_of(req, parent), ops_inode(req, parent), name,
 			   &found);
 
 	(void)mode;
@@ -38,7 +38,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_reply(req, dir_rmdir(ops_fs_of(req, parent), ops_node(req, parent),
+	ops_reply(req, dir_rmdir(ops_fs_of(req, parent), ops_inode(req, parent),
 				 name));
 }
 
@@ -51,7 +51,7 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct bltfs *fs = ops_fs_of(req, ino);
 	struct dir_handle *h;
-	int rc = dir_open(fs, ops_node(req, ino), &h);
+	int rc = dir_open(fs, ops_inode(req, ino), &h);
 
 	if (rc < 0) {
 		ops_reply(req, rc);
@@ -89,9 +89,9 @@ static bool add_entry(fuse_req_t req, char *buf, size_t size, size_t *used,
 	struct fuse_entry_param param = { .attr = e->st };
 	size_t need;
 
-	if (e->node)
+	if (e->inode)
 		param = ops_entry(ops_fs(req),
-				  &(struct dir_found){ e->node, e->st, true },
+				  &(struct dir_found){ e->inode, e->st, true },
 				  e->name);
 	if (plus)
 		need = fuse_add_direntry_plus(req, buf + *used, size - *used,

@@ -29,7 +29,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int rc;
 
 	bltfs_share_names(fs);
-	rc = content_open(fs, ops_node(req, ino), fi->flags, &h);
+	rc = content_open(fs, ops_inode(req, ino), fi->flags, &h);
 	bltfs_leave_names(fs);
 	if (rc < 0) {
 		ops_reply(req, rc);
@@ -44,7 +44,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* Makes the file, or finds the one that another process has just made. */
-static int create_or_find(struct bltfs *fs, struct node *dir, const char *name,
+static int create_or_find(struct bltfs *fs, struct inode *dir, const char *name,
 			  int *flags, struct dir_found *ret)
 {
 	int rc = dir_create(fs, dir, name, false, ret);
@@ -64,8 +64,8 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct dir_found found;
 	struct handle *h = NULL;
 	int flags = fi->flags;
-	int rc =
-		create_or_find(fs, ops_node(req, parent), name, &flags, &found);
+	int rc = create_or_find(fs, ops_inode(req, parent), name, &flags,
+				&found);
 
 	(void)mode;
 	if (rc < 0) {
@@ -73,7 +73,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		return;
 	}
 	bltfs_share_names(fs);
-	rc = content_open(fs, found.node, flags, &h);
+	rc = content_open(fs, found.inode, flags, &h);
 	bltfs_leave_names(fs);
 	e = ops_entry(fs, &found, name);
 	if (rc == 0) {
@@ -87,7 +87,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		if (h)
 			content_release(fs, h);
 		bltfs_leave_names(fs);
-		nodes_put(fs->nodes, found.node, 1);
+		inodes_put(fs->inodes, found.inode, 1);
 	}
 }
 
@@ -106,17 +106,17 @@ static void reply_from_file(fuse_req_t req, const struct blt_view *view,
 }
 
 /* True where the reply was given. */
-static bool read_from_file(fuse_req_t req, struct node *node, size_t size,
+static bool read_from_file(fuse_req_t req, struct inode *inode, size_t size,
 			   uint64_t offset)
 {
-	struct bltfs *fs = node->fs;
+	struct bltfs *fs = inode->fs;
 	struct blt_view view;
 	int rc;
 
 	if (size < READ_FROM_FILE || fs->info.shared)
 		return false;
 	bltfs_share_names(fs);
-	rc = content_view(fs, node, &view);
+	rc = content_view(fs, inode, &view);
 	bltfs_leave_names(fs);
 	if (rc < 0)
 		return false;
@@ -134,18 +134,18 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
 	struct bltfs *fs = ops_fs_of(req, ino);
-	struct node *node = ops_node(req, ino);
+	struct inode *inode = ops_inode(req, ino);
 	int64_t got = -ENOMEM;
 	char *buf;
 
-	if (read_from_file(req, node, size, (uint64_t)off))
+	if (read_from_file(req, inode, size, (uint64_t)off))
 		return;
 	buf = malloc(size);
 	if (buf) {
 		bltfs_share_names(fs);
-		got = content_read(fs, node, buf, size, (uint64_t)off);
+		got = content_read(fs, inode, buf, size, (uint64_t)off);
 		bltfs_leave_names(fs);
-		beside_read(fs, &handle_of(fi)->beside);
+		cache_validity_read(fs, &handle_of(fi)->validity);
 	}
 	if (got < 0)
 		ops_reply(req, (int)got);
@@ -163,7 +163,7 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	int rc;
 
 	bltfs_share_names(fs);
-	rc = content_write(fs, ops_node(req, ino), buf, size, (uint64_t)off,
+	rc = content_write(fs, ops_inode(req, ino), buf, size, (uint64_t)off,
 			   append);
 	bltfs_leave_names(fs);
 	/* behind the write: a flush beside it may have come too early */
@@ -182,9 +182,9 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (h->writes) {
 		atomic_store(&h->flushed, true);
-		content_prepare(ops_node(req, ino));
+		content_prepare(ops_inode(req, ino));
 		bltfs_share_names(fs);
-		rc = content_commit(fs, ops_node(req, ino));
+		rc = content_commit(fs, ops_inode(req, ino));
 		bltfs_leave_names(fs);
 		if (rc < 0)
 			atomic_store(&h->flushed, false);
@@ -200,9 +200,9 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 
 	(void)datasync;
 	(void)fi;
-	content_prepare(ops_node(req, ino));
+	content_prepare(ops_inode(req, ino));
 	bltfs_share_names(fs);
-	rc = content_commit(fs, ops_node(req, ino));
+	rc = content_commit(fs, ops_inode(req, ino));
 	bltfs_leave_names(fs);
 	/* no lock is held while the disk works */
 	if (rc == 0 && fs->syncer)
@@ -214,7 +214,7 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct bltfs *fs = ops_fs_of(req, ino);
 
-	content_prepare(ops_node(req, ino));
+	content_prepare(ops_inode(req, ino));
 	bltfs_share_names(fs);
 	content_release(fs, handle_of(fi));
 	bltfs_leave_names(fs);
@@ -229,14 +229,14 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 
 	(void)fi;
 	bltfs_share_names(fs);
-	rc = content_allocate(fs, ops_node(req, ino), mode, (uint64_t)offset,
+	rc = content_allocate(fs, ops_inode(req, ino), mode, (uint64_t)offset,
 			      (uint64_t)length);
 	bltfs_leave_names(fs);
 	ops_reply(req, rc);
 }
 
-static int64_t copy_chunk(struct bltfs *fs, struct node *from, uint64_t at,
-			  struct node *to, uint64_t to_at, char *buf, size_t n)
+static int64_t copy_chunk(struct bltfs *fs, struct inode *from, uint64_t at,
+			  struct inode *to, uint64_t to_at, char *buf, size_t n)
 {
 	int64_t got = content_read(fs, from, buf, n, at);
 	int rc = 0;
@@ -248,8 +248,8 @@ static int64_t copy_chunk(struct bltfs *fs, struct node *from, uint64_t at,
 
 /* Bytes copied, fewer at the source's end; or -errno where none were.  A rename
  * that waits for names, and all who wait for that, wait for a chunk. */
-static int64_t copy_range(struct bltfs *fs, struct node *from, uint64_t at,
-			  struct node *to, uint64_t to_at, uint64_t len)
+static int64_t copy_range(struct bltfs *fs, struct inode *from, uint64_t at,
+			  struct inode *to, uint64_t to_at, uint64_t len)
 {
 	char *buf = malloc(COPY_CHUNK);
 	int64_t got = buf ? 1 : -ENOMEM;
@@ -285,8 +285,8 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	/* the caller goes on from there, or has been killed */
 	if (len > COPY_MOST)
 		len = COPY_MOST;
-	done = copy_range(fs, ops_node(req, ino_in), (uint64_t)off_in,
-			  ops_node(req, ino_out), (uint64_t)off_out, len);
+	done = copy_range(fs, ops_inode(req, ino_in), (uint64_t)off_in,
+			  ops_inode(req, ino_out), (uint64_t)off_out, len);
 	if (done < 0)
 		ops_reply(req, (int)done);
 	else

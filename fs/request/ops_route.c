@@ -7,7 +7,7 @@
  */
 #include "request/ops.h"
 
-#include "dir/at.h"
+#include "dir/seq_positions.h"
 #include "control/control.h"
 #include "request/ops_at.h"
 #include "request/ops_control.h"
@@ -28,18 +28,18 @@
 static bool is_ours(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
 	return control_owns(dir) || control_is_name(ops_fs(req), dir, name) ||
-	       at_is_name(ops_fs(req), dir, name);
+	       seq_positions_is_name(ops_fs(req), dir, name);
 }
 
 static void route_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	if (at_owns(parent))
+	if (seq_positions_owns(parent))
 		TIMED(req, STATS_LOOKUP, at_ops_lookup_link(req, parent, name));
 	else if (control_owns(parent) ||
 		 control_is_name(ops_fs(req), parent, name))
 		TIMED(req, STATS_CONTROL,
 		      control_ops_lookup(req, parent, name));
-	else if (at_is_name(ops_fs(req), parent, name))
+	else if (seq_positions_is_name(ops_fs(req), parent, name))
 		TIMED(req, STATS_LOOKUP, at_ops_lookup(req, parent, name));
 	else
 		TIMED(req, STATS_LOOKUP, ops_lookup(req, parent, name));
@@ -48,7 +48,7 @@ static void route_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void route_getattr(fuse_req_t req, fuse_ino_t ino,
 			  struct fuse_file_info *fi)
 {
-	if (at_owns(ino))
+	if (seq_positions_owns(ino))
 		TIMED(req, STATS_GETATTR, at_ops_getattr(req, ino, fi));
 	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL, control_ops_getattr(req, ino, fi));
@@ -128,7 +128,7 @@ static void route_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 static void route_opendir(fuse_req_t req, fuse_ino_t ino,
 			  struct fuse_file_info *fi)
 {
-	if (at_owns(ino))
+	if (seq_positions_owns(ino))
 		TIMED(req, STATS_OPEN, at_ops_opendir(req, ino, fi));
 	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL, control_ops_opendir(req, ino, fi));
@@ -139,7 +139,7 @@ static void route_opendir(fuse_req_t req, fuse_ino_t ino,
 static void route_readdir(fuse_req_t req, fuse_ino_t ino, size_t size,
 			  off_t off, struct fuse_file_info *fi)
 {
-	if (at_owns(ino))
+	if (seq_positions_owns(ino))
 		TIMED(req, STATS_READDIR,
 		      at_ops_readdir(req, ino, size, off, fi, false));
 	else if (control_owns(ino))
@@ -152,7 +152,7 @@ static void route_readdir(fuse_req_t req, fuse_ino_t ino, size_t size,
 static void route_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 			      off_t off, struct fuse_file_info *fi)
 {
-	if (at_owns(ino))
+	if (seq_positions_owns(ino))
 		TIMED(req, STATS_READDIR,
 		      at_ops_readdir(req, ino, size, off, fi, true));
 	else if (control_owns(ino))
@@ -166,7 +166,7 @@ static void route_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 static void route_releasedir(fuse_req_t req, fuse_ino_t ino,
 			     struct fuse_file_info *fi)
 {
-	if (at_owns(ino))
+	if (seq_positions_owns(ino))
 		TIMED(req, STATS_RELEASE, at_ops_releasedir(req, ino, fi));
 	else if (control_owns(ino))
 		TIMED(req, STATS_CONTROL, control_ops_releasedir(req, ino, fi));
@@ -176,7 +176,7 @@ static void route_releasedir(fuse_req_t req, fuse_ino_t ino,
 
 static void route_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	if (at_owns(ino))
+	if (seq_positions_owns(ino))
 		at_ops_readlink(req, ino);
 	else
 		ops_readlink(req, ino);

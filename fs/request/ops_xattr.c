@@ -13,7 +13,7 @@
 static const char names[] = "user.blt.key\0user.blt.hash\0user.blt.timestamp";
 static const size_t names_without_time = sizeof("user.blt.key\0user.blt.hash");
 
-static int get_hash(const struct node *node, char **ret, size_t *ret_len)
+static int get_hash(const struct inode *inode, char **ret, size_t *ret_len)
 {
 	static const char digits[] = "0123456789abcdef";
 	uint8_t hash[BLT_HASH_LEN];
@@ -21,7 +21,7 @@ static int get_hash(const struct node *node, char **ret, size_t *ret_len)
 
 	if (!value)
 		return -ENOMEM;
-	blt_key_digest(node->key, node->key_len, hash);
+	blt_key_digest(inode->key, inode->key_len, hash);
 	for (size_t i = 0; i < sizeof(hash); i++) {
 		value[2 * i] = digits[hash[i] >> 4];
 		value[2 * i + 1] = digits[hash[i] & 15];
@@ -32,7 +32,7 @@ static int get_hash(const struct node *node, char **ret, size_t *ret_len)
 }
 
 /* The value, malloc'd, or -errno. */
-static int get_value(struct bltfs *fs, struct node *node, const char *name,
+static int get_value(struct bltfs *fs, struct inode *inode, const char *name,
 		     char **ret, size_t *ret_len)
 {
 	struct blt_stat st;
@@ -40,17 +40,17 @@ static int get_value(struct bltfs *fs, struct node *node, const char *name,
 	int rc;
 
 	if (strcmp(name, "user.blt.key") == 0) {
-		value = malloc(node->key_len + 1);
+		value = malloc(inode->key_len + 1);
 		if (!value)
 			return -ENOMEM;
-		memcpy(value, node->key, node->key_len);
-		*ret_len = node->key_len;
+		memcpy(value, inode->key, inode->key_len);
+		*ret_len = inode->key_len;
 	} else if (strcmp(name, "user.blt.hash") == 0) {
-		return get_hash(node, ret, ret_len);
+		return get_hash(inode, ret, ret_len);
 	} else if (strcmp(name, "user.blt.timestamp") == 0) {
-		if (node->kind == BLT_DIR)
+		if (inode->kind == BLT_DIR)
 			return -ENODATA;
-		rc = content_stat(fs, node, NULL, &st);
+		rc = content_stat(fs, inode, NULL, &st);
 		if (rc < 0)
 			return rc;
 		if (st.timestamp == BLT_NO_TIME)
@@ -85,7 +85,7 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	int rc;
 
 	bltfs_share_names(fs);
-	rc = get_value(fs, ops_node(req, ino), name, &value, &len);
+	rc = get_value(fs, ops_inode(req, ino), name, &value, &len);
 	bltfs_leave_names(fs);
 	if (rc < 0) {
 		ops_reply(req, rc);
@@ -97,10 +97,10 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	struct node *node = ops_node(req, ino);
+	struct inode *inode = ops_inode(req, ino);
 	size_t len = sizeof(names);
 
-	if (node->kind == BLT_DIR || !ops_fs_of(req, ino)->info.has_timestamps)
+	if (inode->kind == BLT_DIR || !ops_fs_of(req, ino)->info.has_timestamps)
 		len = names_without_time;
 	reply_bytes(req, names, len, size);
 }

@@ -23,7 +23,7 @@
 
 #include "blt.h"
 #include "booklet/format/keyhash.h"
-#include "base/watch.h"
+#include "base/listeners.h"
 
 struct backend;
 
@@ -77,8 +77,8 @@ struct backend_op {
 	int64_t timestamp;     /* put, touch */
 	uint64_t value_offset; /* only if, as these */
 	bool always;
-	bool held;        /* set by the engine, as this: where the block of a */
-	uint64_t laid_at; /* put stands already (store_lay.h); 0: nowhere */
+	bool held; /* set by the engine, as this: where the block of a */
+	uint64_t staged_at; /* put stands already (batch_stage.h); 0: nowhere */
 	bool *ret_held;
 	struct backend_op *next;
 	uint8_t bytes[];
@@ -198,8 +198,8 @@ struct backend {
 			   int *ret_result); /* NULL: one by one */
 	int64_t (*get_part)(struct blt *store, const void *key, size_t len,
 			    void *to, size_t n,
-			    uint64_t offset);             /* NULL: of a view */
-	uint64_t (*changes_by_others)(struct blt *store); /* NULL: 0 */
+			    uint64_t offset);           /* NULL: of a view */
+	uint64_t (*dirty_by_others)(struct blt *store); /* NULL: 0 */
 	/* Other processes may have the store open, too; which of its databases
 	 * this is, or NULL: all.  NULL: they may not. */
 	const char *(*database)(const struct blt *store);
@@ -232,10 +232,10 @@ struct backend {
 	int (*commit_flush)(struct blt *store, struct backend_op *first);
 	int (*prepare_rename)(struct blt *store, const void *key,
 			      size_t len); /* NULL: 0 */
-	/* From now on until unwatch w is told of keys (watch.h).  NULL, both:
-	 * the store takes no transactions. */
-	void (*watch)(struct blt *store, struct watch *w);
-	void (*unwatch)(struct blt *store, struct watch *w);
+	/* From now on until unwatch w is told of keys (listeners.h).  NULL,
+	 * both: the store takes no transactions. */
+	void (*watch)(struct blt *store, struct listener *w);
+	void (*unwatch)(struct blt *store, struct listener *w);
 	int (*flush)(struct blt *store);
 	int (*sync)(struct blt *store);
 	int (*settle)(struct blt *store, bool idle);

@@ -93,9 +93,9 @@ int64_t blt_get_part(struct blt *store, const void *key, size_t len, void *to,
 
 uint64_t blt_changes_by_others(struct blt *store)
 {
-	if (!store->backend->changes_by_others)
+	if (!store->backend->dirty_by_others)
 		return 0;
-	return store->backend->changes_by_others(store);
+	return store->backend->dirty_by_others(store);
 }
 
 /* ---- writing ---- */

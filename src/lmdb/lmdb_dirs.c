@@ -1,16 +1,17 @@
-/* Directories: nothing of them is kept (lmdb_look.h) but the names of
- * sequences (lmdb_order.h).
+/* Directories: nothing of them is kept (lmdb_dir_cursor.h) but the names of
+ * sequences (lmdb_btree.h).
  *
  * A listing is resumed by a cookie, which is of a name's hash: that of most
- * names that were listed lately is remembered with the name (lmdb_marks.h), and
- * so is, for longer, each at which a listing paused: it may be gone when that
- * goes on.  Any other is looked for from the directory's beginning.  The same
- * marks find names that are only known by their hash.
+ * names that were listed lately is remembered with the name
+ * (lmdb_cookie_cache.h), and so is, for longer, each at which a listing paused:
+ * it may be gone when that goes on.  Any other is looked for from the
+ * directory's beginning.  The same marks find names that are only known by
+ * their hash.
  *
  * Entries are copied some at a time, and handed out with no transaction. */
-#include "lmdb/lmdb_look.h"
-#include "lmdb/lmdb_marks.h"
-#include "lmdb/lmdb_order.h"
+#include "lmdb/lmdb_dir_cursor.h"
+#include "lmdb/lmdb_cookie_cache.h"
+#include "lmdb/lmdb_btree.h"
 
 #include "base/util.h"
 
@@ -53,11 +54,11 @@ static int dirs_start(struct blt *blt, bool flat)
 	int rc = 0;
 
 	pthread_mutex_lock(&store->spare_lock);
-	if (!store->marks) {
-		store->marks = lmdb_marks_new();
+	if (!store->cookies) {
+		store->cookies = lmdb_cookie_cache_new();
 		store->flat = flat;
 	}
-	if (!store->marks)
+	if (!store->cookies)
 		rc = -ENOMEM;
 	else if (store->flat != flat)
 		rc = -EINVAL;
@@ -88,13 +89,13 @@ static uint64_t dirs_known(struct blt *blt)
 static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 		     bool *ret_marked)
 {
-	struct look l;
-	int rc = look_begin(&l, lmdb_of(blt), prefix, len);
+	struct dir_cursor l;
+	int rc = dir_cursor_begin(&l, lmdb_of(blt), prefix, len);
 
 	if (rc <= 0)
 		return rc;
-	rc = look_there(&l, ret_marked);
-	look_end(&l);
+	rc = dir_cursor_there(&l, ret_marked);
+	dir_cursor_end(&l);
 	return rc;
 }
 
@@ -102,22 +103,22 @@ static int dirs_facts(struct blt *blt, const void *prefix, size_t len,
 		      struct blt_dir_facts *ret)
 {
 	struct blt_dir_facts facts = { 0 };
-	struct look_entry e;
-	struct look l;
-	int rc = look_begin(&l, lmdb_of(blt), prefix, len), there;
+	struct dir_cursor_entry e;
+	struct dir_cursor l;
+	int rc = dir_cursor_begin(&l, lmdb_of(blt), prefix, len), there;
 
 	if (rc <= 0)
 		return rc;
-	there = look_there(&l, &facts.marked);
+	there = dir_cursor_there(&l, &facts.marked);
 	if (there < 0)
 		rc = there;
 	/* To count them all is to walk over them all. */
 	while (rc > 0 && facts.entries < ENOUGH &&
-	       (rc = look_next(&l, &e)) > 0) {
+	       (rc = dir_cursor_next(&l, &e)) > 0) {
 		facts.entries++;
 		facts.subdirs += e.is_dir;
 	}
-	look_end(&l);
+	dir_cursor_end(&l);
 	if (rc >= 0 && there)
 		*ret = facts;
 	return rc < 0 ? rc : there;
@@ -136,7 +137,7 @@ static int dirs_hold(struct blt *blt, const void *prefix, size_t len, bool held)
 
 struct chunk {
 	size_t n;
-	struct look_entry at[CHUNK];
+	struct dir_cursor_entry at[CHUNK];
 };
 
 /* A directory that is being listed. */
@@ -146,16 +147,16 @@ struct listing {
 	size_t len;
 	uint32_t dir;
 	uint8_t whole[BLT_KEY_MAX + 1 +
-		      LOOK_ROOM]; /* prefix and name, for hashes */
-	size_t least;             /* shorter names are passed over */
+		      DIR_CURSOR_ROOM]; /* prefix and name, for hashes */
+	size_t least;                   /* shorter names are passed over */
 	/* behind which it goes on */
 	bool begun, last_is_dir;
 	size_t last_len;
-	uint8_t last[LOOK_ROOM];
+	uint8_t last[DIR_CURSOR_ROOM];
 	struct chunk chunk;
 };
 
-static void describe(struct listing *l, const struct look_entry *e,
+static void describe(struct listing *l, const struct dir_cursor_entry *e,
 		     struct backend_entry *ret)
 {
 	memcpy(l->whole + l->len, e->name, e->len);
@@ -170,7 +171,7 @@ static void describe(struct listing *l, const struct look_entry *e,
 	ret->cookie = cookie_of(&ret->hash, e->is_dir);
 }
 
-static void remember(struct listing *l, const struct look_entry *e)
+static void remember(struct listing *l, const struct dir_cursor_entry *e)
 {
 	l->begun = true;
 	l->last_is_dir = e->is_dir;
@@ -181,27 +182,28 @@ static void remember(struct listing *l, const struct look_entry *e)
 /* -ENOENT: there is no such directory. */
 static int fill(struct listing *l)
 {
-	struct look look;
+	struct dir_cursor look;
 	bool marked;
-	int rc = look_begin(&look, l->store, l->prefix, l->len);
+	int rc = dir_cursor_begin(&look, l->store, l->prefix, l->len);
 
 	l->chunk.n = 0;
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
 	if (l->begun)
-		look_from(&look, l->last, l->last_len, l->last_is_dir);
+		dir_cursor_from(&look, l->last, l->last_len, l->last_is_dir);
 	else
-		rc = look_there(&look, &marked);
+		rc = dir_cursor_there(&look, &marked);
 	if (rc == 0)
 		rc = -ENOENT;
 	while (rc > 0 && l->chunk.n < CHUNK)
-		if ((rc = look_next(&look, &l->chunk.at[l->chunk.n])) > 0)
+		if ((rc = dir_cursor_next(&look, &l->chunk.at[l->chunk.n])) > 0)
 			remember(l, &l->chunk.at[l->chunk.n++]);
-	look_end(&look);
+	dir_cursor_end(&look);
 	return rc;
 }
 
-typedef int listed_fn(void *arg, struct listing *l, const struct look_entry *e,
+typedef int listed_fn(void *arg, struct listing *l,
+		      const struct dir_cursor_entry *e,
 		      const struct backend_entry *as);
 
 /* Calls fn for every name from there on, with no transaction, until it returns
@@ -242,7 +244,8 @@ static int listing_new(struct blt *blt, const void *prefix, size_t len,
 	return 0;
 }
 
-static int is_cookie(void *arg, struct listing *l, const struct look_entry *e,
+static int is_cookie(void *arg, struct listing *l,
+		     const struct dir_cursor_entry *e,
 		     const struct backend_entry *as)
 {
 	const uint64_t *cookie = arg;
@@ -260,8 +263,8 @@ static int go_behind(struct listing *l, uint64_t cookie)
 
 	if (cookie == 0)
 		return 0;
-	if (lmdb_marks_find(l->store->marks, l->dir, cookie, l->last,
-			    &l->last_len)) {
+	if (lmdb_cookie_cache_find(l->store->cookies, l->dir, cookie, l->last,
+				   &l->last_len)) {
 		l->begun = true;
 		l->last_is_dir = cookie & 1;
 		return 0;
@@ -276,18 +279,18 @@ struct giving {
 	/* what was given last */
 	uint64_t cookie; /* 0: nothing */
 	size_t len;
-	uint8_t name[LOOK_ROOM];
+	uint8_t name[DIR_CURSOR_ROOM];
 };
 
-static int give(void *arg, struct listing *l, const struct look_entry *e,
+static int give(void *arg, struct listing *l, const struct dir_cursor_entry *e,
 		const struct backend_entry *as)
 {
 	struct giving *g = arg;
 	int rc = g->fn(g->arg, as);
 
 	if (rc == 0) {
-		lmdb_marks_set(l->store->marks, l->dir, as->cookie, e->name,
-			       e->len);
+		lmdb_cookie_cache_set(l->store->cookies, l->dir, as->cookie,
+				      e->name, e->len);
 		g->cookie = as->cookie;
 		g->len = e->len;
 		memcpy(g->name, e->name, e->len);
@@ -308,8 +311,8 @@ static int dirs_list(struct blt *blt, const void *prefix, size_t len,
 	if (rc == 0)
 		rc = each(l, give, &g);
 	if (g.cookie)
-		lmdb_marks_end(l->store->marks, l->dir, g.cookie, g.name,
-			       g.len);
+		lmdb_cookie_cache_end(l->store->cookies, l->dir, g.cookie,
+				      g.name, g.len);
 	free(l);
 	return rc < 0 ? rc : 0;
 }
@@ -333,7 +336,8 @@ static int take_wanted(struct wanted *w, const uint8_t *name, size_t len)
 	return 1;
 }
 
-static int is_wanted(void *arg, struct listing *l, const struct look_entry *e,
+static int is_wanted(void *arg, struct listing *l,
+		     const struct dir_cursor_entry *e,
 		     const struct backend_entry *as)
 {
 	struct wanted *w = arg;
@@ -341,7 +345,8 @@ static int is_wanted(void *arg, struct listing *l, const struct look_entry *e,
 	if (e->is_dir != w->is_dir ||
 	    memcmp(&as->hash, w->hash, sizeof(as->hash)) != 0)
 		return 0;
-	lmdb_marks_set(l->store->marks, l->dir, as->cookie, e->name, e->len);
+	lmdb_cookie_cache_set(l->store->cookies, l->dir, as->cookie, e->name,
+			      e->len);
 	return take_wanted(w, e->name, e->len);
 }
 
@@ -357,7 +362,8 @@ static int try_mark(struct listing *l, struct wanted *w)
 	size_t len;
 	int rc;
 
-	if (!lmdb_marks_find(store->marks, l->dir, cookie, l->last, &len))
+	if (!lmdb_cookie_cache_find(store->cookies, l->dir, cookie, l->last,
+				    &len))
 		return 0;
 	memcpy(l->whole + l->len, l->last, len);
 	hash = keyhash_of(l->whole, l->len + len);
@@ -436,7 +442,7 @@ const struct backend_dirs lmdb_dirs = {
 	.find_long = dirs_find_long,
 	.list = dirs_list,
 	.hold = dirs_hold,
-	.order_count = lmdb_order_count,
-	.order_at = lmdb_order_at,
-	.order_find = lmdb_order_find,
+	.order_count = lmdb_btree_count,
+	.order_at = lmdb_btree_at,
+	.order_find = lmdb_btree_find,
 };

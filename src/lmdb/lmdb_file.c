@@ -183,7 +183,7 @@ int lmdb_number_copy(int fd, uint64_t txn)
 
 /* ---- every page ---- */
 
-struct look {
+struct dir_cursor {
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_cursor *cursor[2]; /* of all databases, and of one */
@@ -200,7 +200,7 @@ static int touch_value(const MDB_val *value)
 	return value->mv_size ? sum + p[value->mv_size - 1] : sum;
 }
 
-static int touch_db(struct look *l, MDB_dbi dbi)
+static int touch_db(struct dir_cursor *l, MDB_dbi dbi)
 {
 	MDB_val key, value;
 	int rc = mdb_cursor_open(l->txn, dbi, &l->cursor[1]);
@@ -214,7 +214,7 @@ static int touch_db(struct look *l, MDB_dbi dbi)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int touch_named(struct look *l, const MDB_val *key)
+static int touch_named(struct dir_cursor *l, const MDB_val *key)
 {
 	char name[LMDB_KEY_MAX + 1];
 	MDB_dbi dbi;
@@ -231,7 +231,7 @@ static int touch_named(struct look *l, const MDB_val *key)
 	return rc ? rc : touch_db(l, dbi);
 }
 
-static int touch_all(struct look *l)
+static int touch_all(struct dir_cursor *l)
 {
 	MDB_val key, value;
 	MDB_dbi dbi;
@@ -252,7 +252,7 @@ static int touch_all(struct look *l)
 
 static int run_look(void *arg)
 {
-	struct look *l = arg;
+	struct dir_cursor *l = arg;
 
 	l->rc = touch_all(l);
 	return 0;
@@ -262,7 +262,7 @@ static int run_look(void *arg)
  * does not lock. */
 static bool is_whole(const char *file)
 {
-	struct look l = { 0 };
+	struct dir_cursor l = { 0 };
 	bool is = false;
 
 	if (mdb_env_create(&l.env) != 0)

@@ -1,6 +1,6 @@
 /* Recognising, opening and closing an environment, and facts. */
-#include "lmdb/lmdb_marks.h"
-#include "lmdb/lmdb_order.h"
+#include "lmdb/lmdb_cookie_cache.h"
+#include "lmdb/lmdb_btree.h"
 
 #include "booklet/format/serial.h"
 #include "base/util.h"
@@ -125,7 +125,7 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 	int rc, rc2;
 
 	lmdb_drop_spares(store);
-	lmdb_orders_forget(store->orders);
+	lmdb_btrees_forget(store->orders);
 	lmdb_list_hold();
 	mdb_env_close(store->env);
 	store->env = NULL;
@@ -184,7 +184,7 @@ static struct lmdb_store *new_store(const char *path,
 		return NULL;
 	store->path = strdup(path);
 	store->only = opts->db ? strdup(opts->db) : NULL;
-	store->orders = lmdb_orders_new();
+	store->orders = lmdb_btrees_new();
 	store->alone = opts->alone;
 	store->face = (struct blt){ &lmdb_backend, opts->mode != BLT_READ };
 	store->fd = store->lock_fd = -1;
@@ -200,7 +200,7 @@ static struct lmdb_store *new_store(const char *path,
 	pthread_mutex_init(&store->spare_lock, NULL);
 	pthread_mutex_init(&store->commits_lock, NULL);
 	pthread_mutex_init(&store->walks_lock, NULL);
-	watches_init(&store->watches);
+	listeners_init(&store->listeners);
 	return store;
 }
 
@@ -212,8 +212,8 @@ static void free_store(struct lmdb_store *store)
 	close_lock(store);
 	lmdb_list_remove(store);
 	lmdb_list_release();
-	lmdb_marks_free(store->marks);
-	lmdb_orders_free(store->orders);
+	lmdb_cookie_cache_free(store->cookies);
+	lmdb_btrees_free(store->orders);
 	for (size_t i = 0; i < store->n_dbs; i++)
 		free(store->db[i].name);
 	free(store->db);
@@ -226,7 +226,7 @@ static void free_store(struct lmdb_store *store)
 	pthread_mutex_destroy(&store->spare_lock);
 	pthread_mutex_destroy(&store->commits_lock);
 	pthread_mutex_destroy(&store->walks_lock);
-	watches_release(&store->watches);
+	listeners_release(&store->listeners);
 	free(store->noted.at);
 	free(store);
 }
@@ -407,7 +407,7 @@ const struct backend lmdb_backend = {
 	.get = lmdb_get,
 	.get_many = lmdb_get_many,
 	.get_part = lmdb_get_part,
-	.changes_by_others = lmdb_changes_by_others,
+	.dirty_by_others = lmdb_changes_by_others,
 	.database = database,
 	.clear_dead = clear_dead,
 	.view_release = lmdb_view_release,

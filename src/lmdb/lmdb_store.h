@@ -56,14 +56,14 @@ struct lmdb_db {
 	unsigned int_width; /* bytes of an integer key */
 };
 
-struct lmdb_marks;
-struct lmdb_orders;
+struct lmdb_cookie_cache;
+struct lmdb_btrees;
 struct lmdb_walk;
 
 /* Keys that a transaction of ours changes. */
 struct lmdb_noted {
 	struct {
-		enum watch_what what;
+		enum listener_event what;
 		const void *key; /* the caller's */
 		size_t len;
 	} * at;
@@ -99,7 +99,7 @@ struct lmdb_store {
 	pthread_mutex_t commits_lock;
 	size_t last_known, ours;
 	uint64_t by_others; /* under commits_lock, as these */
-	struct watches watches;
+	struct listeners listeners;
 	struct lmdb_noted noted; /* under write, as this: commits of others */
 	uint64_t told_others;    /* that those who watch have been told of */
 	pthread_mutex_t walks_lock;
@@ -107,9 +107,9 @@ struct lmdb_store {
 	pthread_mutex_t spare_lock;
 	MDB_txn *spare[LMDB_SPARE]; /* under spare_lock, as this */
 	unsigned n_spare;
-	struct lmdb_marks *marks;   /* of listings */
-	struct lmdb_orders *orders; /* of sequences */
-	struct lmdb_store *next;    /* of the process's environments */
+	struct lmdb_cookie_cache *cookies; /* of listings */
+	struct lmdb_btrees *orders;        /* of sequences */
+	struct lmdb_store *next;           /* of the process's environments */
 	dev_t dev;
 	ino_t ino;
 };
@@ -267,7 +267,7 @@ void lmdb_walks_forget(struct lmdb_store *store, size_t i);
 int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
 		    size_t len, const struct lmdb_place *at);
 
-/* ---- lmdb_watch.c: with write held ---- */
+/* ---- lmdb_listeners.c: with write held ---- */
 
 /* That this key is about to be changed, or to go: 0 or a positive errno. */
 int lmdb_watch_note(struct lmdb_store *store, MDB_txn *txn, const void *key,
@@ -279,9 +279,9 @@ void lmdb_watch_others(struct lmdb_store *store, uint64_t by_others);
 
 /* ---- the rows, by file ---- */
 
-/* lmdb_watch.c */
-void lmdb_watch(struct blt *blt, struct watch *w);
-void lmdb_unwatch(struct blt *blt, struct watch *w);
+/* lmdb_listeners.c */
+void lmdb_watch(struct blt *blt, struct listener *w);
+void lmdb_unwatch(struct blt *blt, struct listener *w);
 
 /* lmdb_open.c */
 int lmdb_store_open(const char *path, const struct blt_open_options *opts,

@@ -8,7 +8,7 @@
  *
  * A transaction that has ended is reset and kept, with its slot in LMDB's table
  * of readers, for the next reading. */
-#include "lmdb/lmdb_order.h"
+#include "lmdb/lmdb_btree.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -375,7 +375,7 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 
 	if (rc)
 		return rc;
-	lmdb_orders_begin(store, txn);
+	lmdb_btrees_begin(store, txn);
 	pthread_mutex_lock(&store->commits_lock);
 	count_commits(store, mdb_txn_id(txn) - 1);
 	by_others = store->by_others;
@@ -387,10 +387,10 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 		mdb_txn_abort(txn);
 		return rc == LMDB_NOTHING ? 0 : rc;
 	}
-	lmdb_orders_look(store, txn);
+	lmdb_btrees_look(store, txn);
 	rc = commit(store, txn);
 	if (rc == 0) {
-		lmdb_orders_apply(store);
+		lmdb_btrees_apply(store);
 		lmdb_watch_tell(store);
 	}
 	/* The kernel may have dropped what it could not write. */

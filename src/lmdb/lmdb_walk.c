@@ -7,7 +7,7 @@
  * stand in a list, and whoever writes tells them (lmdb_walks_tell).  What other
  * processes change meanwhile may be met or not, but what stays is met exactly
  * once. */
-#include "lmdb/lmdb_before.h"
+#include "lmdb/lmdb_undo.h"
 #include "lmdb/lmdb_store.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ struct lmdb_walk {
 	bool values;
 	struct lmdb_walk *next_walk; /* under the store's walks_lock */
 	pthread_mutex_t lock; /* where it is, and before; behind walks_lock */
-	struct before before;
+	struct undo before;
 	/* where it goes on: behind this key of this database */
 	size_t db;
 	bool begun;
@@ -86,7 +86,7 @@ void lmdb_walk_free(struct lmdb_walk *w)
 		at = &(*at)->next_walk;
 	*at = w->next_walk;
 	pthread_mutex_unlock(&w->store->walks_lock);
-	before_clear(&w->before);
+	undo_clear(&w->before);
 	pthread_mutex_destroy(&w->lock);
 	free(w->bytes);
 	free(w);
@@ -133,14 +133,14 @@ static int remember_old(struct lmdb_walk *w, MDB_txn *txn, const void *key,
 	MDB_val value = { 0 };
 	int rc;
 
-	if (is_behind(w, txn, at) || before_has(&w->before, key, len))
+	if (is_behind(w, txn, at) || undo_has(&w->before, key, len))
 		return 0;
 	rc = lmdb_value(txn, at, &value);
 	if (rc && rc != MDB_NOTFOUND)
 		return rc;
-	return -before_put(&w->before, key, len, rc == 0,
-			   w->values ? value.mv_data : NULL, value.mv_size,
-			   rc == 0 && w->values ? lmdb_token(&value) : 0);
+	return -undo_put(&w->before, key, len, rc == 0,
+			 w->values ? value.mv_data : NULL, value.mv_size,
+			 rc == 0 && w->values ? lmdb_token(&value) : 0);
 }
 
 int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
@@ -219,7 +219,7 @@ static int add_item(struct lmdb_walk *w, size_t key_len, const void *value,
 }
 
 /* As it was before we changed it. */
-static int add_old(struct lmdb_walk *w, struct before_key *was)
+static int add_old(struct lmdb_walk *w, struct undo_key *was)
 {
 	int rc = was->there ?
 			 add_item(w, was->key_len, was->bytes + was->key_len,
@@ -235,14 +235,14 @@ static int take(struct lmdb_walk *w, const struct lmdb_db *db,
 		const MDB_val *key, const MDB_val *value)
 {
 	size_t name = db->name ? strlen(db->name) + 1 : 0, len;
-	struct before_key *was;
+	struct undo_key *was;
 
 	if (have_room(w, name + LMDB_KEY_MAX + NUMBER_ROOM) < 0)
 		return -ENOMEM;
 	len = whole_key(db, key, w->number, w->bytes + w->len);
 	if (!is_wanted(w, w->bytes + w->len, len))
 		return 0;
-	was = before_take(&w->before, w->bytes + w->len, len);
+	was = undo_take(&w->before, w->bytes + w->len, len);
 	if (was)
 		return add_old(w, was);
 	return add_item(w, len, value->mv_data, value->mv_size,
@@ -252,10 +252,10 @@ static int take(struct lmdb_walk *w, const struct lmdb_db *db,
 /* At the end: what we have deleted in front of it, and it did not meet. */
 static int take_deleted(struct lmdb_walk *w)
 {
-	struct before_key *was;
+	struct undo_key *was;
 	int rc = 1;
 
-	while (rc > 0 && !is_full(w) && (was = before_any(&w->before))) {
+	while (rc > 0 && !is_full(w) && (was = undo_any(&w->before))) {
 		if (have_room(w, was->key_len) < 0) {
 			free(was);
 			return ENOMEM;

@@ -4,7 +4,7 @@
  * writes which root counts (MDB_NOMETASYNC: that itself is left to the kernel).
  * So it survives this process at once; and the machine at the next commit or
  * sync, until when a crash leads back to the commit before, whole. */
-#include "lmdb/lmdb_order.h"
+#include "lmdb/lmdb_btree.h"
 
 #include "base/util.h"
 
@@ -212,7 +212,7 @@ static int tell(struct lmdb_store *store, MDB_txn *txn,
 {
 	int rc = lmdb_walks_tell(store, txn, key->bytes, key->len, at);
 
-	lmdb_orders_note(store, key->bytes, key->len);
+	lmdb_btrees_note(store, key->bytes, key->len);
 	return rc ? rc :
 		    lmdb_watch_note(store, txn, key->bytes, key->len, at, goes);
 }

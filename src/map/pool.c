@@ -29,7 +29,7 @@ static int look_for_dead(struct pool *p, int64_t t)
 
 		if (w->state == POOL_NONE || !pool_worker_ended(w))
 			continue;
-		rc = pool_hear(p, w, LAST_READS);
+		rc = pool_reply(p, w, LAST_READS);
 		if (rc == 0 && w->state != POOL_NONE && pool_worker_ended(w))
 			rc = pool_lose(p, w, NULL);
 	}
@@ -117,7 +117,7 @@ static int serve(struct pool *p)
 		    wire_flush(&w->out, w->fd) < 0)
 			p->poll[2 * i].revents |= POLLIN;
 		if (p->poll[2 * i].revents & (POLLIN | POLLHUP | POLLERR))
-			rc = pool_hear(p, w, READS);
+			rc = pool_reply(p, w, READS);
 	}
 	return rc;
 }

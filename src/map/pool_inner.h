@@ -7,8 +7,8 @@
  * Where the worker answers late the first may have been done: all go back, each
  * to be alone with a worker, where the rule holds.
  *
- * pool.c has the step, pool_row.c moves tasks, pool_hear.c takes what workers
- * say, pool_worker.c has the processes.
+ * pool.c has the step, pool_queue.c moves tasks, pool_reply.c takes what
+ * workers say, pool_worker.c has the processes.
  */
 #ifndef BLT_POOL_INNER_H
 #define BLT_POOL_INNER_H
@@ -34,7 +34,7 @@ struct pool {
 	char why[768];
 };
 
-/* ---- pool_row.c ---- */
+/* ---- pool_queue.c ---- */
 
 /* Hands a task over to its owner; why NULL: it is done. */
 void pool_give_back(struct pool *p, struct pool_task *task, const char *why);
@@ -52,10 +52,10 @@ int pool_lose(struct pool *p, struct pool_worker *w, const char *why);
 /* Gives waiting tasks to workers, and starts those that are needed. */
 int pool_hand_out(struct pool *p);
 
-/* ---- pool_hear.c ---- */
+/* ---- pool_reply.c ---- */
 
 /* Takes what a worker has said, reading at most so many times, so that nobody
  * keeps us from the others. */
-int pool_hear(struct pool *p, struct pool_worker *w, int reads);
+int pool_reply(struct pool *p, struct pool_worker *w, int reads);
 
 #endif

@@ -195,7 +195,7 @@ int tool_opt_time(const struct tool *t, enum tool_opt opt, int64_t *ret);
 /* What it was given is no time: an exit code after a message. */
 int tool_fail_time(const struct tool *t, enum tool_opt opt);
 
-/* ---- tool_say.c ---- */
+/* ---- tool_messages.c ---- */
 
 /* "blt CMD: MESSAGE" on stderr; control characters are shown as \xNN. */
 void tool_say(const struct tool *t, const char *fmt, ...)

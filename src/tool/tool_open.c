@@ -5,7 +5,7 @@
  * note: the command stops at its next whole step and the store is closed
  * properly.  SIGPIPE, and SIGXFSZ (ulimit -f), are ignored for the same reason.
  */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "base/util.h"
 
 #include <errno.h>

@@ -91,13 +91,13 @@ static void *mmap_less(void *arg, size_t len, int fd)
 	return file_system_ops.mmap(arg, len, fd);
 }
 
-static int open_at(const char *path, struct blt *base, struct blt **ret)
+static int open_at(const char *path, struct blt *lower, struct blt **ret)
 {
 	struct file_ops ops = file_system_ops;
 	struct blt_open_options how = { .mode = BLT_TRUNCATE };
 	struct blt_info info;
 
-	blt_get_info(base, &info);
+	blt_get_info(lower, &info);
 	how.create = (struct blt_create_options){
 		.value_len = info.value_len,
 		.key_serializer = info.key_serializer,
@@ -111,7 +111,7 @@ static int open_at(const char *path, struct blt *base, struct blt **ret)
 	return store_open(path, &how, &ops, ret, NULL);
 }
 
-static int open_upper(const char *dir, struct blt *base, struct blt **ret)
+static int open_upper(const char *dir, struct blt *lower, struct blt **ret)
 {
 	char *path;
 	int fd, rc;
@@ -125,20 +125,20 @@ static int open_upper(const char *dir, struct blt *base, struct blt **ret)
 		return rc;
 	}
 	close(fd);
-	rc = open_at(path, base, ret);
+	rc = open_at(path, lower, ret);
 	unlink(path);
 	free(path);
 	return rc;
 }
 
-static int new_upper(const char *dir, struct blt *base, struct blt **ret)
+static int new_upper(const char *dir, struct blt *lower, struct blt **ret)
 {
 	int rc = -ENOENT;
 
 	if (dir)
-		rc = open_upper(dir, base, ret);
+		rc = open_upper(dir, lower, ret);
 	if (rc < 0)
-		rc = open_upper(unnamed_dir(), base, ret);
+		rc = open_upper(unnamed_dir(), lower, ret);
 	return rc;
 }
 
@@ -164,13 +164,13 @@ int blt_txn_begin(struct blt *store, const char *dir, struct blt **ret)
 	}
 	blt_get_info(store, &info);
 	t->face = (struct blt){ .backend = &txn_backend, .writable = true };
-	t->base = store;
+	t->lower = store;
 	t->began = now_us();
 	t->has_times = info.has_timestamps;
-	t->watch = (struct watch){ .changed = txn_on_changed, .arg = t };
+	t->listener = (struct listener){ .changed = txn_on_changed, .arg = t };
 	pthread_mutex_init(&t->change, NULL);
 	pthread_mutex_init(&t->lock, NULL);
-	store->backend->watch(store, &t->watch);
+	store->backend->watch(store, &t->listener);
 	*ret = &t->face;
 	return 0;
 }
@@ -179,13 +179,13 @@ static int txn_close(struct blt *face)
 {
 	struct txn *t = txn_of(face);
 
-	t->base->backend->unwatch(t->base, &t->watch);
+	t->lower->backend->unwatch(t->lower, &t->listener);
 	/* nobody will miss what is in it */
 	(void)blt_close(t->upper);
 	txn_keys_clear(&t->deleted);
 	txn_keys_clear(&t->conflicts);
-	marks_clear(&t->keys);
-	marks_clear(&t->dirs);
+	txn_keyset_clear(&t->keys);
+	txn_keyset_clear(&t->dirs);
 	pthread_mutex_destroy(&t->change);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -241,29 +241,29 @@ int blt_txn_conflict(struct blt *txn, uint64_t n, uint8_t **ret_key,
 
 static const char *txn_path(const struct blt *face)
 {
-	return blt_path(txn_of(face)->base);
+	return blt_path(txn_of(face)->lower);
 }
 
 static int txn_fd(const struct blt *face)
 {
-	return blt_fd(txn_of(face)->base);
+	return blt_fd(txn_of(face)->lower);
 }
 
 static void txn_get_info(struct blt *face, struct blt_info *ret)
 {
-	blt_get_info(txn_of(face)->base, ret);
+	blt_get_info(txn_of(face)->lower, ret);
 }
 
 static bool txn_takes_empty(const struct blt *face)
 {
-	return blt_takes_empty(txn_of(face)->base);
+	return blt_takes_empty(txn_of(face)->lower);
 }
 
 static int txn_key(struct blt *face, const void *key, size_t len,
 		   struct backend_key *ret)
 {
-	struct blt *base = txn_of(face)->base, *upper = txn_of(face)->upper;
-	int rc = base->backend->key(base, key, len, ret);
+	struct blt *lower = txn_of(face)->lower, *upper = txn_of(face)->upper;
+	int rc = lower->backend->key(lower, key, len, ret);
 
 	/* with the hash that upper wants */
 	return rc < 0 ? rc : upper->backend->key(upper, key, len, ret);

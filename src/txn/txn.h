@@ -1,36 +1,37 @@
 /* txn.h - a transaction, as the files that make it share it.
  *
  * A transaction is an engine behind backend.h, over two others: the store that
- * it shows (base), and an unlinked store of what was put in it (upper).  A key
- * that was put or deleted here is covered: base's value of it is not seen any
+ * it shows (lower), and an unlinked store of what was put in it (upper).  A key
+ * that was put or deleted here is covered: lower's value of it is not seen any
  * more; what is covered and not in upper is deleted.  txn.c begins,
  * txn_commit.c commits, txn_key.c has single keys and batches, txn_dirs.c and
- * txn_list.c the directories, txn_watch.c what others change.
+ * txn_list.c the directories, txn_listener.c what others change.
  *
- * A key that is touched is marked before it is read in base.  Base tells of
- * each key that others change (watch.h); one that is marked is a conflict from
- * then on.  The commit looks for conflicts and makes its changes under one hold
- * of base's write lock.
+ * A key that is touched is marked before it is read in lower.  Lower tells of
+ * each key that others change (listeners.h); one that is marked is a conflict
+ * from then on.  The commit looks for conflicts and makes its changes under one
+ * hold of lower's write lock.
  *
  * Locks, in their order: change, held through each change and the commit; then
- * those of base and upper; lock, a leaf, which a commit of base takes as well.
+ * those of lower and upper; lock, a leaf, which a commit of lower takes as
+ * well.
  */
 #ifndef BLT_TXN_H
 #define BLT_TXN_H
 
 #include "engine/backend.h"
-#include "booklet/core/marks.h"
+#include "txn/txn_keyset.h"
 
 #include <pthread.h>
 #include <string.h>
 
 enum {
-	TXN_COVERED = 1,  /* a key: base's is not seen */
+	TXN_WHITEOUT = 1, /* a key: lower's is not seen */
 	TXN_DELETED = 2,  /* a key: stands in the list of those */
 	TXN_CONFLICT = 4, /* a key: others have changed it */
-	TXN_GONE = 8,     /* a directory: all that base has in it is covered */
+	TXN_GONE = 8,     /* a directory: all that lower has in it is covered */
 	TXN_LISTED = 16,  /* a directory: which names are in it was looked at */
-	TXN_KNOWN = 32,   /* a directory: base's, and its own was listed */
+	TXN_KNOWN = 32,   /* a directory: lower's, and its own was listed */
 };
 
 struct txn_key {
@@ -45,17 +46,17 @@ struct txn_keys {
 
 struct txn {
 	struct blt face;
-	struct blt *base, *upper;
-	struct watch watch;
+	struct blt *lower, *upper;
+	struct listener listener;
 	int64_t began;
 	bool has_times;
 	pthread_mutex_t change;
 	bool flat, has_dirs; /* change and lock; fixed once has_dirs is set */
 	pthread_mutex_t lock;
-	struct marks keys; /* lock, as all below */
-	struct marks dirs; /* by txn_dir_hash: count is that of base's entries
-			    * directly in it that are covered */
-	struct txn_keys deleted;   /* may be there again, or not in base */
+	struct txn_keyset keys;    /* lock, as all below */
+	struct txn_keyset dirs;    /* by txn_dir_hash: count is that of lower's
+				    * entries directly in it with a whiteout */
+	struct txn_keys deleted;   /* may be there again, or not in lower */
 	struct txn_keys conflicts; /* the first CONFLICTS_KEPT */
 	uint64_t n_conflicts;
 	bool doomed; /* which key has changed is not known */
@@ -72,22 +73,22 @@ static inline struct txn *txn_of(const struct blt *face)
 int txn_keys_add(struct txn_keys *k, const void *bytes, size_t len);
 void txn_keys_clear(struct txn_keys *k);
 
-/* Remembers that the key was touched: before base is asked for it.  0,
+/* Remembers that the key was touched: before lower is asked for it.  0,
  * -ESTALE, -ENOMEM. */
 int txn_see(struct txn *t, const void *key, size_t len);
-bool txn_covers(struct txn *t, const struct keyhash *hash);
+bool txn_has_whiteout(struct txn *t, const struct keyhash *hash);
 
 /* It is committed or aborted: reads that do not call txn_see fail, too. */
 bool txn_has_ended(struct txn *t);
 
-/* What base tells of others: a row of watch.h.  Its lock is held. */
-void txn_on_changed(void *arg, enum watch_what what, const void *key,
+/* What lower tells of others: a row of listeners.h.  Its lock is held. */
+void txn_on_changed(void *arg, enum listener_event what, const void *key,
 		    size_t len);
 
-/* Which names are in a directory is looked at: before base is asked.  1 where
+/* Which names are in a directory is looked at: before lower is asked.  1 where
  * that is new, 0, -ENOMEM. */
 int txn_see_names(struct txn *t, const void *prefix, size_t len);
-/* One of the names is a directory of base's, of that txn_dir_hash. */
+/* One of the names is a directory of lower's, of that txn_dir_hash. */
 int txn_see_dir(struct txn *t, const struct keyhash *hash);
 
 /* What a directory is marked under: the hash of its prefix without the last
@@ -107,9 +108,9 @@ static inline size_t txn_parent_len(const struct txn *t, const void *key,
 }
 
 /* The key is covered from now on; change is held. */
-void txn_cover(struct txn *t, const void *key, size_t len);
+void txn_add_whiteout(struct txn *t, const void *key, size_t len);
 
-/* As base has it, or upper: a source, for as long as the view is held. */
+/* As lower has it, or upper: a source, for as long as the view is held. */
 struct blt_source txn_source(const struct blt_view *view);
 
 /* Of a key in the list of those: it has not been put again. */
@@ -131,16 +132,16 @@ int txn_delete(struct blt *face, const void *key, size_t len);
 int txn_touch(struct blt *face, const void *key, size_t len, int64_t timestamp);
 int txn_commit_ops(struct blt *face, struct backend_op *first);
 
-/* base has the key, which has just been covered; change is held. */
-void txn_dirs_covered(struct txn *t, const void *key, size_t len, bool marker);
+/* lower has the key, which has just been covered; change is held. */
+void txn_dirs_whiteout(struct txn *t, const void *key, size_t len, bool marker);
 static inline const struct backend_dirs *txn_dirs_of(struct blt *store)
 {
 	return store->backend->dirs;
 }
 
-/* Whether all is covered that base has in a directory of that txn_dir_hash. */
+/* Whether all is covered that lower has in a directory of that txn_dir_hash. */
 bool txn_is_gone(struct txn *t, const struct keyhash *hash);
-/* Whether base's marker of a directory, if there is one, is not covered. */
+/* Whether lower's marker of a directory, if there is one, is not covered. */
 bool txn_marker_seen(struct txn *t, const void *prefix, size_t len);
 
 extern const struct backend_dirs txn_dirs;

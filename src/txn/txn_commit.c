@@ -1,5 +1,5 @@
 /* The commit of a transaction: what is in upper, and what is deleted, as one
- * batch of base, whose first operation looks for conflicts.
+ * batch of lower, whose first operation looks for conflicts.
  */
 #include "txn/txn.h"
 
@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A value of so many bytes is kept in memory until base takes it, which is
+/* A value of so many bytes is kept in memory until lower takes it, which is
  * quicker; a longer one is read then. */
 #define SHORT 256u
 
-/* A key of upper, whose value is read when base takes it. */
+/* A key of upper, whose value is read when lower takes it. */
 struct lifted {
 	struct blt *upper;
 	struct lifted *next;
@@ -94,7 +94,7 @@ static int add_deletes(struct txn *t, struct blt_batch *batch)
 	return rc;
 }
 
-/* Base's write lock is held: from here on nobody else changes it. */
+/* Lower's write lock is held: from here on nobody else changes it. */
 static int check(void *arg)
 {
 	struct txn *t = arg;
@@ -109,7 +109,7 @@ static int check(void *arg)
 static int apply(struct txn *t, bool force, struct lifted **list)
 {
 	struct blt_batch *batch;
-	int rc = blt_batch_new(t->base, &batch);
+	int rc = blt_batch_new(t->lower, &batch);
 
 	if (rc < 0)
 		return rc;
@@ -172,7 +172,7 @@ int blt_txn_commit(struct blt *txn, const struct blt_txn_options *opts)
 		tell(t, opts, list);
 	pthread_mutex_unlock(&t->change);
 	if (rc == 0 && changes)
-		rc = blt_sync(t->base);
+		rc = blt_sync(t->lower);
 	while (list) {
 		struct lifted *l = list;
 

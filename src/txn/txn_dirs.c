@@ -1,9 +1,9 @@
-/* The directories of a transaction: upper's, and of base's those in which not
+/* The directories of a transaction: upper's, and of lower's those in which not
  * everything is covered.
  *
- * What base has in a directory is counted as it is covered.  Where as much is
+ * What lower has in a directory is counted as it is covered.  Where as much is
  * covered as there is, one look at all of it tells whether that is so (others
- * may have changed base meanwhile); then the directory is gone, for its own
+ * may have changed lower meanwhile); then the directory is gone, for its own
  * directory one more entry that is covered.  Nothing covered is ever uncovered.
  */
 #include "txn/txn.h"
@@ -16,32 +16,32 @@
 
 bool txn_is_gone(struct txn *t, const struct keyhash *hash)
 {
-	struct mark *is;
+	struct txn_keyset_entry *is;
 	bool gone;
 
 	pthread_mutex_lock(&t->lock);
-	is = marks_get(&t->dirs, hash);
+	is = txn_keyset_get(&t->dirs, hash);
 	gone = is && is->flags & TXN_GONE;
 	pthread_mutex_unlock(&t->lock);
 	return gone;
 }
 
-/* ---- which of base's directories are seen ---- */
+/* ---- which of lower's directories are seen ---- */
 
 static int stop_at_seen(void *arg, const struct backend_entry *e)
 {
 	struct txn *t = arg;
-	bool hidden =
-		e->is_dir ? txn_is_gone(t, &e->hash) : txn_covers(t, &e->hash);
+	bool hidden = e->is_dir ? txn_is_gone(t, &e->hash) :
+				  txn_has_whiteout(t, &e->hash);
 
 	return hidden ? 0 : -EEXIST;
 }
 
-/* 1 where something of base's is seen in it: a look at all of it. */
+/* 1 where something of lower's is seen in it: a look at all of it. */
 static int any_seen(struct txn *t, const void *prefix, size_t len)
 {
-	int rc = txn_dirs_of(t->base)->list(t->base, prefix, len, 0,
-					    stop_at_seen, t);
+	int rc = txn_dirs_of(t->lower)->list(t->lower, prefix, len, 0,
+					     stop_at_seen, t);
 
 	return rc == -EEXIST ? 1 : rc == -ENOENT ? 0 : rc;
 }
@@ -66,8 +66,8 @@ static int look_for_two(struct txn *t, const void *prefix, size_t len,
 			struct blt_dir_facts *f)
 {
 	struct seen s = { .t = t };
-	int rc = txn_dirs_of(t->base)->list(t->base, prefix, len, 0, count_seen,
-					    &s);
+	int rc = txn_dirs_of(t->lower)->list(t->lower, prefix, len, 0,
+					     count_seen, &s);
 
 	f->entries = s.n;
 	f->subdirs = s.subdirs;
@@ -78,28 +78,28 @@ bool txn_marker_seen(struct txn *t, const void *prefix, size_t len)
 {
 	struct keyhash hash = keyhash_of(prefix, len);
 
-	return !txn_covers(t, &hash);
+	return !txn_has_whiteout(t, &hash);
 }
 
-/* As base's facts, of what is seen: 1, 0 or an error. */
+/* As lower's facts, of what is seen: 1, 0 or an error. */
 static int base_facts(struct txn *t, const void *prefix, size_t len,
 		      struct blt_dir_facts *ret)
 {
 	struct blt_dir_facts f;
 	struct keyhash hash;
-	struct mark is = { 0 }, *found;
-	int rc = txn_dirs_of(t->base)->facts(t->base, prefix, len, &f);
+	struct txn_keyset_entry is = { 0 }, *found;
+	int rc = txn_dirs_of(t->lower)->facts(t->lower, prefix, len, &f);
 
 	if (rc <= 0)
 		return rc;
 	hash = txn_dir_hash(prefix, len);
 	pthread_mutex_lock(&t->lock);
-	found = marks_get(&t->dirs, &hash);
+	found = txn_keyset_get(&t->dirs, &hash);
 	if (found)
 		is = *found;
 	pthread_mutex_unlock(&t->lock);
 	f.marked = f.marked && txn_marker_seen(t, prefix, len);
-	if (!found || txn_dirs_of(t->base)->by_cookie)
+	if (!found || txn_dirs_of(t->lower)->by_cookie)
 		f.entries = f.entries > is.count ? f.entries - is.count : 0;
 	else
 		rc = look_for_two(t, prefix, len, &f);
@@ -116,10 +116,10 @@ static int base_facts(struct txn *t, const void *prefix, size_t len,
 static void count(struct txn *t, const void *prefix, size_t len)
 {
 	struct keyhash hash = txn_dir_hash(prefix, len);
-	struct mark *is;
+	struct txn_keyset_entry *is;
 
 	pthread_mutex_lock(&t->lock);
-	if (marks_make(&t->dirs, &hash, &is) == 0)
+	if (txn_keyset_make(&t->dirs, &hash, &is) == 0)
 		is->count++;
 	pthread_mutex_unlock(&t->lock);
 }
@@ -127,11 +127,11 @@ static void count(struct txn *t, const void *prefix, size_t len)
 static bool set_gone(struct txn *t, const void *prefix, size_t len)
 {
 	struct keyhash hash = txn_dir_hash(prefix, len);
-	struct mark *is;
+	struct txn_keyset_entry *is;
 	bool news = false;
 
 	pthread_mutex_lock(&t->lock);
-	if (marks_make(&t->dirs, &hash, &is) == 0) {
+	if (txn_keyset_make(&t->dirs, &hash, &is) == 0) {
 		news = !(is->flags & TXN_GONE);
 		is->flags |= TXN_GONE;
 	}
@@ -139,19 +139,20 @@ static bool set_gone(struct txn *t, const void *prefix, size_t len)
 	return news;
 }
 
-/* Nothing of base's may be seen in it any more. */
+/* Nothing of lower's may be seen in it any more. */
 static void settle(struct txn *t, const uint8_t *prefix, size_t len)
 {
 	while (len > 0) {
 		struct keyhash hash = txn_dir_hash(prefix, len);
 		struct blt_dir_facts f;
-		struct mark *is;
+		struct txn_keyset_entry *is;
 		uint64_t covered;
 
-		if (txn_dirs_of(t->base)->facts(t->base, prefix, len, &f) != 1)
+		if (txn_dirs_of(t->lower)->facts(t->lower, prefix, len, &f) !=
+		    1)
 			return;
 		pthread_mutex_lock(&t->lock);
-		is = marks_get(&t->dirs, &hash);
+		is = txn_keyset_get(&t->dirs, &hash);
 		covered = is ? is->count : 0;
 		pthread_mutex_unlock(&t->lock);
 		if (f.entries > covered ||
@@ -163,7 +164,7 @@ static void settle(struct txn *t, const uint8_t *prefix, size_t len)
 	}
 }
 
-void txn_dirs_covered(struct txn *t, const void *key, size_t len, bool marker)
+void txn_dirs_whiteout(struct txn *t, const void *key, size_t len, bool marker)
 {
 	size_t prefix_len = txn_parent_len(t, key, len);
 
@@ -179,12 +180,12 @@ void txn_dirs_covered(struct txn *t, const void *key, size_t len, bool marker)
 static int start(struct blt *face, bool flat)
 {
 	struct txn *t = txn_of(face);
-	int rc = txn_dirs_of(t->base)->start(t->base, flat);
+	int rc = txn_dirs_of(t->lower)->start(t->lower, flat);
 
 	if (rc == 0)
 		rc = txn_dirs_of(t->upper)->start(t->upper, flat);
 	if (rc == 0)
-		rc = txn_dirs_of(t->base)->wait(t->base);
+		rc = txn_dirs_of(t->lower)->wait(t->lower);
 	if (rc == 0)
 		rc = txn_dirs_of(t->upper)->wait(t->upper);
 	pthread_mutex_lock(&t->change);
@@ -200,24 +201,24 @@ static int start(struct blt *face, bool flat)
 
 static int wait(struct blt *face)
 {
-	return txn_dirs_of(txn_of(face)->base)->wait(txn_of(face)->base);
+	return txn_dirs_of(txn_of(face)->lower)->wait(txn_of(face)->lower);
 }
 
 static int ready(struct blt *face)
 {
-	return txn_dirs_of(txn_of(face)->base)->ready(txn_of(face)->base);
+	return txn_dirs_of(txn_of(face)->lower)->ready(txn_of(face)->lower);
 }
 
 static bool complete(struct blt *face)
 {
-	return txn_dirs_of(txn_of(face)->base)->complete(txn_of(face)->base);
+	return txn_dirs_of(txn_of(face)->lower)->complete(txn_of(face)->lower);
 }
 
 static uint64_t known(struct blt *face)
 {
 	struct txn *t = txn_of(face);
 
-	return txn_dirs_of(t->base)->known(t->base) +
+	return txn_dirs_of(t->lower)->known(t->lower) +
 	       txn_dirs_of(t->upper)->known(t->upper);
 }
 
@@ -321,10 +322,10 @@ static int find_key(struct blt *face, const void *prefix, size_t len,
 	int rc = txn_dirs_of(t->upper)->find_key(t->upper, prefix, len, hash,
 						 ret_key, ret_len);
 
-	if (rc != -ENOENT || txn_covers(t, hash))
+	if (rc != -ENOENT || txn_has_whiteout(t, hash))
 		return rc;
-	return txn_dirs_of(t->base)->find_key(t->base, prefix, len, hash,
-					      ret_key, ret_len);
+	return txn_dirs_of(t->lower)->find_key(t->lower, prefix, len, hash,
+					       ret_key, ret_len);
 }
 
 static int find_long(struct blt *face, const void *prefix, size_t len,
@@ -337,8 +338,8 @@ static int find_long(struct blt *face, const void *prefix, size_t len,
 
 	if (rc != 0 || txn_is_gone(t, hash))
 		return rc;
-	return txn_dirs_of(t->base)->find_long(t->base, prefix, len, hash,
-					       ret_comp, ret_len);
+	return txn_dirs_of(t->lower)->find_long(t->lower, prefix, len, hash,
+						ret_comp, ret_len);
 }
 
 static int hold(struct blt *face, const void *prefix, size_t len, bool held)

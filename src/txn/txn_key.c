@@ -1,6 +1,6 @@
 /* Single keys of a transaction, and batches.
  *
- * A reader looks in upper, then whether the key is covered, then in base.  A
+ * A reader looks in upper, then whether the key is covered, then in lower.  A
  * writer puts into upper first and covers behind that, so that a reader who
  * finds a key covered that he has not found before looks in upper once more.
  */
@@ -17,33 +17,33 @@
 int txn_see(struct txn *t, const void *key, size_t len)
 {
 	struct keyhash hash = keyhash_of(key, len);
-	struct mark *is;
+	struct txn_keyset_entry *is;
 	int rc = -ESTALE;
 
 	pthread_mutex_lock(&t->lock);
 	if (!t->ended)
-		rc = marks_make(&t->keys, &hash, &is);
+		rc = txn_keyset_make(&t->keys, &hash, &is);
 	pthread_mutex_unlock(&t->lock);
 	return rc;
 }
 
-bool txn_covers(struct txn *t, const struct keyhash *hash)
+bool txn_has_whiteout(struct txn *t, const struct keyhash *hash)
 {
-	struct mark *is;
+	struct txn_keyset_entry *is;
 	bool covered;
 
 	pthread_mutex_lock(&t->lock);
-	is = marks_get(&t->keys, hash);
-	covered = is && is->flags & TXN_COVERED;
+	is = txn_keyset_get(&t->keys, hash);
+	covered = is && is->flags & TXN_WHITEOUT;
 	pthread_mutex_unlock(&t->lock);
 	return covered;
 }
 
-static bool covers_key(struct txn *t, const void *key, size_t len)
+static bool has_whiteout(struct txn *t, const void *key, size_t len)
 {
 	struct keyhash hash = keyhash_of(key, len);
 
-	return txn_covers(t, &hash);
+	return txn_has_whiteout(t, &hash);
 }
 
 static bool is_marker(struct blt *store, const void *key, size_t len)
@@ -62,21 +62,21 @@ static bool is_marker(struct blt *store, const void *key, size_t len)
 	return got >= 0 && marker_is(key, len, value, whole);
 }
 
-void txn_cover(struct txn *t, const void *key, size_t len)
+void txn_add_whiteout(struct txn *t, const void *key, size_t len)
 {
 	struct keyhash hash = keyhash_of(key, len);
 	struct blt_stat st;
-	struct mark *is;
+	struct txn_keyset_entry *is;
 	bool before;
 
 	pthread_mutex_lock(&t->lock);
-	is = marks_get(&t->keys, &hash);
-	before = !is || is->flags & TXN_COVERED;
+	is = txn_keyset_get(&t->keys, &hash);
+	before = !is || is->flags & TXN_WHITEOUT;
 	if (is)
-		is->flags |= TXN_COVERED;
+		is->flags |= TXN_WHITEOUT;
 	pthread_mutex_unlock(&t->lock);
-	if (!before && blt_stat_key(t->base, key, len, &st) == 0)
-		txn_dirs_covered(t, key, len, is_marker(t->base, key, len));
+	if (!before && blt_stat_key(t->lower, key, len, &st) == 0)
+		txn_dirs_whiteout(t, key, len, is_marker(t->lower, key, len));
 }
 
 /* ---- reading ---- */
@@ -92,9 +92,9 @@ int txn_get(struct blt *face, const void *key, size_t len, struct blt_view *ret)
 		return rc;
 	if (rc != -ENOENT)
 		return rc;
-	if (covers_key(t, key, len))
+	if (has_whiteout(t, key, len))
 		return blt_get(t->upper, key, len, ret);
-	return blt_get(t->base, key, len, ret);
+	return blt_get(t->lower, key, len, ret);
 }
 
 int64_t txn_get_part(struct blt *face, const void *key, size_t len, void *to,
@@ -107,8 +107,8 @@ int64_t txn_get_part(struct blt *face, const void *key, size_t len, void *to,
 		got = blt_get_part(t->upper, key, len, to, n, offset);
 	if (got != -ENOENT)
 		return got;
-	return blt_get_part(covers_key(t, key, len) ? t->upper : t->base, key,
-			    len, to, n, offset);
+	return blt_get_part(has_whiteout(t, key, len) ? t->upper : t->lower,
+			    key, len, to, n, offset);
 }
 
 static int stat_now(struct txn *t, const void *key, size_t len,
@@ -118,9 +118,9 @@ static int stat_now(struct txn *t, const void *key, size_t len,
 
 	if (rc != -ENOENT)
 		return rc;
-	if (covers_key(t, key, len))
+	if (has_whiteout(t, key, len))
 		return blt_stat_key(t->upper, key, len, ret);
-	return blt_stat_key(t->base, key, len, ret);
+	return blt_stat_key(t->lower, key, len, ret);
 }
 
 /* Who asks for a directory's marker asks for the directory, which is there
@@ -168,7 +168,7 @@ struct blt_source txn_source(const struct blt_view *view)
 static int begin(struct txn *t, const void *key, size_t len)
 {
 	struct backend_key k;
-	int rc = t->base->backend->key(t->base, key, len, &k);
+	int rc = t->lower->backend->key(t->lower, key, len, &k);
 
 	if (rc < 0)
 		return rc;
@@ -182,7 +182,7 @@ static int begin(struct txn *t, const void *key, size_t len)
 static int end(struct txn *t, const void *key, size_t len, int rc)
 {
 	if (rc == 0)
-		txn_cover(t, key, len);
+		txn_add_whiteout(t, key, len);
 	pthread_mutex_unlock(&t->change);
 	return rc;
 }
@@ -243,7 +243,7 @@ int txn_touch(struct blt *face, const void *key, size_t len, int64_t timestamp)
 
 enum where { NOWHERE, IN_BASE, IN_UPPER };
 
-/* A view of base that upper's batch reads from. */
+/* A view of lower that upper's batch reads from. */
 struct held {
 	struct blt_view view;
 	struct held *next;
@@ -252,7 +252,7 @@ struct held {
 struct translation {
 	struct txn *t;
 	struct blt_batch *batch; /* of upper */
-	struct marks now;        /* flags: where a key is behind the operations
+	struct txn_keyset now;   /* flags: where a key is behind the operations
 				  * so far */
 	struct held *held;
 };
@@ -261,7 +261,7 @@ struct translation {
 static int find(struct translation *x, const struct backend_key *key)
 {
 	struct keyhash hash = keyhash_of(key->bytes, key->len);
-	struct mark *is = marks_get(&x->now, &hash);
+	struct txn_keyset_entry *is = txn_keyset_get(&x->now, &hash);
 	struct blt_stat st;
 	int rc;
 
@@ -273,9 +273,9 @@ static int find(struct translation *x, const struct backend_key *key)
 	rc = blt_stat_key(x->t->upper, key->bytes, key->len, &st);
 	if (rc != -ENOENT)
 		return rc < 0 ? rc : IN_UPPER;
-	if (txn_covers(x->t, &hash))
+	if (txn_has_whiteout(x->t, &hash))
 		return NOWHERE;
-	rc = blt_stat_key(x->t->base, key->bytes, key->len, &st);
+	rc = blt_stat_key(x->t->lower, key->bytes, key->len, &st);
 	if (rc == -ENOENT)
 		return NOWHERE;
 	return rc < 0 ? rc : IN_BASE;
@@ -285,29 +285,29 @@ static int set(struct translation *x, const struct backend_key *key,
 	       enum where where)
 {
 	struct keyhash hash = keyhash_of(key->bytes, key->len);
-	struct mark *is;
-	int rc = marks_make(&x->now, &hash, &is);
+	struct txn_keyset_entry *is;
+	int rc = txn_keyset_make(&x->now, &hash, &is);
 
 	if (rc == 0)
 		is->flags = (uint16_t)where;
 	return rc;
 }
 
-/* It goes: where base has it, the commit is to know its name. */
+/* It goes: where lower has it, the commit is to know its name. */
 static int gone(struct translation *x, const struct backend_key *key)
 {
 	struct keyhash hash = keyhash_of(key->bytes, key->len);
 	struct txn *t = x->t;
 	struct blt_stat st;
-	struct mark *is;
-	int rc = blt_stat_key(t->base, key->bytes, key->len, &st);
+	struct txn_keyset_entry *is;
+	int rc = blt_stat_key(t->lower, key->bytes, key->len, &st);
 
 	if (rc == -ENOENT)
 		return set(x, key, NOWHERE);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&t->lock);
-	is = marks_get(&t->keys, &hash);
+	is = txn_keyset_get(&t->keys, &hash);
 	if (is && !(is->flags & TXN_DELETED)) {
 		rc = txn_keys_add(&t->deleted, key->bytes, key->len);
 		if (rc == 0)
@@ -317,7 +317,8 @@ static int gone(struct translation *x, const struct backend_key *key)
 	return rc < 0 ? rc : set(x, key, NOWHERE);
 }
 
-/* Base's value of from becomes upper's of to.  timestamp NULL: with its own. */
+/* Lower's value of from becomes upper's of to.  timestamp NULL: with its own.
+ */
 static int lift(struct translation *x, const struct backend_key *from,
 		const struct backend_key *to, const int64_t *timestamp)
 {
@@ -328,7 +329,7 @@ static int lift(struct translation *x, const struct backend_key *from,
 
 	if (!h)
 		return -ENOMEM;
-	rc = blt_get(x->t->base, from->bytes, from->len, &h->view);
+	rc = blt_get(x->t->lower, from->bytes, from->len, &h->view);
 	if (rc < 0) {
 		free(h);
 		return rc;
@@ -454,22 +455,22 @@ static int translate(struct translation *x, const struct backend_op *op)
 	return -ENOTSUP;
 }
 
-static void cover_one(struct translation *x, const struct backend_key *key)
+static void whiteout_one(struct translation *x, const struct backend_key *key)
 {
 	struct keyhash hash;
 
 	if (!key->bytes)
 		return;
 	hash = keyhash_of(key->bytes, key->len);
-	if (marks_get(&x->now, &hash))
-		txn_cover(x->t, key->bytes, key->len);
+	if (txn_keyset_get(&x->now, &hash))
+		txn_add_whiteout(x->t, key->bytes, key->len);
 }
 
-static void cover_all(struct translation *x, const struct backend_op *first)
+static void whiteout_all(struct translation *x, const struct backend_op *first)
 {
 	for (const struct backend_op *op = first; op; op = op->next) {
-		cover_one(x, &op->key);
-		cover_one(x, &op->to);
+		whiteout_one(x, &op->key);
+		whiteout_one(x, &op->to);
 	}
 }
 
@@ -487,7 +488,7 @@ int txn_commit_ops(struct blt *face, struct backend_op *first)
 	else
 		blt_batch_abort(x.batch);
 	if (rc == 0)
-		cover_all(&x, first);
+		whiteout_all(&x, first);
 	while (x.held) {
 		struct held *h = x.held;
 
@@ -495,7 +496,7 @@ int txn_commit_ops(struct blt *face, struct backend_op *first)
 		blt_view_release(&h->view);
 		free(h);
 	}
-	marks_clear(&x.now);
+	txn_keyset_clear(&x.now);
 	pthread_mutex_unlock(&x.t->change);
 	return rc;
 }

@@ -1,7 +1,7 @@
 /* Listings of a transaction's directories.
  *
- * Entries have the same cookies in upper and in base, so a listing is a merge
- * (of a base that lists in another order they are sorted first).  Neither
+ * Entries have the same cookies in upper and in lower, so a listing is a merge
+ * (of a lower that lists in another order they are sorted first).  Neither
  * store's locks are held while the other is asked: entries are copied first,
  * some at a time.
  */
@@ -166,7 +166,7 @@ static int emit(struct merge *m, struct backend_entry e)
 	return m->fn(m->arg, &e);
 }
 
-/* The time of base's marker, unless that is covered. */
+/* The time of lower's marker, unless that is covered. */
 static struct blt_stat base_stat(struct merge *m, const struct backend_entry *e)
 {
 	memcpy(m->prefix + m->len, e->comp, e->comp_len);
@@ -180,14 +180,15 @@ static int emit_below(struct merge *m, const struct backend_entry *below)
 {
 	struct backend_entry e = *below;
 
-	if (e.is_dir ? txn_is_gone(m->t, &e.hash) : txn_covers(m->t, &e.hash))
+	if (e.is_dir ? txn_is_gone(m->t, &e.hash) :
+		       txn_has_whiteout(m->t, &e.hash))
 		return 0;
 	if (e.is_dir)
 		e.stat = base_stat(m, below);
 	return emit(m, e);
 }
 
-/* below: base has it, too, or NULL. */
+/* below: lower has it, too, or NULL. */
 static int emit_above(struct merge *m, const struct backend_entry *above,
 		      const struct backend_entry *below)
 {
@@ -240,7 +241,7 @@ static int merge_all(struct merge *m, uint64_t cookie)
 	int rc;
 
 	do {
-		rc = gather(m->t->base, m->prefix, m->len, cookie, &m->below);
+		rc = gather(m->t->lower, m->prefix, m->len, cookie, &m->below);
 		if (rc == 0)
 			rc = gather(m->t->upper, m->prefix, m->len, cookie,
 				    &m->above);

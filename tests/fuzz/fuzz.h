@@ -105,22 +105,22 @@ static size_t fuzz_seal_batch(const struct format *f, uint8_t *data,
 	return size;
 }
 
-/* Where the header says that the file is hot, slots and records get sums that
- * fit. */
+/* Where the header says that the file is unclean, slots and records get sums
+ * that fit. */
 static void fuzz_seal(uint8_t *data, size_t size)
 {
 	uint8_t plain[FORMAT_HEADER_LEN];
-	struct log_slot slot;
+	struct log_checkpoint slot;
 	struct format f;
 
 	if (size < FORMAT_HEADER_LEN || get_le(data + FORMAT_AT_VERSION, 2))
 		return;
 	for (int i = 0; i < 2; i++) {
-		uint8_t *at = data + LOG_SLOT_AT + i * LOG_SLOT_LEN;
+		uint8_t *at = data + LOG_CHECKPOINT_AT + i * LOG_CHECKPOINT_LEN;
 
-		put_le(at, XXH3_64bits(at + 8, LOG_SLOT_LEN - 8), 8);
+		put_le(at, XXH3_64bits(at + 8, LOG_CHECKPOINT_LEN - 8), 8);
 	}
-	if (log_slot_newest(data, &slot) < 0)
+	if (log_checkpoint_newest(data, &slot) < 0)
 		return;
 	memcpy(plain, data, sizeof(plain));
 	put_le(plain + FORMAT_AT_VERSION, FORMAT_VERSION, 2);

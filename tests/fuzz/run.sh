@@ -30,9 +30,9 @@ rm -rf objects libengine.a
 mkdir objects
 files=()
 while IFS= read -r file; do
-	case $(basename "$file") in
-	tool_batch.c | tool_load.c | tool_time.c | tool_value.c) ;;
-	tool* | lmdb_*) continue ;;
+	case $file in
+	*/tool_batch.c | */tool_load.c | */tool_time.c | */tool_value.c) ;;
+	*/tool/* | */lmdb/*) continue ;;
 	esac
 	files+=("$file")
 done < <(find "$top/src" -name '*.c' | sort)

@@ -18,7 +18,7 @@ int batch_begin(struct batch *b, struct engine *engine)
 
 	init(b, engine);
 	atomic_fetch_add(&engine->waiting, 1);
-	rc = space_begin(&engine->space);
+	rc = wal_begin(&engine->wal);
 	atomic_fetch_sub(&engine->waiting, 1);
 	return rc;
 }
@@ -30,9 +30,9 @@ int batch_begin_logged(struct batch *b, struct engine *engine)
 	if (rc < 0)
 		return rc;
 	b->logged = true;
-	rc = space_begin_logged(&engine->space);
+	rc = wal_begin_logged(&engine->wal);
 	if (rc < 0)
-		space_end(&engine->space);
+		wal_end(&engine->wal);
 	return rc;
 }
 
@@ -49,7 +49,7 @@ void batch_begin_locked(struct batch *b, struct engine *engine)
 {
 	init(b, engine);
 	b->keep_lock = true;
-	space_mark(&engine->space);
+	wal_mark(&engine->wal);
 }
 
 static int add_event(struct batch *b, const struct batch_event *add)
@@ -78,7 +78,7 @@ static int note(struct batch *b, const struct batch_key *key, uint64_t old_pos,
 				     .new_pos = new_pos };
 	int rc;
 
-	if (format_hidden(&b->engine->space.fmt, &key->hash))
+	if (format_hidden(&b->engine->wal.fmt, &key->hash))
 		event.kind = BATCH_HIDDEN;
 	rc = add_event(b, &event);
 	if (rc == 0 && event.kind == BATCH_KEY)
@@ -87,7 +87,7 @@ static int note(struct batch *b, const struct batch_key *key, uint64_t old_pos,
 }
 
 struct find_args {
-	const struct space *sp;
+	const struct wal *wal;
 	const struct keyhash *hash;
 	struct index_place *ret;
 };
@@ -96,27 +96,27 @@ static int find_in_file(void *arg)
 {
 	struct find_args *a = arg;
 
-	return index_find(a->sp, a->hash, SPACE_WRITER, a->ret);
+	return index_find(a->wal, a->hash, WAL_WRITER, a->ret);
 }
 
 static int find(struct batch *b, const struct batch_key *key,
 		struct index_place *ret)
 {
 	/* cppcheck-suppress ctuuninitvar ; what it points at is written */
-	struct find_args a = { &b->engine->space, &key->hash, ret };
+	struct find_args a = { &b->engine->wal, &key->hash, ret };
 
 	return file_try(find_in_file, &a);
 }
 
-static int append_value(struct space *sp, const struct batch_value *value)
+static int append_value(struct wal *wal, const struct batch_value *value)
 {
 	uint64_t done = 0;
 
 	if (!value->read)
-		return space_append(sp, value->bytes, value->len);
+		return wal_append(wal, value->bytes, value->len);
 	while (done < value->len) {
 		uint8_t *to;
-		int64_t n = space_append_room(sp, value->len - done, &to);
+		int64_t n = wal_append_room(wal, value->len - done, &to);
 		int rc;
 
 		if (n < 0)
@@ -124,68 +124,68 @@ static int append_value(struct space *sp, const struct batch_value *value)
 		rc = value->read(value->arg, to, (size_t)n, done);
 		if (rc < 0)
 			return rc;
-		space_filled(sp, to, (size_t)n);
+		wal_filled(wal, to, (size_t)n);
 		done += (uint64_t)n;
 	}
 	return 0;
 }
 
-static int append_block(struct space *sp, const struct batch_key *key,
+static int append_block(struct wal *wal, const struct batch_key *key,
 			const struct batch_value *value,
 			const struct block_head *head, uint64_t *ret_pos)
 {
-	int rc = space_block(sp, head, ret_pos);
+	int rc = wal_block(wal, head, ret_pos);
 
 	if (rc == 0)
-		rc = space_append(sp, key->bytes, key->len);
+		rc = wal_append(wal, key->bytes, key->len);
 	if (rc == 0)
-		rc = append_value(sp, value);
-	return rc < 0 ? rc : space_block_end(sp, head);
+		rc = append_value(wal, value);
+	return rc < 0 ? rc : wal_block_end(wal, head);
 }
 
 /* A bucket entry has been read by index_find already, so its page is there. */
-static uint64_t bucket_entry(const struct space *sp, uint64_t slot)
+static uint64_t bucket_entry(const struct wal *wal, uint64_t slot)
 {
-	return space_field(sp, slot, FORMAT_POS_LEN, SPACE_WRITER);
+	return wal_field(wal, slot, FORMAT_POS_LEN, WAL_WRITER);
 }
 
 /* What a chain goes on with behind a block that comes to its place, or head. */
-static uint64_t next_of(const struct space *sp, const struct index_place *old,
+static uint64_t next_of(const struct wal *wal, const struct index_place *old,
 			int found)
 {
 	return index_chain(found ? old->block.head.next :
-				   bucket_entry(sp, old->slot));
+				   bucket_entry(wal, old->slot));
 }
 
 /* The block at pos is the key's from now on. */
 static int link_block(struct batch *b, const struct batch_key *key,
 		      const struct index_place *old, int found, uint64_t pos)
 {
-	struct space *sp = &b->engine->space;
-	int rc = space_set_pointer(sp, old->slot, pos);
+	struct wal *wal = &b->engine->wal;
+	int rc = wal_set_pointer(wal, old->slot, pos);
 
 	if (rc == 0 && found)
-		rc = space_set_pointer(sp, old->block.pos + FORMAT_AT_NEXT,
-				       FORMAT_DEAD);
+		rc = wal_set_pointer(wal, old->block.pos + FORMAT_AT_NEXT,
+				     FORMAT_DEAD);
 	return rc < 0 ? rc : note(b, key, found ? old->block.pos : 0, pos);
 }
 
 /* In front of a long value, so that its key can become another one in its
  * place. */
-static int append_pad(struct space *sp)
+static int append_filler(struct wal *wal)
 {
-	uint64_t len = format_dead_min(&sp->fmt) + BATCH_KEY_SLACK, pos;
-	int rc = space_append_filler(sp, len, &pos);
+	uint64_t len = format_dead_min(&wal->fmt) + BATCH_KEY_SLACK, pos;
+	int rc = wal_append_filler(wal, len, &pos);
 
 	if (rc == 0)
-		space_note_pad(sp, pos, len);
+		wal_note_filler(wal, pos, len);
 	return rc;
 }
 
 int batch_put(struct batch *b, const struct batch_key *key,
 	      const struct batch_value *value, int64_t timestamp)
 {
-	struct space *sp = &b->engine->space;
+	struct wal *wal = &b->engine->wal;
 	struct block_head head = { .hash = key->hash,
 				   .key_len = (uint32_t)key->len,
 				   .value_len = (uint32_t)value->len,
@@ -197,60 +197,60 @@ int batch_put(struct batch *b, const struct batch_key *key,
 	found = find(b, key, &old);
 	if (found < 0)
 		return found;
-	head.next = next_of(sp, &old, found);
-	if (rekey_pays(b->engine, value->len))
-		rc = append_pad(sp);
+	head.next = next_of(wal, &old, found);
+	if (rename_pays(b->engine, value->len))
+		rc = append_filler(wal);
 	if (rc == 0)
-		rc = append_block(sp, key, value, &head, &pos);
+		rc = append_block(wal, key, value, &head, &pos);
 	return rc < 0 ? rc : link_block(b, key, &old, found, pos);
 }
 
 int batch_adopt(struct batch *b, const struct batch_key *key, uint64_t pos,
 		int64_t timestamp)
 {
-	struct space *sp = &b->engine->space;
+	struct wal *wal = &b->engine->wal;
 	struct index_place old;
 	int found = find(b, key, &old), rc;
 
 	if (found < 0)
 		return found;
-	rc = space_set_pointer(sp, pos + FORMAT_AT_NEXT,
-			       next_of(sp, &old, found));
-	if (rc == 0 && sp->fmt.timestamps)
-		rc = changes_set(&sp->delta, pos + FORMAT_AT_TIME,
-				 (uint64_t)timestamp, FORMAT_TIME_LEN);
+	rc = wal_set_pointer(wal, pos + FORMAT_AT_NEXT,
+			     next_of(wal, &old, found));
+	if (rc == 0 && wal->fmt.timestamps)
+		rc = dirty_set(&wal->delta, pos + FORMAT_AT_TIME,
+			       (uint64_t)timestamp, FORMAT_TIME_LEN);
 	return rc < 0 ? rc : link_block(b, key, &old, found, pos);
 }
 
 int batch_delete(struct batch *b, const struct batch_key *key)
 {
-	struct space *sp = &b->engine->space;
+	struct wal *wal = &b->engine->wal;
 	struct index_place old;
 	int found, rc;
 
 	found = find(b, key, &old);
 	if (found <= 0)
 		return found ? found : -ENOENT;
-	rc = space_set_pointer(sp, old.slot, index_chain(old.block.head.next));
+	rc = wal_set_pointer(wal, old.slot, index_chain(old.block.head.next));
 	if (rc == 0)
-		rc = space_set_pointer(sp, old.block.pos + FORMAT_AT_NEXT,
-				       FORMAT_DEAD);
+		rc = wal_set_pointer(wal, old.block.pos + FORMAT_AT_NEXT,
+				     FORMAT_DEAD);
 	return rc < 0 ? rc : note(b, key, old.block.pos, 0);
 }
 
 int batch_touch(struct batch *b, const struct batch_key *key, int64_t timestamp)
 {
-	struct space *sp = &b->engine->space;
+	struct wal *wal = &b->engine->wal;
 	struct batch_event event = { .kind = BATCH_TIME };
 	struct index_place old;
 	int found = find(b, key, &old), rc;
 
 	if (found <= 0)
 		return found ? found : -ENOENT;
-	if (!sp->fmt.timestamps)
+	if (!wal->fmt.timestamps)
 		return 0;
-	rc = changes_set(&sp->delta, old.block.pos + FORMAT_AT_TIME,
-			 (uint64_t)timestamp, FORMAT_TIME_LEN);
+	rc = dirty_set(&wal->delta, old.block.pos + FORMAT_AT_TIME,
+		       (uint64_t)timestamp, FORMAT_TIME_LEN);
 	if (rc < 0)
 		return rc;
 	event.old_pos = event.new_pos = old.block.pos;
@@ -262,7 +262,7 @@ int batch_touch(struct batch *b, const struct batch_key *key, int64_t timestamp)
  * It is read from memory that does not move, by file_copy, because the file may
  * have been cut short under it. */
 struct stored_value {
-	const struct space *sp;
+	const struct wal *wal;
 	const struct chunk *chunk; /* keeps the tail's memory, or NULL */
 	uint64_t pos;
 };
@@ -272,7 +272,7 @@ static int read_stored(void *arg, void *buf, size_t n, uint64_t offset)
 	const struct stored_value *v = arg;
 
 	if (!v->chunk)
-		return file_copy(buf, space_ptr(v->sp, v->pos + offset), n);
+		return file_copy(buf, wal_ptr(v->wal, v->pos + offset), n);
 	memcpy(buf, v->chunk->data + (v->pos + offset - v->chunk->base), n);
 	return 0;
 }
@@ -280,9 +280,9 @@ static int read_stored(void *arg, void *buf, size_t n, uint64_t offset)
 int batch_copy(struct batch *b, const struct batch_key *key,
 	       const struct block *from)
 {
-	struct space *sp = &b->engine->space;
-	struct stored_value v = { .sp = sp, .pos = block_value_pos(from) };
-	struct chunk *pin = space_pin(sp, from->pos);
+	struct wal *wal = &b->engine->wal;
+	struct stored_value v = { .wal = wal, .pos = block_value_pos(from) };
+	struct chunk *pin = wal_pin(wal, from->pos);
 	struct batch_value value = { .len = from->head.value_len,
 				     .read = read_stored,
 				     .arg = &v };
@@ -295,9 +295,9 @@ int batch_copy(struct batch *b, const struct batch_key *key,
 }
 
 struct move {
-	struct space *sp;
+	struct wal *wal;
 	uint64_t from, to;
-	bool in_zone;
+	bool in_gap;
 	struct keyhash hash;
 };
 
@@ -305,42 +305,41 @@ struct move {
 static int move_block(void *arg)
 {
 	struct move *m = arg;
-	struct space *sp = m->sp;
+	struct wal *wal = m->wal;
 	struct index_place place;
 	struct block b;
-	int rc = block_at(sp, m->from, SPACE_WRITER, &b);
+	int rc = block_at(wal, m->from, WAL_WRITER, &b);
 
 	if (rc < 0)
 		return rc;
 	if (b.head.next == FORMAT_DEAD)
-		return space_set_pointer(sp, m->to + FORMAT_AT_NEXT,
-					 FORMAT_DEAD);
+		return wal_set_pointer(wal, m->to + FORMAT_AT_NEXT,
+				       FORMAT_DEAD);
 	m->hash = b.head.hash;
-	rc = index_find(sp, &m->hash, SPACE_WRITER, &place);
+	rc = index_find(wal, &m->hash, WAL_WRITER, &place);
 	if (rc == 0 || (rc > 0 && place.block.pos != m->from))
 		return -EUCLEAN;
 	if (rc > 0)
-		rc = space_set_pointer(sp, m->to + FORMAT_AT_NEXT, b.head.next);
-	if (rc == 0 && sp->fmt.timestamps)
-		rc = changes_set(&sp->delta, m->to + FORMAT_AT_TIME,
-				 (uint64_t)b.head.timestamp, FORMAT_TIME_LEN);
+		rc = wal_set_pointer(wal, m->to + FORMAT_AT_NEXT, b.head.next);
+	if (rc == 0 && wal->fmt.timestamps)
+		rc = dirty_set(&wal->delta, m->to + FORMAT_AT_TIME,
+			       (uint64_t)b.head.timestamp, FORMAT_TIME_LEN);
 	if (rc == 0)
-		rc = space_set_pointer(sp, place.slot, m->to);
-	if (rc == 0 && !m->in_zone)
-		rc = space_set_pointer(sp, m->from + FORMAT_AT_NEXT,
-				       FORMAT_DEAD);
+		rc = wal_set_pointer(wal, place.slot, m->to);
+	if (rc == 0 && !m->in_gap)
+		rc = wal_set_pointer(wal, m->from + FORMAT_AT_NEXT,
+				     FORMAT_DEAD);
 	return rc < 0 ? rc : 1;
 }
 
-int batch_move(struct batch *b, uint64_t from, uint64_t to, bool in_zone)
+int batch_move(struct batch *b, uint64_t from, uint64_t to, bool in_gap)
 {
-	struct move m = { .sp = &b->engine->space,
-			  .from = from,
-			  .to = to,
-			  .in_zone = in_zone };
+	struct move m = {
+		.wal = &b->engine->wal, .from = from, .to = to, .in_gap = in_gap
+	};
 	int rc = file_try(move_block, &m);
 
-	space_forget_pads(m.sp, 0);
+	wal_forget_fillers(m.wal, 0);
 	if (rc <= 0)
 		return rc;
 	rc = note(b, &(struct batch_key){ .hash = m.hash }, from, to);
@@ -384,7 +383,7 @@ int batch_exchange(struct batch *b, const struct batch_key *one,
 /* ---- comparing ---- */
 
 struct compare_args {
-	struct space *sp;
+	struct wal *wal;
 	const struct block *now;
 	uint64_t value_pos;
 };
@@ -400,7 +399,7 @@ static int same_value(void *arg)
 
 	if (c->value_pos < head)
 		return 0;
-	rc = block_at(c->sp, c->value_pos - head, SPACE_WRITER, &then);
+	rc = block_at(c->wal, c->value_pos - head, WAL_WRITER, &then);
 	if (rc < 0)
 		return rc == -EUCLEAN ? 0 : rc;
 	return then.head.value_len == now->head.value_len &&
@@ -412,7 +411,7 @@ int batch_holds(struct batch *b, const struct batch_key *key,
 		uint64_t value_pos)
 {
 	struct index_place place;
-	struct compare_args c = { &b->engine->space, &place.block, value_pos };
+	struct compare_args c = { &b->engine->wal, &place.block, value_pos };
 	int found = find(b, key, &place);
 
 	if (found <= 0 || block_value_pos(&place.block) == value_pos)

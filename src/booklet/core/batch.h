@@ -39,8 +39,8 @@ struct batch {
 	int64_t more_keys;
 	bool keep_lock;
 	bool logged;            /* its record is written before it is seen */
-	bool no_scans;          /* -EBUSY at the end where there are any */
-	int (*also)(void *arg); /* may be set: as space_publish's */
+	bool no_snapshots;      /* -EBUSY at the end where there are any */
+	int (*also)(void *arg); /* may be set: as wal_publish's */
 	void *also_arg;
 };
 
@@ -112,10 +112,10 @@ int batch_copy(struct batch *b, const struct batch_key *key,
 int batch_away(struct batch *b, uint64_t pos, uint64_t *ret_len);
 
 /* The block at from, whose bytes stand at to already, is now there; dead, if it
- * is so by now.  in_zone: the zone has its old place from this commit on, so
+ * is so by now.  in_gap: the gap has its old place from this commit on, so
  * that it need not be made dead there.  -EUCLEAN: a lookup of its key finds
  * another. */
-int batch_move(struct batch *b, uint64_t from, uint64_t to, bool in_zone);
+int batch_move(struct batch *b, uint64_t from, uint64_t to, bool in_gap);
 
 /* Commits where rc is 0; undoes all otherwise.  Returns the first error. */
 int batch_end(struct batch *b, int rc);

@@ -3,7 +3,7 @@
 #include "booklet/core/batch.h"
 
 #include "booklet/format/marker.h"
-#include "booklet/core/scan.h"
+#include "booklet/core/snapshot.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct load_args {
 static int load_key(void *arg)
 {
 	struct load_args *a = arg;
-	int rc = block_at(&a->engine->space, a->pos, SPACE_WRITER, a->ret);
+	int rc = block_at(&a->engine->wal, a->pos, WAL_WRITER, a->ret);
 
 	if (rc < 0)
 		return rc;
@@ -48,14 +48,14 @@ int batch_away(struct batch *b, uint64_t pos, uint64_t *ret_len)
 	rc = batch_copy(b, &key, &block);
 	if (rc == 0)
 		batch_events(b)[b->n_events - 1].moved = true;
-	if (rc == 0 && space_field(&e->space, pos + FORMAT_AT_NEXT,
-				   FORMAT_POS_LEN, SPACE_WRITER) != FORMAT_DEAD)
+	if (rc == 0 && wal_field(&e->wal, pos + FORMAT_AT_NEXT, FORMAT_POS_LEN,
+				 WAL_WRITER) != FORMAT_DEAD)
 		rc = -EUCLEAN;
 	return rc;
 }
 
-static int tell_tree(struct engine *e, struct tree *tree,
-		     const struct batch_event *event)
+static int tell_dirindex(struct engine *e, struct dirindex *dirindex,
+			 const struct batch_event *event)
 {
 	uint64_t from = event->old_pos, to = event->new_pos;
 	struct block b;
@@ -65,53 +65,56 @@ static int tell_tree(struct engine *e, struct tree *tree,
 	if (rc < 0)
 		return rc;
 	if (!to)
-		return tree_remove(tree, e->key, b.head.key_len, from);
+		return dirindex_remove(dirindex, e->key, b.head.key_len, from);
 	if (!from)
-		return tree_add(tree, e->key, b.head.key_len, to, a.marker);
-	return tree_move(tree, e->key, b.head.key_len, from, to, a.marker);
+		return dirindex_add(dirindex, e->key, b.head.key_len, to,
+				    a.marker);
+	return dirindex_move(dirindex, e->key, b.head.key_len, from, to,
+			     a.marker);
 }
 
 /* A key that cannot be read any more may be any. */
-static void tell_watches(struct engine *e, const struct batch_event *event)
+static void tell_listeners(struct engine *e, const struct batch_event *event)
 {
 	struct block b;
 	struct load_args a = { e, event->new_pos, &b };
-	enum watch_what what = WATCH_CHANGED;
+	enum listener_event what = LISTENER_CHANGED;
 
 	if (!event->new_pos) {
 		a.pos = event->old_pos;
-		what = WATCH_WENT;
+		what = LISTENER_WENT;
 	} else if (!event->old_pos) {
-		what = WATCH_CAME;
+		what = LISTENER_CAME;
 	}
 	if (file_try(load_key, &a) < 0)
-		watches_tell(&e->watches, what, NULL, 0);
+		listeners_tell(&e->listeners, what, NULL, 0);
 	else
-		watches_tell(&e->watches, what, e->key, b.head.key_len);
+		listeners_tell(&e->listeners, what, e->key, b.head.key_len);
 }
 
 static void tell_followers(struct batch *b)
 {
-	struct tree *tree = atomic_load(&b->engine->tree);
+	struct dirindex *dirindex = atomic_load(&b->engine->dirindex);
 
-	if (watches_any(&b->engine->watches))
+	if (listeners_any(&b->engine->listeners))
 		for (size_t i = 0; i < b->n_events; i++)
 			if (batch_events(b)[i].kind != BATCH_HIDDEN &&
 			    !batch_events(b)[i].moved)
-				tell_watches(b->engine, &batch_events(b)[i]);
-	if (!tree)
+				tell_listeners(b->engine, &batch_events(b)[i]);
+	if (!dirindex)
 		return;
 	/* The change is made.  What the tree could not take, it keeps as its
 	 * own failure. */
 	for (size_t i = 0; i < b->n_events; i++)
 		if (batch_events(b)[i].kind == BATCH_KEY)
-			(void)tell_tree(b->engine, tree, &batch_events(b)[i]);
+			(void)tell_dirindex(b->engine, dirindex,
+					    &batch_events(b)[i]);
 }
 
-static int keep_for_scans(void *arg)
+static int keep_for_snapshots(void *arg)
 {
 	struct batch *b = arg;
-	int rc = b->no_scans && b->engine->scans ? -EBUSY : 0;
+	int rc = b->no_snapshots && b->engine->snapshots ? -EBUSY : 0;
 
 	if (rc == 0 && b->also)
 		rc = b->also(b->also_arg);
@@ -120,29 +123,29 @@ static int keep_for_scans(void *arg)
 		const struct batch_event *event = &batch_events(b)[i];
 
 		if (event->kind == BATCH_TIME)
-			rc = scan_keep_time(b->engine, event->old_pos,
-					    event->old_time);
+			rc = snapshot_keep_time(b->engine, event->old_pos,
+						event->old_time);
 		else if (event->old_pos)
-			rc = scan_keep(b->engine, event->old_pos);
+			rc = snapshot_keep(b->engine, event->old_pos);
 		if (rc == 0 && event->kind != BATCH_TIME && event->new_pos)
-			rc = scan_hide(b->engine, event->new_pos);
+			rc = snapshot_hide(b->engine, event->new_pos);
 	}
 	return rc;
 }
 
 int batch_end(struct batch *b, int rc)
 {
-	struct space *sp = &b->engine->space;
+	struct wal *wal = &b->engine->wal;
 
 	if (rc == 0)
-		rc = (b->logged ? space_publish_logged : space_publish)(
-			sp, b->more_keys, keep_for_scans, b);
+		rc = (b->logged ? wal_publish_logged : wal_publish)(
+			wal, b->more_keys, keep_for_snapshots, b);
 	if (rc == 0)
 		tell_followers(b);
 	else
-		(b->logged ? space_rollback_logged : space_rollback)(sp);
+		(b->logged ? wal_rollback_logged : wal_rollback)(wal);
 	if (!b->keep_lock)
-		space_end(sp);
+		wal_end(wal);
 	free(b->event);
 	return rc;
 }

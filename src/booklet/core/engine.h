@@ -1,20 +1,21 @@
-/* engine.h - what one change touches: the bytes, the directories, the scans.
+/* engine.h - what one change touches: the bytes, the directories, the
+ * snapshots.
  *
- * struct engine is the store below its public face; batch.c, scan.c and the
+ * struct engine is the store below its public face; batch.c, snapshot.c and the
  * whole-file operations work on it.
  */
 #ifndef BLT_ENGINE_H
 #define BLT_ENGINE_H
 
-#include "booklet/log/space.h"
-#include "booklet/dirindex/tree.h"
-#include "base/watch.h"
+#include "booklet/log/wal.h"
+#include "booklet/dirindex/dirindex.h"
+#include "base/listeners.h"
 
-struct scan;
-struct pin;
+struct snapshot;
+struct reservation;
 
-/* A value of so many bytes is not copied where its key changes (rekey.h): that
- * costs some fsyncs. */
+/* A value of so many bytes is not copied where its key changes
+ * (rename_inplace.h): that costs some fsyncs. */
 #define REKEY_LEAST ((uint64_t)4 << 20)
 
 /* An index move under way; under engine.whole. */
@@ -33,39 +34,39 @@ struct growth {
 };
 
 struct engine {
-	struct space space;
+	struct wal wal;
 	pthread_mutex_t whole; /* held through work on the whole file (growth,
 				* prune, trim): one of them at a time; taken
 				* before all locks of the space */
 	struct growth growth;
-	atomic_bool growing;          /* growth.stage, or space.next, says so */
+	atomic_bool growing;          /* growth.stage, or wal.next, says so */
 	_Atomic uint64_t compactions; /* times that live blocks have moved:
 				       * counted before the first byte of what
 				       * they leave is used again */
-	struct scan *scans;           /* under space.lock */
-	struct pin *pins;             /* under space.lock, and space.write */
-	bool walking;                 /* the tree is being filled; changed with
-				       * space.write and space.lock held */
-	uint64_t walk_pos;            /* up to here; under space.write */
-	atomic_uint waiting;         /* writers in front of space.write: whoever
+	struct snapshot *snapshots;   /* under wal.lock */
+	struct reservation *reservations; /* under wal.lock, and wal.write */
+	bool walking;                /* the tree is being filled; changed with
+				      * wal.write and wal.lock held */
+	uint64_t walk_pos;           /* up to here; under wal.write */
+	atomic_uint waiting;         /* writers in front of wal.write: whoever
 				      * holds it for work that can wait gives way */
-	uint8_t key[FORMAT_KEY_MAX]; /* scratch, under space.write */
+	uint8_t key[FORMAT_KEY_MAX]; /* scratch, under wal.write */
 	uint64_t prune_chunk;        /* bytes a step; 0: as prune has it */
-	uint64_t trim_page;          /* the least hole that is worth punching;
+	uint64_t punch_page;         /* the least hole that is worth punching;
 				      * 0: the filesystem's block */
-	size_t trim_runs;     /* merged by one commit; 0: as trim has it */
-	uint64_t rekey_least; /* 0: REKEY_LEAST */
-	uint64_t lay_least;   /* 0: as store_lay.c has it */
-	_Atomic(struct tree *) tree; /* NULL until somebody asks for it; set
-				      * with space.write held */
-	struct watches watches; /* told of each key that a commit changes */
+	size_t punch_runs;     /* merged by one commit; 0: as trim has it */
+	uint64_t rename_least; /* 0: REKEY_LEAST */
+	uint64_t lay_least;    /* 0: as batch_stage.c has it */
+	_Atomic(struct dirindex *) dirindex; /* NULL until somebody asks for it;
+					      * set with wal.write held */
+	struct listeners listeners; /* told of each key that a commit changes */
 };
 
-static inline bool rekey_pays(const struct engine *e, uint64_t value_len)
+static inline bool rename_pays(const struct engine *e, uint64_t value_len)
 {
-	uint64_t least = e->rekey_least ? e->rekey_least : REKEY_LEAST;
+	uint64_t least = e->rename_least ? e->rename_least : REKEY_LEAST;
 
-	return value_len >= least && !e->space.fmt.fixed;
+	return value_len >= least && !e->wal.fmt.fixed;
 }
 
 #endif

@@ -2,29 +2,29 @@
 
 #include <errno.h>
 
-uint64_t index_bucket(const struct space *sp, const struct keyhash *hash)
+uint64_t index_bucket(const struct wal *wal, const struct keyhash *hash)
 {
-	uint32_t b = keyhash_bucket(hash, sp->fmt.n_buckets);
+	uint32_t b = keyhash_bucket(hash, wal->fmt.n_buckets);
 
-	if (sp->next.offset && b < sp->next.moved)
-		return sp->next.offset + format_index_len(keyhash_bucket(
-						 hash, sp->next.n_buckets));
-	return sp->fmt.index_offset + format_index_len(b);
+	if (wal->next.offset && b < wal->next.moved)
+		return wal->next.offset + format_index_len(keyhash_bucket(
+						  hash, wal->next.n_buckets));
+	return wal->fmt.index_offset + format_index_len(b);
 }
 
-int index_find(const struct space *sp, const struct keyhash *hash,
-	       enum space_who who, struct index_place *ret)
+int index_find(const struct wal *wal, const struct keyhash *hash,
+	       enum wal_who who, struct index_place *ret)
 {
-	struct index_place p = { .slot = index_bucket(sp, hash) };
+	struct index_place p = { .slot = index_bucket(wal, hash) };
 	const uint64_t bucket = p.slot;
 	uint64_t at, steps = 0, landmark = 0, power = 1;
 
 	/* The memory for one is waited for while the other is looked at. */
-	__builtin_prefetch(space_ptr(sp, bucket));
-	changes_prefetch(&sp->active, bucket);
-	at = space_field(sp, bucket, FORMAT_POS_LEN, who);
+	__builtin_prefetch(wal_ptr(wal, bucket));
+	dirty_prefetch(&wal->dirty, bucket);
+	at = wal_field(wal, bucket, FORMAT_POS_LEN, who);
 	while (at > FORMAT_LAST) {
-		int rc = block_at(sp, at, who, &p.block);
+		int rc = block_at(wal, at, who, &p.block);
 
 		if (rc < 0)
 			return rc;
@@ -48,28 +48,28 @@ int index_find(const struct space *sp, const struct keyhash *hash,
 }
 
 /* A fetch of what may be anything does no harm, but for the time. */
-static void fetch(const struct space *sp, uint64_t pos, size_t len)
+static void fetch(const struct wal *wal, uint64_t pos, size_t len)
 {
 	for (size_t i = 0; i < len; i += 64)
-		__builtin_prefetch(space_ptr(sp, pos + i));
+		__builtin_prefetch(wal_ptr(wal, pos + i));
 }
 
-void index_warm(const struct space *sp, const struct keyhash *hash, size_t n,
-		enum space_who who, size_t len)
+void index_warm(const struct wal *wal, const struct keyhash *hash, size_t n,
+		enum wal_who who, size_t len)
 {
 	uint64_t slot[INDEX_WARM];
 
 	for (size_t i = 0; i < n; i++) {
-		slot[i] = index_bucket(sp, &hash[i]);
-		fetch(sp, slot[i], FORMAT_POS_LEN);
-		changes_prefetch(&sp->active, slot[i]);
+		slot[i] = index_bucket(wal, &hash[i]);
+		fetch(wal, slot[i], FORMAT_POS_LEN);
+		dirty_prefetch(&wal->dirty, slot[i]);
 	}
 	for (size_t i = 0; i < n; i++) {
-		uint64_t at = space_field(sp, slot[i], FORMAT_POS_LEN, who);
+		uint64_t at = wal_field(wal, slot[i], FORMAT_POS_LEN, who);
 
-		if (at <= FORMAT_LAST || at >= space_limit(sp, who))
+		if (at <= FORMAT_LAST || at >= wal_limit(wal, who))
 			continue;
-		fetch(sp, at, len);
-		changes_prefetch(&sp->active, at + FORMAT_AT_NEXT);
+		fetch(wal, at, len);
+		dirty_prefetch(&wal->dirty, at + FORMAT_AT_NEXT);
 	}
 }

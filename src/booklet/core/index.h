@@ -16,18 +16,18 @@ struct index_place {
 };
 
 /* 1: found; 0: not there; -EUCLEAN: the chain is damaged. */
-int index_find(const struct space *sp, const struct keyhash *hash,
-	       enum space_who who, struct index_place *ret);
+int index_find(const struct wal *wal, const struct keyhash *hash,
+	       enum wal_who who, struct index_place *ret);
 
 /* The position of the bucket entry for a hash. */
-uint64_t index_bucket(const struct space *sp, const struct keyhash *hash);
+uint64_t index_bucket(const struct wal *wal, const struct keyhash *hash);
 
 /* Fetches what lookups of these keys are going to read, at most INDEX_WARM of
  * them: their buckets, and len bytes of the blocks that these lead to.  The
  * processor waits for all of them as long as for one. */
 #define INDEX_WARM 32u
-void index_warm(const struct space *sp, const struct keyhash *hash, size_t n,
-		enum space_who who, size_t len);
+void index_warm(const struct wal *wal, const struct keyhash *hash, size_t n,
+		enum wal_who who, size_t len);
 
 /* The pointer to write where a chain goes on at next: an entry of 0 is an
  * empty one too, but a block's next pointer of 0 would make it dead. */

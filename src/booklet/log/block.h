@@ -3,7 +3,7 @@
  * Every length and position comes from a file that may be damaged or hostile:
  * a block is handed out only if all of it stands inside one data region.
  *
- * Threads: the caller holds the space's lock shared, or its write lock, and
+ * Threads: the caller holds the wal's lock shared, or its write lock, and
  * stands in file_try where the bytes may be in the mapping.  A block's key and
  * value pointers are good while that holds; in the file's mapping, for as long
  * as the file is open.
@@ -11,7 +11,7 @@
 #ifndef BLT_BLOCK_H
 #define BLT_BLOCK_H
 
-#include "booklet/log/space.h"
+#include "booklet/log/wal.h"
 
 struct block {
 	uint64_t pos;
@@ -23,32 +23,32 @@ struct block {
 };
 
 /* The block at pos.  -EUCLEAN where none can stand. */
-int block_at(const struct space *sp, uint64_t pos, enum space_who who,
+int block_at(const struct wal *wal, uint64_t pos, enum wal_who who,
 	     struct block *ret);
 
 /* The same from the file's bytes alone, where neither regions nor changes are
  * known yet. */
-int block_raw(const struct space *sp, uint64_t pos, uint64_t limit,
+int block_raw(const struct wal *wal, uint64_t pos, uint64_t limit,
 	      struct block *ret);
 
 /* The end of the data region that pos stands in, at most limit; 0 where pos is
  * in none. */
-uint64_t block_region_end(const struct space *sp, uint64_t pos, uint64_t limit);
+uint64_t block_region_end(const struct wal *wal, uint64_t pos, uint64_t limit);
 
 /* The first position of data at or behind pos: pos itself, or the end of the
- * index, of the zone or of the run of dead blocks (space.merge) that begins
+ * index, of the gap or of the run of dead blocks (wal.merge) that begins
  * there. */
-uint64_t block_skip_index(const struct space *sp, uint64_t pos);
+uint64_t block_skip_index(const struct wal *wal, uint64_t pos);
 
-static inline uint64_t block_first(const struct space *sp)
+static inline uint64_t block_first(const struct wal *wal)
 {
-	return block_skip_index(sp, sp->fmt.data_offset);
+	return block_skip_index(wal, wal->fmt.data_offset);
 }
 
-static inline uint64_t block_behind(const struct space *sp,
+static inline uint64_t block_behind(const struct wal *wal,
 				    const struct block *b)
 {
-	return block_skip_index(sp, b->pos + b->len);
+	return block_skip_index(wal, b->pos + b->len);
 }
 
 /* How far in front of a walk the file's bytes are asked for, and for how many
@@ -76,15 +76,15 @@ static inline uint64_t block_value_pos(const struct block *b)
 /* Adds to the commit that is being built that len bytes at pos become dead
  * blocks; len must be a sum of legal ones (format_dead_fits).  No change to
  * these bytes may be on its way still: it would overlap. */
-int block_cover(struct space *sp, uint64_t pos, uint64_t len);
+int block_cover(struct wal *wal, uint64_t pos, uint64_t len);
 
 /* Adds to the commit that is being built that the dead block at pos, of a file
  * with values of any length, has len bytes from now on.  What then stands
  * behind it must be whole blocks up to its old end, or to its new one. */
-int block_resize_dead(struct space *sp, uint64_t pos, uint64_t len);
+int block_resize_dead(struct wal *wal, uint64_t pos, uint64_t len);
 
 /* Whether [pos, to), where blocks begin and end, is all dead ones that never
  * lived; only a few are looked at.  1, 0, or an error.  For the writer. */
-int block_unused(const struct space *sp, uint64_t pos, uint64_t to);
+int block_unused(const struct wal *wal, uint64_t pos, uint64_t to);
 
 #endif

@@ -1,10 +1,10 @@
 /* The layouts; doc/durability.md has them as tables.
  *
- * slot, 60 bytes:    checksum 8 (XXH3-64 of the rest) | sequence 8 | salt 8 |
- *                    record sequence 8 | start 6 | n_keys 4 | version 2 |
+ * checkpoint,        checksum 8 (XXH3-64 of the rest) | sequence 8 | salt 8 |
+ *   60 bytes:        record sequence 8 | start 6 | n_keys 4 | version 2 |
  *                    fill 1 | state 15
  * state, 15 bytes:   0, or 1 (growth) | index offset 6 | n_buckets 4 | moved 4
- *                    or 2 (zone) | position 6 | length 8
+ *                    or 2 (gap) | position 6 | length 8
  * record, 80 bytes:  mark 8 | checksum 8 | salt 8 | sequence 8 | start 6 |
  *                    batch length 6 | n_keys 4 | payload length 4 |
  *                    changes 4 | blocks 4 | header follows 1 | state 15 | 0 4
@@ -63,7 +63,7 @@ static void get_bytes(const uint8_t **from, void *bytes, size_t n)
 }
 
 static void put_state(uint8_t **to, const struct log_growth *g,
-		      const struct log_zone *z)
+		      const struct log_gap *z)
 {
 	if (z->len) {
 		put(to, STATE_ZONE, 1);
@@ -79,7 +79,7 @@ static void put_state(uint8_t **to, const struct log_growth *g,
 
 /* Whether the kind is one of ours. */
 static bool get_state(const uint8_t **from, struct log_growth *g,
-		      struct log_zone *z)
+		      struct log_gap *z)
 {
 	uint64_t kind = get(from, 1);
 	uint64_t pos = get(from, FORMAT_POS_LEN);
@@ -87,35 +87,37 @@ static bool get_state(const uint8_t **from, struct log_growth *g,
 
 	*from += 8;
 	*g = (struct log_growth){ 0 };
-	*z = (struct log_zone){ 0 };
+	*z = (struct log_gap){ 0 };
 	if (kind == STATE_GROWTH)
 		*g = (struct log_growth){ pos, (uint32_t)get_le(rest, 4),
 					  (uint32_t)get_le(rest + 4, 4) };
 	else if (kind == STATE_ZONE)
-		*z = (struct log_zone){ pos, get_le(rest, 8) };
+		*z = (struct log_gap){ pos, get_le(rest, 8) };
 	return kind <= STATE_ZONE;
 }
 
-void log_slot_encode(const struct log_slot *slot, uint8_t to[LOG_SLOT_LEN])
+void log_checkpoint_encode(const struct log_checkpoint *checkpoint,
+			   uint8_t to[LOG_CHECKPOINT_LEN])
 {
 	uint8_t *p = to + 8;
 
-	put(&p, slot->seq, 8);
-	put_bytes(&p, slot->salt, LOG_SALT_LEN);
-	put(&p, slot->record_seq, 8);
-	put(&p, slot->start, FORMAT_POS_LEN);
-	put(&p, slot->n_keys, 4);
-	put(&p, slot->version, 2);
-	put(&p, slot->fill, 1);
-	put_state(&p, &slot->growth, &slot->zone);
-	put_le(to, XXH3_64bits(to + 8, LOG_SLOT_LEN - 8), 8);
+	put(&p, checkpoint->seq, 8);
+	put_bytes(&p, checkpoint->salt, LOG_SALT_LEN);
+	put(&p, checkpoint->record_seq, 8);
+	put(&p, checkpoint->start, FORMAT_POS_LEN);
+	put(&p, checkpoint->n_keys, 4);
+	put(&p, checkpoint->version, 2);
+	put(&p, checkpoint->fill, 1);
+	put_state(&p, &checkpoint->growth, &checkpoint->gap);
+	put_le(to, XXH3_64bits(to + 8, LOG_CHECKPOINT_LEN - 8), 8);
 }
 
-bool log_slot_decode(const uint8_t from[LOG_SLOT_LEN], struct log_slot *ret)
+bool log_checkpoint_decode(const uint8_t from[LOG_CHECKPOINT_LEN],
+			   struct log_checkpoint *ret)
 {
 	const uint8_t *p = from + 8;
 
-	if (get_le(from, 8) != XXH3_64bits(from + 8, LOG_SLOT_LEN - 8))
+	if (get_le(from, 8) != XXH3_64bits(from + 8, LOG_CHECKPOINT_LEN - 8))
 		return false;
 	ret->seq = get(&p, 8);
 	get_bytes(&p, ret->salt, LOG_SALT_LEN);
@@ -124,16 +126,16 @@ bool log_slot_decode(const uint8_t from[LOG_SLOT_LEN], struct log_slot *ret)
 	ret->n_keys = (uint32_t)get(&p, 4);
 	ret->version = (uint16_t)get(&p, 2);
 	ret->fill = (uint8_t)get(&p, 1);
-	ret->unknown = !get_state(&p, &ret->growth, &ret->zone);
+	ret->unknown = !get_state(&p, &ret->growth, &ret->gap);
 	return true;
 }
 
-int log_slot_newest(const uint8_t *header, struct log_slot *ret)
+int log_checkpoint_newest(const uint8_t *header, struct log_checkpoint *ret)
 {
-	const uint8_t *at = header + LOG_SLOT_AT;
-	struct log_slot a = { 0 }, b = { 0 };
-	bool has_a = log_slot_decode(at, &a);
-	bool has_b = log_slot_decode(at + LOG_SLOT_LEN, &b);
+	const uint8_t *at = header + LOG_CHECKPOINT_AT;
+	struct log_checkpoint a = { 0 }, b = { 0 };
+	bool has_a = log_checkpoint_decode(at, &a);
+	bool has_b = log_checkpoint_decode(at + LOG_CHECKPOINT_LEN, &b);
 
 	if (!has_a && !has_b)
 		return -1;
@@ -178,7 +180,7 @@ uint64_t log_record_len(const struct format *f, uint64_t payload_len)
 
 /* Position and length are eight bytes, and log_payload_bound has room for as
  * many of each value: two stores a change, while no one else may commit. */
-static uint8_t *put_changes(uint8_t *p, const struct changes *changes)
+static uint8_t *put_changes(uint8_t *p, const struct dirty_table *changes)
 {
 	for (size_t i = 0; i < changes->n; i++) {
 		const struct change *c = &changes->item[i];
@@ -192,7 +194,7 @@ static uint8_t *put_changes(uint8_t *p, const struct changes *changes)
 
 uint8_t *log_payload(const struct format *f, struct log_record *r,
 		     const uint8_t *header, const uint8_t *own, size_t own_len,
-		     const struct changes *changes)
+		     const struct dirty_table *changes)
 {
 	uint8_t *payload = scratch_get(
 		log_payload_bound(f, own_len / log_own_len(f), changes->n));
@@ -223,7 +225,7 @@ uint8_t *log_payload(const struct format *f, struct log_record *r,
 	put(&p, r->n_changes, 4);
 	put(&p, r->n_own, 4);
 	put(&p, r->has_header ? HAS_HEADER : 0, 1);
-	put_state(&p, &r->growth, &r->zone);
+	put_state(&p, &r->growth, &r->gap);
 	put(&p, 0, 4);
 	return payload;
 }
@@ -292,7 +294,7 @@ bool log_record_decode(const uint8_t *payload, size_t len,
 	flags = (uint8_t)get(&p, 1);
 	ret->has_header = flags & HAS_HEADER;
 	ret->unknown = flags & ~HAS_HEADER;
-	ret->unknown |= !get_state(&p, &ret->growth, &ret->zone);
+	ret->unknown |= !get_state(&p, &ret->growth, &ret->gap);
 	return ret->payload_len >= LOG_PAYLOAD_MIN;
 }
 

@@ -1,9 +1,9 @@
-/* commitlog.h - the bytes of the commit log: slots and records.
+/* commitlog.h - the bytes of the commit log: checkpoints and records.
  *
  * The data region is the log (doc/durability.md).  A record is one dead block,
- * or in fixed-length files several, behind the blocks that it commits; a slot
- * is one of two places in the header that say where the log begins.  This
- * module turns them into structs and back; it does no I/O.
+ * or in fixed-length files several, behind the blocks that it commits; a
+ * checkpoint is one of two places in the header that say where the log begins.
+ * This module turns them into structs and back; it does no I/O.
  *
  * What a record's checksum covers, in this order: of each block of its batch
  * the head with next pointer and timestamp as zeros, the key and the value;
@@ -15,15 +15,15 @@
 #ifndef BLT_COMMITLOG_H
 #define BLT_COMMITLOG_H
 
-#include "booklet/log/changes.h"
+#include "booklet/log/dirty_table.h"
 #include "booklet/format/format.h"
 
-#define LOG_SLOT_AT FORMAT_AT_UNUSED /* the first; the second follows */
-#define LOG_SLOT_LEN 60
+#define LOG_CHECKPOINT_AT FORMAT_AT_UNUSED /* the first; the second follows */
+#define LOG_CHECKPOINT_LEN 60
 #define LOG_SALT_LEN 8
 #define LOG_PAYLOAD_MIN 80 /* of a record, before its lists */
 
-/* The index that is being built, as a slot and every record carry it. */
+/* The index that is being built, as a checkpoint and every record carry it. */
 struct log_growth {
 	uint64_t offset; /* 0: none */
 	uint32_t n_buckets;
@@ -31,15 +31,15 @@ struct log_growth {
 };
 
 /* Bytes that hold nothing for now: prune writes over them. */
-struct log_zone {
+struct log_gap {
 	uint64_t pos;
 	uint64_t len; /* 0: none */
 };
 
-struct log_slot {
+struct log_checkpoint {
 	bool unknown; /* something is under way that only a later version of
 		       * this program can recover */
-	uint64_t seq; /* the newer of two valid slots counts */
+	uint64_t seq; /* the newer of two valid checkpoints counts */
 	uint8_t salt[LOG_SALT_LEN];
 	uint64_t record_seq; /* of the log's first record */
 	uint64_t start;      /* where the log begins */
@@ -47,16 +47,19 @@ struct log_slot {
 	uint16_t version; /* the file's own, while the header has 0 */
 	uint8_t fill;     /* what stood in bytes 77-199: 0 or 0x30 */
 	struct log_growth growth;
-	struct log_zone zone; /* at most one of the two */
+	struct log_gap gap; /* at most one of the two */
 };
 
-void log_slot_encode(const struct log_slot *slot, uint8_t to[LOG_SLOT_LEN]);
+void log_checkpoint_encode(const struct log_checkpoint *checkpoint,
+			   uint8_t to[LOG_CHECKPOINT_LEN]);
 
 /* Whether the checksum fits; only then *ret is set. */
-bool log_slot_decode(const uint8_t from[LOG_SLOT_LEN], struct log_slot *ret);
+bool log_checkpoint_decode(const uint8_t from[LOG_CHECKPOINT_LEN],
+			   struct log_checkpoint *ret);
 
-/* The newest valid slot of a header: its number, or -1 where there is none. */
-int log_slot_newest(const uint8_t *header, struct log_slot *ret);
+/* The newest valid checkpoint of a header: its number, or -1 where there is
+ * none. */
+int log_checkpoint_newest(const uint8_t *header, struct log_checkpoint *ret);
 
 /* A record's fixed part. */
 struct log_record {
@@ -69,10 +72,10 @@ struct log_record {
 	uint32_t payload_len;
 	uint32_t n_changes;
 	uint32_t n_own;  /* blocks in the batch */
-	bool unknown;    /* as in a slot */
+	bool unknown;    /* as in a checkpoint */
 	bool has_header; /* 200 bytes of it, for salvage */
 	struct log_growth growth;
-	struct log_zone zone;
+	struct log_gap gap;
 };
 
 /* The next pointers and timestamps of a batch's blocks, one after another. */
@@ -95,7 +98,7 @@ uint64_t log_record_len(const struct format *f, uint64_t payload_len);
  * r->payload_len and the counts, by which log_payload_free knows its size. */
 uint8_t *log_payload(const struct format *f, struct log_record *r,
 		     const uint8_t *header, const uint8_t *own, size_t own_len,
-		     const struct changes *changes);
+		     const struct dirty_table *changes);
 void log_payload_free(const struct format *f, const struct log_record *r,
 		      uint8_t *payload);
 void log_payload_set_sum(uint8_t *payload, uint64_t sum);

@@ -27,7 +27,7 @@ static bool begins_record(const struct log_reader *r, const struct block *b,
 static int gather(const struct log_reader *r, const struct block *first,
 		  struct log_found *ret)
 {
-	struct space *sp = r->sp;
+	struct wal *wal = r->wal;
 	uint32_t want = ret->record.payload_len, have = 0;
 	struct block b = *first;
 
@@ -37,7 +37,7 @@ static int gather(const struct log_reader *r, const struct block *first,
 	if (!ret->payload)
 		return -ENOMEM;
 	for (;;) {
-		uint64_t room = b.len - format_head_len(&sp->fmt);
+		uint64_t room = b.len - format_head_len(&wal->fmt);
 		uint32_t n = (uint32_t)min_u64(room, want - have);
 		int rc;
 
@@ -46,7 +46,7 @@ static int gather(const struct log_reader *r, const struct block *first,
 		ret->end = b.pos + b.len;
 		if (have == want)
 			return 0;
-		rc = block_raw(sp, ret->end, r->limit, &b);
+		rc = block_raw(wal, ret->end, r->limit, &b);
 		if (rc < 0)
 			return rc;
 	}
@@ -69,7 +69,7 @@ static void sum_block(XXH3_state_t *sum, const struct format *f,
  */
 static int read_batch(struct log_reader *r)
 {
-	const struct format *f = &r->sp->fmt;
+	const struct format *f = &r->wal->fmt;
 	XXH3_state_t *sum = r->sum;
 	uint64_t at = r->pos;
 	uint32_t n_own = 0;
@@ -78,7 +78,7 @@ static int read_batch(struct log_reader *r)
 
 	XXH3_64bits_reset(sum);
 	for (;; at += b.len, n_own++) {
-		if (block_raw(r->sp, at, r->limit, &b) < 0)
+		if (block_raw(r->wal, at, r->limit, &b) < 0)
 			return 0;
 		if (begins_record(r, &b, &r->found.record))
 			break;
@@ -125,14 +125,14 @@ void log_reader_step(struct log_reader *r)
 	r->seq++;
 }
 
-int log_reader_init(struct log_reader *r, struct space *sp,
-		    const struct log_slot *slot)
+int log_reader_init(struct log_reader *r, struct wal *wal,
+		    const struct log_checkpoint *checkpoint)
 {
-	*r = (struct log_reader){ .sp = sp,
-				  .limit = sp->end,
-				  .pos = slot->start,
-				  .seq = slot->record_seq };
-	memcpy(r->salt, slot->salt, sizeof(r->salt));
+	*r = (struct log_reader){ .wal = wal,
+				  .limit = wal->end,
+				  .pos = checkpoint->start,
+				  .seq = checkpoint->record_seq };
+	memcpy(r->salt, checkpoint->salt, sizeof(r->salt));
 	r->sum = XXH3_createState();
 	return r->sum ? 0 : -ENOMEM;
 }

@@ -1,7 +1,7 @@
 /* log_reader.h - the log of a file as it is found: one verified record after
  * the other.
  *
- *   log_reader_init(&r, sp, slot)
+ *   log_reader_init(&r, wal, checkpoint)
  *   while ((rc = log_reader_next(&r)) > 0) {
  *           ... r.found; r.pos is where its batch begins ...
  *           log_reader_step(&r);
@@ -9,12 +9,12 @@
  *   log_reader_release(&r)
  *
  * Nothing it reads is believed: the file may be hostile.  Used before anybody
- * else knows the space, by one thread.
+ * else knows the wal, by one thread.
  */
 #ifndef BLT_LOG_READER_H
 #define BLT_LOG_READER_H
 
-#include "booklet/log/space.h"
+#include "booklet/log/wal.h"
 
 /* One record, found behind its batch. */
 struct log_found {
@@ -24,7 +24,7 @@ struct log_found {
 };
 
 struct log_reader {
-	struct space *sp;
+	struct wal *wal;
 	uint64_t limit; /* the file's end */
 	uint64_t pos;   /* of the next batch */
 	uint64_t seq;
@@ -33,9 +33,9 @@ struct log_reader {
 	XXH3_state_t *sum;
 };
 
-/* At the log that slot begins.  -ENOMEM. */
-int log_reader_init(struct log_reader *r, struct space *sp,
-		    const struct log_slot *slot);
+/* At the log that checkpoint begins.  -ENOMEM. */
+int log_reader_init(struct log_reader *r, struct wal *wal,
+		    const struct log_checkpoint *checkpoint);
 void log_reader_release(struct log_reader *r);
 
 /* The next record, in r->found: 1, 0 at the log's end, or an error:

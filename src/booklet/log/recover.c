@@ -20,23 +20,25 @@
 #include <string.h>
 
 int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
-		   struct log_slot *ret_slot, int *ret_slot_at)
+		   struct log_checkpoint *ret_checkpoint,
+		   int *ret_checkpoint_at)
 {
 	uint8_t plain[FORMAT_HEADER_LEN];
-	int at = log_slot_newest(raw, ret_slot);
+	int at = log_checkpoint_newest(raw, ret_checkpoint);
 
 	if (at < 0)
 		return -EUCLEAN;
 	memcpy(plain, raw, sizeof(plain));
-	put_le(plain + FORMAT_AT_VERSION, ret_slot->version, 2);
-	memset(plain + LOG_SLOT_AT, ret_slot->fill,
-	       FORMAT_HEADER_LEN - LOG_SLOT_AT);
+	put_le(plain + FORMAT_AT_VERSION, ret_checkpoint->version, 2);
+	memset(plain + LOG_CHECKPOINT_AT, ret_checkpoint->fill,
+	       FORMAT_HEADER_LEN - LOG_CHECKPOINT_AT);
 	if (format_decode(plain, file_size, ret) != FORMAT_OK ||
-	    ret_slot->start < ret->data_offset || ret_slot->start > file_size)
+	    ret_checkpoint->start < ret->data_offset ||
+	    ret_checkpoint->start > file_size)
 		return -EUCLEAN;
-	if (ret_slot->unknown)
+	if (ret_checkpoint->unknown)
 		return -EPROTONOSUPPORT;
-	*ret_slot_at = at;
+	*ret_checkpoint_at = at;
 	return 0;
 }
 
@@ -91,22 +93,22 @@ static bool change_is_sound(const struct change *c, uint64_t end)
 /* Next pointer and timestamp of each block of the batch, as appended. */
 static int redo_own(struct log_reader *r, const uint8_t *own)
 {
-	struct space *sp = r->sp;
+	struct wal *wal = r->wal;
 	uint64_t at = r->pos;
 
 	for (uint32_t i = 0; i < r->found.record.n_own; i++) {
 		struct block b;
-		int rc = block_raw(sp, at, r->limit, &b);
+		int rc = block_raw(wal, at, r->limit, &b);
 
 		if (rc == 0)
-			rc = changes_set(&sp->frozen, at + FORMAT_AT_NEXT,
-					 get_le(own, FORMAT_POS_LEN),
-					 FORMAT_POS_LEN);
+			rc = dirty_set(&wal->flushing, at + FORMAT_AT_NEXT,
+				       get_le(own, FORMAT_POS_LEN),
+				       FORMAT_POS_LEN);
 		own += FORMAT_POS_LEN;
-		if (rc == 0 && sp->fmt.timestamps) {
-			rc = changes_set(&sp->frozen, at + FORMAT_AT_TIME,
-					 get_le(own, FORMAT_TIME_LEN),
-					 FORMAT_TIME_LEN);
+		if (rc == 0 && wal->fmt.timestamps) {
+			rc = dirty_set(&wal->flushing, at + FORMAT_AT_TIME,
+				       get_le(own, FORMAT_TIME_LEN),
+				       FORMAT_TIME_LEN);
 			own += FORMAT_TIME_LEN;
 		}
 		if (rc < 0)
@@ -116,21 +118,21 @@ static int redo_own(struct log_reader *r, const uint8_t *own)
 	return 0;
 }
 
-static int redo_header(struct space *sp, const struct change *c)
+static int redo_header(struct wal *wal, const struct change *c)
 {
-	put_le(sp->fmt.raw + c->pos, c->value, c->len);
-	return sp->file.writable ?
-		       changes_set(&sp->frozen, c->pos, c->value, c->len) :
+	put_le(wal->fmt.raw + c->pos, c->value, c->len);
+	return wal->file.writable ?
+		       dirty_set(&wal->flushing, c->pos, c->value, c->len) :
 		       0;
 }
 
 static int redo(struct log_reader *r)
 {
-	struct space *sp = r->sp;
+	struct wal *wal = r->wal;
 	struct log_lists lists;
 	struct change c;
-	int rc =
-		log_lists(&sp->fmt, &r->found.record, r->found.payload, &lists);
+	int rc = log_lists(&wal->fmt, &r->found.record, r->found.payload,
+			   &lists);
 
 	if (rc == 0)
 		rc = redo_own(r, lists.own);
@@ -140,13 +142,13 @@ static int redo(struct log_reader *r)
 		else if (!change_is_sound(&c, r->found.end))
 			rc = -EUCLEAN;
 		else if (c.pos < FORMAT_HEADER_LEN)
-			rc = redo_header(sp, &c);
+			rc = redo_header(wal, &c);
 		else
-			rc = changes_set(&sp->frozen, c.pos, c.value, c.len);
+			rc = dirty_set(&wal->flushing, c.pos, c.value, c.len);
 	}
-	sp->n_keys = r->found.record.n_keys;
-	sp->next = r->found.record.growth;
-	sp->zone = r->found.record.zone;
+	wal->n_keys = r->found.record.n_keys;
+	wal->next = r->found.record.growth;
+	wal->gap = r->found.record.gap;
 	return rc;
 }
 
@@ -193,7 +195,7 @@ static int redo_all(struct log_reader *r, uint64_t end, struct teller *t)
 /* ---- what a reader is shown ---- */
 
 struct pieces {
-	const struct changes *from;
+	const struct dirty_table *from;
 	uint64_t pos;
 	uint8_t *to;
 	size_t n;
@@ -204,23 +206,24 @@ static void take(struct pieces *p, uint32_t len)
 {
 	uint64_t v = 0;
 
-	p->all = p->all && changes_find(p->from, p->pos + p->n, &v);
+	p->all = p->all && dirty_find(p->from, p->pos + p->n, &v);
 	put_le(p->to + p->n, v, len);
 	p->n += len;
 }
 
-/* Head and key of a block, where a rename has written them anew (rekey.c):
- * their bytes, or 0.  No set of changes answers for them. */
-static size_t rekeyed(const struct space *sp, uint64_t pos, uint8_t *to)
+/* Head and key of a block, where a rename has written them anew
+ * (rename_inplace.c): their bytes, or 0.  No set of changes answers for them.
+ */
+static size_t rekeyed(const struct wal *wal, uint64_t pos, uint8_t *to)
 {
-	struct pieces p = { &sp->frozen, pos, to, 0, true };
+	struct pieces p = { &wal->flushing, pos, to, 0, true };
 	size_t len;
 
 	take(&p, 8);
 	take(&p, KEYHASH_LEN - 8);
 	take(&p, FORMAT_POS_LEN);
 	take(&p, FORMAT_LENS_LEN);
-	if (sp->fmt.timestamps)
+	if (wal->fmt.timestamps)
 		take(&p, FORMAT_TIME_LEN);
 	len = p.n + (size_t)get_le(to + FORMAT_AT_LENS, 2);
 	while (p.all && p.n < len)
@@ -228,19 +231,19 @@ static size_t rekeyed(const struct space *sp, uint64_t pos, uint8_t *to)
 	return p.all ? len : 0;
 }
 
-static int show_rekeyed(struct space *sp)
+static int show_rekeyed(struct wal *wal)
 {
 	uint8_t *bytes = malloc(FORMAT_HEAD_MAX + FORMAT_KEY_MAX);
 	int rc = bytes ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < sp->frozen.n && rc == 0; i++) {
-		const struct change *c = &sp->frozen.item[i];
-		size_t len = c->len == 8 && !sp->fmt.fixed ?
-				     rekeyed(sp, c->pos, bytes) :
+	for (size_t i = 0; i < wal->flushing.n && rc == 0; i++) {
+		const struct change *c = &wal->flushing.item[i];
+		size_t len = c->len == 8 && !wal->fmt.fixed ?
+				     rekeyed(wal, c->pos, bytes) :
 				     0;
 
 		if (len)
-			rc = file_show(&sp->file, c->pos, bytes, len);
+			rc = file_show(&wal->file, c->pos, bytes, len);
 	}
 	free(bytes);
 	return rc;
@@ -253,7 +256,7 @@ static int show_rekeyed(struct space *sp)
  * begin as such; those of fixed-length files may go on in a block that does
  * not. */
 struct measure {
-	struct space *sp;
+	struct wal *wal;
 	uint64_t pos, to;
 	uint64_t len, counts;
 };
@@ -265,22 +268,22 @@ static int measure(void *arg)
 	struct measure *m = arg;
 	struct log_record r;
 	struct block b;
-	int rc = block_raw(m->sp, m->pos, m->to, &b);
+	int rc = block_raw(m->wal, m->pos, m->to, &b);
 
 	if (rc < 0)
 		return rc;
 	m->len = m->counts = b.len;
-	if (!m->sp->fmt.fixed && b.len >= HOLE_LEAST &&
+	if (!m->wal->fmt.fixed && b.len >= HOLE_LEAST &&
 	    b.head.next == FORMAT_DEAD && format_never_lived(&b.head.hash) &&
 	    !log_record_decode(b.key, (size_t)b.head.key_len + b.head.value_len,
 			       &r))
-		m->counts = format_head_len(&m->sp->fmt);
+		m->counts = format_head_len(&m->wal->fmt);
 	return 0;
 }
 
 /* Writes what stands there again: the header (t NULL), the log, which begins at
  * start. */
-static int rewrite(struct space *sp, uint64_t from, uint64_t to, uint64_t start,
+static int rewrite(struct wal *wal, uint64_t from, uint64_t to, uint64_t start,
 		   struct teller *t)
 {
 	const size_t most = (size_t)1 << 20;
@@ -290,9 +293,9 @@ static int rewrite(struct space *sp, uint64_t from, uint64_t to, uint64_t start,
 	while (rc == 0 && from < to) {
 		size_t n = (size_t)min_u64(most, to - from);
 
-		rc = file_read(&sp->file, buf, n, from);
+		rc = file_read(&wal->file, buf, n, from);
 		if (rc == 0)
-			rc = file_write(&sp->file, buf, n, from);
+			rc = file_write(&wal->file, buf, n, from);
 		from += n;
 		if (rc == 0 && t)
 			rc = tell(t, from - start);
@@ -302,174 +305,177 @@ static int rewrite(struct space *sp, uint64_t from, uint64_t to, uint64_t start,
 }
 
 /* The log has been verified: whole blocks stand there. */
-static int rewrite_log(struct space *sp, uint64_t from, uint64_t to,
+static int rewrite_log(struct wal *wal, uint64_t from, uint64_t to,
 		       struct teller *t)
 {
-	struct measure m = { .sp = sp, .pos = from, .to = to };
+	struct measure m = { .wal = wal, .pos = from, .to = to };
 	uint64_t done = from;
 	int rc = 0;
 
 	while (rc == 0 && m.pos < to) {
 		rc = file_try(measure, &m);
 		if (rc == 0 && m.counts < m.len) {
-			rc = rewrite(sp, done, m.pos + m.counts, from, t);
+			rc = rewrite(wal, done, m.pos + m.counts, from, t);
 			done = m.pos + m.len;
 		}
 		m.pos += m.len;
 	}
-	return rc < 0 ? rc : rewrite(sp, done, to, from, t);
+	return rc < 0 ? rc : rewrite(wal, done, to, from, t);
 }
 
 /* What prune had open becomes dead blocks; what was changed in it is past. */
-static int cover_zone(struct space *sp)
+static int cover_gap(struct wal *wal)
 {
-	const struct log_zone z = sp->zone;
-	int rc = changes_drop(&sp->frozen, z.pos, z.len);
+	const struct log_gap z = wal->gap;
+	int rc = dirty_drop(&wal->flushing, z.pos, z.len);
 
 	if (rc == 0)
-		rc = block_cover(sp, z.pos, z.len);
-	for (size_t i = 0; i < sp->delta.n && rc == 0; i++) {
-		const struct change *c = &sp->delta.item[i];
+		rc = block_cover(wal, z.pos, z.len);
+	for (size_t i = 0; i < wal->delta.n && rc == 0; i++) {
+		const struct change *c = &wal->delta.item[i];
 
-		rc = changes_set(&sp->frozen, c->pos, c->value, c->len);
+		rc = dirty_set(&wal->flushing, c->pos, c->value, c->len);
 	}
-	changes_clear(&sp->delta);
-	sp->zone = (struct log_zone){ 0 };
+	dirty_clear(&wal->delta);
+	wal->gap = (struct log_gap){ 0 };
 	return rc;
 }
 
-static int into_file(struct space *sp, const struct log_slot *old,
+static int into_file(struct wal *wal, const struct log_checkpoint *old,
 		     const struct log_reader *r, struct teller *t)
 {
-	struct log_slot slot = *old;
+	struct log_checkpoint checkpoint = *old;
 	int rc = 0;
 
-	if (sp->zone.len && !MUTANT(ZONE_NOT_COVERED))
-		rc = cover_zone(sp);
+	if (wal->gap.len && !MUTANT(ZONE_NOT_COVERED))
+		rc = cover_gap(wal);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = rewrite(sp, 0, FORMAT_HEADER_LEN, 0, NULL);
+		rc = rewrite(wal, 0, FORMAT_HEADER_LEN, 0, NULL);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = rewrite_log(sp, old->start, r->pos, t);
+		rc = rewrite_log(wal, old->start, r->pos, t);
 	if (rc == 0 && !MUTANT(LOG_NOT_REWRITTEN))
-		rc = file_sync(&sp->file);
+		rc = file_sync(&wal->file);
 	if (rc == 0)
-		rc = space_apply(sp, &sp->frozen);
+		rc = wal_writeback(wal, &wal->flushing);
 	if (rc == 0 && !MUTANT(LOG_KEPT))
-		rc = file_resize(&sp->file, r->pos);
+		rc = file_resize(&wal->file, r->pos);
 	if (rc == 0 && !MUTANT(RECOVERED_UNSYNCED))
-		rc = file_sync(&sp->file);
+		rc = file_sync(&wal->file);
 	if (rc < 0)
 		return rc;
-	changes_clear(&sp->frozen);
-	slot.seq++;
-	slot.record_seq = r->seq;
-	slot.start = r->pos;
-	slot.n_keys = (uint32_t)sp->n_keys;
-	slot.growth = sp->next;
-	slot.zone = (struct log_zone){ 0 };
+	dirty_clear(&wal->flushing);
+	checkpoint.seq++;
+	checkpoint.record_seq = r->seq;
+	checkpoint.start = r->pos;
+	checkpoint.n_keys = (uint32_t)wal->n_keys;
+	checkpoint.growth = wal->next;
+	checkpoint.gap = (struct log_gap){ 0 };
 	if (!MUTANT(LOG_KEPT))
-		space_new_salt(slot.salt);
-	rc = space_write_slot(sp, &slot);
+		wal_new_salt(checkpoint.salt);
+	rc = wal_write_checkpoint(wal, &checkpoint);
 	return rc < 0 ? rc : tell_pass(t, r->pos - old->start);
 }
 
-static void set_end(struct space *sp, uint64_t end)
+static void set_end(struct wal *wal, uint64_t end)
 {
-	sp->end = sp->append = sp->reserved = sp->frozen_end = end;
-	if (!sp->tail)
+	wal->end = wal->append = wal->reserved = wal->flushing_end = end;
+	if (!wal->tail)
 		return;
-	sp->tail->base = end;
-	space_log_reset(sp);
+	wal->tail->base = end;
+	wal_log_reset(wal);
 }
 
 /* A growth that the file tells of must lie inside it. */
-static bool growth_is_sound(const struct space *sp, uint64_t end)
+static bool growth_is_sound(const struct wal *wal, uint64_t end)
 {
-	const struct log_growth *g = &sp->next;
+	const struct log_growth *g = &wal->next;
 
 	if (!g->offset)
 		return true;
-	return g->n_buckets && g->moved <= sp->fmt.n_buckets &&
-	       g->offset >= sp->fmt.data_offset && g->offset <= end &&
+	return g->n_buckets && g->moved <= wal->fmt.n_buckets &&
+	       g->offset >= wal->fmt.data_offset && g->offset <= end &&
 	       format_index_len(g->n_buckets) <= end - g->offset;
 }
 
-/* So must a zone, in one region of the data. */
-static bool zone_is_sound(const struct space *sp, uint64_t end)
+/* So must a gap, in one region of the data. */
+static bool gap_is_sound(const struct wal *wal, uint64_t end)
 {
-	const struct log_zone *z = &sp->zone;
-	uint64_t to = block_region_end(sp, z->pos, end);
+	const struct log_gap *z = &wal->gap;
+	uint64_t to = block_region_end(wal, z->pos, end);
 
 	return !z->len || (z->pos <= to && z->len <= to - z->pos &&
-			   format_dead_fits(&sp->fmt, z->len));
+			   format_dead_fits(&wal->fmt, z->len));
 }
 
 /* One that reaches into the log was declared, and the checkpoint that makes it
  * writable had not been made: dead blocks stand there still.  The head of one
- * over all of them would be durable before the slot that begins the log anew,
- * and after another crash the log would end there. */
-static void drop_zone_in_log(struct space *sp, uint64_t start)
+ * over all of them would be durable before the checkpoint that begins the log
+ * anew, and after another crash the log would end there. */
+static void drop_gap_in_log(struct wal *wal, uint64_t start)
 {
-	if (sp->zone.pos + sp->zone.len > start)
-		sp->zone = (struct log_zone){ 0 };
+	if (wal->gap.pos + wal->gap.len > start)
+		wal->gap = (struct log_gap){ 0 };
 }
 
 /* Leaves r at the log's end. */
-static int replay(struct space *sp, const struct log_slot *slot,
+static int replay(struct wal *wal, const struct log_checkpoint *checkpoint,
 		  struct log_reader *r, struct teller *t)
 {
 	struct log_reader again;
 	int rc = find_end(r, t);
 
 	if (rc == 0)
-		rc = log_reader_init(&again, sp, slot);
+		rc = log_reader_init(&again, wal, checkpoint);
 	if (rc < 0)
 		return rc;
 	rc = redo_all(&again, r->pos, t);
 	log_reader_release(&again);
 	if (rc == 0)
-		drop_zone_in_log(sp, slot->start);
-	if (rc == 0 && format_decode(sp->fmt.raw, r->pos, &sp->fmt))
+		drop_gap_in_log(wal, checkpoint->start);
+	if (rc == 0 && format_decode(wal->fmt.raw, r->pos, &wal->fmt))
 		rc = -EUCLEAN;
 	if (rc == 0 &&
-	    (!growth_is_sound(sp, r->pos) || !zone_is_sound(sp, r->pos)))
+	    (!growth_is_sound(wal, r->pos) || !gap_is_sound(wal, r->pos)))
 		rc = -EUCLEAN;
 	if (rc == 0)
-		rc = sp->file.writable ? into_file(sp, slot, r, t) :
-					 show_rekeyed(sp);
+		rc = wal->file.writable ? into_file(wal, checkpoint, r, t) :
+					  show_rekeyed(wal);
 	return rc;
 }
 
-int recover(struct space *sp, const struct log_slot *slot, int slot_at,
-	    const struct recover_hook *hook, bool *ret_growth)
+int recover(struct wal *wal, const struct log_checkpoint *checkpoint,
+	    int checkpoint_at, const struct recover_hook *hook,
+	    bool *ret_growth)
 {
-	struct teller t = { .passes = sp->file.writable ? 3 : 2,
-			    .len = sp->end - slot->start,
+	struct teller t = { .passes = wal->file.writable ? 3 : 2,
+			    .len = wal->end - checkpoint->start,
 			    .next = TELL_EVERY };
 	struct log_reader r;
-	int rc = log_reader_init(&r, sp, slot);
+	int rc = log_reader_init(&r, wal, checkpoint);
 
 	if (rc < 0)
 		return rc;
 	if (hook)
 		t.hook = *hook;
-	sp->n_keys = slot->n_keys;
-	sp->next = slot->growth;
-	sp->zone = slot->zone;
-	sp->slot = *slot;
-	sp->slot_at = slot_at;
-	log_slot_encode(slot, sp->slots + (size_t)slot_at * LOG_SLOT_LEN);
-	rc = replay(sp, slot, &r, &t);
+	wal->n_keys = checkpoint->n_keys;
+	wal->next = checkpoint->growth;
+	wal->gap = checkpoint->gap;
+	wal->checkpoint = *checkpoint;
+	wal->checkpoint_at = checkpoint_at;
+	log_checkpoint_encode(checkpoint,
+			      wal->checkpoints + (size_t)checkpoint_at *
+							 LOG_CHECKPOINT_LEN);
+	rc = replay(wal, checkpoint, &r, &t);
 	log_reader_release(&r);
 	if (rc < 0)
 		return rc;
-	set_end(sp, r.pos);
-	sp->recorded_keys = sp->n_keys;
-	sp->recorded_next = sp->next;
-	sp->hot = sp->file.writable;
-	memcpy(sp->salt, sp->slot.salt, sizeof(sp->salt));
-	sp->record_seq = r.seq;
-	sp->first_record = true;
-	*ret_growth = sp->next.offset != 0;
+	set_end(wal, r.pos);
+	wal->logged_keys = wal->n_keys;
+	wal->logged_next = wal->next;
+	wal->unclean = wal->file.writable;
+	memcpy(wal->salt, wal->checkpoint.salt, sizeof(wal->salt));
+	wal->record_seq = r.seq;
+	wal->first_record = true;
+	*ret_growth = wal->next.offset != 0;
 	return 0;
 }

@@ -8,13 +8,14 @@
 #define BLT_RECOVER_H
 
 #include "blt.h"
-#include "booklet/log/space.h"
+#include "booklet/log/wal.h"
 
-/* What the header of a hot file says of itself: fmt with the version and the
- * filling bytes that the clean file had.  -EUCLEAN: no slot is whole;
+/* What the header of an unclean file says of itself: fmt with the version and
+ * the filling bytes that the clean file had.  -EUCLEAN: no checkpoint is whole;
  * -EPROTONOSUPPORT: a later version's work is under way. */
 int recover_header(const uint8_t *raw, uint64_t file_size, struct format *ret,
-		   struct log_slot *ret_slot, int *ret_slot_at);
+		   struct log_checkpoint *ret_checkpoint,
+		   int *ret_checkpoint_at);
 
 /* As struct blt_open_options has them; progress may be NULL. */
 struct recover_hook {
@@ -22,10 +23,11 @@ struct recover_hook {
 	void *arg;
 };
 
-/* Replays.  Called before anybody else knows the space.  hook may be NULL; what
+/* Replays.  Called before anybody else knows the wal.  hook may be NULL; what
  * it gives stops the replay.  *ret_growth: an index move was under way, and
- * reindex_resume is to be called. */
-int recover(struct space *sp, const struct log_slot *slot, int slot_at,
-	    const struct recover_hook *hook, bool *ret_growth);
+ * rehash_resume is to be called. */
+int recover(struct wal *wal, const struct log_checkpoint *checkpoint,
+	    int checkpoint_at, const struct recover_hook *hook,
+	    bool *ret_growth);
 
 #endif

@@ -1,7 +1,7 @@
 #include "booklet/maintain/copy.h"
 
 #include "booklet/log/block.h"
-#include "booklet/core/scan.h"
+#include "booklet/core/snapshot.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -20,12 +20,12 @@ struct copy {
 	const struct copy_how *how;
 	struct format fmt;
 	struct blt_error *err;
-	struct scan scan;
+	struct snapshot snapshot;
 	uint8_t *index; /* zeros are empty buckets, until it is written */
 	uint8_t *buf;
 	size_t used;   /* bytes of buf that are not in the file yet */
 	uint64_t pos;  /* where buf goes */
-	uint64_t done; /* bytes of the source behind the scan */
+	uint64_t done; /* bytes of the source behind the snapshot */
 	uint64_t n_keys;
 };
 
@@ -45,7 +45,7 @@ fail(const struct copy *c, int code, const char *fmt, ...)
 static int fail_read(const struct copy *c, int rc)
 {
 	return fail(c, rc, "%s: cannot be read to its end: %s",
-		    c->from->space.file.path, strerror(-rc));
+		    c->from->wal.file.path, strerror(-rc));
 }
 
 static int fail_write(const struct copy *c, int rc)
@@ -59,8 +59,8 @@ static int tell(struct copy *c)
 
 	if (!c->how->progress)
 		return 0;
-	rc = c->how->progress(c->how->arg, min_u64(c->done, c->scan.end),
-			      c->scan.end, c->n_keys);
+	rc = c->how->progress(c->how->arg, min_u64(c->done, c->snapshot.end),
+			      c->snapshot.end, c->n_keys);
 	if (rc == 0)
 		return 0;
 	return fail(c, rc < 0 ? rc : -ECANCELED, "%s: stopped", c->how->path);
@@ -113,8 +113,8 @@ static const char *key_text(const struct block *b, char text[SHOWN_ROOM])
 
 static int check_block(const struct copy *c, const struct block *b)
 {
-	const struct format *from = &c->from->space.fmt;
-	const char *path = c->from->space.file.path;
+	const struct format *from = &c->from->wal.fmt;
+	const char *path = c->from->wal.file.path;
 	char text[SHOWN_ROOM];
 	bool hidden = format_hidden(from, &b->head.hash);
 
@@ -171,14 +171,14 @@ static int copy_blocks(struct copy *c)
 	struct block b = { 0 };
 	int rc = 0, result = 0;
 
-	scan_start(&c->scan, c->from, false);
-	while (result == 0 && (rc = scan_next(&c->scan, &b)) > 0)
+	snapshot_start(&c->snapshot, c->from, false);
+	while (result == 0 && (rc = snapshot_next(&c->snapshot, &b)) > 0)
 		result = copy_block(c, &b);
 	if (result == 0 && rc < 0)
 		result = fail_read(c, rc);
 	if (result == 0)
 		result = flush(c);
-	scan_end(&c->scan);
+	snapshot_end(&c->snapshot);
 	return result;
 }
 

@@ -1,11 +1,11 @@
 /* copy.h - the live blocks of a store, written back to back into a new file.
  *
- * The copy is the store as it was when the copy began (scan.h), beside writers.
- * It has the standard layout: header, index, data.  Each block goes to the head
- * of its chain, so the data is written once, from front to back, and the index,
- * gathered in memory, after it.
+ * The copy is the store as it was when the copy began (snapshot.h), beside
+ * writers. It has the standard layout: header, index, data.  Each block goes to
+ * the head of its chain, so the data is written once, from front to back, and
+ * the index, gathered in memory, after it.
  *
- * Memory: 6 bytes a bucket, and what the scan keeps.
+ * Memory: 6 bytes a bucket, and what the snapshot keeps.
  * Errors: err gets a sentence that names the file at fault, or the key.
  */
 #ifndef BLT_COPY_H

@@ -1,6 +1,6 @@
-/* The scan goes in two gears.  As long as blocks stand back to back it walks
- * from one to the next ("on track"); where that ends it looks at every position
- * for a block whose hash is that of its key.
+/* The snapshot goes in two gears.  As long as blocks stand back to back it
+ * walks from one to the next ("on track"); where that ends it looks at every
+ * position for a block whose hash is that of its key.
  *
  * What touches the mapping runs in file_try, which may cut it off anywhere: it
  * allocates nothing, and room for what it notes is made before. */
@@ -24,7 +24,7 @@ enum {
 	CUT = 2,    /* its length cannot be right */
 };
 
-struct scan {
+struct snapshot {
 	struct salvage *s;
 	uint64_t pos;
 	bool track;          /* a block should begin at pos */
@@ -51,20 +51,21 @@ int salvage_start(struct salvage *s, const struct file *file,
 	quiet.writable = false;
 	rc = file_size(&quiet, &s->size);
 	if (rc == 0)
-		rc = space_init(&s->sp, &quiet, &h->fmt, s->size);
+		rc = wal_init(&s->wal, &quiet, &h->fmt, s->size);
 	if (rc < 0)
 		return rc;
-	if (h->hot && recover(&s->sp, &h->slot, h->slot_at, NULL, &growth) < 0)
-		changes_clear(&s->sp.frozen);
+	if (h->unclean && recover(&s->wal, &h->checkpoint, h->checkpoint_at,
+				  NULL, &growth) < 0)
+		dirty_clear(&s->wal.flushing);
 	/* A log that is damaged in its middle ends there, but not its blocks.
 	 */
-	s->sp.end = s->size;
+	s->wal.end = s->size;
 	return 0;
 }
 
 void salvage_release(struct salvage *s)
 {
-	space_release(&s->sp);
+	wal_release(&s->wal);
 	free(s->kept);
 }
 
@@ -72,10 +73,10 @@ void salvage_release(struct salvage *s)
 
 static bool at_block(const struct salvage *s, uint64_t pos, struct block *ret)
 {
-	if (block_raw(&s->sp, pos, s->size, ret) < 0)
+	if (block_raw(&s->wal, pos, s->size, ret) < 0)
 		return false;
-	ret->head.next = space_field(&s->sp, pos + FORMAT_AT_NEXT,
-				     FORMAT_POS_LEN, SPACE_READER);
+	ret->head.next = wal_field(&s->wal, pos + FORMAT_AT_NEXT,
+				   FORMAT_POS_LEN, WAL_READER);
 	return true;
 }
 
@@ -111,13 +112,13 @@ static bool likely_at(const struct salvage *s, uint64_t pos, struct block *ret)
 
 /* Whether a block may well end at pos: the file does, or the index begins, or
  * a whole block, perhaps behind some dead ones whose hashes say nothing. */
-static bool sound_end(const struct scan *c, uint64_t pos)
+static bool sound_end(const struct snapshot *c, uint64_t pos)
 {
 	const struct salvage *s = c->s;
 	struct block b;
 
 	for (int i = 0; i < AHEAD; i++) {
-		if (pos == s->size || pos == s->sp.fmt.index_offset)
+		if (pos == s->size || pos == s->wal.fmt.index_offset)
 			return true;
 		if (whole_at(s, pos, &b))
 			return true;
@@ -136,7 +137,7 @@ static bool empty_stretch(const struct salvage *s, uint64_t pos)
 
 	if (s->size - pos < 64 + FORMAT_POS_LEN + FORMAT_HEAD_MAX)
 		return false;
-	p = file_ptr(&s->sp.file, pos);
+	p = file_ptr(&s->wal.file, pos);
 	for (int i = 0; i < FORMAT_POS_LEN; i++)
 		if (p[i] > 1)
 			return false;
@@ -146,7 +147,7 @@ static bool empty_stretch(const struct salvage *s, uint64_t pos)
 /* ---- what is found ---- */
 
 /* The block around this one is shorter than it says. */
-static void cut_outer(struct scan *c)
+static void cut_outer(struct snapshot *c)
 {
 	struct salvage *s = c->s;
 
@@ -157,7 +158,7 @@ static void cut_outer(struct scan *c)
 	c->outer_end = 0;
 }
 
-static void take(struct scan *c, const struct block *b)
+static void take(struct snapshot *c, const struct block *b)
 {
 	struct salvage *s = c->s;
 	struct salvaged *k = &s->kept[s->n];
@@ -173,7 +174,7 @@ static void take(struct scan *c, const struct block *b)
 	s->n++;
 }
 
-static void meet_whole(struct scan *c, const struct block *b)
+static void meet_whole(struct snapshot *c, const struct block *b)
 {
 	uint64_t end = b->pos + b->len;
 	size_t before = c->s->n;
@@ -194,7 +195,7 @@ static void meet_whole(struct scan *c, const struct block *b)
 	c->pos = end - b->head.value_len;
 }
 
-static void off_track(struct scan *c)
+static void off_track(struct snapshot *c)
 {
 	uint64_t n = empty_stretch(c->s, c->pos) ? 32 : 1;
 	uint64_t stops[] = { c->data, c->index, c->end, c->outer_end };
@@ -208,7 +209,7 @@ static void off_track(struct scan *c)
 }
 
 /* On track, but what stands here is no whole block. */
-static void meet_other(struct scan *c)
+static void meet_other(struct snapshot *c)
 {
 	struct salvage *s = c->s;
 	struct block b;
@@ -232,7 +233,7 @@ static void meet_other(struct scan *c)
 }
 
 /* Places that are known before they are seen. */
-static void at_landmark(struct scan *c)
+static void at_landmark(struct snapshot *c)
 {
 	if (c->outer_end && c->pos >= c->outer_end) {
 		c->outer_end = 0;
@@ -242,14 +243,14 @@ static void at_landmark(struct scan *c)
 		c->pos = c->end;
 		c->outer_end = 0;
 		c->track = true;
-	} else if (c->pos == c->s->sp.fmt.index_offset) {
+	} else if (c->pos == c->s->wal.fmt.index_offset) {
 		c->track = false;
 	}
 	if (c->pos == c->data)
 		c->track = true;
 }
 
-static void step(struct scan *c)
+static void step(struct snapshot *c)
 {
 	struct block b;
 
@@ -264,9 +265,9 @@ static void step(struct scan *c)
 		off_track(c);
 }
 
-static int scan_stride(void *arg)
+static int snapshot_stride(void *arg)
 {
-	struct scan *c = arg;
+	struct snapshot *c = arg;
 
 	for (int i = 0; i < STRIDE && c->pos < c->s->size; i++)
 		step(c);
@@ -290,7 +291,7 @@ static int try_index(void *arg)
 	for (uint64_t i = 0; i < k->n_buckets && k->right + k->wrong < SAMPLE;
 	     i++) {
 		uint64_t at = get_le(
-			file_ptr(&s->sp.file, k->offset + i * FORMAT_POS_LEN),
+			file_ptr(&s->wal.file, k->offset + i * FORMAT_POS_LEN),
 			FORMAT_POS_LEN);
 		struct block b;
 
@@ -322,10 +323,10 @@ static int believe(struct salvage *s, uint64_t offset, uint64_t n_buckets,
 	return rc;
 }
 
-static int find_layout(struct scan *c)
+static int find_layout(struct snapshot *c)
 {
 	struct salvage *s = c->s;
-	const struct format *f = &s->sp.fmt;
+	const struct format *f = &s->wal.fmt;
 	bool is;
 	int rc = believe(s, f->index_offset, f->n_buckets, &is);
 
@@ -411,13 +412,13 @@ static int make_room(struct salvage *s)
 int salvage_scan(struct salvage *s)
 {
 	const struct blt_rebuild_options *o = s->opts;
-	struct scan c = { .s = s, .pos = FORMAT_HEADER_LEN };
+	struct snapshot c = { .s = s, .pos = FORMAT_HEADER_LEN };
 	int rc = find_layout(&c);
 
 	while (rc == 0 && c.pos < s->size) {
 		rc = make_room(s);
 		if (rc == 0)
-			rc = file_try(scan_stride, &c);
+			rc = file_try(snapshot_stride, &c);
 		if (rc == 0 && o->progress)
 			rc = o->progress(o->arg, c.pos, s->size, s->n);
 	}

@@ -25,15 +25,15 @@
 #define BLT_SALVAGE_H
 
 #include "blt.h"
-#include "booklet/log/space.h"
+#include "booklet/log/wal.h"
 
 struct salvage_header {
 	struct format fmt; /* the layout fields as the file has them, sound or
 			    * not */
 	enum blt_header_source source;
-	bool hot; /* slot says where the log is */
-	struct log_slot slot;
-	int slot_at;
+	bool unclean; /* checkpoint says where the log is */
+	struct log_checkpoint checkpoint;
+	int checkpoint_at;
 };
 
 /* like: the header of a store of the same kind, or NULL.  -EUCLEAN: there is
@@ -49,7 +49,7 @@ struct salvaged {
 };
 
 struct salvage {
-	struct space sp;
+	struct wal wal;
 	uint64_t size;
 	struct salvaged *kept; /* by position, once scanned */
 	size_t n, room;

@@ -16,15 +16,15 @@
 static int decode(const uint8_t raw[FORMAT_HEADER_LEN], struct format *ret)
 {
 	struct format plain;
-	struct log_slot slot;
+	struct log_checkpoint checkpoint;
 	unsigned version = (unsigned)get_le(raw + FORMAT_AT_VERSION, 2);
 	struct format f;
 
 	memcpy(plain.raw, raw, sizeof(plain.raw));
 	if (version == FORMAT_VERSION_HOT) {
 		version = FORMAT_VERSION;
-		if (log_slot_newest(raw, &slot) >= 0)
-			version = slot.version;
+		if (log_checkpoint_newest(raw, &checkpoint) >= 0)
+			version = checkpoint.version;
 	}
 	if (version < FORMAT_VERSION_OLDEST || version > FORMAT_VERSION)
 		version = FORMAT_VERSION;
@@ -99,11 +99,11 @@ int salvage_header(struct file *file, const uint8_t *like,
 	if (decode(s.own, &h.fmt) == 0) {
 		struct format sound;
 
-		h.hot = get_le(s.own + FORMAT_AT_VERSION, 2) ==
-				FORMAT_VERSION_HOT &&
-			recover_header(s.own, s.size, &sound, &h.slot,
-				       &h.slot_at) == 0;
-		if (h.hot)
+		h.unclean = get_le(s.own + FORMAT_AT_VERSION, 2) ==
+				    FORMAT_VERSION_HOT &&
+			    recover_header(s.own, s.size, &sound, &h.checkpoint,
+					   &h.checkpoint_at) == 0;
+		if (h.unclean)
 			h.fmt = sound;
 		*ret = h;
 		return 0;

@@ -26,7 +26,7 @@ struct out {
 /* As many buckets as before, or more where there are more keys. */
 static uint32_t buckets_for(const struct salvage *s)
 {
-	uint32_t n = s->sp.fmt.n_buckets;
+	uint32_t n = s->wal.fmt.n_buckets;
 
 	/* A damaged field must not make a file of gigabytes. */
 	if (n == 0 || (format_index_len(n) > s->size))
@@ -38,7 +38,7 @@ static uint32_t buckets_for(const struct salvage *s)
 
 static void make_header(struct out *o)
 {
-	const struct format *old = &o->s->sp.fmt;
+	const struct format *old = &o->s->wal.fmt;
 
 	o->fmt = *old;
 	o->fmt.n_buckets = buckets_for(o->s);
@@ -71,7 +71,7 @@ static int carry(struct out *o, uint64_t from, uint64_t len)
 			rc = flush(o);
 		n = (size_t)min_u64(len, PIECE - o->len);
 		if (rc == 0)
-			rc = file_read(&o->s->sp.file, o->buf + o->len, n,
+			rc = file_read(&o->s->wal.file, o->buf + o->len, n,
 				       from);
 		o->len += n;
 		from += n;
@@ -83,13 +83,13 @@ static int carry(struct out *o, uint64_t from, uint64_t len)
 static int look(void *arg)
 {
 	struct out *o = arg;
-	const struct space *sp = &o->s->sp;
-	int rc = block_raw(sp, o->from, o->s->size, &o->block);
+	const struct wal *wal = &o->s->wal;
+	int rc = block_raw(wal, o->from, o->s->size, &o->block);
 
-	if (rc == 0 && sp->fmt.timestamps)
+	if (rc == 0 && wal->fmt.timestamps)
 		o->block.head.timestamp =
-			(int64_t)space_field(sp, o->from + FORMAT_AT_TIME,
-					     FORMAT_TIME_LEN, SPACE_READER);
+			(int64_t)wal_field(wal, o->from + FORMAT_AT_TIME,
+					   FORMAT_TIME_LEN, WAL_READER);
 	return rc;
 }
 
@@ -129,7 +129,7 @@ static int write_blocks(struct out *o)
 static void count(struct salvage *s)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (format_hidden(&s->sp.fmt, &s->kept[i].hash))
+		if (format_hidden(&s->wal.fmt, &s->kept[i].hash))
 			s->result.hidden++;
 		else
 			s->result.keys++;

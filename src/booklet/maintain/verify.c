@@ -4,7 +4,7 @@
 #include "booklet/maintain/verify.h"
 
 #include "booklet/core/index.h"
-#include "booklet/core/scan.h"
+#include "booklet/core/snapshot.h"
 #include "booklet/format/serial.h"
 #include "base/util.h"
 
@@ -71,20 +71,20 @@ void verify_start(struct verify *c, struct engine *engine,
 			      .arg = arg };
 	if (!engine)
 		return;
-	pthread_rwlock_rdlock(&engine->space.lock);
-	c->commits = engine->space.commits;
-	c->total = engine->space.end - FORMAT_HEADER_LEN;
-	pthread_rwlock_unlock(&engine->space.lock);
+	pthread_rwlock_rdlock(&engine->wal.lock);
+	c->commits = engine->wal.commits;
+	c->total = engine->wal.end - FORMAT_HEADER_LEN;
+	pthread_rwlock_unlock(&engine->wal.lock);
 }
 
 bool verify_undisturbed(const struct verify *c)
 {
-	struct space *sp = &c->engine->space;
+	struct wal *wal = &c->engine->wal;
 	bool same;
 
-	pthread_rwlock_rdlock(&sp->lock);
-	same = sp->commits == c->commits;
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
+	same = wal->commits == c->commits;
+	pthread_rwlock_unlock(&wal->lock);
 	return same;
 }
 
@@ -138,18 +138,18 @@ static void show_key(struct judging *j)
 
 static enum verdict judge(struct judging *j)
 {
-	const struct space *sp = &j->verify->engine->space;
+	const struct wal *wal = &j->verify->engine->wal;
 	struct index_place place;
 	int rc;
 
 	/* It may have died since, or moved away. */
-	rc = block_at(sp, j->block.pos, SPACE_READER, &j->block);
+	rc = block_at(wal, j->block.pos, WAL_READER, &j->block);
 	if (rc < 0 || j->block.head.next == FORMAT_DEAD)
 		return GONE;
 	show_key(j);
 	j->of_key = keyhash_of(j->block.key, j->block.head.key_len);
 	j->wrong_hash = !keyhash_equal(&j->of_key, &j->block.head.hash);
-	rc = index_find(sp, &j->block.head.hash, SPACE_READER, &place);
+	rc = index_find(wal, &j->block.head.hash, WAL_READER, &place);
 	if (rc < 0)
 		return CHAIN_BROKEN;
 	if (rc == 0)
@@ -203,7 +203,7 @@ static int report(struct verify *c, const struct judging *j)
 
 static int count(struct verify *c, const struct block *b)
 {
-	const struct format *f = &c->engine->space.fmt;
+	const struct format *f = &c->engine->wal.fmt;
 	struct blt_check_result *r = &c->result;
 
 	if (b->head.next == FORMAT_DEAD) {
@@ -262,7 +262,7 @@ static int verify_load(struct verify *c, struct judging *j, const char *what,
 
 static int verify_loads(struct verify *c, struct judging *j)
 {
-	const struct format *f = &c->engine->space.fmt;
+	const struct format *f = &c->engine->wal.fmt;
 	const struct block_head *h = &j->block.head;
 	int rc;
 
@@ -288,7 +288,7 @@ static int verify_loads(struct verify *c, struct judging *j)
 static int verify_block(struct verify *c, const struct block *b,
 			struct judging *j)
 {
-	struct space *sp = &c->engine->space;
+	struct wal *wal = &c->engine->wal;
 	struct block met = *b;
 	int rc;
 
@@ -296,9 +296,9 @@ static int verify_block(struct verify *c, const struct block *b,
 		return count(c, b);
 	j->block = *b;
 	j->wrong_hash = false;
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	rc = file_try(judge_guarded, j);
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	if (rc < 0)
 		return rc;
 	if (j->verdict == GONE) {
@@ -308,7 +308,8 @@ static int verify_block(struct verify *c, const struct block *b,
 	count(c, b);
 	rc = report(c, j);
 	if (rc == 0 && c->opts->values) {
-		/* The scan holds this one; that of the judging it does not. */
+		/* The snapshot holds this one; that of the judging it does not.
+		 */
 		j->block = *b;
 		rc = verify_loads(c, j);
 	}
@@ -318,7 +319,7 @@ static int verify_block(struct verify *c, const struct block *b,
 /* ---- what cannot be walked ---- */
 
 struct bad {
-	struct space *sp;
+	struct wal *wal;
 	uint64_t pos, end;
 	bool room; /* for a head */
 	struct block_head head;
@@ -328,30 +329,30 @@ struct bad {
 static int look_at_bad(void *arg)
 {
 	struct bad *b = arg;
-	uint32_t head_len = format_head_len(&b->sp->fmt);
+	uint32_t head_len = format_head_len(&b->wal->fmt);
 
-	b->end = block_region_end(b->sp, b->pos, b->sp->end);
+	b->end = block_region_end(b->wal, b->pos, b->wal->end);
 	b->room = b->end >= head_len && b->pos <= b->end - head_len;
 	if (!b->room)
 		return 0;
-	format_head_decode(&b->sp->fmt, space_ptr(b->sp, b->pos), &b->head);
-	b->len = format_block_len(&b->sp->fmt, &b->head);
+	format_head_decode(&b->wal->fmt, wal_ptr(b->wal, b->pos), &b->head);
+	b->len = format_block_len(&b->wal->fmt, &b->head);
 	return 0;
 }
 
 /* The walk stumbled: says where, and goes on in the next region. */
-static int step_over_bad(struct verify *c, struct scan *s)
+static int step_over_bad(struct verify *c, struct snapshot *s)
 {
-	struct space *sp = &c->engine->space;
-	struct bad b = { .sp = sp, .pos = s->pos };
+	struct wal *wal = &c->engine->wal;
+	struct bad b = { .wal = wal, .pos = s->pos };
 	int rc;
 
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	rc = file_try(look_at_bad, &b);
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	if (rc < 0)
 		return rc;
-	scan_skip_region(s);
+	snapshot_skip_region(s);
 	if (b.end > b.pos && c->n_gaps < ARRAY_SIZE(c->gap))
 		c->gap[c->n_gaps++] = (struct verify_gap){ b.pos, b.end };
 	if (b.end > b.pos)
@@ -375,12 +376,12 @@ int verify_blocks(struct verify *c)
 	uint8_t buf[PIECE];
 	struct judging j = { .verify = c, .buf = buf };
 	struct block b = { .len = 0 };
-	struct scan s;
+	struct snapshot s;
 	int rc;
 
-	scan_start(&s, c->engine, true);
+	snapshot_start(&s, c->engine, true);
 	for (;;) {
-		rc = scan_next(&s, &b);
+		rc = snapshot_next(&s, &b);
 		if (rc == 0)
 			break;
 		if (rc == -EUCLEAN)
@@ -392,7 +393,7 @@ int verify_blocks(struct verify *c)
 		if (rc < 0)
 			break;
 	}
-	scan_end(&s);
+	snapshot_end(&s);
 	return rc;
 }
 
@@ -400,7 +401,7 @@ int verify_blocks(struct verify *c)
 
 int verify_counts(struct verify *c)
 {
-	const struct space *sp = &c->engine->space;
+	const struct wal *wal = &c->engine->wal;
 	const struct blt_check_result *r = &c->result;
 	int rc = 0;
 
@@ -409,10 +410,10 @@ int verify_counts(struct verify *c)
 	if (c->reached > r->live_blocks || c->n_gaps)
 		rc = verify_strays(c);
 	/* Of a store that was left open, opening it made the count. */
-	if (rc < 0 || r->was_open || c->n_gaps || sp->n_keys == r->keys)
+	if (rc < 0 || r->was_open || c->n_gaps || wal->n_keys == r->keys)
 		return rc;
 	return verify_fault(c, BLT_FAULT_COUNT, FORMAT_AT_N_KEYS,
 			    "the header says %" PRIu64 " keys, %" PRIu64
 			    " are live",
-			    sp->n_keys, r->keys);
+			    wal->n_keys, r->keys);
 }

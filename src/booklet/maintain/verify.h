@@ -13,7 +13,7 @@
  * shows in the numbers only; it is then searched for (verify_strays).
  *
  * Errors: 0, or what fn or the disk gave; a fault in the store is none.
- * Threads: a check belongs to one; it holds the space's lock shared for some
+ * Threads: a check belongs to one; it holds the wal's lock shared for some
  * hundred blocks at a time, so writers may run beside it.
  */
 #ifndef BLT_VERIFY_H

@@ -7,7 +7,7 @@
 #include "booklet/maintain/verify.h"
 
 #include "booklet/core/index.h"
-#include "booklet/core/scan.h"
+#include "booklet/core/snapshot.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -51,44 +51,43 @@ struct link {
 /* Links that are noted before a walk over the data looks for their blocks. */
 #define ROOM ((size_t)1 << 20)
 
-static uint64_t follow(const struct space *sp, uint64_t at)
+static uint64_t follow(const struct wal *wal, uint64_t at)
 {
-	return space_field(sp, at + FORMAT_AT_NEXT, FORMAT_POS_LEN,
-			   SPACE_READER);
+	return wal_field(wal, at + FORMAT_AT_NEXT, FORMAT_POS_LEN, WAL_READER);
 }
 
 /* A ring of that length is in the chain that begins at head: its distinct
  * blocks, and the pointer that leads back. */
-static uint64_t unroll(const struct space *sp, uint64_t head, uint64_t length,
+static uint64_t unroll(const struct wal *wal, uint64_t head, uint64_t length,
 		       uint64_t *ret_closes)
 {
 	uint64_t hare = head, tortoise = head, from = 0, n = length;
 
 	for (uint64_t i = 0; i < length; i++) {
 		from = hare + FORMAT_AT_NEXT;
-		hare = follow(sp, hare);
+		hare = follow(wal, hare);
 	}
 	for (; hare != tortoise; n++) {
 		from = hare + FORMAT_AT_NEXT;
-		hare = follow(sp, hare);
-		tortoise = follow(sp, tortoise);
+		hare = follow(wal, hare);
+		tortoise = follow(wal, tortoise);
 	}
 	*ret_closes = from;
 	return n;
 }
 
 /* Blocks of a chain, up to the first that cannot be one. */
-static uint64_t measure(const struct space *sp, uint64_t head,
+static uint64_t measure(const struct wal *wal, uint64_t head,
 			uint64_t *ret_closes)
 {
 	uint64_t n = 0, power = 1, at = head, landmark = 0, since = 0;
 	struct block b;
 
 	*ret_closes = 0;
-	while (at > FORMAT_LAST && block_at(sp, at, SPACE_READER, &b) == 0 &&
+	while (at > FORMAT_LAST && block_at(wal, at, WAL_READER, &b) == 0 &&
 	       b.head.next != FORMAT_DEAD) {
 		if (at == landmark)
-			return unroll(sp, head, since, ret_closes);
+			return unroll(wal, head, since, ret_closes);
 		if (++n == power) {
 			landmark = at;
 			power *= 2;
@@ -100,17 +99,17 @@ static uint64_t measure(const struct space *sp, uint64_t head,
 	return n;
 }
 
-static void open_chain(struct walk *w, const struct space *sp)
+static void open_chain(struct walk *w, const struct wal *wal)
 {
 	struct blt_check_result *r = &w->verify->result;
 
 	w->slot = w->offset + format_index_len(w->bucket);
 	w->from = w->slot;
-	w->at = space_field(sp, w->slot, FORMAT_POS_LEN, SPACE_READER);
+	w->at = wal_field(wal, w->slot, FORMAT_POS_LEN, WAL_READER);
 	w->inside = w->at > FORMAT_LAST;
 	if (!w->inside)
 		return;
-	w->left = measure(sp, w->at, &w->closes);
+	w->left = measure(wal, w->at, &w->closes);
 	r->longest_chain = max_u64(r->longest_chain, w->left);
 }
 
@@ -122,7 +121,7 @@ static void found(struct walk *w, enum finding what)
 }
 
 /* The chain's next block, or what stands in its place. */
-static void judge_link(struct walk *w, const struct space *sp)
+static void judge_link(struct walk *w, const struct wal *wal)
 {
 	struct block b;
 	uint64_t slot;
@@ -132,7 +131,7 @@ static void judge_link(struct walk *w, const struct space *sp)
 		if (w->closes)
 			found(w, RING);
 		else if (w->at > FORMAT_LAST)
-			found(w, block_at(sp, w->at, SPACE_READER, &b) < 0 ?
+			found(w, block_at(wal, w->at, WAL_READER, &b) < 0 ?
 					 NOWHERE :
 					 DEAD);
 		return;
@@ -140,12 +139,12 @@ static void judge_link(struct walk *w, const struct space *sp)
 	w->left--;
 	/* measure() has seen it, and if a writer has freed it since, the
 	 * rest of the chain is his. */
-	if (block_at(sp, w->at, SPACE_READER, &b) < 0 ||
+	if (block_at(wal, w->at, WAL_READER, &b) < 0 ||
 	    b.head.next == FORMAT_DEAD) {
 		w->inside = false;
 		return;
 	}
-	slot = index_bucket(sp, &b.head.hash);
+	slot = index_bucket(wal, &b.head.hash);
 	if (slot != w->slot) {
 		found(w, OTHER_BUCKET);
 		w->found_bucket = slot > w->offset ?
@@ -164,16 +163,16 @@ static void judge_link(struct walk *w, const struct space *sp)
 static int walk_stride(void *arg)
 {
 	struct walk *w = arg;
-	const struct space *sp = &w->verify->engine->space;
+	const struct wal *wal = &w->verify->engine->wal;
 
 	w->finding = NOTHING;
 	for (unsigned n = 0; n < STRIDE && w->finding == NOTHING; n++) {
 		if (w->n_noted == ROOM)
 			return 1;
 		if (w->inside) {
-			judge_link(w, sp);
+			judge_link(w, wal);
 		} else if (w->bucket < w->n_buckets) {
-			open_chain(w, sp);
+			open_chain(w, wal);
 			w->bucket++;
 		} else {
 			return 0;
@@ -216,12 +215,12 @@ static int report(struct walk *w)
 
 static int stride(struct walk *w)
 {
-	struct space *sp = &w->verify->engine->space;
+	struct wal *wal = &w->verify->engine->wal;
 	int rc;
 
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	rc = file_try(walk_stride, w);
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	return rc;
 }
 
@@ -246,18 +245,18 @@ static int walk_index(struct walk *w)
 /* The indexes there are: of one that is being left, what has not been moved. */
 static size_t walks_of(struct verify *c, struct walk walks[2])
 {
-	struct space *sp = &c->engine->space;
+	struct wal *wal = &c->engine->wal;
 
-	pthread_rwlock_rdlock(&sp->lock);
-	walks[0] =
-		(struct walk){ .verify = c,
-			       .offset = sp->fmt.index_offset,
-			       .n_buckets = sp->fmt.n_buckets,
-			       .bucket = sp->next.offset ? sp->next.moved : 0 };
+	pthread_rwlock_rdlock(&wal->lock);
+	walks[0] = (struct walk){ .verify = c,
+				  .offset = wal->fmt.index_offset,
+				  .n_buckets = wal->fmt.n_buckets,
+				  .bucket = wal->next.offset ? wal->next.moved :
+							       0 };
 	walks[1] = (struct walk){ .verify = c,
-				  .offset = sp->next.offset,
-				  .n_buckets = sp->next.n_buckets };
-	pthread_rwlock_unlock(&sp->lock);
+				  .offset = wal->next.offset,
+				  .n_buckets = wal->next.n_buckets };
+	pthread_rwlock_unlock(&wal->lock);
 	return walks[1].offset ? 2 : 1;
 }
 
@@ -294,15 +293,15 @@ static int report_stray(struct verify *c, const struct link *l)
 static int match(struct verify *c, const struct link *link, size_t n)
 {
 	struct block b;
-	struct scan s;
+	struct snapshot s;
 	size_t i = 0;
 	int rc;
 
-	scan_start(&s, c->engine, true);
+	snapshot_start(&s, c->engine, true);
 	for (;;) {
-		rc = scan_next(&s, &b);
+		rc = snapshot_next(&s, &b);
 		if (rc == -EUCLEAN) /* a gap: verify_blocks has said so */
-			rc = scan_skip_region(&s);
+			rc = snapshot_skip_region(&s);
 		else if (rc == 0)
 			break;
 		else if (rc > 0)
@@ -313,7 +312,7 @@ static int match(struct verify *c, const struct link *link, size_t n)
 		if (rc < 0)
 			break;
 	}
-	scan_end(&s);
+	snapshot_end(&s);
 	for (; rc == 0 && i < n; i++)
 		rc = report_stray(c, &link[i]);
 	return rc;

@@ -49,8 +49,8 @@ int booklet_touch(struct blt *blt, const void *key, size_t len,
 int booklet_commit(struct blt *blt, struct backend_op *first);
 int booklet_commit_flush(struct blt *blt, struct backend_op *first);
 int booklet_prepare_rename(struct blt *blt, const void *key, size_t len);
-void booklet_watch(struct blt *blt, struct watch *w);
-void booklet_unwatch(struct blt *blt, struct watch *w);
+void booklet_watch(struct blt *blt, struct listener *w);
+void booklet_unwatch(struct blt *blt, struct listener *w);
 int booklet_flush(struct blt *blt);
 int booklet_sync(struct blt *blt);
 int booklet_settle(struct blt *blt, bool idle);

@@ -1,10 +1,10 @@
 /* Opening, closing, and facts. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/prune.h"
+#include "booklet/maintain/compaction.h"
 #include "booklet/log/recover.h"
-#include "booklet/maintain/reindex.h"
-#include "booklet/core/scan.h"
+#include "booklet/maintain/rehash.h"
+#include "booklet/core/snapshot.h"
 #include "booklet/format/serial.h"
 #include "base/util.h"
 
@@ -129,17 +129,17 @@ static int fail_open(struct blt_error *err, const char *path, int rc)
 /* The header of a clean file, or of one whose log is to be replayed. */
 struct opening {
 	struct format fmt;
-	bool hot;
-	struct log_slot slot;
-	int slot_at;
+	bool unclean;
+	struct log_checkpoint slot;
+	int checkpoint_at;
 	struct recover_hook hook;
 };
 
-static int load_hot(const uint8_t *raw, uint64_t size, const char *path,
-		    struct opening *ret, struct blt_error *err)
+static int load_unclean(const uint8_t *raw, uint64_t size, const char *path,
+			struct opening *ret, struct blt_error *err)
 {
-	int rc =
-		recover_header(raw, size, &ret->fmt, &ret->slot, &ret->slot_at);
+	int rc = recover_header(raw, size, &ret->fmt, &ret->slot,
+				&ret->checkpoint_at);
 
 	if (rc == -EPROTONOSUPPORT)
 		return store_fail(
@@ -155,7 +155,7 @@ static int load_hot(const uint8_t *raw, uint64_t size, const char *path,
 			"begins; \"blt recover --rebuild\" saves what "
 			"is whole",
 			path);
-	ret->hot = true;
+	ret->unclean = true;
 	return 0;
 }
 
@@ -181,7 +181,7 @@ static int load_header(struct file *file, uint64_t size, const char *path,
 	fault = format_decode(raw, size, &ret->fmt);
 	if (fault == FORMAT_TOO_OLD &&
 	    get_le(raw + FORMAT_AT_VERSION, 2) == FORMAT_VERSION_HOT)
-		return load_hot(raw, size, path, ret, err);
+		return load_unclean(raw, size, path, ret, err);
 	if (fault == FORMAT_TOO_OLD)
 		return store_fail(err, -EPROTONOSUPPORT, "%s: %s", path,
 				  format_fault_text(fault));
@@ -206,12 +206,12 @@ static int recount(struct store *store, const char *path, struct blt_error *err)
 	int rc;
 
 	store->was_open = true;
-	store->engine.space.n_keys = 0;
+	store->engine.wal.n_keys = 0;
 	rc = booklet_count(&store->face, &census);
 	if (rc == 0)
-		store->engine.space.n_keys = store->engine.space.recorded_keys =
+		store->engine.wal.n_keys = store->engine.wal.logged_keys =
 			census.keys;
-	else if (store->engine.space.file.writable)
+	else if (store->engine.wal.file.writable)
 		return store_fail(
 			err, rc,
 			"%s: was not closed by its last writer, and its "
@@ -231,10 +231,10 @@ static int replay(struct store *store, const struct opening *o,
 	int rc;
 
 	store->was_open = true;
-	rc = recover(&e->space, &o->slot, o->slot_at, &o->hook, &growth);
+	rc = recover(&e->wal, &o->slot, o->checkpoint_at, &o->hook, &growth);
 	if (rc == 0)
-		store->replayed = e->space.record_seq - o->slot.record_seq;
-	if (rc == 0 && growth && e->space.file.writable)
+		store->replayed = e->wal.record_seq - o->slot.record_seq;
+	if (rc == 0 && growth && e->wal.file.writable)
 		rc = store_grow_on(store);
 	if (rc < 0)
 		return store_fail(err, rc,
@@ -251,7 +251,7 @@ static int replay(struct store *store, const struct opening *o,
 static int start(struct store *store, const struct opening *o, const char *path,
 		 struct blt_error *err)
 {
-	if (o->hot)
+	if (o->unclean)
 		return replay(store, o, path, err);
 	if (o->fmt.n_keys == FORMAT_N_KEYS_OPEN)
 		return recount(store, path, err);
@@ -260,9 +260,9 @@ static int start(struct store *store, const struct opening *o, const char *path,
 
 static void free_store(struct store *store)
 {
-	space_release(&store->engine.space);
+	wal_release(&store->engine.wal);
 	pthread_mutex_destroy(&store->engine.whole);
-	watches_release(&store->engine.watches);
+	listeners_release(&store->engine.listeners);
 	free(store);
 }
 
@@ -284,13 +284,13 @@ static int open_in_file(struct file *file, const char *path,
 	rc = load_header(file, size, path, &o, err);
 	if (rc < 0)
 		goto out_file;
-	rc = space_init(&store->engine.space, file, &o.fmt, size);
+	rc = wal_init(&store->engine.wal, file, &o.fmt, size);
 	if (rc < 0) {
 		fail_open(err, path, rc);
 		goto out_file;
 	}
 	pthread_mutex_init(&store->engine.whole, NULL);
-	watches_init(&store->engine.watches);
+	listeners_init(&store->engine.listeners);
 	store->face = (struct blt){ &booklet_backend, file->writable };
 	store->alone = opts->no_threads;
 	rc = start(store, &o, path, err);
@@ -361,22 +361,22 @@ int booklet_open(const char *path, const struct blt_open_options *opts,
 
 int store_settle(struct store *store, bool idle)
 {
-	struct space *sp = &store->engine.space;
-	int rc = 0, settled;
+	struct wal *wal = &store->engine.wal;
+	int rc = 0, cleaned;
 
 	/* Whoever has long work under way is not at rest. */
 	if (!idle)
 		pthread_mutex_lock(&store->engine.whole);
 	else if (pthread_mutex_trylock(&store->engine.whole) != 0)
 		return 0;
-	if (sp->file.writable && !atomic_load(&sp->failed))
-		rc = reindex_resume(&store->engine);
-	if (rc == 0 && sp->file.writable && !atomic_load(&sp->failed))
-		rc = prune_resume(&store->engine);
+	if (wal->file.writable && !atomic_load(&wal->failed))
+		rc = rehash_resume(&store->engine);
+	if (rc == 0 && wal->file.writable && !atomic_load(&wal->failed))
+		rc = compaction_resume(&store->engine);
 	/* Where that fails, what is pending is made durable all the same. */
-	settled = space_settle(sp, idle);
+	cleaned = wal_mark_clean(wal, idle);
 	pthread_mutex_unlock(&store->engine.whole);
-	return rc < 0 ? rc : settled;
+	return rc < 0 ? rc : cleaned;
 }
 
 int booklet_close(struct blt *blt)
@@ -385,7 +385,7 @@ int booklet_close(struct blt *blt)
 	int rc;
 
 	store_grow_end(store);
-	store_tree_end(store);
+	store_dirindex_end(store);
 	rc = store_settle(store, false);
 	free_store(store);
 	return rc;
@@ -397,59 +397,59 @@ const char *booklet_path(const struct blt *blt)
 {
 	const struct store *store = const_store_of(blt);
 
-	return store->engine.space.file.path;
+	return store->engine.wal.file.path;
 }
 
 int booklet_fd(const struct blt *blt)
 {
 	const struct store *store = const_store_of(blt);
 
-	return store->engine.space.file.fd;
+	return store->engine.wal.file.fd;
 }
 
 void booklet_get_info(struct blt *blt, struct blt_info *ret)
 {
 	struct store *store = store_of(blt);
-	struct space *sp = &store->engine.space;
-	const struct format *f = &sp->fmt;
+	struct wal *wal = &store->engine.wal;
+	const struct format *f = &wal->fmt;
 
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	*ret = (struct blt_info){
 		.engine = booklet_backend.name,
 		.version = f->version,
-		.writable = sp->file.writable,
+		.writable = wal->file.writable,
 		.has_timestamps = f->timestamps,
 		.was_open = store->was_open,
 		.key_serializer = f->key_serializer,
 		.value_serializer = f->value_serializer,
 		.value_len = f->value_len,
 		.n_buckets = f->n_buckets,
-		.n_keys = sp->n_keys,
+		.n_keys = wal->n_keys,
 		.index_offset = f->index_offset,
 		.data_offset = f->data_offset,
-		.file_size = sp->end,
+		.file_size = wal->end,
 		.created = f->created,
-		.modified = sp->changed,
+		.modified = wal->changed,
 		.replayed = store->replayed,
-		.failed = atomic_load(&sp->failed),
+		.failed = atomic_load(&wal->failed),
 	};
 	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	if (!ret->modified)
-		(void)file_mtime(&sp->file, &ret->modified);
+		(void)file_mtime(&wal->file, &ret->modified);
 }
 
 int booklet_count(struct blt *blt, struct blt_census *ret)
 {
 	struct store *store = store_of(blt);
-	const struct format *f = &store->engine.space.fmt;
+	const struct format *f = &store->engine.wal.fmt;
 	struct blt_census c = { 0 };
 	struct block b;
-	struct scan scan;
+	struct snapshot snapshot;
 	int rc;
 
-	scan_start(&scan, &store->engine, true);
-	while ((rc = scan_next(&scan, &b)) > 0) {
+	snapshot_start(&snapshot, &store->engine, true);
+	while ((rc = snapshot_next(&snapshot, &b)) > 0) {
 		if (b.head.next == FORMAT_DEAD) {
 			c.dead_blocks++;
 			c.dead_bytes += b.len;
@@ -461,7 +461,7 @@ int booklet_count(struct blt *blt, struct blt_census *ret)
 		c.keys++;
 		c.value_bytes += b.head.value_len;
 	}
-	scan_end(&scan);
+	snapshot_end(&snapshot);
 	if (rc == 0)
 		*ret = c;
 	return rc;
@@ -470,7 +470,7 @@ int booklet_count(struct blt *blt, struct blt_census *ret)
 bool booklet_takes_empty(const struct blt *blt)
 {
 	const struct store *store = const_store_of(blt);
-	const struct format *f = &store->engine.space.fmt;
+	const struct format *f = &store->engine.wal.fmt;
 
 	return !f->fixed && serial_takes_empty(f->value_serializer);
 }

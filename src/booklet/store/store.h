@@ -25,7 +25,7 @@ struct store {
 	_Atomic int64_t quiet_until;
 	bool grower_made;
 	pthread_t grower; /* set by who set growing */
-	pthread_t walker; /* fills the tree; under space.write */
+	pthread_t walker; /* fills the tree; under wal.write */
 	bool walking;
 	atomic_bool stop_walk;
 };
@@ -75,21 +75,22 @@ int store_grow_step(struct store *store, uint32_t n_buckets);
 /* Waits for the thread; for blt_close. */
 void store_grow_end(struct store *store);
 
-/* space_settle, with an index move that a full disk had stopped finished first.
+/* wal_mark_clean, with an index move that a full disk had stopped finished
+ * first.
  */
 int store_settle(struct store *store, bool idle);
 
 /* The store's directory tree, made at the first call (whose flat counts for
  * the store's life), with the walk that fills it under way in a thread of its
  * own.  Borrowed; lives as long as the store.  Any thread. */
-int store_tree(struct store *store, bool flat, struct tree **ret);
+int store_dirindex(struct store *store, bool flat, struct dirindex **ret);
 
 /* Ends the walk and frees the tree; for blt_close. */
-void store_tree_end(struct store *store);
+void store_dirindex_end(struct store *store);
 
 /* Length and timestamp of the block at a position that the tree gave within
- * the running tree_list callback, or that belongs to a key that is not changed
- * meanwhile.  -EUCLEAN where no block can stand there. */
+ * the running dirindex_list callback, or that belongs to a key that is not
+ * changed meanwhile.  -EUCLEAN where no block can stand there. */
 int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret);
 
 /* The key whose hash is *h, malloc'd; -ENOENT. */

@@ -1,7 +1,7 @@
 /* Checking: an open store, and a file that may be none. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/reindex.h"
+#include "booklet/maintain/rehash.h"
 #include "booklet/maintain/verify.h"
 
 #include <errno.h>
@@ -10,15 +10,15 @@
 
 static int run(struct verify *c)
 {
-	struct space *sp = &c->engine->space;
+	struct wal *wal = &c->engine->wal;
 	uint8_t raw[FORMAT_HEADER_LEN];
 	uint64_t end;
 	int rc;
 
-	pthread_rwlock_rdlock(&sp->lock);
-	memcpy(raw, sp->fmt.raw, sizeof(raw));
-	end = sp->end;
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
+	memcpy(raw, wal->fmt.raw, sizeof(raw));
+	end = wal->end;
+	pthread_rwlock_unlock(&wal->lock);
 	rc = verify_header(c, raw, end);
 	if (rc == 0)
 		rc = verify_blocks(c);
@@ -39,8 +39,8 @@ int booklet_check(struct blt *blt, const struct blt_check_options *opts,
 
 	/* Its walks do not follow what moves. */
 	pthread_mutex_lock(&e->whole);
-	if (e->space.file.writable && !atomic_load(&e->space.failed))
-		rc = reindex_resume(e);
+	if (e->wal.file.writable && !atomic_load(&e->wal.failed))
+		rc = rehash_resume(e);
 	/* A growth that a full disk has stopped stands still, at least. */
 	if (rc == -ENOSPC)
 		rc = 0;

@@ -41,7 +41,7 @@ static int choose_format(struct store *store, const char *path,
 			"%s: has version %u, of which no copy can be made "
 			"that keeps all of it; versions up to %u can be "
 			"copied",
-			store->engine.space.file.path, is.version,
+			store->engine.wal.file.path, is.version,
 			FORMAT_VERSION);
 	o.value_len = is.value_len;
 	o.no_timestamps = !is.has_timestamps;
@@ -52,7 +52,7 @@ static int choose_format(struct store *store, const char *path,
 		return store_fail(
 			err, -EINVAL,
 			"%s: a copy has the serializers of its source, %s",
-			path, store->engine.space.file.path);
+			path, store->engine.wal.file.path);
 	f = (struct format){
 		.fixed = o.value_len != 0,
 		.value_len = o.value_len,

@@ -4,49 +4,49 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct tree *tree_of(struct blt *blt)
+static struct dirindex *dirindex_of(struct blt *blt)
 {
-	return atomic_load(&store_of(blt)->engine.tree);
+	return atomic_load(&store_of(blt)->engine.dirindex);
 }
 
 static int dirs_start(struct blt *blt, bool flat)
 {
-	struct tree *tree;
-	int rc = store_tree(store_of(blt), flat, &tree);
+	struct dirindex *dirindex;
+	int rc = store_dirindex(store_of(blt), flat, &dirindex);
 
-	if (rc == 0 && tree_is_flat(tree) != flat)
+	if (rc == 0 && dirindex_is_flat(dirindex) != flat)
 		rc = -EINVAL;
 	return rc;
 }
 
 static int dirs_wait(struct blt *blt)
 {
-	return tree_wait(tree_of(blt));
+	return dirindex_wait(dirindex_of(blt));
 }
 
 static int dirs_ready(struct blt *blt)
 {
-	return tree_ready(tree_of(blt));
+	return dirindex_ready(dirindex_of(blt));
 }
 
 static bool dirs_complete(struct blt *blt)
 {
-	return tree_is_complete(tree_of(blt));
+	return dirindex_is_complete(dirindex_of(blt));
 }
 
 static uint64_t dirs_known(struct blt *blt)
 {
-	struct tree_stats stats;
+	struct dirindex_stats stats;
 
-	tree_stats(tree_of(blt), &stats);
+	dirindex_stats(dirindex_of(blt), &stats);
 	return stats.keys;
 }
 
 static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 		     bool *ret_marked)
 {
-	struct tree_dir facts = { 0 };
-	int rc = tree_find(tree_of(blt), prefix, len, &facts);
+	struct dirindex_dir facts = { 0 };
+	int rc = dirindex_find(dirindex_of(blt), prefix, len, &facts);
 
 	if (rc == 1)
 		*ret_marked = facts.marker != 0;
@@ -56,8 +56,8 @@ static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 static int dirs_facts(struct blt *blt, const void *prefix, size_t len,
 		      struct blt_dir_facts *ret)
 {
-	struct tree_dir facts = { 0 };
-	int rc = tree_find(tree_of(blt), prefix, len, &facts);
+	struct dirindex_dir facts = { 0 };
+	int rc = dirindex_find(dirindex_of(blt), prefix, len, &facts);
 
 	if (rc == 1)
 		*ret = (struct blt_dir_facts){ facts.entries, facts.subdirs,
@@ -78,8 +78,8 @@ static int dirs_find_long(struct blt *blt, const void *prefix, size_t len,
 			  const struct keyhash *hash, uint8_t **ret_comp,
 			  size_t *ret_len)
 {
-	return tree_find_long(tree_of(blt), prefix, len, hash, ret_comp,
-			      ret_len);
+	return dirindex_find_long(dirindex_of(blt), prefix, len, hash, ret_comp,
+				  ret_len);
 }
 
 struct listing {
@@ -88,7 +88,7 @@ struct listing {
 	void *arg;
 };
 
-static int list_entry(void *arg, const struct tree_entry *from)
+static int list_entry(void *arg, const struct dirindex_entry *from)
 {
 	struct listing *l = arg;
 	struct backend_entry e = {
@@ -111,18 +111,19 @@ static int dirs_list(struct blt *blt, const void *prefix, size_t len,
 {
 	struct listing l = { store_of(blt), fn, arg };
 
-	return tree_list(tree_of(blt), prefix, len, cookie, list_entry, &l);
+	return dirindex_list(dirindex_of(blt), prefix, len, cookie, list_entry,
+			     &l);
 }
 
 static int dirs_hold(struct blt *blt, const void *prefix, size_t len, bool held)
 {
-	return tree_hold(tree_of(blt), prefix, len, held);
+	return dirindex_hold(dirindex_of(blt), prefix, len, held);
 }
 
 static int dirs_order_count(struct blt *blt, const void *prefix, size_t len,
 			    uint64_t *ret)
 {
-	return tree_order_count(tree_of(blt), prefix, len, ret);
+	return dirindex_order_count(dirindex_of(blt), prefix, len, ret);
 }
 
 struct order_call {
@@ -130,7 +131,7 @@ struct order_call {
 	void *arg;
 };
 
-static int order_place(void *arg, const struct tree_place *from)
+static int order_place(void *arg, const struct dirindex_place *from)
 {
 	const struct order_call *c = arg;
 	struct backend_place place = { from->comp, from->comp_len,
@@ -145,13 +146,15 @@ static int dirs_order_at(struct blt *blt, const void *prefix, size_t len,
 {
 	struct order_call c = { fn, arg };
 
-	return tree_order_at(tree_of(blt), prefix, len, at, n, order_place, &c);
+	return dirindex_order_at(dirindex_of(blt), prefix, len, at, n,
+				 order_place, &c);
 }
 
 static int dirs_order_find(struct blt *blt, const void *prefix, size_t len,
 			   const void *comp, size_t comp_len, uint64_t *ret)
 {
-	return tree_order_find(tree_of(blt), prefix, len, comp, comp_len, ret);
+	return dirindex_order_find(dirindex_of(blt), prefix, len, comp,
+				   comp_len, ret);
 }
 
 const struct backend_dirs booklet_dirs = {

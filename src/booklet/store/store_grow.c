@@ -2,7 +2,7 @@
  * who commit. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/reindex.h"
+#include "booklet/maintain/rehash.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -16,14 +16,14 @@ static const struct timespec pause_of_a_commit = { .tv_nsec = 1000000 };
  * under way already. */
 static bool is_time(struct store *store, uint32_t *ret_size)
 {
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	uint64_t n_keys;
 	uint32_t n_buckets;
 
-	pthread_rwlock_rdlock(&sp->lock);
-	n_keys = sp->n_keys;
-	n_buckets = sp->fmt.n_buckets;
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
+	n_keys = wal->n_keys;
+	n_buckets = wal->fmt.n_buckets;
+	pthread_rwlock_unlock(&wal->lock);
 	*ret_size = 0;
 	if (n_keys < atomic_load(&store->grow_at))
 		return false;
@@ -38,12 +38,12 @@ static bool is_time(struct store *store, uint32_t *ret_size)
  * cannot go on now, it is tried again later. */
 static void try_later(struct store *store)
 {
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	uint64_t n_keys;
 
-	pthread_rwlock_rdlock(&sp->lock);
-	n_keys = sp->n_keys;
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
+	n_keys = wal->n_keys;
+	pthread_rwlock_unlock(&wal->lock);
 	atomic_store(&store->grow_at, n_keys + n_keys / 4 + 1);
 }
 
@@ -53,15 +53,15 @@ static int run(struct store *store, uint32_t size, blt_progress_fn *progress,
 {
 	struct engine *e = &store->engine;
 	uint64_t done, total;
-	int rc = reindex_resume(e);
+	int rc = rehash_resume(e);
 
 	if (rc == 0 && size)
-		rc = reindex_begin(e, size);
-	while (rc == 0 && (rc = reindex_step(e)) > 0) {
+		rc = rehash_begin(e, size);
+	while (rc == 0 && (rc = rehash_step(e)) > 0) {
 		rc = 0;
-		if (atomic_load(&e->space.full))
-			rc = space_sync(&e->space);
-		done = reindex_done(e, &total);
+		if (atomic_load(&e->wal.full))
+			rc = wal_sync(&e->wal);
+		done = rehash_done(e, &total);
 		if (rc == 0 && progress)
 			rc = progress(arg, done, total, e->growth.keys);
 	}
@@ -132,9 +132,9 @@ int store_grow_step(struct store *store, uint32_t n_buckets)
 	if (pthread_mutex_trylock(&e->whole) != 0)
 		return 0;
 	if (atomic_load(&e->growing))
-		rc = reindex_step(e);
+		rc = rehash_step(e);
 	else
-		rc = n_buckets ? reindex_begin(e, n_buckets) : 0;
+		rc = n_buckets ? rehash_begin(e, n_buckets) : 0;
 	pthread_mutex_unlock(&e->whole);
 	return rc < 0 ? rc : 0;
 }
@@ -143,7 +143,7 @@ static void grow_if_needed(struct store *store)
 {
 	uint32_t size;
 
-	if (!atomic_load(&store->engine.space.crowded) &&
+	if (!atomic_load(&store->engine.wal.crowded) &&
 	    !atomic_load(&store->engine.growing))
 		return;
 	if (atomic_load(&store->growing) || !is_time(store, &size))
@@ -167,12 +167,12 @@ void store_committed(struct store *store)
 {
 	be_quiet(store);
 	grow_if_needed(store);
-	if (!atomic_load(&store->engine.space.full))
+	if (!atomic_load(&store->engine.wal.full))
 		return;
 	if (atomic_load(&store->helping))
 		nanosleep(&pause_of_a_commit, NULL);
 	else
-		(void)space_sync(&store->engine.space);
+		(void)wal_sync(&store->engine.wal);
 }
 
 int store_grow_on(struct store *store)
@@ -182,7 +182,7 @@ int store_grow_on(struct store *store)
 	atomic_store(&store->engine.growing, true);
 	if (!store->alone && start_thread(store) == 0)
 		return 0;
-	rc = reindex_resume(&store->engine);
+	rc = rehash_resume(&store->engine);
 	if (rc != -ENOSPC)
 		return rc;
 	/* Half moved it is as good; deletes must find a way in. */
@@ -199,12 +199,12 @@ int booklet_reindex(struct blt *blt, uint32_t n_buckets,
 	struct engine *e = &store->engine;
 	int rc;
 
-	if (!e->space.file.writable)
+	if (!e->wal.file.writable)
 		return -EROFS;
 	pthread_mutex_lock(&e->whole);
-	rc = reindex_resume(e);
+	rc = rehash_resume(e);
 	if (!n_buckets)
-		n_buckets = format_next_buckets(e->space.fmt.n_buckets);
+		n_buckets = format_next_buckets(e->wal.fmt.n_buckets);
 	if (rc == 0 && n_buckets)
 		rc = run_alone(store, n_buckets, progress, arg);
 	pthread_mutex_unlock(&e->whole);

@@ -1,8 +1,8 @@
 /* Prune and trim, on an open store. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/prune.h"
-#include "booklet/maintain/trim.h"
+#include "booklet/maintain/compaction.h"
+#include "booklet/maintain/punch_holes.h"
 
 #include <errno.h>
 
@@ -22,7 +22,7 @@ static int prune_last(struct store *store, const struct blt_prune_options *opts,
 	int rc;
 
 	atomic_store(&store->quiet_until, steady_us() + LAST_ROUND_US);
-	rc = prune(&store->engine, opts, at, ret);
+	rc = compaction(&store->engine, opts, at, ret);
 	atomic_store(&store->quiet_until, 0);
 	return rc;
 }
@@ -41,7 +41,7 @@ static int prune_behind(struct store *store,
 		if (i && r.size_after - r.size_before <= LAST_ROUND)
 			rc = prune_last(store, &more, &at, &r);
 		else
-			rc = prune(&store->engine, &more, &at, &r);
+			rc = compaction(&store->engine, &more, &at, &r);
 		ret->moved += r.moved;
 		ret->size_after = r.size_after;
 	}
@@ -60,7 +60,7 @@ static int prune_in_rounds(struct store *store,
 	struct engine *e = &store->engine;
 	const uint64_t chunk = e->prune_chunk;
 	uint64_t at = 0;
-	int rc = prune(e, opts, &at, ret);
+	int rc = compaction(e, opts, &at, ret);
 
 	if (rc < 0)
 		return rc;
@@ -95,7 +95,7 @@ int booklet_prune(struct blt *blt, const struct blt_prune_options *opts,
 
 	if (ret)
 		*ret = result;
-	if (!e->space.file.writable)
+	if (!e->wal.file.writable)
 		return -EROFS;
 	begin_whole(store);
 	rc = prune_in_rounds(store, opts ? opts : &plain, &result);
@@ -115,10 +115,10 @@ int booklet_trim(struct blt *blt, blt_progress_fn *progress, void *arg,
 
 	if (ret)
 		*ret = result;
-	if (!e->space.file.writable)
+	if (!e->wal.file.writable)
 		return -EROFS;
 	begin_whole(store);
-	rc = trim(e, progress, arg, &result);
+	rc = punch_holes(e, progress, arg, &result);
 	end_whole(store);
 	if (ret)
 		*ret = result;

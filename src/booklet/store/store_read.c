@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct lookup {
-	const struct space *sp;
+	const struct wal *wal;
 	struct keyhash hash;
 	struct index_place place;
 };
@@ -17,30 +17,30 @@ static int look_up(void *arg)
 {
 	struct lookup *l = arg;
 
-	return index_find(l->sp, &l->hash, SPACE_READER, &l->place);
+	return index_find(l->wal, &l->hash, WAL_READER, &l->place);
 }
 
 /* A user's key only: the hidden entries are not seen through this. */
 static int find(struct store *store, const struct keyhash *hash,
 		struct lookup *ret)
 {
-	const struct space *sp = &store->engine.space;
+	const struct wal *wal = &store->engine.wal;
 	int rc;
 
-	*ret = (struct lookup){ .sp = sp, .hash = *hash };
+	*ret = (struct lookup){ .wal = wal, .hash = *hash };
 	rc = file_try(look_up, ret);
 	return rc > 0 ? 0 : rc < 0 ? rc : -ENOENT;
 }
 
-static void fill_view(struct space *sp, const struct block *b,
+static void fill_view(struct wal *wal, const struct block *b,
 		      struct blt_view *ret)
 {
-	void *hold = space_hold(sp, b->pos);
+	void *hold = wal_hold(wal, b->pos);
 
 	*ret = (struct blt_view){
 		.data = b->value,
 		.len = b->head.value_len,
-		.fd = hold && !epoch_is_ticket(hold) ? -1 : sp->file.fd,
+		.fd = hold && !epoch_is_ticket(hold) ? -1 : wal->file.fd,
 		.offset = block_value_pos(b),
 		.timestamp = b->head.timestamp,
 		.hold = hold,
@@ -51,15 +51,15 @@ static void fill_view(struct space *sp, const struct block *b,
 static int get(struct store *store, const struct keyhash *hash,
 	       struct blt_view *ret)
 {
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	struct lookup l;
 	int rc;
 
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	rc = find(store, hash, &l);
 	if (rc == 0)
-		fill_view(sp, &l.place.block, ret);
-	pthread_rwlock_unlock(&sp->lock);
+		fill_view(wal, &l.place.block, ret);
+	pthread_rwlock_unlock(&wal->lock);
 	return rc;
 }
 
@@ -69,7 +69,7 @@ int booklet_get(struct blt *blt, const void *key, size_t len,
 	struct store *store = store_of(blt);
 	struct keyhash hash = keyhash_of(key, len);
 
-	if (format_hidden(&store->engine.space.fmt, &hash))
+	if (format_hidden(&store->engine.wal.fmt, &hash))
 		return -ENOENT;
 	return get(store, &hash, ret);
 }
@@ -83,7 +83,7 @@ int booklet_get(struct blt *blt, const void *key, size_t len,
 #define FETCH_LEN 256
 
 struct group {
-	const struct space *sp;
+	const struct wal *wal;
 	size_t n;
 	struct keyhash hash[GROUP];
 	struct index_place place[GROUP];
@@ -97,11 +97,11 @@ static int look_up_group(void *arg)
 	struct group *g = arg;
 
 	if (!g->warm)
-		index_warm(g->sp, g->hash, g->n, SPACE_READER, FETCH_LEN);
+		index_warm(g->wal, g->hash, g->n, WAL_READER, FETCH_LEN);
 	g->warm = true;
 	for (; g->at < g->n; g->at++)
-		g->found[g->at] = index_find(g->sp, &g->hash[g->at],
-					     SPACE_READER, &g->place[g->at]);
+		g->found[g->at] = index_find(g->wal, &g->hash[g->at],
+					     WAL_READER, &g->place[g->at]);
 	return 0;
 }
 
@@ -121,22 +121,22 @@ static void find_group(struct group *g)
 static size_t get_group(struct store *store, struct group *g,
 			struct blt_view *ret, int *ret_result)
 {
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	size_t found = 0;
 
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	find_group(g);
 	for (size_t i = 0; i < g->n; i++) {
 		int rc = g->found[i];
 
-		if (rc == 0 || format_hidden(&sp->fmt, &g->hash[i]))
+		if (rc == 0 || format_hidden(&wal->fmt, &g->hash[i]))
 			rc = -ENOENT;
 		if (rc > 0)
-			fill_view(sp, &g->place[i].block, &ret[i]);
+			fill_view(wal, &g->place[i].block, &ret[i]);
 		found += rc > 0;
 		ret_result[i] = rc > 0 ? 0 : rc;
 	}
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	return found;
 }
 
@@ -147,7 +147,7 @@ size_t booklet_get_many(struct blt *blt, const struct blt_bytes *keys, size_t n,
 	struct group g;
 	size_t found = 0;
 
-	g.sp = &store->engine.space;
+	g.wal = &store->engine.wal;
 	for (size_t i = 0; i < n; i += GROUP) {
 		g.n = (size_t)min_u64(n - i, GROUP);
 		g.warm = false;
@@ -164,13 +164,13 @@ size_t booklet_get_many(struct blt *blt, const struct blt_bytes *keys, size_t n,
 static int locate(struct store *store, const struct keyhash *hash,
 		  struct blt_location *ret)
 {
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	struct lookup l;
 	int rc;
 
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	rc = find(store, hash, &l);
-	if (rc == 0 && sp->tail && l.place.block.pos >= sp->tail->base)
+	if (rc == 0 && wal->tail && l.place.block.pos >= wal->tail->base)
 		rc = -EAGAIN;
 	if (rc == 0)
 		*ret = (struct blt_location){
@@ -178,7 +178,7 @@ static int locate(struct store *store, const struct keyhash *hash,
 			.len = l.place.block.head.value_len,
 			.timestamp = l.place.block.head.timestamp,
 		};
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	return rc;
 }
 
@@ -189,7 +189,7 @@ int booklet_locate(struct blt *blt, const void *key, size_t len,
 	struct keyhash hash = keyhash_of(key, len);
 	int rc;
 
-	if (format_hidden(&store->engine.space.fmt, &hash))
+	if (format_hidden(&store->engine.wal.fmt, &hash))
 		return -ENOENT;
 	/* Written once more behind the flush, it stands in memory again. */
 	while ((rc = locate(store, &hash, ret)) == -EAGAIN) {
@@ -211,7 +211,7 @@ uint64_t booklet_compactions(struct blt *blt)
 
 void booklet_view_release(struct blt_view *view)
 {
-	space_let_go(view->hold);
+	wal_let_go(view->hold);
 	view->hold = NULL;
 }
 
@@ -219,41 +219,41 @@ int booklet_stat_key(struct blt *blt, const void *key, size_t len,
 		     struct blt_stat *ret)
 {
 	struct store *store = store_of(blt);
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	struct keyhash hash = keyhash_of(key, len);
 	struct lookup l;
 	int rc;
 
-	if (format_hidden(&sp->fmt, &hash))
+	if (format_hidden(&wal->fmt, &hash))
 		return -ENOENT;
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	rc = find(store, &hash, &l);
 	if (rc == 0)
 		*ret = (struct blt_stat){ l.place.block.head.value_len,
 					  l.place.block.head.timestamp };
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	return rc;
 }
 
 int store_find_hash(struct store *store, const struct keyhash *h,
 		    uint8_t **ret_key, size_t *ret_len)
 {
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	const struct block *b;
 	uint8_t *key = NULL;
 	struct lookup l;
 	int rc;
 
-	if (format_hidden(&sp->fmt, h))
+	if (format_hidden(&wal->fmt, h))
 		return -ENOENT;
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	rc = find(store, h, &l);
 	b = &l.place.block;
 	if (rc == 0) {
 		key = malloc(b->head.key_len + 1u);
 		rc = key ? file_copy(key, b->key, b->head.key_len) : -ENOMEM;
 	}
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 	if (rc < 0) {
 		free(key);
 		return rc;
@@ -271,7 +271,7 @@ int booklet_slot_get(struct blt *blt, enum blt_slot slot, struct blt_view *ret)
 	const char *key;
 	struct keyhash hash;
 
-	if (store->engine.space.fmt.fixed)
+	if (store->engine.wal.fmt.fixed)
 		return -ENOTSUP;
 	if ((unsigned)slot >= FORMAT_SLOTS)
 		return -EINVAL;

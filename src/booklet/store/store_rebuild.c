@@ -109,7 +109,7 @@ static int write_new(struct salvage *s, const char *path, const char *at,
 	if (rc < 0)
 		return rc;
 	if (in_place)
-		file_give_mode(&s->sp.file, to.fd);
+		file_give_mode(&s->wal.file, to.fd);
 	rc = salvage_write(s, &to);
 	if (rc == 0 && in_place && rename(at, path) < 0)
 		rc = -errno;

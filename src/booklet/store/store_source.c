@@ -4,7 +4,7 @@
 
 int source_check_len(const struct store *store, uint64_t len)
 {
-	const struct format *f = &store->engine.space.fmt;
+	const struct format *f = &store->engine.wal.fmt;
 
 	if (len > BLT_VALUE_MAX)
 		return -EFBIG;
@@ -26,7 +26,7 @@ static int read_checked(void *arg, void *buf, size_t n, uint64_t offset)
 int source_begin(struct checked_source *c, const struct store *store,
 		 const struct blt_source *source)
 {
-	const struct format *f = &store->engine.space.fmt;
+	const struct format *f = &store->engine.wal.fmt;
 	int rc = source_check_len(store, source->len);
 
 	*c = (struct checked_source){

@@ -2,7 +2,7 @@
 #include "booklet/store/store.h"
 
 #include "booklet/format/marker.h"
-#include "booklet/core/scan.h"
+#include "booklet/core/snapshot.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 struct iter {
 	struct blt_iter face;
-	struct scan scan;
+	struct snapshot snapshot;
 	bool no_values;
 	size_t prefix_len;
 	uint8_t prefix[];
@@ -31,7 +31,7 @@ int booklet_iter_open(struct blt *blt, const struct blt_iter_options *opts,
 	it->prefix_len = len;
 	if (len)
 		memcpy(it->prefix, opts->prefix, len);
-	scan_start(&it->scan, &store->engine, false);
+	snapshot_start(&it->snapshot, &store->engine, false);
 	*ret = &it->face;
 	return 0;
 }
@@ -53,7 +53,7 @@ static int is_wanted(const struct iter *it, const struct block *b)
 {
 	struct matching m = { it, b };
 
-	if (format_hidden(&it->scan.engine->space.fmt, &b->head.hash))
+	if (format_hidden(&it->snapshot.engine->wal.fmt, &b->head.hash))
 		return 0;
 	if (it->prefix_len == 0)
 		return 1;
@@ -74,7 +74,7 @@ int booklet_iter_next(struct blt_iter *face, struct blt_item *ret)
 	int rc;
 
 	do {
-		rc = scan_next(&it->scan, &b);
+		rc = snapshot_next(&it->snapshot, &b);
 		if (rc <= 0)
 			return rc;
 		rc = is_wanted(it, &b);
@@ -88,7 +88,7 @@ int booklet_iter_next(struct blt_iter *face, struct blt_item *ret)
 		.value_len = b.head.value_len,
 		.timestamp = b.head.timestamp,
 		.value_offset = block_value_pos(&b),
-		.in_file = !it->scan.pin,
+		.in_file = !it->snapshot.pin,
 	};
 	return 1;
 }
@@ -97,14 +97,14 @@ void booklet_iter_free(struct blt_iter *face)
 {
 	struct iter *it = iter_of(face);
 
-	scan_end(&it->scan);
+	snapshot_end(&it->snapshot);
 	free(it);
 }
 
 /* ---- the tree ---- */
 
 struct load {
-	struct space *sp;
+	struct wal *wal;
 	uint64_t pos;
 	struct block block;
 	uint8_t *key;
@@ -113,7 +113,7 @@ struct load {
 static int load_key(void *arg)
 {
 	struct load *l = arg;
-	int rc = block_at(l->sp, l->pos, SPACE_READER, &l->block);
+	int rc = block_at(l->wal, l->pos, WAL_READER, &l->block);
 
 	if (rc == 0 && l->key)
 		memcpy(l->key, l->block.key, l->block.head.key_len);
@@ -124,9 +124,9 @@ static int load(struct load *l)
 {
 	int rc;
 
-	pthread_rwlock_rdlock(&l->sp->lock);
+	pthread_rwlock_rdlock(&l->wal->lock);
 	rc = file_try(load_key, l);
-	pthread_rwlock_unlock(&l->sp->lock);
+	pthread_rwlock_unlock(&l->wal->lock);
 	return rc;
 }
 
@@ -135,7 +135,7 @@ static int read_key(void *arg, uint64_t pos, const uint8_t **ret_key,
 {
 	static _Thread_local uint8_t key[FORMAT_KEY_MAX];
 	struct store *store = arg;
-	struct load l = { .sp = &store->engine.space, .pos = pos, .key = key };
+	struct load l = { .wal = &store->engine.wal, .pos = pos, .key = key };
 	int rc = load(&l);
 
 	if (rc < 0)
@@ -150,19 +150,19 @@ static int read_key(void *arg, uint64_t pos, const uint8_t **ret_key,
 static void fetch_keys(void *arg, const uint64_t *pos, size_t n)
 {
 	struct store *store = arg;
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 
-	pthread_rwlock_rdlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
 	for (size_t i = 0; i < n; i++) {
-		__builtin_prefetch(space_ptr(sp, pos[i]));
-		__builtin_prefetch(space_ptr(sp, pos[i]) + FORMAT_HEAD_MAX);
+		__builtin_prefetch(wal_ptr(wal, pos[i]));
+		__builtin_prefetch(wal_ptr(wal, pos[i]) + FORMAT_HEAD_MAX);
 	}
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_unlock(&wal->lock);
 }
 
 int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret)
 {
-	struct load l = { .sp = &store->engine.space, .pos = pos };
+	struct load l = { .wal = &store->engine.wal, .pos = pos };
 	int rc = load(&l);
 
 	if (rc == 0)
@@ -176,7 +176,7 @@ int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret)
 
 struct walk {
 	struct engine *engine;
-	struct tree *tree;
+	struct dirindex *dirindex;
 	uint64_t end;
 	struct block block;
 	bool marker;
@@ -185,15 +185,15 @@ struct walk {
 static int walk_block(void *arg)
 {
 	struct walk *w = arg;
-	struct space *sp = &w->engine->space;
-	int rc = block_at(sp, w->engine->walk_pos, SPACE_READER, &w->block);
+	struct wal *wal = &w->engine->wal;
+	int rc = block_at(wal, w->engine->walk_pos, WAL_READER, &w->block);
 
 	if (rc < 0)
 		return rc;
 	block_fetch_ahead(&w->block);
-	w->engine->walk_pos = block_behind(sp, &w->block);
+	w->engine->walk_pos = block_behind(wal, &w->block);
 	if (w->block.head.next == FORMAT_DEAD ||
-	    format_hidden(&sp->fmt, &w->block.head.hash))
+	    format_hidden(&wal->fmt, &w->block.head.hash))
 		return 0;
 	memcpy(w->engine->key, w->block.key, w->block.head.key_len);
 	w->marker = marker_is(w->engine->key, w->block.head.key_len,
@@ -211,9 +211,9 @@ static int walk_stride(struct walk *w)
 	     i < WALK_STRIDE && rc >= 0 && w->engine->walk_pos < w->end; i++) {
 		rc = file_try(walk_block, w);
 		if (rc > 0)
-			rc = tree_add(w->tree, w->engine->key,
-				      w->block.head.key_len, w->block.pos,
-				      w->marker);
+			rc = dirindex_add(w->dirindex, w->engine->key,
+					  w->block.head.key_len, w->block.pos,
+					  w->marker);
 	}
 	return rc;
 }
@@ -221,71 +221,71 @@ static int walk_stride(struct walk *w)
 /* With write held. */
 static void set_walking(struct engine *e, bool walking)
 {
-	pthread_rwlock_wrlock(&e->space.lock);
+	pthread_rwlock_wrlock(&e->wal.lock);
 	e->walking = walking;
-	pthread_rwlock_unlock(&e->space.lock);
-	epoch_wake(&e->space.epoch);
+	pthread_rwlock_unlock(&e->wal.lock);
+	epoch_wake(&e->wal.epoch);
 }
 
 static void *walk_blocks(void *arg)
 {
 	struct store *store = arg;
-	struct space *sp = &store->engine.space;
+	struct wal *wal = &store->engine.wal;
 	struct walk w = { .engine = &store->engine,
-			  .tree = atomic_load(&store->engine.tree) };
+			  .dirindex = atomic_load(&store->engine.dirindex) };
 	int rc = 0;
 
-	pthread_mutex_lock(&sp->write);
+	pthread_mutex_lock(&wal->write);
 	set_walking(&store->engine, true);
-	w.engine->walk_pos = block_first(sp);
-	w.end = sp->end;
+	w.engine->walk_pos = block_first(wal);
+	w.end = wal->end;
 	while (rc == 0 && w.engine->walk_pos < w.end &&
 	       !atomic_load(&store->stop_walk)) {
 		rc = walk_stride(&w);
-		pthread_mutex_unlock(&sp->write);
+		pthread_mutex_unlock(&wal->write);
 		batch_give_way(&store->engine);
-		pthread_mutex_lock(&sp->write);
+		pthread_mutex_lock(&wal->write);
 	}
 	set_walking(&store->engine, false);
-	pthread_mutex_unlock(&sp->write);
-	tree_complete(w.tree, rc < 0 ? rc : 0);
+	pthread_mutex_unlock(&wal->write);
+	dirindex_complete(w.dirindex, rc < 0 ? rc : 0);
 	return NULL;
 }
 
-int store_tree(struct store *store, bool flat, struct tree **ret)
+int store_dirindex(struct store *store, bool flat, struct dirindex **ret)
 {
-	struct tree_source source = { .read_key = read_key,
-				      .fetch = fetch_keys,
-				      .arg = store };
-	struct space *sp = &store->engine.space;
-	struct tree *tree;
+	struct dirindex_source source = { .read_key = read_key,
+					  .fetch = fetch_keys,
+					  .arg = store };
+	struct wal *wal = &store->engine.wal;
+	struct dirindex *dirindex;
 	int rc = 0;
 
-	pthread_mutex_lock(&sp->write);
-	tree = atomic_load(&store->engine.tree);
-	if (!tree)
-		rc = tree_new(&source, flat, &tree);
+	pthread_mutex_lock(&wal->write);
+	dirindex = atomic_load(&store->engine.dirindex);
+	if (!dirindex)
+		rc = dirindex_new(&source, flat, &dirindex);
 	if (rc == 0 && !store->walking) {
-		atomic_store(&store->engine.tree, tree);
+		atomic_store(&store->engine.dirindex, dirindex);
 		rc = thread_start(&store->walker, walk_blocks, store);
 		store->walking = rc == 0;
 		if (rc < 0) {
-			atomic_store(&store->engine.tree, NULL);
-			tree_free(tree);
+			atomic_store(&store->engine.dirindex, NULL);
+			dirindex_free(dirindex);
 		}
 	}
-	pthread_mutex_unlock(&sp->write);
+	pthread_mutex_unlock(&wal->write);
 	if (rc == 0)
-		*ret = tree;
+		*ret = dirindex;
 	return rc;
 }
 
-void store_tree_end(struct store *store)
+void store_dirindex_end(struct store *store)
 {
 	atomic_store(&store->stop_walk, true);
 	if (store->walking)
 		pthread_join(store->walker, NULL);
 	store->walking = false;
-	tree_free(atomic_load(&store->engine.tree));
-	atomic_store(&store->engine.tree, NULL);
+	dirindex_free(atomic_load(&store->engine.dirindex));
+	atomic_store(&store->engine.dirindex, NULL);
 }

@@ -2,9 +2,9 @@
 #include "booklet/store/store.h"
 
 #include "booklet/format/keyhash_block.h"
-#include "booklet/maintain/rekey.h"
+#include "booklet/maintain/rename_inplace.h"
 #include "booklet/format/serial.h"
-#include "booklet/store/store_lay.h"
+#include "booklet/store/batch_stage.h"
 #include "booklet/store/store_source.h"
 #include "base/util.h"
 
@@ -19,7 +19,7 @@ static int check_key_bytes(const struct store *store, const void *key,
 {
 	if (len > BLT_KEY_MAX)
 		return -ENAMETOOLONG;
-	return serial_valid(store->engine.space.fmt.key_serializer, key, len);
+	return serial_valid(store->engine.wal.fmt.key_serializer, key, len);
 }
 
 int store_key(struct store *store, const void *key, size_t len,
@@ -31,7 +31,7 @@ int store_key(struct store *store, const void *key, size_t len,
 	if (rc < 0)
 		return rc;
 	k.hash = keyhash_of(key, len);
-	if (format_hidden(&store->engine.space.fmt, &k.hash))
+	if (format_hidden(&store->engine.wal.fmt, &k.hash))
 		return -EINVAL;
 	*ret = k;
 	return 0;
@@ -43,7 +43,7 @@ int booklet_key(struct blt *blt, const void *key, size_t len,
 	const struct store *store = store_of(blt);
 	int rc = check_key_bytes(store, key, len);
 
-	if (rc == 0 && format_hidden_key(&store->engine.space.fmt, key, len))
+	if (rc == 0 && format_hidden_key(&store->engine.wal.fmt, key, len))
 		rc = -EINVAL;
 	if (rc == 0)
 		*ret = (struct backend_key){ .bytes = key, .len = len };
@@ -52,7 +52,7 @@ int booklet_key(struct blt *blt, const void *key, size_t len,
 
 int store_time(const struct store *store, int64_t timestamp, int64_t *ret)
 {
-	if (timestamp == BLT_NOW || !store->engine.space.fmt.timestamps)
+	if (timestamp == BLT_NOW || !store->engine.wal.fmt.timestamps)
 		timestamp = now_us();
 	if (timestamp < 0 || timestamp > FORMAT_TIME_MAX)
 		return -EINVAL;
@@ -67,7 +67,7 @@ int booklet_time(const struct blt *blt, int64_t timestamp, int64_t *ret)
 
 static int check_value(const struct store *store, const void *value, size_t len)
 {
-	const struct format *f = &store->engine.space.fmt;
+	const struct format *f = &store->engine.wal.fmt;
 	int rc = source_check_len(store, len);
 
 	if (rc < 0 || f->fixed)
@@ -162,7 +162,7 @@ int booklet_delete(struct blt *blt, const void *key, size_t len)
 	if (rc < 0)
 		return rc;
 	k.hash = keyhash_of(key, len);
-	if (format_hidden(&store->engine.space.fmt, &k.hash))
+	if (format_hidden(&store->engine.wal.fmt, &k.hash))
 		rc = -ENOENT;
 	rc = batch_end(&b, rc < 0 ? rc : batch_delete(&b, &k));
 	if (rc == 0)
@@ -217,8 +217,8 @@ static int run_op(struct store *store, struct batch *b,
 
 	switch (op->kind) {
 	case BACKEND_PUT:
-		if (op->laid_at)
-			return lay_adopt(b, op);
+		if (op->staged_at)
+			return batch_stage_adopt(b, op);
 		if (op->source.read)
 			return put_source(store, b, &key, &op->source,
 					  op->timestamp);
@@ -289,7 +289,7 @@ static void hash_keys(struct backend_op *first)
 #define LOOKED_AT 64
 
 struct warm_args {
-	const struct space *sp;
+	const struct wal *wal;
 	const struct backend_op *op;
 };
 
@@ -302,14 +302,14 @@ static int warm_up(void *arg)
 	for (const struct backend_op *op = w->op; op && n < AHEAD;
 	     op = op->next)
 		hash[n++] = op->key.hash;
-	index_warm(w->sp, hash, n, SPACE_WRITER, LOOKED_AT);
+	index_warm(w->wal, hash, n, WAL_WRITER, LOOKED_AT);
 	return 0;
 }
 
 static int run_ops(struct store *store, struct batch *b,
 		   struct backend_op *first)
 {
-	struct warm_args w = { .sp = &b->engine->space };
+	struct warm_args w = { .wal = &b->engine->wal };
 	int rc = 0, held = 1;
 	unsigned i = 0;
 
@@ -335,7 +335,7 @@ static int commit(struct store *store, struct backend_op *first,
 		  begin_fn *begin)
 {
 	struct engine *e = &store->engine;
-	struct laid *laid = NULL;
+	struct staged *staged = NULL;
 	struct batch b;
 	int rc = 0;
 
@@ -344,20 +344,20 @@ static int commit(struct store *store, struct backend_op *first,
 		struct batch_key key = key_of(&first->key);
 		struct batch_key to = key_of(&first->to);
 
-		rc = rekey(e, &key, &to);
+		rc = rename_inplace(e, &key, &to);
 	}
 	if (rc)
 		return rc < 0 ? rc : 0;
-	rc = lay_ahead(store, first, &laid);
+	rc = batch_stage_ahead(store, first, &staged);
 	if (rc == 0)
 		rc = begin(&b, e);
 	if (rc == 0) {
 		rc = run_ops(store, &b, first);
 		if (rc == 0)
-			rc = lay_split(laid, &b);
+			rc = batch_stage_split(staged, &b);
 		rc = batch_end(&b, rc);
 	}
-	lay_end(laid, rc == 0);
+	batch_stage_end(staged, rc == 0);
 	return rc;
 }
 
@@ -388,17 +388,17 @@ int booklet_prepare_rename(struct blt *blt, const void *key, size_t len)
 	struct batch_key k;
 	int rc = store_key(store, key, len, &k);
 
-	return rc < 0 ? rc : rekey_prepare(&store->engine, &k);
+	return rc < 0 ? rc : rename_inplace_prepare(&store->engine, &k);
 }
 
-void booklet_watch(struct blt *blt, struct watch *w)
+void booklet_watch(struct blt *blt, struct listener *w)
 {
-	watches_add(&store_of(blt)->engine.watches, w);
+	listeners_add(&store_of(blt)->engine.listeners, w);
 }
 
-void booklet_unwatch(struct blt *blt, struct watch *w)
+void booklet_unwatch(struct blt *blt, struct listener *w)
 {
-	watches_remove(&store_of(blt)->engine.watches, w);
+	listeners_remove(&store_of(blt)->engine.listeners, w);
 }
 
 /* ---- making it last ---- */
@@ -406,13 +406,13 @@ void booklet_unwatch(struct blt *blt, struct watch *w)
 int booklet_flush(struct blt *blt)
 {
 	struct store *store = store_of(blt);
-	struct space *sp = &store->engine.space;
-	int rc = space_begin(sp);
+	struct wal *wal = &store->engine.wal;
+	int rc = wal_begin(wal);
 
 	if (rc < 0)
 		return rc == -EROFS ? 0 : rc;
-	rc = space_flush(sp);
-	space_end(sp);
+	rc = wal_flush(wal);
+	wal_end(wal);
 	return rc;
 }
 
@@ -420,7 +420,7 @@ int booklet_sync(struct blt *blt)
 {
 	struct store *store = store_of(blt);
 
-	return space_sync(&store->engine.space);
+	return wal_sync(&store->engine.wal);
 }
 
 int booklet_settle(struct blt *blt, bool idle)
@@ -435,7 +435,7 @@ int booklet_settle(struct blt *blt, bool idle)
 static int slot_key(struct store *store, enum blt_slot slot,
 		    struct batch_key *ret)
 {
-	if (store->engine.space.fmt.fixed)
+	if (store->engine.wal.fmt.fixed)
 		return -ENOTSUP;
 	if ((unsigned)slot >= FORMAT_SLOTS)
 		return -EINVAL;

@@ -1,7 +1,7 @@
 /* A value that is written straight into its place.
  *
  * The place is a reservation: one dead block at the end of the data, a hole in
- * the file, whose bytes are the stream's (pins.h).
+ * the file, whose bytes are the stream's (reservations.h).
  *
  *   region                     block              value_at
  *   | head of a dead block ... | head | key       | value       | head ... |
@@ -24,7 +24,7 @@
  */
 #include "booklet/store/stream.h"
 
-#include "booklet/maintain/mover.h"
+#include "booklet/maintain/compact.h"
 #include "base/mutants.h"
 #include "booklet/format/serial.h"
 #include "base/util.h"
@@ -35,15 +35,15 @@
 
 /* Room on the disk is had as it is written.  Any other failure is the end of
  * writing, as everywhere. */
-int stream_write_raw(struct space *sp, const void *buf, size_t n, uint64_t at)
+int stream_write_raw(struct wal *wal, const void *buf, size_t n, uint64_t at)
 {
 	int rc;
 
-	if (atomic_load(&sp->failed))
+	if (atomic_load(&wal->failed))
 		return -EIO;
-	rc = file_write(&sp->file, buf, n, at);
+	rc = file_write(&wal->file, buf, n, at);
 	if (rc < 0 && rc != -ENOSPC && rc != -EDQUOT && rc != -EFBIG)
-		space_fail(sp, rc);
+		wal_fail(wal, rc);
 	return rc;
 }
 
@@ -57,9 +57,9 @@ int booklet_stream_open(struct blt *blt, size_t key_len, uint64_t room,
 	struct stream *s;
 	int rc;
 
-	if (!e->space.file.writable)
+	if (!e->wal.file.writable)
 		return -EROFS;
-	if (e->space.fmt.fixed)
+	if (e->wal.fmt.fixed)
 		return -ENOTSUP;
 	s = calloc(1, sizeof(*s));
 	if (!s)
@@ -86,11 +86,11 @@ uint64_t booklet_stream_len(const struct blt_stream *face)
 static int write_at(struct stream *s, const void *buf, size_t n,
 		    uint64_t offset)
 {
-	struct space *sp = stream_space(s);
+	struct wal *wal = stream_space(s);
 
 	/* Even of what fails something may have been written. */
 	s->high = max_u64(s->high, offset + n);
-	return stream_write_raw(sp, buf, n, s->value_at + offset);
+	return stream_write_raw(wal, buf, n, s->value_at + offset);
 }
 
 /* Of what was cut off something may stand there. */
@@ -145,29 +145,29 @@ int64_t booklet_stream_read(struct blt_stream *face, void *buf, size_t n,
 			    uint64_t offset)
 {
 	struct stream *s = stream_of(face);
-	struct space *sp = stream_space(s);
+	struct wal *wal = stream_space(s);
 	int rc;
 
 	if (offset >= s->len)
 		return 0;
 	n = (size_t)min_u64(n, s->len - offset);
-	pthread_rwlock_rdlock(&sp->lock);
-	rc = file_read(&sp->file, buf, n, s->value_at + offset);
-	pthread_rwlock_unlock(&sp->lock);
+	pthread_rwlock_rdlock(&wal->lock);
+	rc = file_read(&wal->file, buf, n, s->value_at + offset);
+	pthread_rwlock_unlock(&wal->lock);
 	return rc < 0 ? rc : (int64_t)n;
 }
 
 int booklet_stream_sync(struct blt_stream *face)
 {
 	struct stream *s = stream_of(face);
-	struct space *sp = stream_space(s);
+	struct wal *wal = stream_space(s);
 	int rc;
 
-	if (atomic_load(&sp->failed))
+	if (atomic_load(&wal->failed))
 		return -EIO;
 	/* Whoever is told of a failure, it is everybody's. */
-	rc = file_sync(&sp->file);
-	return rc < 0 ? space_fail(sp, rc) : 0;
+	rc = file_sync(&wal->file);
+	return rc < 0 ? wal_fail(wal, rc) : 0;
 }
 
 /* ---- the end ---- */
@@ -180,7 +180,7 @@ static void cut(struct engine *e, uint64_t to, uint64_t compactions)
 		return;
 	/* Prune covers what has lived. */
 	if (atomic_load(&e->compactions) == compactions)
-		(void)mover_cut_unused(e, to);
+		(void)compact_cut_unused(e, to);
 	pthread_mutex_unlock(&e->whole);
 }
 
@@ -221,7 +221,7 @@ static int check(struct stream *s)
 static int write_frame(struct stream *s, const struct batch_key *key,
 		       uint64_t pos, int64_t timestamp)
 {
-	struct space *sp = stream_space(s);
+	struct wal *wal = stream_space(s);
 	struct block_head head = { .hash = key->hash,
 				   .next = FORMAT_DEAD,
 				   .key_len = (uint32_t)key->len,
@@ -229,19 +229,19 @@ static int write_frame(struct stream *s, const struct batch_key *key,
 				   .timestamp = timestamp };
 	uint64_t behind = s->value_at + s->len;
 	uint8_t rest[FORMAT_HEAD_MAX], *frame;
-	size_t n = format_head_len(&sp->fmt);
+	size_t n = format_head_len(&wal->fmt);
 	int rc;
 
 	frame = malloc(n + key->len);
 	if (!frame)
 		return -ENOMEM;
-	format_head_encode(&sp->fmt, &head, frame);
+	format_head_encode(&wal->fmt, &head, frame);
 	memcpy(frame + n, key->bytes, key->len);
-	rc = stream_write_raw(sp, frame, n + key->len, pos);
+	rc = stream_write_raw(wal, frame, n + key->len, pos);
 	free(frame);
-	format_dead_head(&sp->fmt, s->pin.pos + s->pin.len - behind, rest);
+	format_dead_head(&wal->fmt, s->pin.pos + s->pin.len - behind, rest);
 	if (rc == 0)
-		rc = stream_write_raw(sp, rest, n, behind);
+		rc = stream_write_raw(wal, rest, n, behind);
 	s->high = max_u64(s->high, s->len + n);
 	return rc;
 }
@@ -257,19 +257,19 @@ static int put_in_place(struct stream *s, const struct batch_key *key,
 		return rc;
 	rc = batch_adopt(&b, key, pos, timestamp);
 	if (rc == 0)
-		rc = block_resize_dead(&e->space, s->pin.pos, pos - s->pin.pos);
+		rc = block_resize_dead(&e->wal, s->pin.pos, pos - s->pin.pos);
 	if (rc == 0)
-		space_note_pad(&e->space, s->pin.pos, pos - s->pin.pos);
+		wal_note_filler(&e->wal, s->pin.pos, pos - s->pin.pos);
 	return batch_end(&b, rc);
 }
 
 /* Bytes that a record only names are durable before it. */
 static int make_durable(struct stream *s)
 {
-	struct space *sp = stream_space(s);
+	struct wal *wal = stream_space(s);
 
 	if (!MUTANT(STREAM_UNSYNCED))
-		return space_begin_log(sp);
+		return wal_begin_log(wal);
 	return 0;
 }
 
@@ -277,7 +277,7 @@ static int commit(struct stream *s, const struct batch_key *key,
 		  int64_t timestamp)
 {
 	struct engine *e = &s->store->engine;
-	uint64_t pos = s->value_at - key->len - format_head_len(&e->space.fmt);
+	uint64_t pos = s->value_at - key->len - format_head_len(&e->wal.fmt);
 	int rc = write_frame(s, key, pos, timestamp);
 
 	if (rc == 0)
@@ -312,7 +312,7 @@ int booklet_stream_commit(struct blt_stream *face, const void *key,
 {
 	struct stream *s = stream_of(face);
 	struct store *store = s->store;
-	const struct format *f = &store->engine.space.fmt;
+	const struct format *f = &store->engine.wal.fmt;
 	struct batch_key k;
 	int rc = store_key(store, key, key_len, &k);
 
@@ -339,7 +339,7 @@ void stream_give_back(struct stream *s)
 	struct engine *e = &s->store->engine;
 
 	stream_leave(s);
-	if (!atomic_load(&e->space.failed))
+	if (!atomic_load(&e->wal.failed))
 		cut(e, s->pin.pos, s->compactions);
 }
 

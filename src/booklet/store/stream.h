@@ -1,5 +1,5 @@
 /* stream.h - inside a blt_stream, for the files that make one (stream.c,
- * stream_room.c), or what is like one (store_lay.c).
+ * stream_room.c), or what is like one (batch_stage.c).
  *
  * A stream is its caller's alone.  pin is the engine's, too: it changes with
  * the space's write and lock (exclusive) held.  Errors are those of the calls
@@ -8,7 +8,7 @@
 #ifndef BLT_STREAM_H
 #define BLT_STREAM_H
 
-#include "booklet/core/pins.h"
+#include "booklet/core/reservations.h"
 #include "booklet/store/store.h"
 
 #define STREAM_PIECE ((size_t)256 << 10)
@@ -16,8 +16,8 @@
 struct stream {
 	struct blt_stream face;
 	struct store *store;
-	struct pin pin;       /* the region */
-	uint64_t compactions; /* when it was reserved */
+	struct reservation pin; /* the region */
+	uint64_t compactions;   /* when it was reserved */
 	uint64_t value_at;
 	uint64_t len;
 	uint64_t high; /* behind it, the region's bytes are zeros */
@@ -35,16 +35,16 @@ const_stream_of(const struct blt_stream *face)
 	return (const struct stream *)(const void *)face;
 }
 
-static inline struct space *stream_space(const struct stream *s)
+static inline struct wal *stream_space(const struct stream *s)
 {
-	return &s->store->engine.space;
+	return &s->store->engine.wal;
 }
 
 /* The region is left, and cut off where it stands at the end. */
 void stream_give_back(struct stream *s);
 
 /* Bytes at a position of the file. */
-int stream_write_raw(struct space *sp, const void *buf, size_t n, uint64_t at);
+int stream_write_raw(struct wal *wal, const void *buf, size_t n, uint64_t at);
 
 /* ---- stream_room.c ---- */
 

@@ -4,14 +4,14 @@
  * that ever lived stands behind it; else the value moves to a larger one. */
 #include "booklet/store/stream.h"
 
-#include "booklet/core/scan.h"
+#include "booklet/core/snapshot.h"
 #include "base/util.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 /* A change of a head is put into its place together with what stands within a
- * page of it (space_apply.c): so no region lies between two such changes. */
+ * page of it (writeback.c): so no region lies between two such changes. */
 #define LEAST ((uint64_t)8192)
 
 #define KEY_ROOM 65000u
@@ -35,33 +35,33 @@ static uint64_t capacity(const struct stream *s)
 
 struct reserving {
 	struct engine *engine;
-	struct pin *pin;
-	struct pin as;
+	struct reservation *pin;
+	struct reservation as;
 };
 
 /* For the batch, while no reader looks. */
-static int add_pin(void *arg)
+static int add_reservation(void *arg)
 {
 	struct reserving *r = arg;
 
 	*r->pin = r->as;
-	pins_add(r->engine, r->pin);
+	reservations_add(r->engine, r->pin);
 	return 0;
 }
 
 /* A walk that has come as far as what stood behind the region has nothing more
  * to find there: soon the stream's bytes do. */
-static int lengthen_pin(void *arg)
+static int lengthen_reservation(void *arg)
 {
 	struct reserving *r = arg;
 	uint64_t start = r->pin->pos;
 
-	scan_pass_over(r->engine, start + r->pin->len, start + r->as.len);
+	snapshot_pass_over(r->engine, start + r->pin->len, start + r->as.len);
 	r->pin->len = r->as.len;
 	return 0;
 }
 
-static int reserve(struct engine *e, uint64_t len, struct pin *ret)
+static int reserve(struct engine *e, uint64_t len, struct reservation *ret)
 {
 	struct reserving r = { .engine = e, .pin = ret, .as = { .len = len } };
 	struct batch b;
@@ -69,21 +69,21 @@ static int reserve(struct engine *e, uint64_t len, struct pin *ret)
 
 	if (rc < 0)
 		return rc;
-	b.also = add_pin;
+	b.also = add_reservation;
 	b.also_arg = &r;
-	rc = space_append_hole(&e->space, len, true, &r.as.pos);
+	rc = wal_append_hole(&e->wal, len, true, &r.as.pos);
 	return batch_end(&b, rc);
 }
 
 void stream_leave(struct stream *s)
 {
-	struct space *sp = stream_space(s);
+	struct wal *wal = stream_space(s);
 
-	pthread_mutex_lock(&sp->write);
-	pthread_rwlock_wrlock(&sp->lock);
-	pins_remove(&s->store->engine, &s->pin);
-	pthread_rwlock_unlock(&sp->lock);
-	pthread_mutex_unlock(&sp->write);
+	pthread_mutex_lock(&wal->write);
+	pthread_rwlock_wrlock(&wal->lock);
+	reservations_remove(&s->store->engine, &s->pin);
+	pthread_rwlock_unlock(&wal->lock);
+	pthread_mutex_unlock(&wal->write);
 }
 
 /* A file that only ever grows makes for few moves, one among others for large
@@ -100,22 +100,22 @@ static uint64_t more_than(const struct stream *s, uint64_t need, unsigned times)
 static int lengthen_in(struct stream *s, uint64_t want, uint64_t *ret_len)
 {
 	struct engine *e = &s->store->engine;
-	struct space *sp = &e->space;
+	struct wal *wal = &e->wal;
 	uint64_t start = s->pin.pos, end = start + s->pin.len;
-	uint64_t at = sp->append, pos;
+	uint64_t at = wal->append, pos;
 	uint64_t to = max_u64(start + want, at + LEAST);
 	int rc;
 
 	/* The place of an index to be is dead, too. */
-	if (pins_any(e, end, at) || atomic_load(&e->growing) ||
-	    to - start > format_dead_max(&sp->fmt))
+	if (reservations_any(e, end, at) || atomic_load(&e->growing) ||
+	    to - start > format_dead_max(&wal->fmt))
 		return -EAGAIN;
-	rc = block_unused(sp, end, at);
+	rc = block_unused(wal, end, at);
 	if (rc <= 0)
 		return rc < 0 ? rc : -EAGAIN;
-	rc = space_append_hole(sp, to - at, true, &pos);
+	rc = wal_append_hole(wal, to - at, true, &pos);
 	if (rc == 0)
-		rc = block_resize_dead(sp, start, to - start);
+		rc = block_resize_dead(wal, start, to - start);
 	if (rc == 0)
 		*ret_len = to - start;
 	return rc;
@@ -125,7 +125,7 @@ static int lengthen_in(struct stream *s, uint64_t want, uint64_t *ret_len)
  * head.  Where that fails, the region is as long all the same. */
 static int leave_log(struct stream *s)
 {
-	int rc = s->in_log ? space_begin_log(stream_space(s)) : 0;
+	int rc = s->in_log ? wal_begin_log(stream_space(s)) : 0;
 
 	if (rc == 0)
 		s->in_log = false;
@@ -144,11 +144,11 @@ static int lengthen(struct stream *s, uint64_t want)
 	/* Work on the whole file counts on reservations to stay as they are. */
 	if (pthread_mutex_trylock(&e->whole) != 0)
 		return -EAGAIN;
-	rc = space_begin_log(&e->space);
+	rc = wal_begin_log(&e->wal);
 	if (rc == 0)
 		rc = batch_begin(&b, e);
 	if (rc == 0) {
-		b.also = lengthen_pin;
+		b.also = lengthen_reservation;
 		b.also_arg = &r;
 		rc = batch_end(&b, lengthen_in(s, want, &r.as.len));
 		s->in_log = rc == 0;
@@ -161,7 +161,7 @@ static int lengthen(struct stream *s, uint64_t want)
 
 static int copy_to(struct stream *s, uint64_t to)
 {
-	struct space *sp = stream_space(s);
+	struct wal *wal = stream_space(s);
 	uint8_t *buf = malloc(STREAM_PIECE);
 	uint64_t n = 0;
 	int rc = buf ? 0 : -ENOMEM;
@@ -170,7 +170,7 @@ static int copy_to(struct stream *s, uint64_t to)
 		n = (uint64_t)booklet_stream_read(&s->face, buf, STREAM_PIECE,
 						  at);
 		rc = (int64_t)n <= 0 ? -EIO :
-				       stream_write_raw(sp, buf, n, to + at);
+				       stream_write_raw(wal, buf, n, to + at);
 	}
 	free(buf);
 	return rc;
@@ -179,7 +179,7 @@ static int copy_to(struct stream *s, uint64_t to)
 static int move(struct stream *s, uint64_t want)
 {
 	struct engine *e = &s->store->engine;
-	struct pin old = s->pin, fresh;
+	struct reservation old = s->pin, fresh;
 	uint64_t value_at, compactions = atomic_load(&e->compactions);
 	int rc = reserve(e, want, &fresh);
 
@@ -187,16 +187,16 @@ static int move(struct stream *s, uint64_t want)
 		return rc;
 	value_at = fresh.pos + (s->value_at - old.pos);
 	rc = copy_to(s, value_at);
-	pthread_mutex_lock(&e->space.write);
-	pthread_rwlock_wrlock(&e->space.lock);
-	pins_remove(e, &fresh);
+	pthread_mutex_lock(&e->wal.write);
+	pthread_rwlock_wrlock(&e->wal.lock);
+	reservations_remove(e, &fresh);
 	if (rc == 0) {
-		pins_remove(e, &s->pin);
+		reservations_remove(e, &s->pin);
 		s->pin = fresh;
-		pins_add(e, &s->pin);
+		reservations_add(e, &s->pin);
 	}
-	pthread_rwlock_unlock(&e->space.lock);
-	pthread_mutex_unlock(&e->space.write);
+	pthread_rwlock_unlock(&e->wal.lock);
+	pthread_mutex_unlock(&e->wal.write);
 	if (rc < 0)
 		return rc;
 	s->value_at = value_at;
@@ -226,7 +226,7 @@ int stream_have_room(struct stream *s, uint64_t len)
 int stream_make_room(struct stream *s, size_t key_len, uint64_t value_len)
 {
 	struct engine *e = &s->store->engine;
-	const struct format *f = &e->space.fmt;
+	const struct format *f = &e->wal.fmt;
 	uint64_t at = front(f, key_len), rest = format_dead_min(f);
 	uint64_t len = at + min_u64(value_len, BLT_VALUE_MAX) + rest;
 	int rc;

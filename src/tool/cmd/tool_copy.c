@@ -1,5 +1,5 @@
 /* tool_copy.c - blt copy */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
@@ -161,7 +161,7 @@ static int copy_mounted(struct tool *t, int fd, const struct wish *w)
 				 "its own; copy the store file",
 				 t->arg[0]);
 	if (!code)
-		code = tool_ask_store(t, fd, &info, NULL);
+		code = mount_client_store(t, fd, &info, NULL);
 	if (!code)
 		code = check_times(t, w,
 				   w->has_len                ? ask.value_len :
@@ -170,7 +170,7 @@ static int copy_mounted(struct tool *t, int fd, const struct wish *w)
 	t->given_path = t->arg[1];
 	t->told_path = ask.path;
 	if (!code)
-		return tool_ask_start(t, fd, BLTFS_IOC_COPY, &ask);
+		return mount_client_start(t, fd, BLTFS_IOC_COPY, &ask);
 	close(fd);
 	return code;
 }
@@ -230,7 +230,7 @@ static int run_copy(struct tool *t)
 	if (!code && tool_has(t, OPT_ENGINE))
 		code = tool_check_engine(t, t->opt[OPT_ENGINE]);
 	if (!code)
-		code = tool_ask_open(t, t->arg[0], &fd);
+		code = mount_client_open(t, t->arg[0], &fd);
 	if (!code && fd >= 0)
 		return copy_mounted(t, fd, &wish);
 	if (!code)

@@ -1,5 +1,5 @@
 /* tool_info.c - blt info */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/tool_survey.h"
 #include "base/util.h"
 
@@ -349,7 +349,7 @@ static int count_mounted(struct tool *t, int fd, struct facts *f)
 {
 	struct bltfs_job ask = { 0 };
 	struct job_info job;
-	int code = tool_ask_result(t, fd, BLTFS_IOC_COUNT, &ask, &job);
+	int code = mount_client_result(t, fd, BLTFS_IOC_COUNT, &ask, &job);
 
 	if (code)
 		return code;
@@ -372,7 +372,7 @@ static int tell_mounted(struct tool *t, int fd)
 			   .python_note = "it is mounted, and opens when it is "
 					  "unmounted" };
 	char *path = NULL;
-	int code = tool_ask_store(t, fd, &f.info, &path);
+	int code = mount_client_store(t, fd, &f.info, &path);
 
 	f.path = path;
 	if (!code && tool_has(t, OPT_CHART)) {
@@ -394,7 +394,7 @@ static int run_info(struct tool *t)
 {
 	struct facts f = { .counted = tool_has(t, OPT_COUNT) ||
 				      tool_has(t, OPT_CHART) };
-	int fd, code = tool_ask_open(t, t->arg[0], &fd);
+	int fd, code = mount_client_open(t, t->arg[0], &fd);
 
 	if (!code && fd >= 0) {
 		code = tell_mounted(t, fd);

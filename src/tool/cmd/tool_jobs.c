@@ -1,5 +1,5 @@
 /* tool_jobs.c - blt jobs, cancel and wait: the jobs of a mount. */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
@@ -29,7 +29,7 @@ static int fail_job(const struct tool *t, uint64_t id, int err)
 		return tool_fail(t, TOOL_NOT_FOUND,
 				 "%" PRIu64 ": no such job in %s", id,
 				 t->arg[0]);
-	return tool_ask_fail(t, t->arg[0], err);
+	return mount_client_fail(t, t->arg[0], err);
 }
 
 /* ---- jobs ---- */
@@ -71,13 +71,13 @@ static int run_jobs(struct tool *t)
 	struct jout j = { .to = stdout, .flat = true };
 	bool json = tool_has(t, OPT_JSON), any = false;
 	struct job_info info = { 0 };
-	int fd, r, code = tool_ask_mount(t, t->arg[0], &fd);
+	int fd, r, code = mount_client_mount(t, t->arg[0], &fd);
 
 	if (code)
 		return code;
 	if (json)
 		jout_open(&j, NULL, '[');
-	while ((r = tool_ask_job(fd, info.id, true, &info)) == 0) {
+	while ((r = mount_client_job(fd, info.id, true, &info)) == 0) {
 		if (json)
 			tool_print_job_json(&j, &info);
 		else if (!any)
@@ -98,7 +98,7 @@ static int run_jobs(struct tool *t)
 
 static int run_cancel(struct tool *t)
 {
-	int fd, code = tool_ask_mount(t, t->arg[0], &fd), result;
+	int fd, code = mount_client_mount(t, t->arg[0], &fd), result;
 
 	if (code)
 		return code;
@@ -124,7 +124,7 @@ static int wait_for(const struct tool *t, int fd, uint64_t id)
 	struct job_info info;
 	int r;
 
-	while ((r = tool_ask_job(fd, id, false, &info)) == 0 &&
+	while ((r = mount_client_job(fd, id, false, &info)) == 0 &&
 	       !job_has_ended(&info) && !tool_signal())
 		nanosleep(&ts, NULL);
 	if (r < 0)
@@ -144,7 +144,7 @@ static int wait_for_all(const struct tool *t, int fd)
 	struct job_info info = { 0 };
 	int code, result = EX_OK, r;
 
-	while ((r = tool_ask_job(fd, info.id, true, &info)) == 0) {
+	while ((r = mount_client_job(fd, info.id, true, &info)) == 0) {
 		if (job_has_ended(&info))
 			continue;
 		code = wait_for(t, fd, info.id);
@@ -157,7 +157,7 @@ static int wait_for_all(const struct tool *t, int fd)
 
 static int run_wait(struct tool *t)
 {
-	int fd, code = tool_ask_mount(t, t->arg[0], &fd), result = EX_OK;
+	int fd, code = mount_client_mount(t, t->arg[0], &fd), result = EX_OK;
 	uint64_t id;
 
 	if (code)

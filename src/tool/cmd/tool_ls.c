@@ -21,7 +21,7 @@ struct listing {
 	struct tool *t;
 	struct jout json;
 	bool as_json, details, nul, classify;
-	bool marks_are_dirs; /* a key "path/" holds a directory in being */
+	bool txn_keyset_are_dirs; /* a key "path/" holds a directory in being */
 	struct entry *entries;
 	size_t n, room;
 };
@@ -138,7 +138,7 @@ static int is_marker(struct listing *l, const struct blt_item *item, bool *ret,
 	int r;
 
 	*ret = false;
-	if (!l->marks_are_dirs || !item->key_len ||
+	if (!l->txn_keyset_are_dirs || !item->key_len ||
 	    item->key[item->key_len - 1] != '/')
 		return 0;
 	r = blt_ns_dir(l->t->ns, item->key, item->key_len, &facts);
@@ -270,7 +270,7 @@ static int run_ls(struct tool *t)
 	if (code)
 		return code;
 	blt_get_info(t->store, &info);
-	l.marks_are_dirs =
+	l.txn_keyset_are_dirs =
 		!tool_has(t, OPT_FLAT) && !info.value_len && !tool_int_keys(t);
 	return list(&l, t->n_args > 1 ? t->arg[1] : "");
 }

@@ -1,5 +1,5 @@
 /* tool_map.c - blt map */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/cmd/tool_map.h"
 
 #include "bltfs_ioctl.h"
@@ -155,7 +155,7 @@ static int map_mounted(struct tool *t, int fd, struct map_options *o)
 	size_t len = 0;
 	int code;
 
-	code = tool_ask_store(t, fd, &info, NULL);
+	code = mount_client_store(t, fd, &info, NULL);
 	if (!code)
 		code = parse_create(t, &info, o);
 	if (!code && tool_has(t, OPT_KEYS_FROM))
@@ -165,14 +165,14 @@ static int map_mounted(struct tool *t, int fd, struct map_options *o)
 	if (!code && map_pack(o, &packed, &len) < 0)
 		code = tool_fail(t, EX_OSERR, "out of memory");
 	if (!code)
-		code = tool_ask_pieces(t, fd, packed, len, &ask.args);
+		code = mount_client_pieces(t, fd, packed, len, &ask.args);
 	free(packed);
 	t->given_path = t->opt[OPT_TO];
 	t->told_path = paths.to;
 	if (code)
 		close(fd);
 	else
-		code = tool_ask_start(t, fd, BLTFS_IOC_MAP, &ask);
+		code = mount_client_start(t, fd, BLTFS_IOC_MAP, &ask);
 	t->told_path = NULL;
 	map_mount_paths_free(&paths);
 	return code;
@@ -200,7 +200,7 @@ static int run_map(struct tool *t)
 	if (!code)
 		code = check_create(t);
 	if (!code)
-		code = tool_ask_open(t, t->arg[0], &fd);
+		code = mount_client_open(t, t->arg[0], &fd);
 	if (!code && fd >= 0) {
 		code = map_mounted(t, fd, &o);
 	} else if (!code && tool_has(t, OPT_DETACH)) {

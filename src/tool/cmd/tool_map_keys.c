@@ -1,5 +1,5 @@
 /* tool_map_keys.c - the keys that a file lists. */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/cmd/tool_map.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static int read_lines(struct tool *t, int mount, FILE *f, struct map_options *o)
 			line[n - 1] = '\0';
 		/* One that is not there is the map's to tell. */
 		if (mount >= 0)
-			code = tool_ask_key(t, mount, line, &key, NULL);
+			code = mount_client_key(t, mount, line, &key, NULL);
 		else
 			code = tool_key(t, line, true, &key);
 		if (!code && add_key(o, &key) < 0) {

@@ -1,7 +1,7 @@
 /* tool_map_mount.c - a map that a mount's daemon does: it stands in another
  * directory, and has another PATH.
  */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/cmd/tool_map.h"
 
 #include "bltfs_ioctl.h"

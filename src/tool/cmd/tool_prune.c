@@ -1,5 +1,5 @@
 /* tool_prune.c - blt prune */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 
@@ -22,7 +22,7 @@ static int keep_arguments(struct tool *t, int fd, struct kept *k)
 		struct tool_key key;
 
 		if (fd >= 0)
-			code = tool_ask_key(t, fd, t->arg[i], &key, NULL);
+			code = mount_client_key(t, fd, t->arg[i], &key, NULL);
 		else
 			code = tool_key(t, t->arg[i], true, &key);
 		if (!code &&
@@ -40,10 +40,10 @@ static int prune_mount(struct tool *t, int fd, int64_t older_than)
 	int code = keep_arguments(t, fd, &k);
 
 	if (!code && k.len)
-		code = tool_ask_pieces(t, fd, k.bytes, k.len, &ask.args);
+		code = mount_client_pieces(t, fd, k.bytes, k.len, &ask.args);
 	free(k.bytes);
 	if (!code)
-		return tool_ask_start(t, fd, BLTFS_IOC_PRUNE, &ask);
+		return mount_client_start(t, fd, BLTFS_IOC_PRUNE, &ask);
 	close(fd);
 	return code;
 }
@@ -75,7 +75,7 @@ static int run_prune(struct tool *t)
 		code = tool_fail(t, EX_USAGE,
 				 "keys to keep are for --older-than");
 	if (!code)
-		code = tool_ask_open(t, t->arg[0], &fd);
+		code = mount_client_open(t, t->arg[0], &fd);
 	if (code)
 		return code;
 	return fd >= 0 ? prune_mount(t, fd, time) : prune_file(t, time);

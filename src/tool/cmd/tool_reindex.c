@@ -1,5 +1,5 @@
 /* tool_reindex.c - blt reindex */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 

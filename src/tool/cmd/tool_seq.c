@@ -1,7 +1,7 @@
 /* tool_seq.c - blt seq: directories as sequences. */
 #include "tool/cmd/tool_seq.h"
 
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -49,7 +49,7 @@ int tool_seq_fail(const struct tool_seq *s, const char *at, int err)
 				 "through here: read and write its files",
 				 s->name);
 	if (s->fd >= 0)
-		return tool_ask_fail(t, s->name, err);
+		return mount_client_fail(t, s->name, err);
 	return tool_fail_store(t, s->name, err);
 }
 

@@ -1,7 +1,7 @@
 /* tool_seq_mount.c - blt seq on a directory of a mounted store: its daemon is
  * asked (bltfs_ioctl.h).
  */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/cmd/tool_seq.h"
 
 #include "bltfs_ioctl.h"
@@ -266,7 +266,7 @@ static int fail_directory(const struct tool *t, const char *path, int fd,
 	struct statfs st;
 
 	if (err != -ENOTTY && err != -ENOSYS)
-		return tool_ask_fail(t, path, err);
+		return mount_client_fail(t, path, err);
 	if (fstatfs(fd, &st) == 0 && st.f_type == FUSE_SUPER_MAGIC)
 		return tool_fail(t, EX_UNAVAILABLE,
 				 "%s: its mount takes no requests: it is no "
@@ -287,8 +287,9 @@ static int probe(const struct tool *t, const char *path, bool *ret)
 
 	*ret = false;
 	if (fd < 0)
-		return errno == ENOTCONN ? tool_ask_fail(t, path, -ENOTCONN) :
-					   0;
+		return errno == ENOTCONN ?
+			       mount_client_fail(t, path, -ENOTCONN) :
+			       0;
 	err = ioctl(fd, BLTFS_IOC_SEQ, &x) < 0 ? -errno : 0;
 	*ret = err != -ENOTTY && err != -ENOSYS && err != -EACCES;
 	if (!*ret && !tool_is_environment(fd))

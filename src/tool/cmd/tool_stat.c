@@ -1,6 +1,6 @@
 /* tool_stat.c - blt stat */
 #include "booklet/format/keyhash.h"
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ static int stat_mounted(struct tool *t)
 	struct jout j = { .to = stdout };
 	struct key_facts f = { .path = t->arg[0] };
 	struct tool_key key;
-	int code = tool_ask_key(t, AT_FDCWD, t->arg[0], &key, &f.stat);
+	int code = mount_client_key(t, AT_FDCWD, t->arg[0], &key, &f.stat);
 
 	if (!code) {
 		f.key = &key;

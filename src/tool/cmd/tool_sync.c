@@ -1,5 +1,5 @@
 /* tool_sync.c - blt sync and blt clear. */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 
@@ -10,14 +10,14 @@
 
 static int run_sync(struct tool *t)
 {
-	int fd, r, code = tool_ask_open(t, t->arg[0], &fd);
+	int fd, r, code = mount_client_open(t, t->arg[0], &fd);
 
 	if (code)
 		return code;
 	if (fd >= 0) {
 		/* pages written through a mapping are the kernel's still */
 		if (syncfs(fd) < 0 || ioctl(fd, BLTFS_IOC_SYNC) < 0)
-			code = tool_ask_fail(t, t->arg[0], -errno);
+			code = mount_client_fail(t, t->arg[0], -errno);
 		close(fd);
 		return code;
 	}

@@ -1,7 +1,7 @@
 /* tool_top.c - blt top: what a mount is doing, as it does it. */
 #include "tool/cmd/tool_top.h"
 
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/tool_screen.h"
 
 #include <stdlib.h>
@@ -63,7 +63,7 @@ static int print_block(struct top *top)
 static int fail(struct top *top, int err)
 {
 	screen_leave(&top->screen);
-	return tool_ask_fail(top->t, top->t->arg[0], err);
+	return mount_client_fail(top->t, top->t->arg[0], err);
 }
 
 static int take(struct top *top)
@@ -78,7 +78,7 @@ static int take(struct top *top)
 				 path);
 	}
 	if (fd < 0)
-		code = tool_ask_mount(top->t, path, &fd);
+		code = mount_client_mount(top->t, path, &fd);
 	if (code)
 		return code;
 	r = top_take(fd, &top->now);

@@ -3,7 +3,7 @@
  * Medians are of the time between two samples, and estimated: within a power
  * of two, times are taken to be spread evenly.
  */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/cmd/tool_top.h"
 
 #include "base/util.h"

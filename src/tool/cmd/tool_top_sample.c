@@ -3,7 +3,7 @@
  * Nothing is kept open between two samples: a mount that somebody looks at can
  * be unmounted.
  */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 #include "tool/cmd/tool_top.h"
 
 #include "bltfs_ioctl.h"
@@ -140,7 +140,7 @@ static int read_jobs(int fd, struct top_sample *s)
 	struct job_info info = { 0 }, *more;
 	int r;
 
-	while ((r = tool_ask_job(fd, info.id, true, &info)) == 0) {
+	while ((r = mount_client_job(fd, info.id, true, &info)) == 0) {
 		more = realloc(s->job, (s->n_jobs + 1) * sizeof(info));
 		if (!more)
 			return -ENOMEM;

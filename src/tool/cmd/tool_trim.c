@@ -1,5 +1,5 @@
 /* tool_trim.c - blt trim */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 

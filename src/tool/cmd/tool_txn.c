@@ -1,5 +1,5 @@
 /* tool_txn.c - blt txn: transactions of a mount. */
-#include "tool/tool_ask.h"
+#include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
@@ -53,7 +53,7 @@ static int fail(const struct at *a)
 				 "%s: cannot be a transaction's name",
 				 a->txn.name);
 	default:
-		return tool_ask_fail(a->t, a->path, -errno);
+		return mount_client_fail(a->t, a->path, -errno);
 	}
 }
 
@@ -104,7 +104,7 @@ static int commit(struct at *a)
 {
 	/* pages written through a mapping are the kernel's still */
 	if (syncfs(a->fd) < 0)
-		return tool_ask_fail(a->t, a->path, -errno);
+		return mount_client_fail(a->t, a->path, -errno);
 	a->txn.flags = tool_has(a->t, OPT_FORCE) ? BLTFS_TXN_FORCE : 0;
 	if (ioctl(a->fd, BLTFS_IOC_TXN_COMMIT, &a->txn) == 0)
 		return ended(a);
@@ -336,7 +336,7 @@ static int run_txn(struct tool *t)
 				 "NAME, list MOUNTPOINT, or run MOUNTPOINT -- "
 				 "COMMAND",
 				 t->arg[0]);
-	code = tool_ask_mount(t, a.path, &a.fd);
+	code = mount_client_mount(t, a.path, &a.fd);
 	if (code)
 		return code;
 	code = action->run(&a);

@@ -1,0 +1,206 @@
+#include "main/mountpoint.h"
+
+#include "main/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static char arg_program[] = "fusermount3", arg_unmount[] = "-u",
+	    arg_lazy[] = "-z", arg_end[] = "--";
+
+static int run_fusermount(const char *path)
+{
+	char *copy = strdup(path);
+	char *argv[] = {
+		arg_program, arg_unmount, arg_lazy, arg_end, copy, NULL
+	};
+	int status, rc;
+	pid_t pid;
+
+	if (!copy)
+		return -ENOMEM;
+	rc = -posix_spawnp(&pid, arg_program, NULL, NULL, argv, environ);
+	free(copy);
+	if (rc < 0)
+		return rc;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
+}
+
+static int clear_dead_mount(const char *path)
+{
+	int rc = 0;
+
+	if (umount2(path, MNT_DETACH) < 0)
+		rc = run_fusermount(path);
+	if (rc < 0) {
+		log_error(
+			"%s: the daemon of the mount here is gone, and it cannot be unmounted: %s; run: fusermount3 -u -z %s",
+			path, strerror(-rc), path);
+		return EX_UNAVAILABLE;
+	}
+	log_info("%s: the daemon of the mount here was gone; unmounted it",
+		 path);
+	return 0;
+}
+
+static int is_empty(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int n = 0;
+
+	if (!d)
+		return -errno;
+	while (n == 0 && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			n++;
+	}
+	closedir(d);
+	return n == 0;
+}
+
+/* The kernel may still know the attributes of its root, but it cannot ask
+ * anybody how full it is. */
+static bool is_dead_mount(const char *path)
+{
+	struct statvfs st;
+
+	return statvfs(path, &st) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+static int check_mountpoint(const struct options *opts)
+{
+	const char *path = opts->mountpoint;
+	struct stat st;
+	int rc;
+
+	if (is_dead_mount(path)) {
+		rc = clear_dead_mount(path);
+		if (rc)
+			return rc;
+	}
+	if (stat(path, &st) < 0) {
+		log_error("%s: cannot mount there: %s%s", path, strerror(errno),
+			  errno == ENOENT ? "; make the directory first" : "");
+		return errno == EACCES ? EX_NOPERM : EX_NOINPUT;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		log_error(
+			"%s: cannot mount there: not a directory; give an empty one",
+			path);
+		return EX_USAGE;
+	}
+	if (opts->nonempty)
+		return 0;
+	rc = is_empty(path);
+	if (rc < 0) {
+		log_error("%s: cannot mount there: %s", path, strerror(-rc));
+		return EX_NOPERM;
+	}
+	if (rc == 0) {
+		log_error(
+			"%s: cannot mount there: the directory is not empty, and what is in it would be hidden; -o nonempty mounts all the same",
+			path);
+		return EX_USAGE;
+	}
+	return 0;
+}
+
+/* A store that is still to be made: the directory's real path, and the name. */
+static char *real_new_path(const char *path)
+{
+	char *one = strdup(path), *two = strdup(path);
+	char *dir = NULL, *result = NULL;
+
+	if (one && two)
+		dir = realpath(dirname(one), NULL);
+	if (dir && asprintf(&result, "%s/%s", strcmp(dir, "/") ? dir : "",
+			    basename(two)) < 0)
+		result = NULL;
+	free(dir);
+	free(one);
+	free(two);
+	return result;
+}
+
+/* By identity, so that another path to the mount point does not hide it. */
+static bool is_inside(const char *path, const char *mountpoint)
+{
+	struct stat mp, st;
+	char *up = strdup(path);
+	bool inside = false;
+
+	if (!up || stat(mountpoint, &mp) < 0)
+		goto out;
+	while (!inside && strchr(up, '/')) {
+		char *slash = strrchr(up, '/');
+
+		slash[slash == up] = '\0';
+		inside = stat(up, &st) == 0 && st.st_dev == mp.st_dev &&
+			 st.st_ino == mp.st_ino;
+		if (slash == up)
+			break;
+	}
+out:
+	free(up);
+	return inside;
+}
+
+int mountpoint_find(const struct options *opts, char **ret_store,
+		    char **ret_mountpoint)
+{
+	char *store = NULL, *mountpoint = NULL;
+	int rc = check_mountpoint(opts);
+
+	if (rc)
+		return rc;
+	mountpoint = realpath(opts->mountpoint, NULL);
+	if (!mountpoint) {
+		log_error("%s: cannot mount there: %s", opts->mountpoint,
+			  strerror(errno));
+		return EX_NOINPUT;
+	}
+	store = realpath(opts->store, NULL);
+	if (!store && errno == ENOENT)
+		store = real_new_path(opts->store);
+	if (!store) {
+		rc = errno == EACCES ? EX_NOPERM :
+		     opts->create    ? EX_CANTCREAT :
+				       EX_NOINPUT;
+		log_error("%s: cannot open the store: %s%s", opts->store,
+			  strerror(errno),
+			  errno != ENOENT ? "" :
+			  opts->create    ? "; make the directory first" :
+					    "; make a store with \"blt create\"");
+	} else if (is_inside(store, mountpoint)) {
+		rc = EX_USAGE;
+		log_error(
+			"%s: the store is inside its own mount point %s; move it, or mount elsewhere",
+			opts->store, opts->mountpoint);
+	}
+	if (rc) {
+		free(store);
+		free(mountpoint);
+		return rc;
+	}
+	*ret_store = store;
+	*ret_mountpoint = mountpoint;
+	return 0;
+}

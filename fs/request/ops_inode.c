@@ -1,0 +1,211 @@
+#include "request/ops.h"
+
+#include "dir/seq_positions.h"
+#include "dir/attr.h"
+#include "main/clock.h"
+#include "control/control.h"
+#include "dir/move.h"
+#include "control/txns.h"
+
+#include <errno.h>
+#include <sys/statvfs.h>
+
+/* The last inode of a transaction that has ended takes that with it. */
+static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+	struct inode *inode;
+	struct inodes *inodes;
+	bool is_txn;
+
+	if (seq_positions_owns(ino))
+		seq_positions_forget(ops_fs(req), ino, n);
+	if (control_owns(ino))
+		return;
+	inode = ops_inode(req, ino);
+	inodes = inode->fs->inodes;
+	is_txn = inode->fs->is_txn;
+	inodes_put(inodes, inode, n);
+	if (is_txn)
+		txns_sweep(ops_fs(req)->txns);
+}
+
+void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	forget(req, ino, nlookup);
+	fuse_reply_none(req);
+}
+
+void ops_forget_multi(fuse_req_t req, size_t count,
+		      struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		forget(req, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* ---- attributes ---- */
+
+static void reply_attr(fuse_req_t req, struct inode *inode)
+{
+	struct bltfs *fs = inode->fs;
+	struct stat st;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = attr_get(fs, inode, NULL, &st);
+	bltfs_leave_names(fs);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_attr(req, &st, ops_lasting(fs));
+}
+
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)fi;
+	reply_attr(req, ops_inode(req, ino));
+}
+
+static int set_size(struct bltfs *fs, struct inode *inode, off_t size,
+		    bool open)
+{
+	int rc;
+
+	if (inode->kind == BLT_DIR)
+		return -EISDIR;
+	bltfs_share_names(fs);
+	rc = content_resize(fs, inode, (uint64_t)size, !open);
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+static int set_mtime(struct bltfs *fs, struct inode *inode,
+		     const struct stat *attr, int to_set)
+{
+	const struct timespec *ts = &attr->st_mtim;
+	int64_t us = clock_now_us();
+	int rc;
+
+	if (!(to_set & FUSE_SET_ATTR_MTIME_NOW)) {
+		/* seven bytes hold the time in a block */
+		if (ts->tv_sec < 0 ||
+		    ts->tv_sec >= (INT64_C(1) << 56) / 1000000)
+			return -EINVAL;
+		us = (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000;
+	}
+	if (inode->kind == BLT_DIR)
+		return dir_touch(fs, inode, us);
+	bltfs_share_names(fs);
+	rc = content_touch(fs, inode, us);
+	bltfs_leave_names(fs);
+	return rc;
+}
+
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		 struct fuse_file_info *fi)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	struct inode *inode = ops_inode(req, ino);
+	int rc = 0;
+
+	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
+		      FUSE_SET_ATTR_GID) &&
+	    fs->opts->strict_attrs)
+		rc = -EPERM;
+	if (rc == 0 && to_set & FUSE_SET_ATTR_SIZE)
+		rc = set_size(fs, inode, attr->st_size, fi != NULL);
+	if (rc == 0 && to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
+		rc = set_mtime(fs, inode, attr, to_set);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		reply_attr(req, inode);
+}
+
+void ops_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+
+	(void)ino;
+	if (fstatvfs(blt_fd(ops_fs(req)->store), &st) < 0) {
+		ops_reply(req, -errno);
+		return;
+	}
+	st.f_namemax = 255;
+	fuse_reply_statfs(req, &st);
+}
+
+/* ---- names ---- */
+
+void ops_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	struct inode *inode = ops_inode(req, ino);
+	char target[BLT_LINK_MAX + 1];
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = content_link_target(fs, inode->key, inode->key_len, target);
+	bltfs_leave_names(fs);
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_readlink(req, target);
+}
+
+void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		 const char *name)
+{
+	struct dir_found found;
+	int rc = dir_symlink(ops_fs_of(req, parent), ops_inode(req, parent),
+			     name, target, &found);
+
+	if (rc == 0)
+		ops_reply_entry(req, &found, name);
+	else
+		ops_reply(req, rc);
+}
+
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
+	      const char *name)
+{
+	(void)ino;
+	(void)parent;
+	(void)name;
+	ops_reply(req, -EPERM);
+}
+
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       dev_t rdev)
+{
+	struct dir_found found;
+	int rc = -EPERM;
+
+	(void)rdev;
+	if (S_ISREG(mode))
+		rc = dir_create(ops_fs_of(req, parent), ops_inode(req, parent),
+				name, true, &found);
+	if (rc == 0)
+		ops_reply_entry(req, &found, name);
+	else
+		ops_reply(req, rc);
+}
+
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	ops_reply(req, dir_unlink(ops_fs_of(req, parent),
+				  ops_inode(req, parent), name));
+}
+
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		fuse_ino_t newparent, const char *newname, unsigned flags)
+{
+	struct bltfs *fs = ops_fs_of(req, parent);
+	int rc = -EXDEV;
+
+	/* into a transaction, or out of it, mv(1) copies */
+	if (fs == ops_fs_of(req, newparent))
+		rc = move_name(fs, ops_inode(req, parent), name,
+			       ops_inode(req, newparent), newname, flags);
+	ops_reply(req, rc);
+}

@@ -1,0 +1,126 @@
+/* What others change in lower, and what a transaction has read of it.
+ *
+ * A key that comes or goes is more than a change of that key: of the directory
+ * that it is in, where that was listed or found empty; where it brings
+ * directories with it, of that which the first of them is in; and of a name
+ * that was looked up and was none, where it is the first below it.  A directory
+ * that was listed as one of another is known; one more key below it is none of
+ * the other's business.
+ */
+#include "txn/txn.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CONFLICTS_KEPT 10000
+
+/* The mark is one that the key's change is a conflict for. */
+static void conflict(struct txn *t, struct txn_keyset_entry *is,
+		     const void *key, size_t len)
+{
+	if (is->flags & TXN_CONFLICT)
+		return;
+	is->flags |= TXN_CONFLICT;
+	t->n_conflicts++;
+	/* one that cannot be named is a conflict all the same */
+	if (t->conflicts.n < CONFLICTS_KEPT)
+		(void)txn_keys_add(&t->conflicts, key, len);
+}
+
+/* The key came: the mark for which that is a conflict, or NULL. */
+static struct txn_keyset_entry *find_came(struct txn *t, const uint8_t *key,
+					  size_t len)
+{
+	size_t at = txn_parent_len(t, key, len);
+	bool marker = at == len;
+
+	for (;; at = txn_parent_len(t, key, at - 1)) {
+		struct keyhash hash = txn_dir_hash(key, at);
+		struct txn_keyset_entry *dir = txn_keyset_get(&t->dirs, &hash),
+					*name;
+
+		/* a directory that is there gets a marker */
+		if (dir && dir->flags & TXN_LISTED && !(marker && at == len))
+			return dir;
+		if (at == 0 || (dir && dir->flags & (TXN_KNOWN | TXN_LISTED)))
+			return NULL;
+		name = t->has_dirs ? txn_keyset_get(&t->keys, &hash) : NULL;
+		if (name)
+			return name;
+	}
+}
+
+/* The same where it went; a directory goes with its marker. */
+static struct txn_keyset_entry *find_went(struct txn *t, const uint8_t *key,
+					  size_t len)
+{
+	size_t at = txn_parent_len(t, key, len);
+	struct keyhash hash = txn_dir_hash(key, at);
+	struct txn_keyset_entry *dir = txn_keyset_get(&t->dirs, &hash);
+
+	if (at != len || at == 0 || (dir && dir->flags & TXN_LISTED))
+		return dir && dir->flags & TXN_LISTED ? dir : NULL;
+	if (dir)
+		dir->flags &= (uint16_t)~TXN_KNOWN;
+	at = txn_parent_len(t, key, at - 1);
+	hash = txn_dir_hash(key, at);
+	dir = txn_keyset_get(&t->dirs, &hash);
+	return dir && dir->flags & TXN_LISTED ? dir : NULL;
+}
+
+void txn_on_changed(void *arg, enum listener_event what, const void *key,
+		    size_t len)
+{
+	struct txn *t = arg;
+	struct txn_keyset_entry *is = NULL;
+	struct keyhash hash;
+
+	pthread_mutex_lock(&t->lock);
+	if (t->ended)
+		goto out;
+	if (!key) {
+		t->doomed = true;
+		goto out;
+	}
+	if (t->committing && pthread_equal(t->committer, pthread_self()))
+		goto out;
+	hash = keyhash_of(key, len);
+	is = txn_keyset_get(&t->keys, &hash);
+	if (!is && what == LISTENER_CAME)
+		is = find_came(t, key, len);
+	else if (!is && what == LISTENER_WENT)
+		is = find_went(t, key, len);
+	if (is)
+		conflict(t, is, key, len);
+out:
+	pthread_mutex_unlock(&t->lock);
+}
+
+int txn_see_names(struct txn *t, const void *prefix, size_t len)
+{
+	struct keyhash hash = txn_dir_hash(prefix, len);
+	struct txn_keyset_entry *is;
+	int rc;
+
+	pthread_mutex_lock(&t->lock);
+	rc = txn_keyset_make(&t->dirs, &hash, &is);
+	if (rc == 0) {
+		rc = !(is->flags & TXN_LISTED);
+		is->flags |= TXN_LISTED;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+int txn_see_dir(struct txn *t, const struct keyhash *hash)
+{
+	struct txn_keyset_entry *is;
+	int rc;
+
+	pthread_mutex_lock(&t->lock);
+	rc = txn_keyset_make(&t->dirs, hash, &is);
+	if (rc == 0)
+		is->flags |= TXN_KNOWN;
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
