@@ -1,7 +1,7 @@
 /* counted STORE - does what tests/instructions.sh counts the instructions of:
  * each function whose name begins with count_ does one thing TIMES times. */
 #include "blt.h"
-#include "booklet/format/keyhash_block.h"
+#include "booklet/format/keyhash.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 #include "booklet/format/keyhash.h"
-#include "booklet/format/keyhash_block.h"
 #include "suite.h"
 #include "base/util.h"
 

@@ -2,7 +2,7 @@
  * bytes, and writes that depend on a value. */
 #include "blt.h"
 #include "map/map.h"
-#include "map/map_text.h"
+#include "map/map_inner.h"
 #include "suite.h"
 #include "base/util.h"
 #include "map/wire.h"

@@ -4,8 +4,7 @@
 #include "control/control.h"
 
 #include "base/array.h"
-#include "control/control_jobs.h"
-#include "control/control_rows.h"
+#include "control/control_inner.h"
 #include "main/log.h"
 #include "control/txns.h"
 

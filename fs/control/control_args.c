@@ -1,7 +1,7 @@
 /* Arguments too long for an ioctl's struct come in pieces, before the request
  * that uses them up; answers go in pieces, behind it.
  */
-#include "control/control_jobs.h"
+#include "control/control_inner.h"
 
 #include "base/array.h"
 

@@ -3,9 +3,7 @@
 
 #include "base/array.h"
 #include "bltfs_ioctl.h"
-#include "control/control_jobs.h"
-#include "control/control_parse.h"
-#include "control/control_txn.h"
+#include "control/control_inner.h"
 
 #include <errno.h>
 #include <inttypes.h>

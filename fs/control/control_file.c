@@ -2,8 +2,7 @@
  * what writing to them does. */
 #include "control/control.h"
 
-#include "control/control_jobs.h"
-#include "control/control_rows.h"
+#include "control/control_inner.h"
 #include "inode/syncer.h"
 
 #include <errno.h>

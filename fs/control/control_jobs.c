@@ -1,6 +1,6 @@
-#include "control/control_jobs.h"
+#include "control/control_inner.h"
 
-#include "inode/invalidate.h"
+#include "inode/cache_validity.h"
 #include "main/clock.h"
 #include "control/control.h"
 #include "main/log.h"

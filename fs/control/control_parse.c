@@ -1,9 +1,8 @@
-#include "control/control_parse.h"
+#include "control/control_inner.h"
 
 #include "base/array.h"
 #include "bltfs_ioctl.h"
 #include "main/clock.h"
-#include "control/control_jobs.h"
 #include "map/map.h"
 
 #include <errno.h>

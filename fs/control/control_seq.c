@@ -1,9 +1,8 @@
-#include "control/control_seq.h"
+#include "control/control_inner.h"
 
 #include "base/array.h"
 #include "blt_seq.h"
-#include "inode/invalidate.h"
-#include "control/control_jobs.h"
+#include "inode/cache_validity.h"
 #include "dir/dir.h"
 #include "inode/notify_queue.h"
 #include "seq/seqwire.h"

@@ -1,4 +1,4 @@
-#include "control/control_txn.h"
+#include "control/control_inner.h"
 
 #include "bltfs_ioctl.h"
 #include "control/txns.h"

@@ -5,7 +5,7 @@
  */
 #include "control/txns.h"
 
-#include "inode/invalidate.h"
+#include "inode/cache_validity.h"
 #include "file/content.h"
 #include "inode/notify_queue.h"
 #include "inode/syncer.h"

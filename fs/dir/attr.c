@@ -1,4 +1,4 @@
-#include "dir/attr.h"
+#include "dir/dir.h"
 
 #include "file/content.h"
 

@@ -2,8 +2,7 @@
  * dir_remove.c, listings in list.c. */
 #include "dir/dir.h"
 
-#include "dir/attr.h"
-#include "inode/invalidate.h"
+#include "inode/cache_validity.h"
 #include "main/clock.h"
 #include "file/content.h"
 #include "inode/notify_queue.h"

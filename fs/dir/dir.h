@@ -93,4 +93,25 @@ int dir_list(struct bltfs *fs, struct dir_handle *h, uint64_t offset,
 	     struct dir_listing *ret);
 void dir_free_listing(struct bltfs *fs, struct dir_listing *l, size_t from);
 
+/* What stat(2) shows of an inode.
+ *
+ * The caller holds names shared (inode.h).  Modes come from the mount's
+ * options: a store keeps none.
+ */
+
+/* 0, -ENOENT, -ESTALE, ...  known: what a lookup or listing just found in the
+ * store, or NULL: then the store is asked. */
+int attr_get(struct bltfs *fs, struct inode *inode,
+	     const struct blt_stat *known, struct stat *ret);
+
+/* Rename(2).
+ *
+ * One batch moves all keys, so others see everything moved or nothing.  Open
+ * files follow; what is replaced lives on for those who have it open.
+ */
+
+/* flags: those of renameat2(2).  No lock is held by the caller. */
+int move_name(struct bltfs *fs, struct inode *from_dir, const char *from,
+	      struct inode *to_dir, const char *to, unsigned flags);
+
 #endif

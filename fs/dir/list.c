@@ -14,7 +14,6 @@
  */
 #include "dir/dir.h"
 
-#include "dir/attr.h"
 #include "inode/cache_validity.h"
 #include "file/content.h"
 

@@ -1,8 +1,7 @@
-#include "dir/move.h"
+#include "dir/dir.h"
 
 #include "blt_seq.h"
 #include "file/content.h"
-#include "dir/dir.h"
 #include "dir/mapping.h"
 #include "inode/notify_queue.h"
 #include "inode/syncer.h"

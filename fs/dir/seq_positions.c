@@ -1,6 +1,6 @@
 #include "dir/seq_positions.h"
 
-#include "dir/attr.h"
+#include "dir/dir.h"
 #include "blt_seq.h"
 
 #include <errno.h>

@@ -1,7 +1,6 @@
 #include "file/content.h"
 
 #include "file/codec.h"
-#include "file/file_writeback.h"
 #include "inode/syncer.h"
 
 #include <errno.h>

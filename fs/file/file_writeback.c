@@ -1,7 +1,7 @@
-#include "file/file_writeback.h"
+#include "file/content.h"
 
 #include "blt_seq.h"
-#include "inode/invalidate.h"
+#include "inode/cache_validity.h"
 #include "file/codec.h"
 #include "main/log.h"
 #include "inode/notify_queue.h"

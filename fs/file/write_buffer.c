@@ -5,7 +5,7 @@
 #include "file/write_buffer.h"
 
 #include "main/clock.h"
-#include "base/unnamed.h"
+#include "base/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 
 #include "main/bltfs.h"
 #include "inode/notify_queue.h"
-#include "file/file_writeback.h"
+#include "file/content.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -22,8 +22,11 @@
 #ifndef FS_CACHE_VALIDITY_H
 #define FS_CACHE_VALIDITY_H
 
+#include "main/bltfs.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct cache_validity;
@@ -51,5 +54,24 @@ bool cache_validity_opened(struct bltfs *fs, struct inode *inode,
 /* Something of it was read, and is about to be answered. */
 void cache_validity_read(struct bltfs *fs, struct cache_validity_open *o);
 void cache_validity_closed(struct bltfs *fs, struct cache_validity_open *o);
+
+/* What a job changed behind the kernel.
+ *
+ * The kernel keeps names, listings, attributes and pages until it is told
+ * otherwise.  These tell it, for one key that was put or deleted by others
+ * than the requests, and for all.  To be called behind the change, from any
+ * thread but one that answers a request, with no lock held; may wait for the
+ * tree's walk.
+ */
+
+void invalidate_any(struct bltfs *fs);
+void invalidate_key(struct bltfs *fs, const void *key, size_t len);
+
+/* The reverse: a request is about to put a name whose directory such a change
+ * took away, or (stored) the name itself, while somebody had it open.  Then the
+ * kernel takes for missing what is there again when it is put, and
+ * invalidate_back tells it.  names is held, and the inode's lock may be. */
+bool invalidate_lost(struct bltfs *fs, struct inode *inode, bool stored);
+void invalidate_back(struct bltfs *fs, struct inode *inode);
 
 #endif

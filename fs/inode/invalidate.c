@@ -1,9 +1,9 @@
-#include "inode/invalidate.h"
+#include "inode/cache_validity.h"
 
 #include "main/clock.h"
 #include "dir/dir.h"
 #include "inode/notify_queue.h"
-#include "file/file_writeback.h"
+#include "file/content.h"
 
 #include <errno.h>
 #include <stdlib.h>

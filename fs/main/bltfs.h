@@ -50,7 +50,7 @@ struct bltfs {
 	pthread_rwlock_t names;
 	_Atomic uint64_t moves; /* renames of directories so far */
 	atomic_bool complete;   /* the tree's walk has ended */
-	atomic_bool changed;    /* jobs have changed names (invalidate.h) */
+	atomic_bool changed;    /* jobs have changed names (cache_validity.h) */
 };
 
 /* Makes the lock. */

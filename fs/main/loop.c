@@ -1,4 +1,4 @@
-#include "main/loop.h"
+#include "main/daemon.h"
 
 #include "main/clock.h"
 #include "main/options.h"
@@ -145,7 +145,7 @@ static int run_threads(struct loop *l)
 	}
 	if (n == 0)
 		return rc;
-	/* signals.h makes the session exit and interrupts this */
+	/* daemon.h makes the session exit and interrupts this */
 	while (!fuse_session_exited(l->se))
 		sem_wait(&l->ended);
 	for (unsigned i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "main/mount.h"
+#include "main/daemon.h"
 #include "main/log.h"
 #include "main/options.h"
 

@@ -1,4 +1,4 @@
-#include "main/mount.h"
+#include "main/daemon.h"
 
 #include "dir/seq_positions.h"
 #include "inode/cache_validity.h"
@@ -7,14 +7,9 @@
 #include "file/codec.h"
 #include "file/content.h"
 #include "control/control.h"
-#include "main/detach.h"
 #include "main/log.h"
-#include "main/loop.h"
 #include "inode/notify_queue.h"
 #include "request/ops.h"
-#include "main/mountpoint.h"
-#include "main/ready.h"
-#include "main/signals.h"
 #include "inode/syncer.h"
 #include "control/txns.h"
 

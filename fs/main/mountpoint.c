@@ -1,4 +1,4 @@
-#include "main/mountpoint.h"
+#include "main/daemon.h"
 
 #include "main/log.h"
 

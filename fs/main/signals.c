@@ -1,4 +1,4 @@
-#include "main/signals.h"
+#include "main/daemon.h"
 
 #include "inode/notify_queue.h"
 

@@ -6,9 +6,9 @@
 #ifndef FS_OPS_H
 #define FS_OPS_H
 
-#include "main/bltfs.h"
 #include "dir/dir.h"
 #include "file/content.h"
+#include "main/bltfs.h"
 
 #include <fuse_lowlevel.h>
 
@@ -125,5 +125,57 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		  const char *value, size_t size, int flags);
 void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+/* Requests for a sequence's positions (seq_positions.h); ops_route.c
+ * sends them here, and each replies.  Nothing is kept by the kernel.
+ */
+
+/* The name .at in a sequence. */
+void at_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+/* A name in .at. */
+void at_ops_lookup_link(fuse_req_t req, fuse_ino_t parent, const char *name);
+void at_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_ops_readlink(fuse_req_t req, fuse_ino_t ino);
+void at_ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi, bool plus);
+void at_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi);
+
+/* Requests for inodes of the control directory.
+ *
+ * ops_route.c sends them here; each replies.
+ */
+
+void control_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void control_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void control_ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void control_ops_getattr(fuse_req_t req, fuse_ino_t ino,
+			 struct fuse_file_info *fi);
+void control_ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
+			 int to_set, struct fuse_file_info *fi);
+void control_ops_open(fuse_req_t req, fuse_ino_t ino,
+		      struct fuse_file_info *fi);
+void control_ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		      struct fuse_file_info *fi);
+void control_ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
+		       size_t size, off_t off, struct fuse_file_info *fi);
+void control_ops_flush(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi);
+void control_ops_release(fuse_req_t req, fuse_ino_t ino,
+			 struct fuse_file_info *fi);
+void control_ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+		       struct fuse_file_info *fi);
+void control_ops_opendir(fuse_req_t req, fuse_ino_t ino,
+			 struct fuse_file_info *fi);
+void control_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+			 struct fuse_file_info *fi);
+void control_ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+			     off_t off, struct fuse_file_info *fi);
+void control_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
+			    struct fuse_file_info *fi);
+void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		       struct fuse_file_info *fi, unsigned flags,
+		       const void *in, size_t in_len, size_t out_len);
 
 #endif

@@ -1,4 +1,4 @@
-#include "request/ops_at.h"
+#include "request/ops.h"
 
 #include "dir/seq_positions.h"
 

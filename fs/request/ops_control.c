@@ -1,12 +1,12 @@
 /* The control directory's requests.  Each is for the daemon's own user alone;
  * nothing is kept by the kernel, so that each comes here.
  */
-#include "request/ops_control.h"
+#include "request/ops.h"
 
 #include "bltfs_ioctl.h"
-#include "dir/attr.h"
+#include "dir/dir.h"
 #include "control/control.h"
-#include "control/control_seq.h"
+#include "control/control_inner.h"
 #include "inode/notify_queue.h"
 #include "control/txns.h"
 

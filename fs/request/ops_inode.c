@@ -1,10 +1,9 @@
 #include "request/ops.h"
 
 #include "dir/seq_positions.h"
-#include "dir/attr.h"
+#include "dir/dir.h"
 #include "main/clock.h"
 #include "control/control.h"
-#include "dir/move.h"
 #include "control/txns.h"
 
 #include <errno.h>

@@ -9,8 +9,6 @@
 
 #include "dir/seq_positions.h"
 #include "control/control.h"
-#include "request/ops_at.h"
-#include "request/ops_control.h"
 #include "main/stats.h"
 
 #include <errno.h>

@@ -19,7 +19,7 @@
 #ifndef BLT_JSON_H
 #define BLT_JSON_H
 
-#include "base/utf8.h"
+#include "base/util.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -169,4 +170,25 @@ int thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg)
 	rc = -pthread_create(ret, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
+}
+
+int utf8_feed(struct utf8 *u, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	const uint8_t *end = p + len;
+	uint64_t eight;
+
+	while (p < end) {
+		/* eight bytes of ASCII at a time: most text is that */
+		if (u->need == 0 && end - p >= 8) {
+			memcpy(&eight, p, 8);
+			if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+				p += 8;
+				continue;
+			}
+		}
+		if (utf8_step(u, *p++) < 0)
+			return -EINVAL;
+	}
+	return 0;
 }

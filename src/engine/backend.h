@@ -21,9 +21,9 @@
 #ifndef BLT_BACKEND_H
 #define BLT_BACKEND_H
 
+#include "base/listeners.h"
 #include "blt.h"
 #include "booklet/format/keyhash.h"
-#include "base/listeners.h"
 
 struct backend;
 
@@ -78,7 +78,7 @@ struct backend_op {
 	uint64_t value_offset; /* only if, as these */
 	bool always;
 	bool held; /* set by the engine, as this: where the block of a */
-	uint64_t staged_at; /* put stands already (batch_stage.h); 0: nowhere */
+	uint64_t staged_at; /* put stands already (store.h); 0: nowhere */
 	bool *ret_held;
 	struct backend_op *next;
 	uint8_t bytes[];
@@ -309,5 +309,31 @@ int backend_convert(struct blt *from, const char *path,
 /* Says in *err (which may be NULL) what went wrong; returns code. */
 __attribute__((format(printf, 3, 4))) int
 store_fail(struct blt_error *err, int code, const char *fmt, ...);
+
+/* A store that is made beside its name, and gets it when it
+ * is whole.
+ *
+ *   rc = store_place_begin(&p, from, path, replace, err);
+ *   ...                              write p.temporary, make it durable
+ *   rc = store_place_end(&p, err);
+ *   store_place_release(&p);         in any case
+ *
+ * path must not be that of the store from, which is copied (-EEXIST).  What
+ * stands there and is to be replaced is held meanwhile: nobody else has it open
+ * (-EWOULDBLOCK), by the rules of its engine.  On an error, and without
+ * store_place_end, it is as it was, and the temporary file gone.
+ */
+
+struct store_place {
+	const char *path;
+	char *temporary; /* made, and empty */
+	bool replace;    /* something was there */
+	int held;        /* what is replaced, or -1 */
+};
+
+int store_place_begin(struct store_place *p, struct blt *from, const char *path,
+		      bool replace, struct blt_error *err);
+int store_place_end(struct store_place *p, struct blt_error *err);
+void store_place_release(struct store_place *p);
 
 #endif

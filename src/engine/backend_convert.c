@@ -1,7 +1,6 @@
 /* A copy of a store in another engine: key by key, in batches, into a file that
  * gets its name when it is whole. */
 #include "engine/backend.h"
-#include "engine/backend_place.h"
 #include "booklet/format/format.h"
 #include "base/util.h"
 

@@ -1,6 +1,5 @@
-#include "engine/backend_place.h"
-
 #include "engine/backend.h"
+
 #include "booklet/io/file.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* job_map.c - a map as a job: its options from the request, its errors kept. */
 #include "job/job_inner.h"
 
-#include "map/map_text.h"
+#include "map/map_inner.h"
 
 #include <errno.h>
 #include <stdio.h>

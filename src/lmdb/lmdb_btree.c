@@ -1,6 +1,6 @@
 /* Reading the names of a directory, and what is asked of them (lmdb_btree.h).
  */
-#include "lmdb/lmdb_btree_inner.h"
+#include "lmdb/lmdb_btree.h"
 
 #include "booklet/format/marker.h"
 

@@ -1,6 +1,6 @@
 /* What a transaction changes is noted key by key, and the orders are told of it
  * once it is committed. */
-#include "lmdb/lmdb_btree_inner.h"
+#include "lmdb/lmdb_btree.h"
 
 #include "booklet/format/marker.h"
 

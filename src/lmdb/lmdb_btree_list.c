@@ -1,6 +1,6 @@
 /* The orders that there are, and their names.  A long name has memory of its
  * own, to which its reference points. */
-#include "lmdb/lmdb_btree_inner.h"
+#include "lmdb/lmdb_btree.h"
 
 #include "base/util.h"
 

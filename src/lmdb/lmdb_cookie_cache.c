@@ -1,5 +1,5 @@
-/* Two tables (lmdb_cookie_cache.h). */
-#include "lmdb/lmdb_cookie_cache.h"
+/* Two tables (lmdb_dir_cursor.h). */
+#include "lmdb/lmdb_dir_cursor.h"
 
 #include <pthread.h>
 #include <stdlib.h>

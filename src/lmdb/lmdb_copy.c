@@ -10,7 +10,7 @@
  * leaves one or the other.  Its transactions are numbered on. */
 #include "lmdb/lmdb_store.h"
 
-#include "engine/backend_place.h"
+#include "engine/backend.h"
 #include "base/util.h"
 
 #include <errno.h>

@@ -3,14 +3,13 @@
  *
  * A listing is resumed by a cookie, which is of a name's hash: that of most
  * names that were listed lately is remembered with the name
- * (lmdb_cookie_cache.h), and so is, for longer, each at which a listing paused:
+ * (lmdb_dir_cursor.h), and so is, for longer, each at which a listing paused:
  * it may be gone when that goes on.  Any other is looked for from the
  * directory's beginning.  The same marks find names that are only known by
  * their hash.
  *
  * Entries are copied some at a time, and handed out with no transaction. */
 #include "lmdb/lmdb_dir_cursor.h"
-#include "lmdb/lmdb_cookie_cache.h"
 #include "lmdb/lmdb_btree.h"
 
 #include "base/util.h"

@@ -1,5 +1,5 @@
 /* Recognising, opening and closing an environment, and facts. */
-#include "lmdb/lmdb_cookie_cache.h"
+#include "lmdb/lmdb_dir_cursor.h"
 #include "lmdb/lmdb_btree.h"
 
 #include "booklet/format/serial.h"

@@ -1,8 +1,6 @@
 #include "map/map.h"
 
-#include "map/map_function.h"
-#include "map/map_input.h"
-#include "map/map_output.h"
+#include "map/map_inner.h"
 #include "map/pool.h"
 #include "engine/backend.h"
 #include "base/util.h"

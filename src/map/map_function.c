@@ -1,4 +1,4 @@
-#include "map/map_function.h"
+#include "map/map_inner.h"
 
 #include "engine/backend.h"
 #include "base/util.h"

@@ -1,8 +1,7 @@
-#include "map/map_input.h"
+#include "map/map_inner.h"
 
 #include "blt_seq.h"
 #include "booklet/io/file.h"
-#include "map/map_text.h"
 #include "engine/backend.h"
 #include "base/util.h"
 #include "map/wire.h"

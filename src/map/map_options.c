@@ -5,7 +5,7 @@
  */
 #include "map/map.h"
 
-#include "map/map_text.h"
+#include "map/map_inner.h"
 #include "engine/backend.h"
 #include "base/util.h"
 

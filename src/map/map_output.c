@@ -1,6 +1,5 @@
-#include "map/map_output.h"
+#include "map/map_inner.h"
 
-#include "map/map_text.h"
 #include "engine/backend.h"
 #include "base/util.h"
 

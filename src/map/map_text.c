@@ -1,4 +1,4 @@
-#include "map/map_text.h"
+#include "map/map_inner.h"
 
 #include "booklet/format/name.h"
 #include "booklet/format/serial.h"

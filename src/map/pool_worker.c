@@ -1,4 +1,4 @@
-#include "map/pool_worker.h"
+#include "map/pool_inner.h"
 
 #include <errno.h>
 #include <fcntl.h>

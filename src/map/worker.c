@@ -235,3 +235,18 @@ int main(int argc, char **argv)
 	free(w.value.bytes);
 	return rc < 0 ? EX_PROTOCOL : EX_OK;
 }
+
+/* A command that speaks the protocol itself takes this
+ * process's place. */
+
+static int framed_init(struct worker *w)
+{
+	/* A handler would not outlive the exec, this does. */
+	signal(SIGTERM, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	execvp(w->argv[0], w->argv);
+	return worker_fail_exec(w, -errno);
+}
+
+const struct worker_kind worker_framed = { .name = "framed",
+					   .init = framed_init };

@@ -7,8 +7,8 @@
 #include "map/worker.h"
 
 #include "blt.h"
-#include "base/child.h"
-#include "map/map_text.h"
+#include "base/os.h"
+#include "map/map_inner.h"
 #include "base/util.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
  */
 #include "map/worker.h"
 
-#include "base/child.h"
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* tool_json.c - JSON documents, written as they come. */
 #include "tool/tool.h"
-#include "base/utf8.h"
+#include "base/util.h"
 
 #include <inttypes.h>
 #include <string.h>

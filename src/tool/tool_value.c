@@ -2,7 +2,7 @@
  * amount of memory.
  */
 #include "tool/tool.h"
-#include "base/unnamed.h"
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>

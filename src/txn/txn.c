@@ -2,7 +2,7 @@
 #include "txn/txn.h"
 
 #include "booklet/store/store.h"
-#include "base/unnamed.h"
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>

@@ -15,7 +15,7 @@ struct snapshot;
 struct reservation;
 
 /* A value of so many bytes is not copied where its key changes
- * (rename_inplace.h): that costs some fsyncs. */
+ * (maintain.h): that costs some fsyncs. */
 #define REKEY_LEAST ((uint64_t)4 << 20)
 
 /* An index move under way; under engine.whole. */

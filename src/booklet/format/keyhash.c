@@ -1,7 +1,6 @@
 #include "booklet/format/keyhash.h"
 
 #include "blt.h"
-#include "booklet/format/keyhash_block.h"
 #include "base/util.h"
 
 #include <blake2.h>

@@ -5,10 +5,9 @@
  *
  * "many" turns that by a quarter: one vector a word of the state, and a lane a
  * key, so that nothing has to be turned. */
-#include "booklet/format/keyhash_block.h"
+#include "booklet/format/keyhash.h"
 
 #include "base/array.h"
-#include "booklet/format/keyhash.h"
 
 #include <endian.h>
 #include <string.h>

@@ -5,7 +5,6 @@
  */
 #include "booklet/format/serial.h"
 #include "base/json.h"
-#include "base/utf8.h"
 #include "base/util.h"
 
 #include <errno.h>

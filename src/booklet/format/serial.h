@@ -5,7 +5,7 @@
  * key and value is checked before it is taken:
  *
  *   bytes        anything
- *   str          UTF-8 as Python decodes it (utf8.h)
+ *   str          UTF-8 as Python decodes it (util.h)
  *   uintN, intN  exactly N bytes
  *   json, orjson one JSON text as both of Python's parsers take it (json.h)
  *   numpy_intN   one or more whole elements of N bytes

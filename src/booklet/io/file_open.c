@@ -7,7 +7,7 @@
 #include "booklet/io/file.h"
 
 #include "blt.h"
-#include "base/lockinfo.h"
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>

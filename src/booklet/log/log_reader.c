@@ -1,7 +1,7 @@
 /* A batch is walked block by block until one begins the record that belongs
  * here: its place, salt and sequence number say so, and the checksum over the
  * blocks it commits and itself. */
-#include "booklet/log/log_reader.h"
+#include "booklet/log/recover.h"
 
 #include "booklet/log/block.h"
 #include "base/mutants.h"

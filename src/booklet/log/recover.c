@@ -1,4 +1,4 @@
-/* The log is read twice (log_reader.h).  First every record is verified; the
+/* The log is read twice (recover.h).  First every record is verified; the
  * log ends at the first that does not fit.  Then the changes are done again, in
  * order, checked against the file's bounds: the file may be hostile.
  *
@@ -11,7 +11,6 @@
 #include "booklet/log/recover.h"
 
 #include "booklet/log/block.h"
-#include "booklet/log/log_reader.h"
 #include "base/mutants.h"
 #include "base/util.h"
 

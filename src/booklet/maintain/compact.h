@@ -18,9 +18,10 @@
 #ifndef BLT_COMPACT_H
 #define BLT_COMPACT_H
 
-#include "booklet/log/block.h"
 #include "blt.h"
 #include "booklet/core/engine.h"
+#include "booklet/format/keyhash.h"
+#include "booklet/log/block.h"
 
 /* Bytes punched by one call: who writes to the file waits for it. */
 #define COMPACT_PUNCH ((uint64_t)16 << 20)
@@ -118,5 +119,36 @@ int compact_cut(struct compaction_plan *m, uint64_t to);
 /* The same where nothing behind to ever lived, so that nobody looks at it, and
  * without trying again.  engine.whole is held, and no lock of the wal. */
 int compact_cut_unused(struct engine *e, uint64_t to);
+
+/* The parts of a prune: what is too old
+ * (compaction_age.c), packing (compaction_pack.c), and the order of it all
+ * (compaction.c).
+ */
+
+struct compaction {
+	struct engine *engine;
+	const struct blt_prune_options *opts;
+	struct blt_prune_result *result;
+	struct keyhash *keep; /* sorted */
+	struct compaction_plan compaction_plan;
+	uint64_t chunk;                /* bytes moved by one step */
+	uint64_t scratch, scratch_len; /* dead blocks of our own */
+	uint64_t packed; /* the end of it, where the file is to be cut; 0 */
+};
+
+/* Deletes what is too old, as a user would. */
+int compaction_age(struct compaction *p);
+
+/* The first hole at or behind pos: [*ret_d, *ret_s). */
+int compaction_find_gap(struct compaction *p, uint64_t pos, uint64_t to,
+			uint64_t *ret_d, uint64_t *ret_s);
+
+/* Packs [*d, to), whose first live block stands at s; *d becomes the end of
+ * what is packed. */
+int compaction_pack(struct compaction *p, uint64_t *d, uint64_t s, uint64_t to);
+
+/* The same from the first gap at or behind pos on. */
+int compaction_pack_from(struct compaction *p, uint64_t pos, uint64_t to,
+			 uint64_t *ret_d);
 
 #endif

@@ -11,13 +11,12 @@
  *
  * The end state has the size that booklet's own prune gives.  An index at its
  * first place stays there. */
-#include "booklet/maintain/compaction.h"
+#include "booklet/maintain/maintain.h"
 
 #include "booklet/core/batch.h"
 #include "booklet/log/block.h"
 #include "booklet/core/reservations.h"
-#include "booklet/maintain/compaction_inner.h"
-#include "booklet/maintain/rehash.h"
+#include "booklet/maintain/compact.h"
 #include "base/util.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* What is too old is deleted, as a user would, some blocks a commit. */
-#include "booklet/maintain/compaction_inner.h"
+#include "booklet/maintain/compact.h"
 
 #include "booklet/core/batch.h"
 #include "booklet/core/index.h"

@@ -7,7 +7,7 @@
  * covers it.  Where an index of few buckets was in front of the first block it
  * is not, and no copying makes it one: so first blocks make way there, to the
  * end.  A gap that would be none stays behind, dead as it is. */
-#include "booklet/maintain/compaction_inner.h"
+#include "booklet/maintain/compact.h"
 
 #include "booklet/core/batch.h"
 #include "base/util.h"

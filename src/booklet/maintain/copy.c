@@ -1,4 +1,4 @@
-#include "booklet/maintain/copy.h"
+#include "booklet/maintain/maintain.h"
 
 #include "booklet/log/block.h"
 #include "booklet/core/snapshot.h"

@@ -15,13 +15,12 @@
  *
  * On a full disk there may be no room for the record of 3: then holes are
  * punched between the old heads, which makes room. */
-#include "booklet/maintain/punch_holes.h"
+#include "booklet/maintain/maintain.h"
 
 #include "booklet/log/block.h"
 #include "booklet/maintain/compact.h"
 #include "base/mutants.h"
 #include "booklet/core/reservations.h"
-#include "booklet/maintain/rehash.h"
 #include "base/util.h"
 
 #include <errno.h>

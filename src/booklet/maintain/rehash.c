@@ -1,11 +1,9 @@
-#include "booklet/maintain/rehash.h"
+#include "booklet/maintain/maintain.h"
 
 #include "booklet/core/batch.h"
 #include "booklet/log/block.h"
 #include "booklet/core/index.h"
 #include "base/mutants.h"
-#include "booklet/maintain/rehash_cutover.h"
-#include "booklet/maintain/punch_holes.h"
 #include "base/util.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "booklet/maintain/rehash_cutover.h"
+#include "booklet/maintain/maintain.h"
 
 #include "booklet/core/batch.h"
 #include "booklet/log/block.h"

@@ -11,7 +11,7 @@
  * key; later, the record's redo writes head and key whatever is there.  No
  * other change of this log overlaps them: those that come later change fields
  * of the new head, which the record has as changes of their own. */
-#include "booklet/maintain/rename_inplace.h"
+#include "booklet/maintain/maintain.h"
 
 #include "booklet/maintain/compact.h"
 #include "base/mutants.h"

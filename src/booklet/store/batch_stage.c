@@ -6,11 +6,10 @@
  * live.  A pad stands in front of a value that is so long that its key is to
  * become another one in its place.
  */
-#include "booklet/store/batch_stage.h"
+#include "booklet/store/store.h"
 
 #include "base/mutants.h"
-#include "booklet/maintain/rename_inplace.h"
-#include "booklet/store/store_source.h"
+#include "booklet/maintain/maintain.h"
 #include "booklet/store/stream.h"
 #include "base/util.h"
 

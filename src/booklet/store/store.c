@@ -1,9 +1,8 @@
 /* Opening, closing, and facts. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/compaction.h"
+#include "booklet/maintain/maintain.h"
 #include "booklet/log/recover.h"
-#include "booklet/maintain/rehash.h"
 #include "booklet/core/snapshot.h"
 #include "booklet/format/serial.h"
 #include "base/util.h"

@@ -7,10 +7,11 @@
 #ifndef BLT_STORE_H
 #define BLT_STORE_H
 
-#include "engine/backend.h"
 #include "booklet/core/batch.h"
-#include "booklet/store/booklet.h"
 #include "booklet/core/engine.h"
+#include "booklet/format/serial.h"
+#include "booklet/store/booklet.h"
+#include "engine/backend.h"
 
 struct store {
 	struct blt face;
@@ -96,5 +97,61 @@ int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret);
 /* The key whose hash is *h, malloc'd; -ENOENT. */
 int store_find_hash(struct store *store, const struct keyhash *h,
 		    uint8_t **ret_key, size_t *ret_len);
+
+/* Long values of a batch, in their places before it begins.
+ *
+ * To copy what a batch takes from sources while the write lock is held would
+ * keep all other writers waiting for as long.  So where that is much, it is
+ * staged first: the blocks stand one behind the other inside regions as streams
+ * have them (stream.c), dead blocks to everybody, and are durable; the batch
+ * then only makes them live.
+ *
+ *   rc = batch_stage_ahead(store, first, &st);   sets op->staged_at; no lock is
+ *                                                held
+ *   rc = batch_begin(...);
+ *   ...                                          batch_stage_adopt for each
+ *   if (rc == 0)
+ *           rc = batch_stage_split(st, &b);      regions become their blocks
+ *   rc = batch_end(&b, rc);
+ *   batch_stage_end(st, rc == 0);                st may be NULL
+ *
+ * What is staged and not adopted stays dead.  Errors: -errno; those of a
+ * stream, and -EINVAL for a value that would not load.  A struct batch_stage is
+ * its caller's alone.
+ */
+
+struct staged;
+
+/* *ret is NULL where there is nothing that is worth it. */
+int batch_stage_ahead(struct store *store, struct backend_op *first,
+		      struct staged **ret);
+/* For an operation that has staged_at: as batch_put. */
+int batch_stage_adopt(struct batch *b, const struct backend_op *op);
+int batch_stage_split(struct staged *staged, struct batch *b);
+void batch_stage_end(struct staged *staged, bool committed);
+
+/* The bytes of a blt_source, checked on their way.
+ *
+ *   rc = source_begin(&c, store, source);
+ *   if (rc == 0)
+ *           ... c.value.read(c.value.arg, ...)   once, from front to back
+ *   source_end(&c);                              whatever it returned
+ *
+ * A value that would not load in Python is -EINVAL from its last read.  One of
+ * a wrong length is -EINVAL or -EFBIG at once.  source must last as long.
+ */
+
+struct checked_source {
+	const struct blt_source *source;
+	struct serial_check *check; /* NULL: all bytes will do */
+	struct batch_value value;
+};
+
+int source_begin(struct checked_source *c, const struct store *store,
+		 const struct blt_source *source);
+void source_end(struct checked_source *c);
+
+/* Whether a value may have that length: 0, -EINVAL, -EFBIG. */
+int source_check_len(const struct store *store, uint64_t len);
 
 #endif

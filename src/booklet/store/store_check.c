@@ -1,7 +1,7 @@
 /* Checking: an open store, and a file that may be none. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/rehash.h"
+#include "booklet/maintain/maintain.h"
 #include "booklet/maintain/verify.h"
 
 #include <errno.h>

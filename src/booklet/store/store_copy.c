@@ -1,9 +1,9 @@
-/* A copy of a store: what it is like, and what is written to (backend_place.h).
+/* A copy of a store: what it is like, and what is written to (backend.h).
  */
 #include "booklet/store/store.h"
 
-#include "engine/backend_place.h"
-#include "booklet/maintain/copy.h"
+#include "engine/backend.h"
+#include "booklet/maintain/maintain.h"
 #include "booklet/format/serial.h"
 #include "base/util.h"
 

@@ -2,7 +2,7 @@
  * who commit. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/rehash.h"
+#include "booklet/maintain/maintain.h"
 #include "base/util.h"
 
 #include <errno.h>

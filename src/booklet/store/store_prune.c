@@ -1,8 +1,7 @@
 /* Prune and trim, on an open store. */
 #include "booklet/store/store.h"
 
-#include "booklet/maintain/compaction.h"
-#include "booklet/maintain/punch_holes.h"
+#include "booklet/maintain/maintain.h"
 
 #include <errno.h>
 

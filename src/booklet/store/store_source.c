@@ -1,4 +1,4 @@
-#include "booklet/store/store_source.h"
+#include "booklet/store/store.h"
 
 #include <errno.h>
 

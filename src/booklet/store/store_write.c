@@ -1,11 +1,9 @@
 /* Putting, deleting, batches, and making them last. */
 #include "booklet/store/store.h"
 
-#include "booklet/format/keyhash_block.h"
-#include "booklet/maintain/rename_inplace.h"
+#include "booklet/format/keyhash.h"
+#include "booklet/maintain/maintain.h"
 #include "booklet/format/serial.h"
-#include "booklet/store/batch_stage.h"
-#include "booklet/store/store_source.h"
 #include "base/util.h"
 
 #include <errno.h>

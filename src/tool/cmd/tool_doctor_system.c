@@ -1,7 +1,7 @@
 /* tool_doctor_system.c - the checks that need no store. */
 #include "tool/cmd/tool_doctor.h"
 
-#include "base/unnamed.h"
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>

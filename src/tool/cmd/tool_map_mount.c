@@ -5,7 +5,7 @@
 #include "tool/cmd/tool_map.h"
 
 #include "bltfs_ioctl.h"
-#include "base/child.h"
+#include "base/os.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -2,7 +2,7 @@
  * stdout, or all of it as one JSON document. */
 #include "tool/cmd/tool_map.h"
 
-#include "map/map_text.h"
+#include "map/map_inner.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,11 @@
-/* tool_prune.c - blt prune */
+/* tool_prune.c - blt prune, trim, reindex, sync and clear. */
 #include "tool/mount_client.h"
 
 #include "bltfs_ioctl.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -109,4 +111,129 @@ const struct tool_command tool_prune = {
 	.max_args = -1,
 	.options = prune_options,
 	.run = run_prune,
+};
+
+static int run_trim(struct tool *t)
+{
+	const struct job_request req = { .kind = JOB_TRIM };
+	struct bltfs_job job = { 0 };
+
+	return tool_work(t, BLTFS_IOC_TRIM, &job, &req);
+}
+
+static const struct tool_option trim_options[] = {
+	TOOL_OPT_JOB,
+	TOOL_OPT_LOCK,
+	TOOL_OPT_END,
+};
+
+const struct tool_command tool_trim = {
+	.name = "trim",
+	.args = "STORE|MOUNTPOINT",
+	.summary = "give back the disk space of what was deleted",
+	.help = "Punches holes under what was deleted and overwritten, so that "
+		"the disk has its space again. Nothing is moved: the file "
+		"does not become shorter, takes less room, and this is sooner "
+		"done than a prune. It works on a full disk, too. May be "
+		"interrupted at any time.",
+	.min_args = 1,
+	.max_args = 1,
+	.options = trim_options,
+	.run = run_trim,
+};
+
+static int run_reindex(struct tool *t)
+{
+	struct job_request req = { .kind = JOB_REINDEX };
+	struct bltfs_reindex ask = { 0 };
+	uint64_t buckets = 0;
+	int code;
+
+	code = tool_opt_u64(t, OPT_BUCKETS, 1, UINT32_MAX, 0, &buckets);
+	if (code)
+		return code;
+	ask.buckets = req.n_buckets = (uint32_t)buckets;
+	return tool_work(t, BLTFS_IOC_REINDEX, &ask, &req);
+}
+
+static const struct tool_option reindex_options[] = {
+	{ OPT_BUCKETS, 'b', "buckets", "N",
+	  "size of the new index (the next of 12007, 144013, ...)" },
+	TOOL_OPT_JOB,
+	TOOL_OPT_LOCK,
+	TOOL_OPT_END,
+};
+
+const struct tool_command tool_reindex = {
+	.name = "reindex",
+	.args = "STORE|MOUNTPOINT",
+	.summary = "give a store a new index",
+	.help = "Gives the store a fresh index at the end of the file. That "
+		"happens by itself when there are more keys than buckets, up "
+		"to the largest size that Python uses, 20736017; a store with "
+		"many more keys is faster with an index of its own size.",
+	.min_args = 1,
+	.max_args = 1,
+	.options = reindex_options,
+	.run = run_reindex,
+};
+
+static int run_sync(struct tool *t)
+{
+	int fd, r, code = mount_client_open(t, t->arg[0], &fd);
+
+	if (code)
+		return code;
+	if (fd >= 0) {
+		/* pages written through a mapping are the kernel's still */
+		if (syncfs(fd) < 0 || ioctl(fd, BLTFS_IOC_SYNC) < 0)
+			code = mount_client_fail(t, t->arg[0], -errno);
+		close(fd);
+		return code;
+	}
+	code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
+	if (code)
+		return code;
+	r = blt_sync(t->store);
+	return r < 0 ? tool_fail_store(t, NULL, r) : EX_OK;
+}
+
+static int run_clear(struct tool *t)
+{
+	const struct job_request req = { .kind = JOB_CLEAR };
+	struct bltfs_job job = { 0 };
+
+	return tool_work(t, BLTFS_IOC_CLEAR, &job, &req);
+}
+
+const struct tool_command tool_sync = {
+	.name = "sync",
+	.args = "STORE|MOUNTPOINT",
+	.summary = "make what was written durable",
+	.help = "Returns when what was closed on a mount is on the disk, which "
+		"sync(1) does not see to. Of a store file it makes a plain "
+		"one, whatever a program that died left of it.",
+	.min_args = 1,
+	.max_args = 1,
+	.options = (const struct tool_option[]){ TOOL_OPT_LOCK, TOOL_OPT_END },
+	.run = run_sync,
+};
+
+static const struct tool_option clear_options[] = {
+	TOOL_OPT_JOB,
+	TOOL_OPT_DB,
+	TOOL_OPT_LOCK,
+	TOOL_OPT_END,
+};
+
+const struct tool_command tool_clear = {
+	.name = "clear",
+	.args = "STORE|MOUNTPOINT",
+	.summary = "delete all keys",
+	.help = "Deletes all keys that are there when it begins. Metadata and "
+		"reserved values stay. The file does not become shorter.",
+	.min_args = 1,
+	.max_args = 1,
+	.options = clear_options,
+	.run = run_clear,
 };

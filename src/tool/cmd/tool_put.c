@@ -1,4 +1,4 @@
-/* tool_put.c - blt put */
+/* tool_put.c - blt put and blt del. */
 #include "tool/tool.h"
 
 #include <errno.h>
@@ -60,7 +60,7 @@ static int run_put(struct tool *t)
 	return code;
 }
 
-static const struct tool_option options[] = {
+static const struct tool_option put_options[] = {
 	{ OPT_TIME, 't', "time", "TIME",
 	  "timestamp: 2023-11-14T22:13:20Z, @SECONDS, microseconds (now)" },
 	{ OPT_HEX, 'x', "hex", NULL, "key and value are given as hex digits" },
@@ -80,6 +80,44 @@ const struct tool_command tool_put = {
 		"command returns.",
 	.min_args = 2,
 	.max_args = 3,
-	.options = options,
+	.options = put_options,
 	.run = run_put,
+};
+
+static int delete_one(struct tool *t, const struct tool_key *key, void *arg)
+{
+	int r = blt_delete(t->store, key->bytes, key->len);
+
+	(void)arg;
+	if (r == -ENOENT)
+		return tool_fail_missing(t, key->name);
+	return r < 0 ? tool_fail_store(t, key->name, r) : 0;
+}
+
+static int run_del(struct tool *t)
+{
+	int code = tool_open(t, t->arg[0], BLT_WRITE, NULL);
+
+	return code ? code : tool_each_key(t, delete_one, NULL);
+}
+
+static const struct tool_option del_options[] = {
+	{ OPT_HEX, 'x', "hex", NULL, "keys are given as hex digits" },
+	TOOL_OPT_KEYS,
+	{ OPT_QUIET, 'q', "quiet", NULL, "no message for a missing key" },
+	TOOL_OPT_DB,
+	TOOL_OPT_LOCK,
+	TOOL_OPT_END,
+};
+
+const struct tool_command tool_del = {
+	.name = "del",
+	.args = "STORE KEY...",
+	.summary = "delete keys",
+	.help = "Deletes keys and their values. Exit code 1: a key was not "
+		"there; the others are deleted all the same.",
+	.min_args = 2,
+	.max_args = -1,
+	.options = del_options,
+	.run = run_del,
 };

@@ -1,0 +1,71 @@
+/* os.h - what the operating system is asked for: files without a name, the
+ * holder of a lock, child processes.  Any thread.
+ */
+#ifndef BLT_OS_H
+#define BLT_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Temporary files that nobody can find, and that vanish with their
+ * descriptor.  Any thread.
+ */
+
+/* A descriptor for reading and writing, in that directory; or a negative
+ * errno. */
+int unnamed_file(const char *dir);
+
+/* Where such files go if nowhere else: TMPDIR, or what may be there for long.
+ */
+const char *unnamed_dir(void);
+
+/* Who holds the lock on a file, as far as the system tells.
+ *
+ * Reads /proc/locks; any thread.
+ */
+
+/* The pid of a process that holds a flock on the file, or 0 where it is not
+ * known (another pid namespace, no /proc, nobody). */
+pid_t lockinfo_pid(dev_t dev, ino_t ino);
+
+/* The same as words: "bltfs (pid 123)", or "another process". */
+void lockinfo_holder(dev_t dev, ino_t ino, char *to, size_t size);
+
+/* Starting a process of a map, and what it says on standard error.
+ *
+ * Errors: a negative errno.  One thread per tail; the rest is free of state.
+ */
+
+#define CHILD_TAIL 400
+#define CHILD_TAIL_LINE (CHILD_TAIL + 3)
+
+/* The last that it said. */
+struct child_tail {
+	char text[CHILD_TAIL];
+	size_t len;
+};
+
+struct child_how {
+	const char *program; /* a path */
+	char *const *argv, *const *env;
+	const int *fds; /* become its 0 to n_fds - 1; -1: none there */
+	int n_fds;
+	bool group; /* it leads a process group of its own */
+};
+
+/* It blocks and ignores no signals, whatever its parent does. */
+int child_start(const struct child_how *how, pid_t *ret);
+
+/* What to do where a program cannot be run for that errno: "; ..." or "". */
+const char *child_advice(int err);
+
+/* Closes a descriptor that is open, and makes it -1. */
+void child_shut(int *fd);
+
+void child_tail_add(struct child_tail *t, const char *said, size_t n);
+
+/* As one line behind ": ", or "". */
+void child_tail_line(const struct child_tail *t, char to[CHILD_TAIL_LINE]);
+
+#endif
