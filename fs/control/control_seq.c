@@ -134,17 +134,9 @@ static int take_items(struct seqwire_in *in, struct blt_seq_item **ret,
 	int rc;
 
 	while ((rc = seqwire_item(in, &item)) > 0) {
-		if (n == room) {
-			struct blt_seq_item *more;
-
-			room = room * 2 + 16;
-			more = realloc(items, room * sizeof(*items));
-			if (!more) {
-				rc = -ENOMEM;
-				break;
-			}
-			items = more;
-		}
+		rc = ARRAY_ROOM(items, room, n + 1);
+		if (rc < 0)
+			break;
 		items[n++] = item;
 		/* the next one gets fields of its own */
 		*in = (struct seqwire_in){ in->at, in->len, NULL, 0 };

@@ -16,6 +16,7 @@
 
 #include "inode/cache_validity.h"
 #include "file/content.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -76,25 +77,9 @@ static const uint8_t *key_of(const struct list *l, const struct found *f)
 /* Room for one more, with so many bytes. */
 static int list_reserve(struct list *l, size_t len)
 {
-	if (l->n == l->room) {
-		size_t room = l->room ? l->room * 2 : 32;
-		struct found *f = realloc(l->item, room * sizeof(*f));
+	int rc = ARRAY_ROOM(l->item, l->room, l->n + 1);
 
-		if (!f)
-			return -ENOMEM;
-		l->item = f;
-		l->room = room;
-	}
-	if (len > l->bytes_room - l->used) {
-		size_t room = l->bytes_room * 2 + len + 1024;
-		char *bytes = realloc(l->bytes, room);
-
-		if (!bytes)
-			return -ENOMEM;
-		l->bytes = bytes;
-		l->bytes_room = room;
-	}
-	return 0;
+	return rc < 0 ? rc : ARRAY_ROOM(l->bytes, l->bytes_room, l->used + len);
 }
 
 static int list_add(struct list *l, const char *name, enum blt_kind kind,

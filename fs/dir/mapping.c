@@ -4,6 +4,7 @@
 #include "dir/dir.h"
 #include "main/log.h"
 #include "inode/syncer.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,15 +40,8 @@ static int keys_add(void *arg, const uint8_t *key, size_t len,
 	k->bytes += len + value_len;
 	if (k->n == MAPPING_MAX_KEYS || k->bytes > MAPPING_MAX_BYTES)
 		return -EXDEV;
-	if (k->n == k->room) {
-		size_t room = k->room ? k->room * 2 : 64;
-		struct key *more = realloc(k->key, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		k->key = more;
-		k->room = room;
-	}
+	if (ARRAY_ROOM(k->key, k->room, k->n + 1) < 0)
+		return -ENOMEM;
 	copy = malloc(len + 1);
 	if (!copy)
 		return -ENOMEM;

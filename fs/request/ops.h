@@ -138,7 +138,9 @@ void at_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void at_ops_readlink(fuse_req_t req, fuse_ino_t ino);
 void at_ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void at_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		    struct fuse_file_info *fi, bool plus);
+		    struct fuse_file_info *fi);
+void at_ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+			struct fuse_file_info *fi);
 void at_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi);
 
@@ -148,7 +150,8 @@ void at_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
  */
 
 void control_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void control_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void control_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
+		       mode_t mode);
 void control_ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void control_ops_getattr(fuse_req_t req, fuse_ino_t ino,
 			 struct fuse_file_info *fi);

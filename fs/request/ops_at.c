@@ -93,15 +93,14 @@ static size_t add(fuse_req_t req, char *buf, size_t room, uint64_t offset,
 				 (off_t)offset + 1);
 }
 
-void at_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		    struct fuse_file_info *fi, bool plus)
+static void list_positions(fuse_req_t req, fuse_ino_t ino, size_t size,
+			   off_t off, bool plus)
 {
 	uint64_t n, offset = (uint64_t)off;
 	size_t used = 0, need;
 	char *buf = malloc(size);
 	int rc = buf ? seq_positions_count(ops_fs(req), ino, &n) : -ENOMEM;
 
-	(void)fi;
 	for (; rc == 0 && offset < n + 2; offset++) {
 		need = add(req, buf + used, size - used, offset, ino, plus);
 		if (need > size - used)
@@ -113,4 +112,18 @@ void at_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	else
 		fuse_reply_buf(req, buf, used);
 	free(buf);
+}
+
+void at_ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	(void)fi;
+	list_positions(req, ino, size, off, false);
+}
+
+void at_ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+			struct fuse_file_info *fi)
+{
+	(void)fi;
+	list_positions(req, ino, size, off, true);
 }

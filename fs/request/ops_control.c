@@ -47,12 +47,14 @@ static void reply_txn(fuse_req_t req, const char *name)
 	ops_reply_entry(req, &found, name);
 }
 
-void control_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+void control_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
+		       mode_t mode)
 {
 	struct bltfs *fs = ops_fs(req);
 	char made[TXNS_NAME_MAX + 1];
 	int rc = -EPERM;
 
+	(void)mode;
 	if (refused(req))
 		return;
 	if (control_is_txns(parent))

@@ -1,5 +1,10 @@
-/* array.h - how many elements an array has, and bytes that become more; for
- * both directories.  Any thread.
+/* array.h - arrays that grow, of any type and of bytes; for both directories.
+ *
+ *   if (ARRAY_ROOM(list->item, list->room, list->n + 1) < 0)
+ *           return -ENOMEM;
+ *   list->item[list->n++] = item;
+ *
+ * The items are malloc'd; NULL with room 0 is an empty array.  Any thread.
  */
 #ifndef BLT_ARRAY_H
 #define BLT_ARRAY_H
@@ -11,6 +16,36 @@
 #include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Makes room for want items in the array whose room is counted in items: 0, or
+ * -ENOMEM, which changes nothing.  Room doubles, so that n items cost n moves
+ * at most. */
+#define ARRAY_ROOM(items, room, want) \
+	array_room(&(items), &(room), want, sizeof(*(items)))
+
+/* For ARRAY_ROOM: array is the address of the pointer, whatever its type. */
+static inline int array_room(void *array, size_t *room, size_t want,
+			     size_t size)
+{
+	size_t more = *room > SIZE_MAX / 2 ? SIZE_MAX : *room * 2;
+	void *items;
+
+	if (want <= *room)
+		return 0;
+	if (more < want)
+		more = want;
+	if (more < 16)
+		more = 16;
+	if (more > SIZE_MAX / size)
+		return -ENOMEM;
+	memcpy(&items, array, sizeof(items));
+	items = realloc(items, more * size);
+	if (!items)
+		return -ENOMEM;
+	memcpy(array, &items, sizeof(items));
+	*room = more;
+	return 0;
+}
 
 /* Adds n bytes to the *len at *bytes (NULL: none so far), which are malloc'd.
  * 0, or -ENOMEM, which changes nothing. */

@@ -3,6 +3,7 @@
 #include "lmdb/lmdb_btree.h"
 
 #include "booklet/format/marker.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,28 +25,12 @@ void lmdb_btrees_begin(struct lmdb_store *store, MDB_txn *txn)
 
 static int make_room(struct lmdb_btrees *orders, size_t len)
 {
-	void *more;
+	int rc = ARRAY_ROOM(orders->touched, orders->touched_room,
+			    orders->n_touched + 1);
 
-	if (orders->n_touched == orders->touched_room) {
-		size_t room = orders->touched_room * 2 + 16;
-
-		more = realloc(orders->touched,
-			       room * sizeof(*orders->touched));
-		if (!more)
-			return -ENOMEM;
-		orders->touched = more;
-		orders->touched_room = room;
-	}
-	if (orders->bytes_room - orders->len < len) {
-		size_t room = orders->bytes_room * 2 + len + 256;
-
-		more = realloc(orders->bytes, room);
-		if (!more)
-			return -ENOMEM;
-		orders->bytes = more;
-		orders->bytes_room = room;
-	}
-	return 0;
+	return rc < 0 ? rc :
+			ARRAY_ROOM(orders->bytes, orders->bytes_room,
+				   orders->len + len);
 }
 
 /* A key below an order's prefix. */

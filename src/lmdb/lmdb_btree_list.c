@@ -161,15 +161,8 @@ struct lmdb_order *lmdb_btree_add(struct lmdb_btrees *orders,
 	size_t i;
 	bool there;
 
-	if (orders->n == orders->room) {
-		size_t room = orders->room * 2 + 4;
-		void *more = realloc(orders->at, room * sizeof(*orders->at));
-
-		if (!more)
-			return NULL;
-		orders->at = more;
-		orders->room = room;
-	}
+	if (ARRAY_ROOM(orders->at, orders->room, orders->n + 1) < 0)
+		return NULL;
 	o = malloc(sizeof(*o) + len);
 	if (!o)
 		return NULL;

@@ -6,6 +6,7 @@
  * be seen then, and told behind its commit, before the next one can begin.
  */
 #include "lmdb/lmdb_store.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,15 +20,8 @@ int lmdb_watch_note(struct lmdb_store *store, MDB_txn *txn, const void *key,
 
 	if (at->self || !listeners_any(&store->listeners))
 		return 0;
-	if (n->n == n->room) {
-		size_t room = n->room ? 2 * n->room : 16;
-		void *more = realloc(n->at, room * sizeof(*n->at));
-
-		if (!more)
-			return ENOMEM;
-		n->at = more;
-		n->room = room;
-	}
+	if (ARRAY_ROOM(n->at, n->room, n->n + 1) < 0)
+		return ENOMEM;
 	there = lmdb_value(txn, at, &value) == 0;
 	n->at[n->n].what = goes  ? LISTENER_WENT :
 			   there ? LISTENER_CHANGED :

@@ -44,22 +44,13 @@ struct packer {
 
 static void pack_field(struct packer *p, const void *bytes, size_t len)
 {
-	size_t room = p->room ? p->room : 256;
-	uint8_t *bigger;
-
 	if (p->rc < 0 || len >= NOTHING) {
 		p->rc = p->rc < 0 ? p->rc : -EINVAL;
 		return;
 	}
-	while (room - p->len < len + 4)
-		room *= 2;
-	bigger = realloc(p->bytes, room);
-	if (!bigger) {
-		p->rc = -ENOMEM;
+	p->rc = ARRAY_ROOM(p->bytes, p->room, p->len + len + 4);
+	if (p->rc < 0)
 		return;
-	}
-	p->bytes = bigger;
-	p->room = room;
 	put_le(p->bytes + p->len, bytes ? len : NOTHING, 4);
 	if (bytes && len)
 		memcpy(p->bytes + p->len + 4, bytes, len);

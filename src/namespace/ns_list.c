@@ -1,5 +1,6 @@
 /* ns_list.c - what a directory holds, and all keys below one. */
 #include "namespace/ns.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -119,15 +120,8 @@ static int push(struct walk *w, const void *prefix, size_t len,
 	struct todo *more;
 	int rc;
 
-	if (w->n_todo == w->room) {
-		size_t room = w->room * 2 + 16;
-
-		more = realloc(w->todo, room * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		w->todo = more;
-		w->room = room;
-	}
+	if (ARRAY_ROOM(w->todo, w->room, w->n_todo + 1) < 0)
+		return -ENOMEM;
 	more = &w->todo[w->n_todo];
 	rc = ns_join(prefix, len, comp, comp_len, slash, &more->prefix,
 		     &more->len);

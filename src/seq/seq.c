@@ -2,6 +2,7 @@
 #include "seq/seq.h"
 
 #include "booklet/format/marker.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -147,28 +148,12 @@ int blt_seq_index(struct blt_seq *seq, const char *name, size_t len,
 
 static int room_for(struct seq_names *names, size_t len)
 {
-	void *more;
+	int rc = ARRAY_ROOM(names->name, names->room, names->n + 1);
 
-	if (names->n == names->room) {
-		size_t room = names->room * 2 + 16;
-
-		more = realloc(names->name, room * sizeof(*names->name));
-		if (!more)
-			return -ENOMEM;
-		names->name = more;
-		names->room = room;
-	}
 	/* Also of an empty name the bytes are somewhere. */
-	if (names->bytes_room - names->len <= len) {
-		size_t room = names->bytes_room * 2 + len + 256;
-
-		more = realloc(names->bytes, room);
-		if (!more)
-			return -ENOMEM;
-		names->bytes = more;
-		names->bytes_room = room;
-	}
-	return 0;
+	return rc < 0 ? rc :
+			ARRAY_ROOM(names->bytes, names->bytes_room,
+				   names->len + len + 1);
 }
 
 static int add_name(void *arg, const struct backend_place *place)

@@ -47,15 +47,8 @@ static int list_key(void *arg, const uint8_t *key, size_t len,
 	struct seq_keys *l = arg;
 	void *copy;
 
-	if (l->n == l->room) {
-		size_t room = l->room * 2 + 16;
-		struct blt_bytes *more = realloc(l->key, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		l->key = more;
-		l->room = room;
-	}
+	if (ARRAY_ROOM(l->key, l->room, l->n + 1) < 0)
+		return -ENOMEM;
 	copy = malloc(len + 1);
 	if (!copy)
 		return -ENOMEM;

@@ -19,17 +19,9 @@ static uint8_t *grow(struct seqwire_out *out, size_t n)
 		out->error = -E2BIG;
 		return NULL;
 	}
-	if (n > out->room - out->len) {
-		size_t room = out->len + n + out->room + 256;
-		uint8_t *more = realloc(out->bytes, room);
-
-		if (!more) {
-			out->error = -ENOMEM;
-			return NULL;
-		}
-		out->bytes = more;
-		out->room = room;
-	}
+	out->error = ARRAY_ROOM(out->bytes, out->room, out->len + n);
+	if (out->error)
+		return NULL;
 	ret = out->bytes + out->len;
 	out->len += n;
 	return ret;

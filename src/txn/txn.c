@@ -18,19 +18,10 @@ int txn_keys_add(struct txn_keys *k, const void *bytes, size_t len)
 {
 	uint8_t *copy = malloc(len + 1);
 
-	if (copy && k->n == k->room) {
-		size_t room = k->room ? 2 * k->room : 16;
-		struct txn_key *more = realloc(k->key, room * sizeof(*more));
-
-		if (!more) {
-			free(copy);
-			return -ENOMEM;
-		}
-		k->key = more;
-		k->room = room;
-	}
-	if (!copy)
+	if (!copy || ARRAY_ROOM(k->key, k->room, k->n + 1) < 0) {
+		free(copy);
 		return -ENOMEM;
+	}
 	if (len)
 		memcpy(copy, bytes, len);
 	k->key[k->n].bytes = copy;

@@ -12,15 +12,8 @@ int long_names_add(struct long_names *l, const void *key, size_t len)
 {
 	struct long_name *add;
 
-	if (l->n == l->room) {
-		size_t room = 2 * l->room + 16;
-		struct long_name *item = realloc(l->item, room * sizeof(*item));
-
-		if (!item)
-			return -ENOMEM;
-		l->item = item;
-		l->room = room;
-	}
+	if (ARRAY_ROOM(l->item, l->room, l->n + 1) < 0)
+		return -ENOMEM;
 	add = &l->item[l->n];
 	add->key = malloc(len + 1);
 	if (!add->key)

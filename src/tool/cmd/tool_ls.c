@@ -71,15 +71,8 @@ static int keep_entry(struct listing *l, const struct blt_ns_entry *from)
 	struct entry *e;
 	uint8_t *key;
 
-	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 256;
-		struct entry *more = realloc(l->entries, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		l->entries = more;
-		l->room = room;
-	}
+	if (ARRAY_ROOM(l->entries, l->room, l->n + 1) < 0)
+		return -ENOMEM;
 	e = &l->entries[l->n];
 	*e = (struct entry){ .kind = from->kind, .stat = from->stat };
 	e->name = strndup(from->name, from->name_len);

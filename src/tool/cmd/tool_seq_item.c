@@ -3,6 +3,7 @@
 #include "tool/cmd/tool_seq.h"
 
 #include "base/json.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,18 +26,10 @@ void seq_item_free(struct seq_item_buf *b)
 int seq_item_add(struct seq_item_buf *b, char *name, size_t name_len,
 		 char *value, size_t value_len)
 {
-	if (b->n == b->room) {
-		size_t room = b->room * 2 + 8;
-		struct blt_seq_field *more =
-			realloc(b->fields, room * sizeof(*more));
-
-		if (!more) {
-			free(name);
-			free(value);
-			return -ENOMEM;
-		}
-		b->fields = more;
-		b->room = room;
+	if (ARRAY_ROOM(b->fields, b->room, b->n + 1) < 0) {
+		free(name);
+		free(value);
+		return -ENOMEM;
 	}
 	b->fields[b->n].name = name;
 	b->fields[b->n].name_len = name_len;
