@@ -135,13 +135,20 @@ static int disk_fallocate(void *arg, int fd, int mode, off_t pos, off_t len)
 	return 0;
 }
 
+/* An interrupted one has not lost a page. */
+static void note_failed_sync(struct crashdisk *d)
+{
+	if (d->fault.err != EINTR)
+		note(d, DISK_SYNC_FAILED, 0, NULL, 0);
+}
+
 static int disk_fdatasync(void *arg, int fd)
 {
 	struct crashdisk *d = arg;
 
 	(void)fd;
 	if (fails(d, CALL_FDATASYNC)) {
-		note(d, DISK_SYNC_FAILED, 0, NULL, 0);
+		note_failed_sync(d);
 		return -1;
 	}
 	note(d, DISK_SYNC, 0, NULL, 0);
@@ -154,7 +161,7 @@ static int disk_sync_range(void *arg, void *at, size_t len, off_t pos)
 
 	(void)at;
 	if (fails(d, CALL_FDATASYNC)) {
-		note(d, DISK_SYNC_FAILED, 0, NULL, 0);
+		note_failed_sync(d);
 		return -1;
 	}
 	note(d, DISK_SYNC_RANGE, (uint64_t)pos, NULL, 0);

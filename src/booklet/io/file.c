@@ -218,9 +218,13 @@ int file_resize(struct file *f, uint64_t size)
 	return 0;
 }
 
+/* A signal says nothing about the pages. */
 int file_sync(struct file *f)
 {
-	return f->ops.fdatasync(f->ops.arg, f->fd) < 0 ? -errno : 0;
+	while (f->ops.fdatasync(f->ops.arg, f->fd) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 int file_sync_range(struct file *f, uint64_t from, uint64_t to)
@@ -231,10 +235,11 @@ int file_sync_range(struct file *f, uint64_t from, uint64_t to)
 	if (from >= to)
 		return 0;
 	at = (void *)(uintptr_t)file_ptr(f, from);
-	return f->ops.sync_range(f->ops.arg, at, (size_t)(to - from),
-				 (off_t)from) < 0 ?
-		       -errno :
-		       0;
+	while (f->ops.sync_range(f->ops.arg, at, (size_t)(to - from),
+				 (off_t)from) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 void file_give_mode(struct file *from, int to)
