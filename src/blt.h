@@ -52,6 +52,8 @@
 extern "C" {
 #endif
 
+struct statvfs; /* sys/statvfs.h */
+
 #define BLT_PUBLIC __attribute__((visibility("default")))
 
 #define BLT_KEY_MAX 65535u
@@ -193,10 +195,17 @@ struct blt_info {
 
 BLT_PUBLIC void blt_get_info(struct blt *store, struct blt_info *ret);
 
+/* That struct's modified alone, which costs less. */
+BLT_PUBLIC int64_t blt_modified(struct blt *store);
+
+/* fstatvfs of the file; safe beside a blt_prune, which may replace the
+ * descriptor of an LMDB environment. */
+BLT_PUBLIC int blt_statvfs(struct blt *store, struct statvfs *ret);
+
 /* The path it was opened under; lives as long as the store. */
 BLT_PUBLIC const char *blt_path(const struct blt *store);
 
-/* The file's descriptor, for fstatvfs and the like; stays the store's. */
+/* The file's descriptor, for fstat and the like; stays the store's. */
 BLT_PUBLIC int blt_fd(const struct blt *store);
 
 /* Counts by a walk over all blocks. */

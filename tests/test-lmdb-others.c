@@ -1,10 +1,15 @@
 /* An LMDB environment that others open, change, cut off or replace. */
 #include "lmdbenv.h"
+#include "texts.h"
 
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct opener {
@@ -54,9 +59,94 @@ START_TEST(test_opened_once)
 }
 END_TEST
 
+/* ---- facts beside a prune ---- */
+
+struct asker {
+	struct blt *store;
+	enum { ASK_INFO, ASK_MODIFIED, ASK_STATVFS, ASK_END } what;
+	pthread_t thread;
+	atomic_int tid;
+	bool asked;
+};
+
+static struct asker *asker; /* NULL: renames are only renames */
+
+static void *ask(void *arg)
+{
+	struct asker *a = arg;
+	struct blt_info info = { .file_size = 1 };
+	struct statvfs vfs = { .f_bsize = 1 };
+
+	atomic_store(&a->tid, gettid());
+	switch (a->what) {
+	case ASK_INFO:
+		blt_get_info(a->store, &info);
+		ck_assert_uint_gt(info.file_size, 0);
+		ck_assert_int_gt(info.modified, 0);
+		break;
+	case ASK_MODIFIED:
+		ck_assert_int_gt(blt_modified(a->store), 0);
+		break;
+	default:
+		ck_assert_int_eq(blt_statvfs(a->store, &vfs), 0);
+		ck_assert_uint_gt(vfs.f_bsize, 0);
+	}
+	return NULL;
+}
+
+/* Running; or it sleeps, or has ended. */
+static bool runs(int tid)
+{
+	char path[64], state = '?';
+	FILE *f;
+
+	sprintf(path, "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	fclose(f);
+	return state == 'R';
+}
+
+/* In place of the C library's: prune has the environment closed here, and its
+ * descriptor with it.  Goes on when the asker waits, or has its answer. */
+int renameat2(int from_dir, const char *from, int to_dir, const char *to,
+	      unsigned flags)
+{
+	if (asker && !asker->asked) {
+		asker->asked = true;
+		ck_assert_int_eq(
+			pthread_create(&asker->thread, NULL, ask, asker), 0);
+		while (!atomic_load(&asker->tid) || runs(asker->tid))
+			sched_yield();
+	}
+	return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+
+START_TEST(test_facts_beside_prune)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+
+	put(s, "k", "v");
+	for (int i = 0; i < ASK_END; i++) {
+		struct asker a = { .store = s, .what = i };
+
+		asker = &a;
+		ck_assert_int_eq(blt_prune(s, NULL, NULL), 0);
+		asker = NULL;
+		ck_assert(a.asked);
+		ck_assert_int_eq(pthread_join(a.thread, NULL), 0);
+	}
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, test_opened_once);
+	tcase_add_test(tc, test_facts_beside_prune);
 }
 
 int main(void)

@@ -17,14 +17,11 @@ static struct timespec to_timespec(int64_t us)
  * when the store was made (a time that moves would void the kernel's cache). */
 static int64_t time_of(struct bltfs *fs, enum blt_kind kind, int64_t timestamp)
 {
-	struct blt_info info;
-
 	if (kind == BLT_DIR)
 		return timestamp > 0 ? timestamp : fs->info.created;
 	if (timestamp != BLT_NO_TIME)
 		return timestamp;
-	blt_get_info(fs->store, &info);
-	return info.modified;
+	return blt_modified(fs->store);
 }
 
 static void fill(struct bltfs *fs, struct inode *inode, bool link,

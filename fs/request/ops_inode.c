@@ -124,10 +124,11 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;
+	int rc = blt_statvfs(ops_fs(req)->store, &st);
 
 	(void)ino;
-	if (fstatvfs(blt_fd(ops_fs(req)->store), &st) < 0) {
-		ops_reply(req, -errno);
+	if (rc < 0) {
+		ops_reply(req, rc);
 		return;
 	}
 	st.f_namemax = 255;

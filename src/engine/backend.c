@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 {
@@ -155,6 +156,23 @@ int blt_fd(const struct blt *store)
 void blt_get_info(struct blt *store, struct blt_info *ret)
 {
 	store->backend->get_info(store, ret);
+}
+
+int64_t blt_modified(struct blt *store)
+{
+	struct blt_info info;
+
+	if (store->backend->modified)
+		return store->backend->modified(store);
+	store->backend->get_info(store, &info);
+	return info.modified;
+}
+
+int blt_statvfs(struct blt *store, struct statvfs *ret)
+{
+	if (store->backend->statvfs)
+		return store->backend->statvfs(store, ret);
+	return fstatvfs(store->backend->fd(store), ret) < 0 ? -errno : 0;
 }
 
 int blt_count(struct blt *store, struct blt_census *ret)

@@ -188,6 +188,9 @@ struct backend {
 	const char *(*path)(const struct blt *store);
 	int (*fd)(const struct blt *store);
 	void (*get_info)(struct blt *store, struct blt_info *ret);
+	int64_t (*modified)(struct blt *store); /* NULL: of get_info */
+	/* NULL: of the descriptor, which stays the same */
+	int (*statvfs)(struct blt *store, struct statvfs *ret);
 	int (*count)(struct blt *store, struct blt_census *ret);
 	bool (*takes_empty)(const struct blt *store);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -231,13 +232,20 @@ static void free_store(struct lmdb_store *store)
 	free(store);
 }
 
-static int64_t mtime_of(const struct lmdb_store *store)
+/* lmdb_replace closes the descriptor, and its number may be another file's
+ * meanwhile: to be called with lock held, or while nobody else has the store.
+ */
+static struct stat stat_of(const struct lmdb_store *store)
 {
 	struct stat st;
 
-	if (fstat(store->fd, &st) < 0)
-		return 0;
-	return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+	return fstat(store->fd, &st) < 0 ? (struct stat){ 0 } : st;
+}
+
+static int64_t mtime_of(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000 +
+	       st->st_mtim.tv_nsec / 1000;
 }
 
 static int open_listed(struct lmdb_store *store, const char *file,
@@ -261,10 +269,12 @@ static int open_listed(struct lmdb_store *store, const char *file,
 static int open_in(struct lmdb_store *store, const char *file,
 		   const struct blt_open_options *opts, struct blt_error *err)
 {
+	struct stat st;
 	int rc = open_listed(store, file, err);
 
 	if (rc == 0) {
-		store->opened = mtime_of(store);
+		st = stat_of(store);
+		store->opened = mtime_of(&st);
 		rc = lmdb_open_dbs(store, opts, err);
 	}
 	if (rc == 0)
@@ -369,12 +379,40 @@ static uint64_t count_keys(struct lmdb_store *store)
 	return store->many ? n - (store->n_dbs - 1) : n;
 }
 
+static struct stat stat_locked(struct lmdb_store *store)
+{
+	struct stat st;
+
+	pthread_rwlock_rdlock(&store->lock);
+	st = stat_of(store);
+	pthread_rwlock_unlock(&store->lock);
+	return st;
+}
+
+static int64_t modified(struct blt *blt)
+{
+	struct stat st = stat_locked(lmdb_of(blt));
+
+	return mtime_of(&st);
+}
+
+static int lmdb_statvfs(struct blt *blt, struct statvfs *ret)
+{
+	struct lmdb_store *store = lmdb_of(blt);
+	int rc = -EIO;
+
+	pthread_rwlock_rdlock(&store->lock);
+	if (store->env)
+		rc = fstatvfs(store->fd, ret) < 0 ? -errno : 0;
+	pthread_rwlock_unlock(&store->lock);
+	return rc;
+}
+
 static void get_info(struct blt *blt, struct blt_info *ret)
 {
 	struct lmdb_store *store = lmdb_of(blt);
-	struct stat st = { 0 };
+	struct stat st = stat_locked(store);
 
-	(void)fstat(store->fd, &st);
 	*ret = (struct blt_info){
 		.engine = lmdb_backend.name,
 		.shared = true,
@@ -385,7 +423,7 @@ static void get_info(struct blt *blt, struct blt_info *ret)
 		.n_keys = count_keys(store),
 		.file_size = (uint64_t)st.st_size,
 		.created = store->opened,
-		.modified = mtime_of(store),
+		.modified = mtime_of(&st),
 		.failed = atomic_load(&store->failed),
 	};
 }
@@ -401,6 +439,8 @@ const struct backend lmdb_backend = {
 	.path = path_of,
 	.fd = fd_of,
 	.get_info = get_info,
+	.modified = modified,
+	.statvfs = lmdb_statvfs,
 	.count = lmdb_count,
 	.takes_empty = takes_empty,
 

@@ -76,7 +76,7 @@ struct lmdb_store {
 	char *path;
 	bool is_dir;
 	bool alone; /* as blt_open was told */
-	int fd;     /* of the data file; the environment's */
+	int fd;     /* of the data file; the environment's: under lock */
 	/* Of the lock that lmdb_exclude took, or -1: its close lets go of all
 	 * LMDB's locks, so it goes behind the environment. */
 	int lock_fd;

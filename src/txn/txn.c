@@ -245,6 +245,16 @@ static void txn_get_info(struct blt *face, struct blt_info *ret)
 	blt_get_info(txn_of(face)->lower, ret);
 }
 
+static int64_t txn_modified(struct blt *face)
+{
+	return blt_modified(txn_of(face)->lower);
+}
+
+static int txn_statvfs(struct blt *face, struct statvfs *ret)
+{
+	return blt_statvfs(txn_of(face)->lower, ret);
+}
+
 static bool txn_takes_empty(const struct blt *face)
 {
 	return blt_takes_empty(txn_of(face)->lower);
@@ -334,6 +344,8 @@ static const struct backend txn_backend = {
 	.path = txn_path,
 	.fd = txn_fd,
 	.get_info = txn_get_info,
+	.modified = txn_modified,
+	.statvfs = txn_statvfs,
 	.count = no_count,
 	.takes_empty = txn_takes_empty,
 
