@@ -27,7 +27,7 @@
  * everywhere:
  *   -ENOENT        no such key            -EROFS    opened for reading only
  *   -EINVAL        an argument, or bytes that would not load in Python
- *   -ENAMETOOLONG  a key over 65,535 bytes   -EFBIG a value over 4 GiB - 1
+ *   -ENAMETOOLONG  a key over 65,535 bytes   -EFBIG a value over value_max
  *   -EUCLEAN       the file is damaged there (run "blt check")
  *   -EIO           the disk failed; after a failed write or fsync the store
  *                  takes no more writes until it is opened again
@@ -187,10 +187,11 @@ struct blt_info {
 				* modified was when it was opened */
 	int64_t modified;      /* mtime of the file, or of the last change */
 	uint8_t uuid[16];
-	uint64_t replayed; /* records of a dead writer's log that opening it
-			    * replayed */
-	int failed;        /* the negative errno for which the store takes no
-			    * more writes until it is opened again, or 0 */
+	uint64_t replayed;  /* records of a dead writer's log that opening it
+			     * replayed */
+	int failed;         /* the negative errno for which the store takes no
+			     * more writes until it is opened again, or 0 */
+	uint64_t value_max; /* the longest value that it takes */
 };
 
 BLT_PUBLIC void blt_get_info(struct blt *store, struct blt_info *ret);

@@ -352,6 +352,30 @@ def kept(where):
         assert read(mnt, "large") == large
 
 
+def too_long(where):
+    """What LMDB could not write at a time is refused before it is tried; the
+    mount takes the next change."""
+    store = os.path.join(where, "long")
+    most = 2147418096
+    with lmdb.open(store):
+        pass
+    with Mounted(store) as mnt:
+        with open(os.path.join(mnt, "big"), "wb") as f:
+            f.write(b"small")
+            f.flush()
+            for fails in (lambda: os.ftruncate(f.fileno(), most + 1),
+                          lambda: os.pwrite(f.fileno(), b"xy", most - 1),
+                          lambda: os.posix_fallocate(f.fileno(), 0, most + 1)):
+                try:
+                    fails()
+                    sys.exit("a value could become too long")
+                except OSError as e:
+                    assert e.errno == errno.EFBIG, e
+        write(b"after", mnt, "next")
+        assert read(mnt, "big") == b"small"
+    assert dict(content(store)) == {b"big": b"small", b"next": b"after"}
+
+
 def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
@@ -362,6 +386,7 @@ def main():
     with tempfile.TemporaryDirectory() as where:
         named(where)
         together(where)
+        too_long(where)
         all_kinds(where)
         gone(where)
         kept(where)

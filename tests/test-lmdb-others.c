@@ -143,10 +143,40 @@ START_TEST(test_facts_beside_prune)
 }
 END_TEST
 
+static int no_bytes(void *arg, void *to, size_t n, uint64_t offset)
+{
+	(void)arg;
+	(void)to;
+	(void)n;
+	(void)offset;
+	return -EIO;
+}
+
+/* LMDB would fail for good. */
+START_TEST(test_too_long)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+	struct blt_source source = { .read = no_bytes };
+	struct blt_batch *b;
+	struct blt_info info;
+
+	blt_get_info(s, &info);
+	source.len = info.value_max + 1;
+	ck_assert_int_eq(blt_check_value(s, NULL, source.len), -EFBIG);
+	ck_assert_int_eq(blt_put_from(s, "k", 1, &source, BLT_NOW), -EFBIG);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_put_from(b, "k", 1, &source, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EFBIG);
+	ck_assert_int_eq(put_rc(s, "k"), 0);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, test_opened_once);
 	tcase_add_test(tc, test_facts_beside_prune);
+	tcase_add_test(tc, test_too_long);
 }
 
 int main(void)

@@ -15,6 +15,7 @@ static struct write_buffer *new_stage(uint64_t max)
 	struct write_buffer *s;
 
 	pool.max = max;
+	pool.value_max = BLT_VALUE_MAX;
 	pool.dir = "/tmp";
 	ck_assert_int_eq(write_buffer_new(&pool, &s), 0);
 	return s;

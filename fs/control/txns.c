@@ -125,6 +125,7 @@ static int open_fs(struct txns *t, struct bltfs *fs, uint64_t salt)
 	fs->session = of->session;
 	fs->is_txn = true;
 	fs->pool.max = of->pool.max;
+	fs->pool.value_max = of->pool.value_max;
 	fs->pool.dir = of->pool.dir;
 	atomic_store(&fs->moves, 0);
 	atomic_store(&fs->complete, false);

@@ -261,7 +261,7 @@ int content_allocate(struct bltfs *fs, struct inode *inode, int mode,
 	if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE |
 		     FALLOC_FL_KEEP_SIZE))
 		return -EOPNOTSUPP;
-	if (offset > BLT_VALUE_MAX || len > BLT_VALUE_MAX - offset)
+	if (offset > fs->pool.value_max || len > fs->pool.value_max - offset)
 		return -EFBIG;
 	pthread_mutex_lock(&inode->lock);
 	if (zero || !keep)

@@ -140,7 +140,7 @@ static int extend(struct write_buffer *s, uint64_t len)
 {
 	int rc;
 
-	if (len > BLT_VALUE_MAX)
+	if (len > s->pool->value_max)
 		return -EFBIG;
 	if (len <= s->len)
 		return 0;
@@ -198,10 +198,11 @@ static int put_in_stream(struct write_buffer *s, const void *buf, size_t n,
 static int put_bytes(struct write_buffer *s, const void *buf, size_t n,
 		     uint64_t offset)
 {
+	const uint64_t most = s->pool->value_max;
 	uint64_t old = s->len;
 	int rc;
 
-	if (offset > BLT_VALUE_MAX || n > BLT_VALUE_MAX - offset)
+	if (offset > most || n > most - offset)
 		return -EFBIG;
 	/* Without a hole nothing needs clearing first. */
 	if (offset <= s->len) {

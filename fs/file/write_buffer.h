@@ -15,7 +15,7 @@
  * as zeros.
  *
  * A buffer belongs to one thread at a time (its inode's lock); pools are for
- * any thread.  Lengths end at BLT_VALUE_MAX: -EFBIG.
+ * any thread.  Lengths end at pool->value_max: -EFBIG.
  */
 #ifndef FS_WRITE_BUFFER_H
 #define FS_WRITE_BUFFER_H
@@ -30,9 +30,10 @@
 #define WRITE_BUFFER_MEMORY (UINT64_C(64) << 20)
 
 struct write_buffer_pool {
-	uint64_t max;      /* bytes in memory, all buffers together */
-	const char *dir;   /* where temporary files go first; borrowed */
-	struct blt *store; /* takes large values straight; NULL: none does */
+	uint64_t max;       /* bytes in memory, all buffers together */
+	uint64_t value_max; /* bytes of one */
+	const char *dir;    /* where temporary files go first; borrowed */
+	struct blt *store;  /* takes large values straight; NULL: none does */
 	_Atomic uint64_t used;
 };
 

@@ -233,6 +233,7 @@ static int prepare(struct mount *mount)
 		return EX_OSERR;
 	}
 	fs->pool.max = mount->opts->max_staging;
+	fs->pool.value_max = fs->info.value_max;
 	fs->pool.dir = dirname(mount->write_buffer_dir);
 	if (!fs->opts->decode && !fs->opts->ro)
 		fs->pool.store = fs->store;

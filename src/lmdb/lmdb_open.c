@@ -425,6 +425,7 @@ static void get_info(struct blt *blt, struct blt_info *ret)
 		.created = store->opened,
 		.modified = mtime_of(&st),
 		.failed = atomic_load(&store->failed),
+		.value_max = LMDB_VALUE_MAX,
 	};
 }
 

@@ -43,6 +43,9 @@
 #include <sys/stat.h>
 
 #define LMDB_KEY_MAX 511u
+/* LMDB writes a value, and 16 bytes in front, with one write(2), which takes
+ * 2 GiB less a page of up to 64 KiB; its error behind that is for good. */
+#define LMDB_VALUE_MAX (0x7fff0000u - 16u)
 #define LMDB_SPARE 16u /* transactions kept for the next reading */
 #define LMDB_DBS_MAX 1024u
 /* The bytes that stand for a database in the unnamed one. */

@@ -46,7 +46,7 @@ int lmdb_check_value(struct blt *blt, const void *value, size_t len)
 {
 	(void)blt;
 	(void)value;
-	return len > BLT_VALUE_MAX ? -EFBIG : 0;
+	return len > LMDB_VALUE_MAX ? -EFBIG : 0;
 }
 
 /* Checked as anywhere, and kept nowhere. */
@@ -104,6 +104,9 @@ static int set(MDB_txn *txn, const struct lmdb_place *at, const MDB_val *value)
 
 	if (at->self)
 		return v.mv_size ? EINVAL : 0;
+	/* a longer one that another program has put here, under another key */
+	if (v.mv_size > LMDB_VALUE_MAX)
+		return EFBIG;
 	rc = check_width(txn, at);
 	return rc ? rc : mdb_put(txn, at->db->dbi, &k, &v, 0);
 }
@@ -180,7 +183,9 @@ static int set_from(MDB_txn *txn, const struct lmdb_place *at,
 {
 	MDB_val value = { source->len, NULL };
 	MDB_val k = at->key;
-	int rc = at->self ? EINVAL : check_width(txn, at);
+	int rc = at->self                     ? EINVAL :
+		 source->len > LMDB_VALUE_MAX ? EFBIG :
+						check_width(txn, at);
 
 	if (rc == 0)
 		rc = mdb_put(txn, at->db->dbi, &k, &value, MDB_RESERVE);
@@ -385,7 +390,7 @@ int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,
 			      source };
 	int rc = lmdb_time(blt, timestamp, &timestamp);
 
-	if (rc == 0 && source->len > BLT_VALUE_MAX)
+	if (rc == 0 && source->len > LMDB_VALUE_MAX)
 		rc = -EFBIG;
 	if (rc == 0 && !blt->writable)
 		rc = -EROFS;

@@ -98,7 +98,7 @@ static const struct meaning {
 	  "the mount's daemon gave an answer that is not one of bltfs" },
 	{ EINVAL, EX_DATAERR, NULL },
 	{ ENAMETOOLONG, EX_DATAERR, "a key has at most 65535 bytes" },
-	{ EFBIG, EX_DATAERR, "a value has at most 4294967295 bytes" },
+	{ EFBIG, EX_DATAERR, "the value is longer than the store takes" },
 	{ ENOTSUP, EX_DATAERR, NULL },
 };
 

@@ -272,7 +272,9 @@ static int txn_key(struct blt *face, const void *key, size_t len,
 
 static int txn_check_value(struct blt *face, const void *value, size_t len)
 {
-	return blt_check_value(txn_of(face)->upper, value, len);
+	int rc = blt_check_value(txn_of(face)->upper, value, len);
+
+	return rc < 0 ? rc : blt_check_value(txn_of(face)->lower, value, len);
 }
 
 static int txn_time(const struct blt *face, int64_t timestamp, int64_t *ret)

@@ -414,6 +414,7 @@ void booklet_get_info(struct blt *blt, struct blt_info *ret)
 
 	pthread_rwlock_rdlock(&wal->lock);
 	*ret = (struct blt_info){
+		.value_max = BLT_VALUE_MAX,
 		.engine = booklet_backend.name,
 		.version = f->version,
 		.writable = wal->file.writable,
