@@ -100,15 +100,19 @@ static void grow(struct inodes *t)
 	size_t old_size = t->size;
 	struct inode **k = calloc(old_size * 2, sizeof(struct inode *));
 	struct inode **i = calloc(old_size * 2, sizeof(struct inode *));
+	struct inode **f = calloc(old_size * 2, sizeof(struct inode *));
 
-	if (!k || !i) {
+	if (!k || !i || !f) {
 		free(k);
 		free(i);
+		free(f);
 		return;
 	}
 	free(t->by_key);
+	free(t->by_fresh);
 	t->by_key = k;
 	t->by_ino = i;
+	t->by_fresh = f;
 	t->size = old_size * 2;
 	for (size_t n = 0; n < old_size; n++) {
 		for (struct inode *inode = old[n], *next; inode; inode = next) {
@@ -116,6 +120,7 @@ static void grow(struct inodes *t)
 			link_ino(t, inode);
 			if (inode->indexed)
 				link_key(t, inode);
+			inodes_link_fresh(t, inode);
 		}
 	}
 	free(old);
@@ -168,8 +173,9 @@ int inodes_new(struct bltfs *fs, uint64_t salt, struct inodes **ret)
 	t->size = salt ? 64 : 1024;
 	t->by_key = calloc(t->size, sizeof(struct inode *));
 	t->by_ino = calloc(t->size, sizeof(struct inode *));
+	t->by_fresh = calloc(t->size, sizeof(struct inode *));
 	t->root = inode_new(BLT_DIR, "", 0, 0, 0);
-	if (!t->by_key || !t->by_ino || !t->root) {
+	if (!t->by_key || !t->by_ino || !t->by_fresh || !t->root) {
 		inodes_free(t);
 		return -ENOMEM;
 	}
@@ -194,6 +200,7 @@ void inodes_free(struct inodes *t)
 	}
 	free(t->by_key);
 	free(t->by_ino);
+	free(t->by_fresh);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
@@ -342,12 +349,14 @@ int inodes_rekey(struct inodes *t, struct inode *inode, const void *key,
 	if (other && other != inode)
 		unlink_key(t, other);
 	unlink_key(t, inode);
+	inodes_unlink_fresh(t, inode);
 	free(inode->key);
 	inode->key = copy;
 	inode->key_len = len;
 	inode->dir_len = dir_len;
 	inode->hash = hash;
 	link_key(t, inode);
+	inodes_link_fresh(t, inode);
 	pthread_mutex_unlock(&t->lock);
 	return 0;
 }

@@ -83,7 +83,7 @@ struct inode {
 	uint64_t refs;
 	char *fresh_name; /* NULL: not fresh */
 	struct inode *next_fresh, *prev_fresh;
-	struct inode *next_by_key, *next_by_ino;
+	struct inode *next_by_key, *next_by_ino, *next_by_fresh;
 	bool indexed; /* found by its key */
 	bool held;
 };

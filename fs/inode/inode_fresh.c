@@ -1,15 +1,57 @@
-/* inode_fresh.c - files that were created and are not in the store yet: a list,
- * as there are few at a time. */
+/* Files that were created and are not in the store yet: by directory and name
+ * for a lookup, and as a list for a listing. */
 #include "inode/inode_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+static uint64_t add_bytes(uint64_t hash, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ p[i]) * UINT64_C(0x100000001B3); /* FNV-1a */
+	return hash;
+}
+
+static struct inode **fresh_chain(struct inodes *t, const void *dir, size_t len,
+				  const char *name)
+{
+	uint64_t hash = add_bytes(UINT64_C(0xCBF29CE484222325), dir, len);
+
+	hash = add_bytes(hash, name, strlen(name));
+	return &t->by_fresh[(hash ^ hash >> 32) & (t->size - 1)];
+}
+
+void inodes_link_fresh(struct inodes *t, struct inode *inode)
+{
+	struct inode **chain;
+
+	if (!inode->fresh_name)
+		return;
+	chain = fresh_chain(t, inode->key, inode->dir_len, inode->fresh_name);
+	inode->next_by_fresh = *chain;
+	*chain = inode;
+}
+
+void inodes_unlink_fresh(struct inodes *t, struct inode *inode)
+{
+	struct inode **p;
+
+	if (!inode->fresh_name)
+		return;
+	p = fresh_chain(t, inode->key, inode->dir_len, inode->fresh_name);
+	while (*p != inode)
+		p = &(*p)->next_by_fresh;
+	*p = inode->next_by_fresh;
+}
+
 void inodes_unfresh(struct inodes *t, struct inode *inode)
 {
 	if (!inode->fresh_name)
 		return;
+	inodes_unlink_fresh(t, inode);
 	if (inode->prev_fresh)
 		inode->prev_fresh->next_fresh = inode->next_fresh;
 	else
@@ -34,6 +76,7 @@ int inodes_set_fresh(struct inodes *t, struct inode *inode, const char *name)
 	if (t->fresh)
 		t->fresh->prev_fresh = inode;
 	t->fresh = inode;
+	inodes_link_fresh(t, inode);
 	pthread_mutex_unlock(&t->lock);
 	return 0;
 }
@@ -58,11 +101,11 @@ bool inodes_is_fresh(struct inodes *t, struct inode *inode)
 static struct inode *find_fresh(struct inodes *t, const void *dir, size_t len,
 				const char *name)
 {
-	struct inode *n = t->fresh;
+	struct inode *n = *fresh_chain(t, dir, len, name);
 
 	while (n && (n->dir_len != len || memcmp(n->key, dir, len) != 0 ||
 		     strcmp(n->fresh_name, name) != 0))
-		n = n->next_fresh;
+		n = n->next_by_fresh;
 	return n;
 }
 
