@@ -261,6 +261,7 @@ static void free_store(struct store *store)
 {
 	wal_release(&store->engine.wal);
 	pthread_mutex_destroy(&store->engine.whole);
+	pthread_mutex_destroy(&store->grower_lock);
 	listeners_release(&store->engine.listeners);
 	free(store);
 }
@@ -289,6 +290,7 @@ static int open_in_file(struct file *file, const char *path,
 		goto out_file;
 	}
 	pthread_mutex_init(&store->engine.whole, NULL);
+	pthread_mutex_init(&store->grower_lock, NULL);
 	listeners_init(&store->engine.listeners);
 	store->face = (struct blt){ &booklet_backend, file->writable };
 	store->alone = opts->no_threads;

@@ -24,8 +24,9 @@ struct store {
 	atomic_bool helping;      /* and syncs whatever it comes to */
 	/* and would have nobody commit until then: steady_us, 0 */
 	_Atomic int64_t quiet_until;
-	bool grower_made;
-	pthread_t grower; /* set by who set growing */
+	pthread_mutex_t grower_lock;
+	bool grower_made; /* these two under grower_lock, until the close */
+	pthread_t grower;
 	pthread_t walker; /* fills the tree; under wal.write */
 	bool walking;
 	atomic_bool stop_walk;

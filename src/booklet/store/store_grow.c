@@ -100,17 +100,21 @@ static void *grow(void *arg)
 
 static int start_thread(struct store *store)
 {
-	int rc;
+	int rc = 0;
 
-	if (atomic_exchange(&store->growing, true))
-		return 0;
-	/* The one before has nothing left to do. */
-	if (store->grower_made)
-		pthread_join(store->grower, NULL);
-	rc = thread_start(&store->grower, grow, store);
-	store->grower_made = rc == 0;
-	if (rc < 0)
-		atomic_store(&store->growing, false);
+	/* A thread may have ended before the one that started it has noted
+	 * that. */
+	pthread_mutex_lock(&store->grower_lock);
+	if (!atomic_exchange(&store->growing, true)) {
+		/* The one before has nothing left to do. */
+		if (store->grower_made)
+			pthread_join(store->grower, NULL);
+		rc = thread_start(&store->grower, grow, store);
+		store->grower_made = rc == 0;
+		if (rc < 0)
+			atomic_store(&store->growing, false);
+	}
+	pthread_mutex_unlock(&store->grower_lock);
 	return rc;
 }
 
