@@ -1,6 +1,7 @@
 /* What opening a store says of the log that it replays, and that it can be
  * stopped there. */
 #include "blt.h"
+#include "booklet/store/store.h"
 #include "suite.h"
 
 #include <check.h>
@@ -151,6 +152,36 @@ START_TEST(a_clean_one_is_not_told_of)
 }
 END_TEST
 
+static int note_count(void *arg, const struct blt_fault *fault)
+{
+	if (fault->kind == BLT_FAULT_COUNT)
+		++*(unsigned *)arg;
+	return 0;
+}
+
+/* A record is sound by its checksum, whoever wrote what it says. */
+START_TEST(a_log_with_a_wrong_count_is_faulty)
+{
+	struct blt_open_options o = { .mode = BLT_WRITE };
+	struct blt_check_result result;
+	unsigned counts = 0;
+	struct heard h = { 0 };
+	struct blt *s;
+
+	ck_assert_int_eq(blt_open(path, &o, &s, NULL), 0);
+	store_of(s)->engine.wal.n_keys += 7;
+	ck_assert_int_eq(blt_put(s, "new", 3, "value", 5, 1000), 0);
+	ck_assert_int_eq(blt_flush(s), 0);
+	copy_to(left);
+	ck_assert_int_eq(blt_close(s), 0);
+	ck_assert_int_eq(open_left(_i ? BLT_WRITE : BLT_READ, &h, &s), 0);
+	ck_assert_int_eq(blt_check(s, NULL, note_count, &counts, &result), 0);
+	ck_assert_uint_eq(result.keys, KEYS + 1);
+	ck_assert_uint_eq(counts, 1);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("recover");
@@ -160,6 +191,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, leave_log, remove_dir);
 	tcase_add_loop_test(tc, it_is_told_to_the_end, 0, 2);
 	tcase_add_test(tc, a_clean_one_is_not_told_of);
+	tcase_add_loop_test(tc, a_log_with_a_wrong_count_is_faulty, 0, 2);
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(each, 0);
 	tcase_add_checked_fixture(each, NULL, remove_dir);
