@@ -268,8 +268,16 @@ def no_output():
         t.equal(done.stdout, b"", "no counts")
 
 
+def a_number_like_a_slash():
+    """The byte of 47 is a slash, and yet no directory's marker."""
+    fresh(STORE, {}, "--key-serializer", "uint1")
+    t.ok("put", STORE, "47", stdin=b"")
+    t.equal(counts(STORE, "--builtin", "identity"), ((1, 1, 0, 0), {}), "47")
+
+
 all_keys()
 given_keys()
+a_number_like_a_slash()
 if t.BOOKLET:
     times()
 other_keys()

@@ -72,7 +72,16 @@ def without_times():
               args=("prune", "--older-than", "now", store + "2"))
 
 
+def a_number_like_a_slash():
+    """The byte of 47 is a slash, and yet no directory's marker."""
+    t.ok("create", "--key-serializer", "uint1", store + "3")
+    t.ok("put", "--time", "@1000", store + "3", "47", stdin=b"")
+    said = json.loads(t.ok("prune", "-jo", "now", store + "3"))
+    t.equal(said["dropped"], 1, said)
+
+
 for vector in t.names():
     pruned(vector)
 too_old()
 without_times()
+a_number_like_a_slash()

@@ -1,6 +1,7 @@
 #include "map/map_inner.h"
 
 #include "blt_seq.h"
+#include "booklet/format/serial.h"
 #include "booklet/io/file.h"
 #include "engine/backend.h"
 #include "base/util.h"
@@ -73,6 +74,7 @@ int map_input_open(struct map_input *in, struct blt *store,
 		   const struct map_options *options, struct blt_error *err)
 {
 	struct blt_info info;
+	bool is_signed;
 	int rc;
 
 	blt_get_info(store, &info);
@@ -80,7 +82,9 @@ int map_input_open(struct map_input *in, struct blt *store,
 		.store = store,
 		.options = options,
 		.serializer = info.key_serializer,
-		.has_markers = blt_takes_empty(store) && !info.value_len,
+		.has_markers =
+			blt_takes_empty(store) && !info.value_len &&
+			!serial_int_width(info.key_serializer, &is_signed),
 		.by_key = store->backend->database,
 		.total = info.n_keys,
 	};

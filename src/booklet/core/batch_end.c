@@ -2,7 +2,6 @@
  * that is copied elsewhere by its position. */
 #include "booklet/core/batch.h"
 
-#include "booklet/format/marker.h"
 #include "booklet/core/snapshot.h"
 
 #include <errno.h>
@@ -25,8 +24,9 @@ static int load_key(void *arg)
 	if (rc < 0)
 		return rc;
 	memcpy(a->engine->key, a->ret->key, a->ret->head.key_len);
-	a->marker = marker_is(a->engine->key, a->ret->head.key_len,
-			      a->ret->value, a->ret->head.value_len);
+	a->marker = engine_is_marker(a->engine, a->engine->key,
+				     a->ret->head.key_len, a->ret->value,
+				     a->ret->head.value_len);
 	return 0;
 }
 

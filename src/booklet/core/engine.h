@@ -8,6 +8,8 @@
 #define BLT_ENGINE_H
 
 #include "booklet/log/wal.h"
+#include "booklet/format/marker.h"
+#include "booklet/format/serial.h"
 #include "booklet/dirindex/dirindex.h"
 #include "base/listeners.h"
 
@@ -61,6 +63,18 @@ struct engine {
 					      * set with wal.write held */
 	struct listeners listeners; /* told of each key that a commit changes */
 };
+
+/* marker_is, of a store that has directories: keys that are numbers have none.
+ */
+static inline bool engine_is_marker(const struct engine *e, const void *key,
+				    size_t key_len, const void *value,
+				    size_t value_len)
+{
+	bool is_signed;
+
+	return marker_is(key, key_len, value, value_len) &&
+	       !serial_int_width(e->wal.fmt.key_serializer, &is_signed);
+}
 
 static inline bool rename_pays(const struct engine *e, uint64_t value_len)
 {

@@ -3,7 +3,6 @@
 
 #include "booklet/core/batch.h"
 #include "booklet/core/index.h"
-#include "booklet/format/marker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -47,7 +46,8 @@ static bool too_old(const struct compaction *p, const struct block *b)
 	if (b->head.next == FORMAT_DEAD || format_hidden(f, &b->head.hash) ||
 	    b->head.timestamp >= p->opts->older_than)
 		return false;
-	if (marker_is(b->key, b->head.key_len, b->value, b->head.value_len))
+	if (engine_is_marker(p->engine, b->key, b->head.key_len, b->value,
+			     b->head.value_len))
 		return false;
 	return !p->keep || !bsearch(&b->head.hash, p->keep, p->opts->n_keep,
 				    sizeof(*p->keep), by_hash);

@@ -1,7 +1,6 @@
 /* Walking: the public iterator, and the thread that fills the tree. */
 #include "booklet/store/store.h"
 
-#include "booklet/format/marker.h"
 #include "booklet/core/snapshot.h"
 #include "base/util.h"
 
@@ -196,8 +195,9 @@ static int walk_block(void *arg)
 	    format_hidden(&wal->fmt, &w->block.head.hash))
 		return 0;
 	memcpy(w->engine->key, w->block.key, w->block.head.key_len);
-	w->marker = marker_is(w->engine->key, w->block.head.key_len,
-			      w->block.value, w->block.head.value_len);
+	w->marker = engine_is_marker(w->engine, w->engine->key,
+				     w->block.head.key_len, w->block.value,
+				     w->block.head.value_len);
 	return 1;
 }
 
