@@ -38,6 +38,11 @@ enum state {
 /* Far beyond what the digits of a text that fits a value can undo. */
 #define EXP_LIMIT INT64_C(1000000000000000)
 
+static bool is_python(const struct json *j)
+{
+	return j->parser == JSON_PYTHON;
+}
+
 static bool in_object(const struct json *j)
 {
 	unsigned level = j->depth - 1;
@@ -49,7 +54,8 @@ static int open_level(struct json *j, bool object)
 {
 	uint64_t bit;
 
-	if (j->depth == JSON_DEPTH)
+	if (j->depth ==
+	    (j->parser == JSON_ORJSON ? JSON_DEPTH : JSON_DEPTH_PYTHON))
 		return -EINVAL;
 	bit = UINT64_C(1) << (j->depth % 64);
 	if (object)
@@ -104,7 +110,8 @@ static void start_number(struct json *j, char c)
 		number_digit(j, c, true);
 }
 
-/* Whether the number that ends here is whole and within a double's range. */
+/* Whether the number that ends here is whole, and within a double's range where
+ * that matters. */
 static int end_number(struct json *j)
 {
 	char text[JSON_DIGITS + 32];
@@ -113,8 +120,10 @@ static int end_number(struct json *j)
 	if (j->state != ZERO && j->state != INT && j->state != FRACTION &&
 	    j->state != EXPONENT)
 		return -EINVAL;
+	if (is_python(j) && j->state == INT && j->point > JSON_INT_DIGITS)
+		return -EINVAL;
 	j->state = AFTER;
-	if (j->n_digits == 0)
+	if (j->n_digits == 0 || is_python(j))
 		return 0;
 	/* no point in it: the locale has no say */
 	snprintf(text, sizeof(text), "%.*s%cE%lld", j->n_digits, j->digits,
@@ -125,7 +134,9 @@ static int end_number(struct json *j)
 
 static int value_byte(struct json *j, char c)
 {
-	static const char *const literals[] = { "true", "false", "null" };
+	static const char *const literals[] = { "true", "false", "null", "NaN",
+						"Infinity" };
+	const int n = is_python(j) ? 5 : 3;
 
 	switch (c) {
 	case '{':
@@ -142,7 +153,7 @@ static int value_byte(struct json *j, char c)
 		start_number(j, c);
 		return 0;
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < n; i++) {
 		if (c == literals[i][0]) {
 			j->literal = literals[i] + 1;
 			j->state = LITERAL;
@@ -201,12 +212,16 @@ static int hex_byte(struct json *j, char c)
 	j->unit = (uint16_t)(j->unit << 4 | digit);
 	if (--j->hex_left > 0)
 		return 0;
+	j->state = STRING;
+	if (is_python(j))
+		return 0;
 	is_high = j->unit >= 0xd800 && j->unit <= 0xdbff;
 	is_low = j->unit >= 0xdc00 && j->unit <= 0xdfff;
 	if (is_low != j->low_due)
 		return -EINVAL;
 	j->low_due = is_high;
-	j->state = is_high ? LOW_BACKSLASH : STRING;
+	if (is_high)
+		j->state = LOW_BACKSLASH;
 	return 0;
 }
 
@@ -327,6 +342,11 @@ static int json_byte(struct json *j, uint8_t byte)
 		return literal_byte(j, c);
 	default:
 		break;
+	}
+	if (j->state == MINUS && c == 'I' && is_python(j)) {
+		j->literal = "nfinity";
+		j->state = LITERAL;
+		return 0;
 	}
 	if (j->state >= MINUS) {
 		if (number_byte(j, c))

@@ -1,16 +1,15 @@
-/* json.h - whether bytes are one JSON text that both of Python's parsers take,
- * json.loads(bytes.decode()) and orjson.loads(bytes).
+/* json.h - whether bytes are one JSON text that Python's parsers take:
+ * json.loads(bytes.decode()), orjson.loads(bytes), or both.
  *
- * That is RFC 8259 without a byte order mark, NaN or Infinity, and
- *   - strings hold no half of a surrogate pair, written as \ud800 or otherwise
- *     (orjson refuses it);
- *   - numbers lie within the range of a double (orjson refuses others; Python
- *     refuses integers of more than 4300 digits);
- *   - arrays and objects are nested JSON_DEPTH deep at most (orjson stops at
- *     1024, json at Python's recursion limit, 1000 less what the caller has
- *     used up).
+ * That is RFC 8259 without a byte order mark, and
+ *   - orjson wants no half of a surrogate pair, written as \ud800, and
+ *     numbers within the range of a double;
+ *   - json takes both, and NaN, Infinity and -Infinity; it refuses integers of
+ *     more than 4300 digits;
+ *   - arrays and objects are nested so deep at most: orjson stops at 1024, json
+ *     at Python's recursion limit, 1000 less what the caller has used up.
  *
- *   struct json j = { 0 };
+ *   struct json j = { .parser = JSON_BOTH };
  *   while (bytes)  json_feed(&j, p, n);     -EINVAL as soon as known
  *   json_end(&j);                           -EINVAL: cut short
  *
@@ -25,10 +24,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JSON_DEPTH 512
+#define JSON_DEPTH_PYTHON 980
+#define JSON_DEPTH 1024
+#define JSON_INT_DIGITS 4300
 #define JSON_DIGITS 40
 
+enum json_parser { JSON_BOTH, JSON_PYTHON, JSON_ORJSON };
+
 struct json {
+	enum json_parser parser;
 	uint8_t state;       /* enum state in json.c; 0: before the text */
 	bool in_key;         /* the string is an object's key */
 	const char *literal; /* what is left of true, false or null */

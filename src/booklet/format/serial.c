@@ -17,7 +17,8 @@
 #define ZSTD_MAGIC 0xfd2fb528u
 
 enum form {
-	FORM_BINARY, /* not empty, and a multiple of width where that is set */
+	FORM_BINARY, /* not empty */
+	FORM_ARRAY,  /* a multiple of width, which may be none */
 	FORM_ANY,
 	FORM_UTF8,
 	FORM_JSON,
@@ -30,6 +31,7 @@ struct serial {
 	uint8_t width;
 	bool is_signed;
 	bool zstd;
+	enum json_parser parser;
 };
 
 /* By code.  Code 0 is a class of the user's own; the tables of pandas and
@@ -39,8 +41,8 @@ static const struct serial serials[] = {
 	[1] = { "bytes", FORM_ANY }, /* None, in Python */
 	[2] = { "str", FORM_UTF8 },
 	[3] = { "pickle", FORM_BINARY },
-	[4] = { "json", FORM_JSON },
-	[5] = { "orjson", FORM_JSON },
+	[4] = { "json", FORM_JSON, .parser = JSON_PYTHON },
+	[5] = { "orjson", FORM_JSON, .parser = JSON_ORJSON },
 	[6] = { "uint1", FORM_INT, 1, false },
 	[7] = { "int1", FORM_INT, 1, true },
 	[8] = { "uint2", FORM_INT, 2, false },
@@ -52,14 +54,15 @@ static const struct serial serials[] = {
 	[14] = { "uint8", FORM_INT, 8, false },
 	[15] = { "int8", FORM_INT, 8, true },
 	[16] = { "pickle_zstd", FORM_BINARY, .zstd = true },
-	[17] = { "orjson_zstd", FORM_JSON, .zstd = true },
-	[18] = { "numpy_int1", FORM_BINARY, 1 },
-	[19] = { "numpy_int2", FORM_BINARY, 2 },
-	[20] = { "numpy_int4", FORM_BINARY, 4 },
-	[21] = { "numpy_int8", FORM_BINARY, 8 },
-	[22] = { "numpy_int2_zstd", FORM_BINARY, 2, .zstd = true },
-	[23] = { "numpy_int4_zstd", FORM_BINARY, 4, .zstd = true },
-	[24] = { "numpy_int8_zstd", FORM_BINARY, 8, .zstd = true },
+	[17] = { "orjson_zstd", FORM_JSON, .zstd = true,
+		 .parser = JSON_ORJSON },
+	[18] = { "numpy_int1", FORM_ARRAY, 1 },
+	[19] = { "numpy_int2", FORM_ARRAY, 2 },
+	[20] = { "numpy_int4", FORM_ARRAY, 4 },
+	[21] = { "numpy_int8", FORM_ARRAY, 8 },
+	[22] = { "numpy_int2_zstd", FORM_ARRAY, 2, .zstd = true },
+	[23] = { "numpy_int4_zstd", FORM_ARRAY, 4, .zstd = true },
+	[24] = { "numpy_int8_zstd", FORM_ARRAY, 8, .zstd = true },
 	[25] = { "pd_zstd", FORM_BINARY },
 	[26] = { "gpd_zstd", FORM_BINARY },
 	[27] = { "zstd", FORM_ANY, .zstd = true },
@@ -105,7 +108,9 @@ bool serial_takes_empty(unsigned code)
 {
 	const struct serial *s = serial_of(code);
 
-	return (s->form == FORM_ANY || s->form == FORM_UTF8) && !s->zstd;
+	return (s->form == FORM_ANY || s->form == FORM_UTF8 ||
+		s->form == FORM_ARRAY) &&
+	       !s->zstd;
 }
 
 bool serial_takes_all(unsigned code)
@@ -157,9 +162,9 @@ static int inner_end(struct serial_check *c)
 	case FORM_INT:
 		return c->len == s->width ? 0 : -EINVAL;
 	case FORM_BINARY:
-		if (c->len == 0 || (s->width > 0 && c->len % s->width != 0))
-			return -EINVAL;
-		return 0;
+		return c->len ? 0 : -EINVAL;
+	case FORM_ARRAY:
+		return c->len % s->width ? -EINVAL : 0;
 	default:
 		return 0;
 	}
@@ -252,6 +257,7 @@ int serial_check_new(unsigned code, struct serial_check **ret)
 	if (!c)
 		return -ENOMEM;
 	c->serial = serial_of(code);
+	c->json.parser = c->serial->parser;
 	if (c->serial->zstd) {
 		c->out_size = ZSTD_DStreamOutSize();
 		c->out = malloc(c->out_size);
@@ -276,7 +282,10 @@ void serial_check_free(struct serial_check *c)
 
 int serial_valid(unsigned code, const void *bytes, size_t len)
 {
-	struct serial_check plain = { .serial = serial_of(code) };
+	struct serial_check plain = {
+		.serial = serial_of(code),
+		.json.parser = serial_of(code)->parser,
+	};
 	struct serial_check *c = &plain;
 	int err;
 

@@ -7,8 +7,8 @@
  *   bytes        anything
  *   str          UTF-8 as Python decodes it (util.h)
  *   uintN, intN  exactly N bytes
- *   json, orjson one JSON text as both of Python's parsers take it (json.h)
- *   numpy_intN   one or more whole elements of N bytes
+ *   json, orjson one JSON text as that parser of Python's takes it (json.h)
+ *   numpy_intN   whole elements of N bytes, or none
  *   zstd, *_zstd exactly one complete zstd frame around the inner form, with
  *                the length of the content in its header, as Python's zstandard
  *                wants it, no dictionary, and a window of at most 128 MiB;

@@ -248,7 +248,7 @@ static int read_members(struct scan *s, struct seq_item_buf *ret)
 int seq_item_parse(const char *line, size_t len, struct seq_item_buf *ret)
 {
 	struct scan s = { line, line + len };
-	struct json j = { 0 };
+	struct json j = { .parser = JSON_BOTH };
 	char *value;
 	size_t n = 0;
 
