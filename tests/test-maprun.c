@@ -67,6 +67,30 @@ START_TEST(test_large)
 }
 END_TEST
 
+static int note_progress(void *arg, const struct map_progress *p)
+{
+	ck_assert_uint_le(p->done, p->total);
+	*(struct map_progress *)arg = *p;
+	return 0;
+}
+
+/* Keys that are not wanted are no work. */
+START_TEST(test_progress_counts_items)
+{
+	struct map_progress last = { .done = 0 };
+
+	put_plain();
+	put("few/1", "x");
+	put("few/2", "y");
+	run((struct map_options){ .prefix = "few/", .workers = 1 },
+	    (struct map_hooks){ .progress = note_progress, .arg = &last },
+	    NULL);
+	counts(2, 2, 0, 0);
+	ck_assert_uint_eq(last.done, 2);
+	ck_assert_uint_eq(last.total, 2);
+}
+END_TEST
+
 START_TEST(test_no_descriptors)
 {
 	/* one that is not close-on-exec, as careless programs have them */
@@ -301,6 +325,7 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_plain, 0, 2);
 	tcase_add_test(tc, test_many_and_none);
 	tcase_add_loop_test(tc, test_large, 0, 2);
+	tcase_add_test(tc, test_progress_counts_items);
 	tcase_add_test(tc, test_no_descriptors);
 	tcase_add_test(tc, test_without_standard_streams);
 	tcase_add_test(tc, test_if_unchanged);

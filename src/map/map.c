@@ -64,13 +64,28 @@ void map_cancel(struct map_cancel *c)
 	errno = before;
 }
 
+/* How many items there will be: while keys are left, as many of them are taken
+ * to be wanted as of those before. */
+static uint64_t expected(const struct map *m)
+{
+	const struct map_input *in = &m->input;
+	uint64_t left = in->total > in->seen ? in->total - in->seen : 0;
+
+	if (m->fed)
+		return m->given;
+	if (!in->seen)
+		return left;
+	return m->given +
+	       (uint64_t)((double)left * (double)m->given / (double)in->seen);
+}
+
 /* Whether the map is to stop, and what with. */
 static int look_around(struct map *m)
 {
 	struct map_cancel *c = m->hooks->cancel;
 	struct map_progress p = {
-		.done = m->input.seen - (m->given - m->back),
-		.total = max_u64(m->input.total, m->input.seen),
+		.done = m->back,
+		.total = expected(m),
 		.bytes = m->bytes,
 		.so_far = m->result,
 	};

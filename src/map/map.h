@@ -87,8 +87,9 @@ struct map_result {
 };
 
 struct map_progress {
-	uint64_t done;  /* keys behind the map: processed, or not wanted */
-	uint64_t total; /* keys at its start; a hint */
+	uint64_t done;  /* items processed */
+	uint64_t total; /* how many there will be, by the share of the keys so
+			 * far that were wanted */
 	uint64_t bytes; /* of the values processed */
 	const struct map_result *so_far;
 };
