@@ -134,7 +134,8 @@ struct bltfs_job_info {
 struct bltfs_job_error {
 	uint64_t job;               /* in */
 	uint64_t index;             /* in; from 0.  ENODATA: behind the last */
-	char text[BLTFS_PIECE_MAX]; /* out */
+	uint64_t key_len;           /* out; the key is so much of the text, */
+	char text[BLTFS_PIECE_MAX]; /* out; then ": " and the reason */
 };
 
 /* A transaction.  Its directory is "txn/" and its name in the control

@@ -34,6 +34,8 @@ def mapped(m, *args, errors=0):
     told = json.loads(done.stdout)
     assert (told["kind"], told["state"], told["errors"]) == (
         "map", "done", errors), told
+    failed = [f"blt map: {e['key']}: {e['error']}" for e in told["failed"]]
+    assert failed == done.stderr.decode().splitlines(), (failed, done.stderr)
     return told["text"]
 
 
@@ -85,6 +87,24 @@ def check_results(m):
              nowhere, "cat")):
         done = t.refused(code, text, args=["map", m.path, *args])
         assert not done.stdout, done
+
+
+def check_place(m):
+    """A function runs where blt was called, and sees what --env names."""
+    here = os.path.join(work, "a directory")
+    os.mkdir(here)
+    with open(os.path.join(here, "words"), "w", encoding="ascii") as f:
+        f.write("of a file")
+    before = values(m)
+    env = dict(os.environ, MAP_WORD="told")
+    for args, want in ((["cat", "words"], b"of a file"),
+                       (["sh", "-c", "printf %s $MAP_WORD"], b"told")):
+        done = t.run("map", "-q", "--env", "MAP_WORD", "--keys", "d1/key 1",
+                     m.path, "--", *args, cwd=here, env=env)
+        assert done.returncode == 0, done
+        assert values(m)["d1/key 1"] == want, values(m)["d1/key 1"]
+    with open(os.path.join(m.path, "d1", "key 1"), "wb") as f:
+        f.write(before["d1/key 1"])
 
 
 def check_open(m):
@@ -175,6 +195,7 @@ def main():
                expect="job .* failed: ") as m:
         fill(m)
         check_results(m)
+        check_place(m)
         check_open(m)
         check_text(m)
         job = t.ok("map", "--detach", m.path, "--builtin", "identity")

@@ -283,6 +283,7 @@ START_TEST(test_history)
 	const struct job_request no_path = { .kind = JOB_COPY };
 	struct job_info info = { 0 };
 	uint64_t id = 0, n = 0;
+	size_t key_len;
 	char *line;
 
 	for (int i = 0; i < JOBS_KEPT + 20; i++)
@@ -293,8 +294,8 @@ START_TEST(test_history)
 	ck_assert_uint_eq(n, JOBS_KEPT + 1);
 	ck_assert_int_eq(jobs_get(jobs, 1, &info), -ESRCH);
 	ck_assert_int_eq(jobs_get(jobs, id + 1, &info), -ESRCH);
-	ck_assert_int_eq(jobs_error(jobs, id, 0, &line), -ENODATA);
-	ck_assert_int_eq(jobs_error(jobs, 1, 0, &line), -ESRCH);
+	ck_assert_int_eq(jobs_error(jobs, id, 0, &line, &key_len), -ENODATA);
+	ck_assert_int_eq(jobs_error(jobs, 1, 0, &line, &key_len), -ESRCH);
 	ck_assert_int_eq(jobs_start(jobs, &bad, &id), -EINVAL);
 	ck_assert_int_eq(jobs_start(jobs, &no_path, &id), -EINVAL);
 }

@@ -205,6 +205,10 @@ def environment():
     t.equal((seen["BLT_KEY"], seen["BLT_STORE"], seen["PATH"]),
             ("k", os.path.realpath(STORE), os.environ["PATH"]), "environment")
     t.equal("SECRET" in seen, False, "what is ours alone")
+    t.ok("map", "-q", "--env", "SECRET,HOME", STORE, "env")
+    t.equal(b"SECRET=x" in items(STORE)[b"k"].splitlines(), True, "--env")
+    t.refused(t.USAGE, "--env NO_SUCH: no variable of this environment",
+              args=["map", "--env", "SECRET,NO_SUCH", STORE, "env"])
     with open("/dev/null") as held:
         os.set_inheritable(held.fileno(), True)
         t.ok("map", "-q", STORE, "--", "sh", "-c", "ls /proc/$$/fd", close_fds=False)

@@ -74,10 +74,11 @@ static int print_status(struct bltfs *fs, uint64_t job, FILE *to)
 
 static int print_errors(struct bltfs *fs, uint64_t job, FILE *to)
 {
+	size_t key_len;
 	char *line;
 
-	for (uint64_t n = 0; jobs_error(fs->control->jobs, job, n, &line) == 0;
-	     n++) {
+	for (uint64_t n = 0;
+	     jobs_error(fs->control->jobs, job, n, &line, &key_len) == 0; n++) {
 		fprintf(to, "%s\n", line);
 		free(line);
 	}

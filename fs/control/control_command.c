@@ -275,11 +275,14 @@ static int run_next_job(struct bltfs *fs, void *arg)
 static int run_job_error(struct bltfs *fs, void *arg)
 {
 	struct bltfs_job_error *e = arg;
+	size_t key_len;
 	char *line;
-	int rc = jobs_error(fs->control->jobs, e->job, e->index, &line);
+	int rc = jobs_error(fs->control->jobs, e->job, e->index, &line,
+			    &key_len);
 
 	if (rc < 0)
 		return rc;
+	e->key_len = key_len < sizeof(e->text) ? key_len : sizeof(e->text) - 1;
 	snprintf(e->text, sizeof(e->text), "%s", line);
 	free(line);
 	return 0;

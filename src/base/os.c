@@ -114,6 +114,8 @@ int child_start(const struct child_how *how, pid_t *ret)
 		if (how->fds[i] >= 0)
 			posix_spawn_file_actions_adddup2(&files, how->fds[i],
 							 i);
+	if (how->dir)
+		posix_spawn_file_actions_addchdir_np(&files, how->dir);
 	rc = posix_spawn(ret, how->program, &files, &attr, how->argv, how->env);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);

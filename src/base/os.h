@@ -49,7 +49,8 @@ struct child_tail {
 struct child_how {
 	const char *program; /* a path */
 	char *const *argv, *const *env;
-	const int *fds; /* become its 0 to n_fds - 1; -1: none there */
+	const char *dir; /* its working directory; NULL: the caller's */
+	const int *fds;  /* become its 0 to n_fds - 1; -1: none there */
 	int n_fds;
 	bool group; /* it leads a process group of its own */
 };

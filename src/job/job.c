@@ -113,7 +113,7 @@ static void job_free(struct job *job)
 	if (job->joinable)
 		pthread_join(job->thread, NULL);
 	for (size_t i = 0; i < job->n_errors; i++)
-		free(job->errors[i]);
+		free(job->errors[i].line);
 	free(job->errors);
 	if (job->can_wake)
 		map_cancel_release(&job->wake);
@@ -352,7 +352,8 @@ int jobs_cancel(struct jobs *jobs, uint64_t id)
 	return job ? 0 : -ESRCH;
 }
 
-int jobs_error(struct jobs *jobs, uint64_t id, uint64_t n, char **ret)
+int jobs_error(struct jobs *jobs, uint64_t id, uint64_t n, char **ret,
+	       size_t *ret_key_len)
 {
 	const struct job *job;
 	int rc = -ESRCH;
@@ -362,7 +363,8 @@ int jobs_error(struct jobs *jobs, uint64_t id, uint64_t n, char **ret)
 	if (job && job->info.id == id) {
 		rc = -ENODATA;
 		if (n < job->n_errors) {
-			*ret = strdup(job->errors[n]);
+			*ret = strdup(job->errors[n].line);
+			*ret_key_len = job->errors[n].key_len;
 			rc = *ret ? 0 : -ENOMEM;
 		}
 	}

@@ -118,8 +118,9 @@ int jobs_next(struct jobs *jobs, uint64_t after, struct job_info *ret);
 int jobs_cancel(struct jobs *jobs, uint64_t id);
 
 /* Lines on the items that failed, from the n-th on; malloc'd.  0, or -ENODATA
- * behind the last. */
-int jobs_error(struct jobs *jobs, uint64_t id, uint64_t n, char **ret);
+ * behind the last; the key is the first *ret_key_len bytes of it. */
+int jobs_error(struct jobs *jobs, uint64_t id, uint64_t n, char **ret,
+	       size_t *ret_key_len);
 
 const char *job_kind_name(enum job_kind kind);
 const char *job_state_name(enum job_state state);

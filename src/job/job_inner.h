@@ -18,8 +18,11 @@ struct job {
 	struct job_request req; /* fixed; its strings are owned */
 	struct job *next;
 	struct job_info info;
-	char **errors;
-	size_t n_errors;
+	struct job_error {
+		char *line; /* "KEY: why" */
+		size_t key_len;
+	} * errors;
+	size_t n_errors, errors_room;
 	atomic_bool cancel;
 	struct map_cancel wake; /* a map looks here */
 	bool can_wake;          /* wake was made */

@@ -2,6 +2,7 @@
 #include "job/job_inner.h"
 
 #include "map/map_inner.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static int map_progress(void *arg, const struct map_progress *p)
 
 /* "KEY: why" */
 static char *error_line(struct blt *store, const void *key, size_t len,
-			const char *why)
+			const char *why, size_t *ret_key_len)
 {
 	char *text = malloc(MAP_TEXT_ROOM), *line = NULL;
 	struct blt_info info;
@@ -33,7 +34,9 @@ static char *error_line(struct blt *store, const void *key, size_t len,
 		return NULL;
 	blt_get_info(store, &info);
 	n = map_text(info.key_serializer, key, len, text);
-	if (asprintf(&line, "%.*s: %s", n < 0 ? 0 : n, text, why) < 0)
+	n = n < 0 ? 0 : n;
+	*ret_key_len = (size_t)n;
+	if (asprintf(&line, "%.*s: %s", n, text, why) < 0)
 		line = NULL;
 	free(text);
 	return line;
@@ -43,21 +46,18 @@ static char *error_line(struct blt *store, const void *key, size_t len,
 static void map_error(void *arg, const void *key, size_t len, const char *why)
 {
 	struct job *job = arg;
-	char *line = error_line(job->jobs->store, key, len, why), **more;
+	struct job_error e;
 
+	e.line = error_line(job->jobs->store, key, len, why, &e.key_len);
 	pthread_mutex_lock(&job->jobs->lock);
 	job->info.errors++;
-	if (line && job->n_errors < JOB_ERRORS_KEPT) {
-		more = realloc(job->errors,
-			       (job->n_errors + 1) * sizeof(*more));
-		if (more) {
-			job->errors = more;
-			more[job->n_errors++] = line;
-			line = NULL;
-		}
+	if (e.line && job->n_errors < JOB_ERRORS_KEPT &&
+	    ARRAY_ROOM(job->errors, job->errors_room, job->n_errors + 1) == 0) {
+		job->errors[job->n_errors++] = e;
+		e.line = NULL;
 	}
 	pthread_mutex_unlock(&job->jobs->lock);
-	free(line);
+	free(e.line);
 }
 
 static void map_wrote(void *arg, const void *key, size_t len)

@@ -177,6 +177,7 @@ static int start_pool(struct map *m)
 	struct map_cancel *c = m->hooks->cancel;
 	struct pool_how how = {
 		.store_fd = m->fd,
+		.dir = m->options->dir,
 		.workers = n_workers(m->options),
 		.timeout_ms = m->options->timeout_ms,
 		.wake_fd = c ? c->wake : -1,
@@ -184,8 +185,13 @@ static int start_pool(struct map *m)
 		.finished = take_back,
 		.arg = m,
 	};
-	int rc = map_function_make(&m->function, m->store, m->options);
+	int rc = 0;
 
+	if (how.dir && access(how.dir, X_OK) < 0)
+		return store_fail(m->err, -errno,
+				  "%s: the function is to run there: %s",
+				  how.dir, strerror(errno));
+	rc = map_function_make(&m->function, m->store, m->options);
 	how.program = m->function.program;
 	how.argv = m->function.argv;
 	how.env = m->function.env;

@@ -60,6 +60,9 @@ struct map_options {
 	/* The function. */
 	enum map_kind kind;
 	char *const *argv; /* ends in NULL */
+	const char *dir;   /* where it runs; NULL: where this process does */
+	char *const *env;  /* NAME=VALUE, which it sees besides what all see;
+			    * ends in NULL; or NULL */
 
 	/* The output. */
 	const char *key_template; /* "{dir}/{name}.gz"; NULL: the item's key */

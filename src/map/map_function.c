@@ -100,7 +100,22 @@ static int add_env(struct map_function *f, size_t *n, const char *name,
 	return 0;
 }
 
-static int make_env(struct map_function *f, struct blt *store)
+/* What is asked for goes in front: of two of a name the first counts. */
+static int copy_env(struct map_function *f, char *const *from, bool all,
+		    size_t *n)
+{
+	for (; from && *from; from++) {
+		if (!all && !is_passed(*from))
+			continue;
+		f->env[*n] = strdup(*from);
+		if (!f->env[(*n)++])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int make_env(struct map_function *f, struct blt *store,
+		    char *const *asked)
 {
 	extern char **environ;
 	const struct backend *is = store->backend;
@@ -108,23 +123,24 @@ static int make_env(struct map_function *f, struct blt *store)
 	const char *type;
 	char path[4096];
 	size_t n = 0, all = 0;
-	int rc = 0;
+	int rc;
 
 	blt_get_info(store, &info);
 	type = blt_serializer_name(info.key_serializer);
-	while (environ && environ[all])
+	for (char *const *e = environ; e && *e; e++)
+		all++;
+	for (char *const *e = asked; e && *e; e++)
 		all++;
 	f->env = calloc(all + ADDED_ENV + 1, sizeof(*f->env));
 	if (!f->env)
 		return -ENOMEM;
-	for (char **e = environ; e && *e; e++)
-		if (is_passed(*e)) {
-			f->env[n] = strdup(*e);
-			if (!f->env[n++])
-				return -ENOMEM;
-		}
-	rc = add_env(f, &n, "BLT_STORE",
-		     realpath(blt_path(store), path) ? path : blt_path(store));
+	rc = copy_env(f, asked, true, &n);
+	if (rc == 0)
+		rc = copy_env(f, environ, false, &n);
+	if (rc == 0)
+		rc = add_env(f, &n, "BLT_STORE",
+			     realpath(blt_path(store), path) ? path :
+							       blt_path(store));
 	if (rc == 0 && type)
 		rc = add_env(f, &n, "BLT_KEY_SERIALIZER", type);
 	if (rc == 0 && is->database)
@@ -143,7 +159,7 @@ int map_function_make(struct map_function *f, struct blt *store,
 	rc = find_program(&f->program);
 	if (rc == 0)
 		rc = make_argv(f, options);
-	return rc < 0 ? rc : make_env(f, store);
+	return rc < 0 ? rc : make_env(f, store, options->env);
 }
 
 static void free_list(char **list)

@@ -70,17 +70,27 @@ static void pack_number(struct packer *p, uint64_t v)
 	pack_field(p, bytes, 8);
 }
 
-/* The numbers, in their order in a packed form. */
-static void fixed_of(const struct map_options *o, uint64_t n_args,
-		     uint64_t fixed[16])
+#define N_FIXED 17
+
+static size_t list_len(char *const *list)
 {
-	const uint64_t all[16] = {
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+/* The numbers, in their order in a packed form. */
+static void fixed_of(const struct map_options *o, uint64_t fixed[N_FIXED])
+{
+	const uint64_t all[N_FIXED] = {
 		o->n_keys,
 		o->keys_only,
 		(uint64_t)o->newer_than,
 		(uint64_t)o->older_than,
 		(uint64_t)o->kind,
-		n_args,
+		list_len(o->argv),
 		o->to_create,
 		o->create.n_buckets,
 		o->create.value_len,
@@ -91,6 +101,7 @@ static void fixed_of(const struct map_options *o, uint64_t n_args,
 		o->workers,
 		(uint32_t)o->timeout_ms,
 		o->max_errors,
+		list_len(o->env),
 	};
 
 	memcpy(fixed, all, sizeof(all));
@@ -99,20 +110,20 @@ static void fixed_of(const struct map_options *o, uint64_t n_args,
 int map_pack(const struct map_options *o, uint8_t **ret, size_t *ret_len)
 {
 	struct packer p = { 0 };
-	uint64_t fixed[16];
-	size_t n_args = 0;
+	uint64_t fixed[N_FIXED];
 
-	while (o->argv && o->argv[n_args])
-		n_args++;
-	fixed_of(o, n_args, fixed);
+	fixed_of(o, fixed);
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		pack_number(&p, fixed[i]);
 	pack_text(&p, o->glob);
 	pack_text(&p, o->prefix);
 	pack_text(&p, o->key_template);
 	pack_text(&p, o->to);
-	for (size_t i = 0; i < n_args; i++)
-		pack_text(&p, o->argv[i]);
+	pack_text(&p, o->dir);
+	for (char *const *a = o->argv; a && *a; a++)
+		pack_text(&p, *a);
+	for (char *const *e = o->env; e && *e; e++)
+		pack_text(&p, *e);
 	for (size_t i = 0; i < o->n_keys; i++)
 		pack_field(&p, o->keys[i].len ? o->keys[i].bytes : "",
 			   o->keys[i].len);
@@ -188,7 +199,7 @@ static char *unpack_text(struct unpacker *u)
 	return text;
 }
 
-static void set_fixed(struct map_options *o, const uint64_t fixed[16])
+static void set_fixed(struct map_options *o, const uint64_t fixed[N_FIXED])
 {
 	*o = (struct map_options){
 		.keys_only = fixed[1],
@@ -209,16 +220,16 @@ static void set_fixed(struct map_options *o, const uint64_t fixed[16])
 	};
 }
 
-static int unpack_args(struct unpacker *u, struct map_options *o, size_t n)
+static int unpack_list(struct unpacker *u, char *const **ret, size_t n)
 {
-	char **argv = calloc(n + 1, sizeof(*argv));
+	char **list = calloc(n + 1, sizeof(*list));
 
-	if (!argv)
+	if (!list)
 		return -ENOMEM;
-	o->argv = argv;
+	*ret = list;
 	for (size_t i = 0; i < n && u->rc == 0; i++) {
-		argv[i] = unpack_text(u);
-		if (!argv[i])
+		list[i] = unpack_text(u);
+		if (!list[i])
 			u->rc = -EINVAL;
 	}
 	return u->rc;
@@ -248,12 +259,12 @@ int map_unpack(const void *bytes, size_t len, struct map_options *ret)
 {
 	struct unpacker u = { bytes, len, 0 };
 	struct map_options o;
-	uint64_t fixed[16];
+	uint64_t fixed[N_FIXED];
 	int rc;
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		fixed[i] = unpack_number(&u);
-	if (u.rc < 0 || fixed[0] > len || fixed[5] > len ||
+	if (u.rc < 0 || fixed[0] > len || fixed[5] > len || fixed[16] > len ||
 	    fixed[4] > MAP_BUILTIN || fixed[13] > MAP_WORKERS_MAX)
 		return -EINVAL;
 	set_fixed(&o, fixed);
@@ -261,7 +272,10 @@ int map_unpack(const void *bytes, size_t len, struct map_options *ret)
 	o.prefix = unpack_text(&u);
 	o.key_template = unpack_text(&u);
 	o.to = unpack_text(&u);
-	rc = unpack_args(&u, &o, (size_t)fixed[5]);
+	o.dir = unpack_text(&u);
+	rc = unpack_list(&u, &o.argv, (size_t)fixed[5]);
+	if (rc == 0 && fixed[16])
+		rc = unpack_list(&u, &o.env, (size_t)fixed[16]);
 	if (rc == 0)
 		rc = unpack_keys(&u, &o, (size_t)fixed[0]);
 	if (rc == 0 && u.left)

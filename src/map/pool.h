@@ -65,7 +65,8 @@ struct pool_how {
 	char *const *argv;   /* its arguments, argv[0] first; borrowed, as all
 			      * here, for the pool's life */
 	char *const *env;
-	int store_fd; /* what WIRE_PLACE means; -1: none */
+	const char *dir; /* where workers run; NULL: where this process does */
+	int store_fd;    /* what WIRE_PLACE means; -1: none */
 	unsigned workers;
 	int timeout_ms; /* for one task; 0: none */
 	int wake_fd;    /* ends a step when it can be read; -1: none */

@@ -64,6 +64,7 @@ int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
 		const struct child_how child = { .program = how->program,
 						 .argv = how->argv,
 						 .env = how->env,
+						 .dir = how->dir,
 						 .fds = fds,
 						 .n_fds = CHILD_FDS,
 						 .group = true };

@@ -84,19 +84,42 @@ static void cancel(const struct source *s)
 		ioctl(s->fd, BLTFS_IOC_CANCEL, &job);
 }
 
-static void print_error(const struct tool *t, const struct source *s,
-			uint64_t n)
+/* "KEY: why", malloc'd, or NULL; the key's bytes in *ret_key_len. */
+static char *error_of(const struct source *s, uint64_t n, size_t *ret_key_len)
 {
 	struct bltfs_job_error e = { .job = s->id, .index = n };
 	char *line;
 
-	if (s->fd >= 0) {
-		if (ioctl(s->fd, BLTFS_IOC_JOB_ERROR, &e) < 0)
-			return;
-		e.text[sizeof(e.text) - 1] = '\0';
-		tool_say(t, "%s", e.text);
-	} else if (jobs_error(s->jobs, s->id, n, &line) == 0) {
-		tool_say(t, "%s", line);
+	if (s->fd < 0)
+		return jobs_error(s->jobs, s->id, n, &line, ret_key_len) < 0 ?
+			       NULL :
+			       line;
+	if (ioctl(s->fd, BLTFS_IOC_JOB_ERROR, &e) < 0)
+		return NULL;
+	e.text[sizeof(e.text) - 1] = '\0';
+	*ret_key_len = min_u64(e.key_len, strlen(e.text));
+	return strdup(e.text);
+}
+
+/* Each on a line of stderr, and as an element of what is open in j, if that is
+ * not NULL. */
+static void print_errors(const struct tool *t, const struct source *s,
+			 uint64_t n, struct jout *j)
+{
+	for (uint64_t i = 0; i < min_u64(n, JOB_ERRORS_KEPT); i++) {
+		size_t key_len = 0;
+		char *line = error_of(s, i, &key_len);
+		const char *why = line ? line + key_len : NULL;
+
+		if (line && j) {
+			jout_open(j, NULL, '{');
+			jout_bytes(j, "key", line, key_len);
+			jout_text(j, "error",
+				  strncmp(why, ": ", 2) ? why : why + 2);
+			jout_close(j, '}');
+		}
+		if (line)
+			tool_say(t, "%s", line);
 		free(line);
 	}
 }
@@ -158,7 +181,7 @@ static int follow(const struct tool *t, const struct source *s,
 	return r;
 }
 
-void tool_print_job_json(struct jout *j, const struct job_info *i)
+static void open_job_json(struct jout *j, const struct job_info *i)
 {
 	jout_open(j, NULL, '{');
 	jout_u64(j, "job", i->id);
@@ -177,6 +200,11 @@ void tool_print_job_json(struct jout *j, const struct job_info *i)
 	jout_u64(j, "started", (uint64_t)i->started);
 	jout_u64(j, "ended", (uint64_t)i->ended);
 	jout_text(j, "text", i->text);
+}
+
+void tool_print_job_json(struct jout *j, const struct job_info *i)
+{
+	open_job_json(j, i);
 	jout_close(j, '}');
 }
 
@@ -213,10 +241,17 @@ static int report(const struct tool *t, const struct source *s,
 {
 	struct jout j = { .to = stdout };
 
-	for (uint64_t n = 0; n < min_u64(i->errors, JOB_ERRORS_KEPT); n++)
-		print_error(t, s, n);
-	if (tool_has(t, OPT_JSON))
-		tool_print_job_json(&j, i);
+	const bool json = tool_has(t, OPT_JSON);
+
+	if (json)
+		open_job_json(&j, i);
+	if (json && i->kind == JOB_MAP)
+		jout_open(&j, "failed", '[');
+	print_errors(t, s, i->errors, json && i->kind == JOB_MAP ? &j : NULL);
+	if (json && i->kind == JOB_MAP)
+		jout_close(&j, ']');
+	if (json)
+		jout_close(&j, '}');
 	else if (i->state == JOB_DONE && !tool_has(t, OPT_QUIET) && i->text[0])
 		printf("%s\n", i->text);
 	if (i->state == JOB_DONE && i->errors)

@@ -43,6 +43,7 @@ enum tool_opt {
 	OPT_DELAY,
 	OPT_DETACH,
 	OPT_ENGINE,
+	OPT_ENV,
 	OPT_FLAT,
 	OPT_FORCE,
 	OPT_FORMAT,

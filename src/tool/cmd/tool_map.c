@@ -47,6 +47,51 @@ static int parse_function(const struct tool *t, struct map_options *o,
 	return 0;
 }
 
+/* --env: names, each as NAME=VALUE in o->env. */
+static int parse_env(const struct tool *t, struct map_options *o)
+{
+	const char *at = t->opt[OPT_ENV];
+	size_t n = 0, room = 0;
+	char **env = NULL;
+
+	while (at && *at) {
+		size_t len = strcspn(at, ",");
+		char *name = strndup(at, len), *pair = NULL;
+		const char *value = name ? getenv(name) : NULL;
+
+		if (value && asprintf(&pair, "%s=%s", name, value) < 0)
+			pair = NULL;
+		if (name && !value) {
+			int code = tool_fail(t, EX_USAGE,
+					     "--env %s: no variable of this "
+					     "environment; set it, or name "
+					     "another",
+					     name);
+			free(name);
+			o->env = env;
+			return code;
+		}
+		free(name);
+		if (!pair || ARRAY_ROOM(env, room, n + 2) < 0) {
+			free(pair);
+			o->env = env;
+			return tool_fail(t, EX_OSERR, "out of memory");
+		}
+		env[n++] = pair;
+		env[n] = NULL;
+		at += len + (at[len] == ',');
+	}
+	o->env = env;
+	return 0;
+}
+
+static void free_env(struct map_options *o)
+{
+	for (char *const *e = o->env; e && *e; e++)
+		free(*e);
+	free((void *)(uintptr_t)o->env);
+}
+
 static int parse_numbers(const struct tool *t, struct map_options *o)
 {
 	uint64_t jobs;
@@ -194,6 +239,8 @@ static int run_map(struct tool *t)
 		return tool_fail(t, EX_OSERR, "out of memory");
 	code = parse_function(t, &o, argv);
 	if (!code)
+		code = parse_env(t, &o);
+	if (!code)
 		code = parse_numbers(t, &o);
 	if (!code && map_check(&o, &err) < 0)
 		code = tool_fail(t, EX_USAGE, "%s", err.text);
@@ -212,6 +259,7 @@ static int run_map(struct tool *t)
 			code = map_store(t, &o);
 	}
 	map_keys_free(&o);
+	free_env(&o);
 	free(argv);
 	return code;
 }
@@ -251,6 +299,8 @@ static const struct tool_option options[] = {
 	{ OPT_NO_TIMESTAMPS, 'T', "no-timestamps", NULL, "it keeps no times" },
 	{ OPT_IF_UNCHANGED, 'u', "if-unchanged", NULL,
 	  "skip a key that was changed or deleted meanwhile" },
+	{ OPT_ENV, 'E', "env", "NAMES",
+	  "variables of this environment, with commas between, for CMD" },
 	{ OPT_TIMEOUT, 'w', "timeout", "SECONDS",
 	  "an item that takes longer is an error" },
 	{ OPT_MAX_ERRORS, 'e', "max-errors", "N",

@@ -23,6 +23,7 @@ void map_keys_free(struct map_options *options);
 /* Programs and files by paths that mean the same to the daemon. */
 struct map_paths {
 	char *to;
+	char *dir;
 	char *function;
 	char **argv;
 };

@@ -60,6 +60,10 @@ int map_mount_paths(const struct tool *t, struct map_options *o,
 	}
 	if (o->kind == MAP_BUILTIN)
 		return 0;
+	ret->dir = getcwd(NULL, 0);
+	if (!ret->dir)
+		return tool_fail_file(t, ".", "find", -errno);
+	o->dir = ret->dir;
 	while (o->argv[n])
 		n++;
 	ret->function = o->kind == MAP_SHARED ? absolute(o->argv[0]) :
@@ -80,6 +84,7 @@ int map_mount_paths(const struct tool *t, struct map_options *o,
 void map_mount_paths_free(struct map_paths *paths)
 {
 	free(paths->to);
+	free(paths->dir);
 	free(paths->function);
 	free(paths->argv);
 }
