@@ -48,6 +48,9 @@ UNPROVOKED = {
     "the daemon was stopped before the mount was live": RACE,
     "the command that started this mount was interrupted; unmounting": RACE,
     "%s: the mount ended: %s": "the kernel's device fails",
+    "%s: is not there; as root, \"mount -t fusectl none "
+    "/sys/fs/fuse/connections\" makes it": "a system without fusectl",
+    "cannot write to: %s": "another user's connection",
     "%s: could not be mounted; \"blt doctor\" tells what is missing":
         "a system without /dev/fuse",
     "cannot start the daemon: %s": "no process can be made",

@@ -94,3 +94,59 @@ mountpoint -q "$point" && fail "still mounted"
 "$blt" put "$store" more </dev/null
 [[ $("$blt" get "$store" closed) == closed ]] || fail "a closed file is lost"
 whole
+
+# by another name than the store's
+"$bltfs" -o fsname=somewhere "$store" "$point"
+for i in {1..50}; do
+	head -c 100000 /dev/zero >"$point/named $i"
+done
+"$blt" umount "$point"
+whole
+
+# until_said TEXT: blt umount has said it; waits for at most a minute.
+until_said() {
+	local i
+	for ((i = 0; i < 1200; i++)); do
+		grep -qF "$1" "$dir/err" && return
+		read -rt 0.05 <> <(:) || true
+	done
+	fail "expected '$1' in: $(<"$dir/err")"
+}
+
+# held: a process with a copy of the mount in a mount namespace of its own.
+held() {
+	unshare -m --propagation private sleep 1000 &
+	holder=$!
+	until [[ $(readlink "/proc/$holder/ns/mnt") != "$(readlink /proc/self/ns/mnt)" &&
+		$(<"/proc/$holder/comm") == sleep ]]; do
+		read -rt 0.05 <> <(:) || true
+	done
+}
+
+if ! unshare -m true 2>/dev/null; then
+	echo "no mount namespaces here: copies of a mount are not tested"
+	exit 0
+fi
+"$bltfs" "$store" "$point"
+echo copied >"$point/copied"
+held
+"$blt" umount "$point" 2>"$dir/err" &
+waiting=$!
+until_said "$holder (sleep) has it in another mount namespace"
+kill -0 "$waiting" || fail "it did not wait"
+kill "$holder"
+wait "$waiting" || fail "exit $?: $(<"$dir/err")"
+whole
+[[ $("$blt" get "$store" copied) == copied ]] || fail "a closed file is lost"
+
+# the connection is ended through fusectl, which root may mount
+connections=/sys/fs/fuse/connections
+mountpoint -q "$connections" || mounted=yes
+"$bltfs" "$store" "$point"
+echo forced >"$point/forced"
+held
+"$blt" umount --force "$point"
+whole
+[[ $("$blt" get "$store" forced) == forced ]] || fail "a closed file is lost"
+kill "$holder"
+[[ -z ${mounted-} ]] || umount "$connections"

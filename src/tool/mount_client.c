@@ -130,6 +130,20 @@ int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 	return 0;
 }
 
+char *mount_client_path(const char *point)
+{
+	int fd = tool_mount_fd(point);
+	struct bltfs_store s;
+	char *path = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (ioctl(fd, BLTFS_IOC_STORE, &s) == 0)
+		path = strndup(s.path, sizeof(s.path));
+	close(fd);
+	return path;
+}
+
 int mount_client_pieces(const struct tool *t, int fd, const void *bytes,
 			size_t len, uint64_t *ret_args)
 {

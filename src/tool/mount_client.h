@@ -41,6 +41,10 @@ int mount_client_fail(const struct tool *t, const char *path, int err);
 int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 		       char **ret_path);
 
+/* The store file of the mount at a path, as its daemon says; malloc'd.  NULL,
+ * in silence, where it cannot be asked. */
+char *mount_client_path(const char *point);
+
 /* Hands over what is too long for one struct; *ret_args goes into the request.
  */
 int mount_client_pieces(const struct tool *t, int fd, const void *bytes,

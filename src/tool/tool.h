@@ -470,6 +470,7 @@ struct tool_mount {
 	char *type;
 	char *source;
 	bool read_only;
+	unsigned major, minor; /* of the device that stat shows */
 };
 /* All mounts in their order, borrowed for the call, until fn returns something
  * else than 0, which it returns; or a negative errno. */
@@ -487,5 +488,8 @@ int tool_lock_holders(const char *path, const char *comm, int *fds, int max);
 /* Says which processes have something open below a path, as far as this user
  * may know: "12 (bash), 14 (vim)"; empty where none can be seen. */
 void tool_users_of(const char *point, char *buf, size_t len);
+/* The same for those who have a copy of the mount in another mount namespace,
+ * one a namespace. */
+void tool_mount_copies(const struct tool_mount *m, char *buf, size_t len);
 
 #endif

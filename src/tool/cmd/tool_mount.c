@@ -45,9 +45,13 @@ static bool parse_mount(char *line, struct tool_mount *ret)
 	if (!dash)
 		return false;
 	*dash = '\0';
-	for (int i = 0; i < 4; i++)
-		if (!strtok_r(i ? NULL : line, " ", &save))
+	for (int i = 0; i < 4; i++) {
+		const char *field = strtok_r(i ? NULL : line, " ", &save);
+
+		if (!field || (i == 2 && sscanf(field, "%u:%u", &ret->major,
+						&ret->minor) != 2))
 			return false;
+	}
 	ret->point = strtok_r(NULL, " ", &save);
 	options = strtok_r(NULL, " ", &save);
 	ret->type = strtok_r(dash + 3, " ", &save);
@@ -68,6 +72,8 @@ static int copy_mount(const struct tool_mount *from, struct tool_mount *to)
 		.type = strdup(from->type),
 		.source = strdup(from->source),
 		.read_only = from->read_only,
+		.major = from->major,
+		.minor = from->minor,
 	};
 	if (to->point && to->type && to->source)
 		return 0;
@@ -75,9 +81,10 @@ static int copy_mount(const struct tool_mount *from, struct tool_mount *to)
 	return -ENOMEM;
 }
 
-int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m), void *arg)
+static int each_in(const char *mountinfo,
+		   int (*fn)(void *arg, const struct tool_mount *m), void *arg)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
+	FILE *f = fopen(mountinfo, "re");
 	struct tool_mount m;
 	char *line = NULL;
 	size_t room = 0;
@@ -93,6 +100,11 @@ int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m), void *arg)
 	free(line);
 	fclose(f);
 	return r;
+}
+
+int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m), void *arg)
+{
+	return each_in("/proc/self/mountinfo", fn, arg);
 }
 
 struct search {
@@ -280,7 +292,9 @@ static bool uses(int dir, const char *point)
 	       has_mapping_below(dir, point);
 }
 
-void tool_users_of(const char *point, char *buf, size_t len)
+/* Each process but this one that fits, as "12 (bash), 14 (vim)". */
+static void list_processes(bool (*fits)(int dir, void *arg), void *arg,
+			   char *buf, size_t len)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *e;
@@ -292,7 +306,6 @@ void tool_users_of(const char *point, char *buf, size_t len)
 		ssize_t n = 0;
 		int dir, fd;
 
-		/* What this process has open it was given by another. */
 		if (!isdigit((unsigned char)e->d_name[0]) ||
 		    strtol(e->d_name, NULL, 10) == getpid())
 			continue;
@@ -300,7 +313,7 @@ void tool_users_of(const char *point, char *buf, size_t len)
 			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)
 			continue;
-		if (uses(dir, point)) {
+		if (fits(dir, arg)) {
 			fd = openat(dir, "comm", O_RDONLY | O_CLOEXEC);
 			if (fd >= 0) {
 				n = read(fd, comm, sizeof(comm) - 1);
@@ -315,4 +328,58 @@ void tool_users_of(const char *point, char *buf, size_t len)
 	}
 	if (proc)
 		closedir(proc);
+}
+
+static bool uses_it(int dir, void *arg)
+{
+	return uses(dir, arg);
+}
+
+/* What this process has open it was given by another. */
+void tool_users_of(const char *point, char *buf, size_t len)
+{
+	list_processes(uses_it, (void *)(uintptr_t)point, buf, len);
+}
+
+/* ---- who has a copy of a mount ---- */
+
+struct copies {
+	const struct tool_mount *of;
+	ino_t seen[32]; /* namespaces; the first is this process's */
+	size_t n;
+};
+
+static int is_copy(void *arg, const struct tool_mount *m)
+{
+	const struct tool_mount *of = arg;
+
+	return m->major == of->major && m->minor == of->minor;
+}
+
+/* A process a namespace, since all of one have the same mounts. */
+static bool has_copy(int dir, void *arg)
+{
+	struct copies *c = arg;
+	char path[64];
+	struct stat st;
+
+	if (fstatat(dir, "ns/mnt", &st, 0) < 0)
+		return false;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->seen[i] == st.st_ino)
+			return false;
+	if (c->n < ARRAY_SIZE(c->seen))
+		c->seen[c->n++] = st.st_ino;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/mountinfo", dir);
+	return each_in(path, is_copy, (void *)(uintptr_t)c->of) == 1;
+}
+
+void tool_mount_copies(const struct tool_mount *m, char *buf, size_t len)
+{
+	struct copies c = { .of = m };
+	struct stat st;
+
+	if (stat("/proc/self/ns/mnt", &st) == 0)
+		c.seen[c.n++] = st.st_ino;
+	list_processes(has_copy, &c, buf, len);
 }

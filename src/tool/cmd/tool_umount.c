@@ -4,7 +4,7 @@
  * closed the store.  So the daemon is found first, by the lock that it holds
  * on the store, and waited for.
  */
-#include "tool/tool.h"
+#include "tool/mount_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 
 #define DAEMON "bltfs"
 #define MAX_HOLDERS 16
+#define SILENT_MS 2000 /* so long it waits without a word */
 
 /* The path without links, "." and "..".  Only the directory above is looked
  * into: a mount whose daemon died answers nothing itself. */
@@ -197,15 +198,83 @@ static int judge_store(const struct tool *t, const char *store)
 			 store);
 }
 
+static int wait_for_daemon(const struct tool_mount *m, const int *fds, int n,
+			   int timeout_ms)
+{
+	return n > 0 ? wait_for_exit(fds, n, timeout_ms) :
+		       wait_for_lock(m->source, timeout_ms);
+}
+
+#define CONNECTIONS "/sys/fs/fuse/connections"
+
+static int write_abort(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = write(fd, "1", 1) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+/* The kernel ends the connection: the daemon is told that the mount is gone,
+ * whoever has a copy of it, and closes the store as ever. */
+static int end_connection(const struct tool *t, const struct tool_mount *m)
+{
+	char path[64];
+	int err;
+
+	snprintf(path, sizeof(path), CONNECTIONS "/%u/abort", m->minor);
+	err = write_abort(path);
+	/* most systems have it mounted from the start */
+	if (err == -ENOENT && !mount("fusectl", CONNECTIONS, "fusectl",
+				     MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		err = write_abort(path);
+	if (err == -ENOENT)
+		return tool_fail(t, EX_UNAVAILABLE,
+				 "%s: is not there; as root, \"mount -t "
+				 "fusectl none /sys/fs/fuse/connections\" "
+				 "makes it",
+				 path);
+	return err < 0 ? tool_fail_file(t, path, "write to", err) : 0;
+}
+
+/* It takes long: why.  An exit code where that cannot be helped. */
+static int tell_why(const struct tool *t, const struct tool_mount *m)
+{
+	char who[256];
+
+	tool_mount_copies(m, who, sizeof(who));
+	if (!*who) {
+		tool_say(t, "%s: unmounted; its daemon is still writing %s",
+			 m->point, m->source);
+		return 0;
+	}
+	if (tool_has(t, OPT_FORCE))
+		return end_connection(t, m);
+	tool_say(t,
+		 "%s: unmounted here, but %s has it in another mount "
+		 "namespace; waiting until that has gone: --force does not",
+		 m->point, who);
+	return 0;
+}
+
 static int wait_until_safe(const struct tool *t, const struct tool_mount *m,
 			   const int *fds, int n, int timeout_ms)
 {
-	int r;
+	const bool longer = timeout_ms < 0 || timeout_ms > SILENT_MS;
+	int r = wait_for_daemon(m, fds, n, longer ? SILENT_MS : timeout_ms);
 
-	if (n > 0)
-		r = wait_for_exit(fds, n, timeout_ms);
-	else
-		r = wait_for_lock(m->source, timeout_ms);
+	if (r == -ETIMEDOUT && longer) {
+		int code = tell_why(t, m);
+
+		if (code)
+			return code;
+		r = wait_for_daemon(m, fds, n,
+				    timeout_ms < 0 ? -1 :
+						     timeout_ms - SILENT_MS);
+	}
 	if (r == -ETIMEDOUT)
 		return tool_fail(t, EX_TEMPFAIL,
 				 "%s: unmounted, but its "
@@ -218,6 +287,17 @@ static int wait_until_safe(const struct tool *t, const struct tool_mount *m,
 				 "%s",
 				 m->point, m->source, strerror(-r));
 	return 0;
+}
+
+/* The name that a mount was given need not be the store's path. */
+static void find_store(struct tool_mount *m)
+{
+	char *path = mount_client_path(m->point);
+
+	if (!path)
+		return;
+	free(m->source);
+	m->source = path;
 }
 
 static int run_umount(struct tool *t)
@@ -249,6 +329,8 @@ static int run_umount(struct tool *t)
 	/* Who has the store's lock then is another. */
 	gone = tool_mount_is_dead(point);
 	if (!gone)
+		find_store(&m);
+	if (!gone)
 		n = tool_lock_holders(m.source, DAEMON, fds, MAX_HOLDERS);
 	code = write_back(t, point);
 	if (!code)
@@ -265,6 +347,8 @@ out:
 }
 
 static const struct tool_option options[] = {
+	{ OPT_FORCE, 'f', "force", NULL,
+	  "also where another mount namespace has a copy: end that, too" },
 	{ OPT_TIMEOUT, 't', "timeout", "SECONDS",
 	  "wait no longer for the daemon to finish (forever)" },
 	TOOL_OPT_END,
