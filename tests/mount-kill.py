@@ -256,10 +256,84 @@ def check(store, mount, writers, number):
     return states
 
 
+def left_by(store, mount, work):
+    """What a file has after work(its path) and the death of the daemon."""
+    daemon = mounted(store, mount, "commit=5")
+    path = os.path.join(mount, "inherited")
+    with open(path, "wb") as f:
+        f.write(b"old")
+    work(path)
+    daemon.kill()
+    daemon.wait()
+    subprocess.run(["umount", "-l", mount], check=True)
+    daemon = mounted(store, mount, "commit=5")
+    with open(path, "rb") as f:
+        found = f.read()
+    os.unlink(path)
+    subprocess.run([BLT, "umount", mount], check=True)
+    if daemon.wait() != 0:
+        sys.exit(f"the daemon ended with {daemon.returncode}")
+    return found
+
+
+def child(work):
+    """work() in another process, whose end is waited for."""
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    if os.waitpid(pid, 0)[1] != 0:
+        sys.exit("a child failed")
+
+
+def inherited(store, mount):
+    """A process that inherits a descriptor and closes it stores nothing of what
+    another is writing; one that has written does."""
+    held = []
+
+    def opened(path):
+        held.append(os.open(path, os.O_WRONLY))
+        return held[-1]
+
+    def closed_by_child(path):
+        fd = opened(path)
+        os.write(fd, b"half of it")
+        child(lambda: os.close(fd))
+
+    def exec_closes(path):
+        fd = opened(path)
+        os.write(fd, b"half of it")
+        subprocess.run(["true"], check=True, close_fds=False)
+
+    def written_by_child(path):
+        fd = opened(path)
+        child(lambda: os.write(fd, b"all of it"))
+
+    def closed_by_thread(path):
+        fd = opened(path)
+        os.write(fd, b"all of it")
+        closer = threading.Thread(target=os.close, args=(held.pop(),))
+        closer.start()
+        closer.join()
+
+    for work, want in ((closed_by_child, b"old"), (exec_closes, b"old"),
+                       (written_by_child, b"all of it"),
+                       (closed_by_thread, b"all of it")):
+        found = left_by(store, mount, work)
+        if found != want:
+            sys.exit(f"{work.__name__}: {found}, not {want}")
+        while held:
+            try:
+                os.close(held.pop())
+            except OSError:
+                pass  # its mount has gone
+
+
 def main():
     top = tempfile.mkdtemp(prefix="mount-kill.")
     store, mount = os.path.join(top, "s.blt"), os.path.join(top, "m")
     os.mkdir(mount)
+    inherited(store, mount)
     rng, calls, jobs = random.Random(SEED), 0, 0
     states = [{}] * WRITERS
     for number in range(ROUNDS):

@@ -78,7 +78,7 @@ int content_release(struct bltfs *fs, struct handle *h)
 	pthread_mutex_lock(&inode->lock);
 	gone = inode->gone;
 	inode->nopen--;
-	if (inode->nopen == 0 || (h->writes && !atomic_load(&h->flushed))) {
+	if (inode->nopen == 0 || atomic_load(&h->writer) != WRITER_NONE) {
 		rc = writeback_commit(fs, inode, inode->nopen == 0);
 		if (rc < 0 && inode->nopen == 0)
 			writeback_forget(fs, inode, rc);

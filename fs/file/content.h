@@ -12,10 +12,10 @@
 #ifndef FS_CONTENT_H
 #define FS_CONTENT_H
 
+#include "file/writer.h"
 #include "inode/cache_validity.h"
 #include "main/bltfs.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,10 +26,10 @@ struct handle {
 	struct cache_validity_open validity;
 	bool writes; /* opened for it */
 	bool appends;
-	/* Nothing was written through it since its last flush.  Then its
-	 * release, which the kernel sends when it likes, commits nothing:
-	 * what another descriptor is writing by now is that one's. */
-	atomic_bool flushed;
+	/* Where nothing was written through it since its last flush, its
+	 * flush, and its release, which the kernel sends when it likes, commit
+	 * nothing: what another descriptor is writing by now is that one's. */
+	writer_t writer;
 	bool keeps; /* the kernel may go on with the pages that it has */
 };
 

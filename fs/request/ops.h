@@ -81,6 +81,10 @@ void ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
 		  struct fuse_file_info *fi);
 
 /* ops_file.c */
+
+/* The file was changed through the handle in fi: the close of who did it stores
+ * that. */
+void ops_wrote(fuse_req_t req, const struct fuse_file_info *fi);
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		mode_t mode, struct fuse_file_info *fi);

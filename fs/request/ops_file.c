@@ -15,6 +15,11 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
 	return (struct handle *)(uintptr_t)fi->fh;
 }
 
+void ops_wrote(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	writer_wrote(&handle_of(fi)->writer, fuse_req_ctx(req)->pid);
+}
+
 static void set_handle(struct fuse_file_info *fi, struct handle *h)
 {
 	fi->fh = (uintptr_t)h;
@@ -36,6 +41,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	set_handle(fi, h);
+	if (fi->flags & O_TRUNC)
+		ops_wrote(req, fi);
 	if (fuse_reply_open(req, fi) < 0) {
 		bltfs_share_names(fs);
 		content_release(fs, h);
@@ -78,6 +85,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	e = ops_entry(fs, &found, name);
 	if (rc == 0) {
 		set_handle(fi, h);
+		ops_wrote(req, fi);
 		rc = fuse_reply_create(req, &e, fi);
 	} else {
 		ops_reply(req, rc);
@@ -167,7 +175,7 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 			   append);
 	bltfs_leave_names(fs);
 	/* behind the write: a flush beside it may have come too early */
-	atomic_store(&handle_of(fi)->flushed, false);
+	ops_wrote(req, fi);
 	if (rc < 0)
 		ops_reply(req, rc);
 	else
@@ -180,14 +188,13 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct handle *h = handle_of(fi);
 	int rc = 0;
 
-	if (h->writes) {
-		atomic_store(&h->flushed, true);
+	if (h->writes && writer_closes(&h->writer, fuse_req_ctx(req)->pid)) {
 		content_prepare(ops_inode(req, ino));
 		bltfs_share_names(fs);
 		rc = content_commit(fs, ops_inode(req, ino));
 		bltfs_leave_names(fs);
 		if (rc < 0)
-			atomic_store(&h->flushed, false);
+			writer_unknown(&h->writer);
 	}
 	ops_reply(req, rc);
 }
@@ -227,11 +234,11 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	struct bltfs *fs = ops_fs_of(req, ino);
 	int rc;
 
-	(void)fi;
 	bltfs_share_names(fs);
 	rc = content_allocate(fs, ops_inode(req, ino), mode, (uint64_t)offset,
 			      (uint64_t)length);
 	bltfs_leave_names(fs);
+	ops_wrote(req, fi);
 	ops_reply(req, rc);
 }
 
@@ -280,13 +287,13 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 		return;
 	}
 	(void)fi_in;
-	(void)fi_out;
 	(void)flags;
 	/* the caller goes on from there, or has been killed */
 	if (len > COPY_MOST)
 		len = COPY_MOST;
 	done = copy_range(fs, ops_inode(req, ino_in), (uint64_t)off_in,
 			  ops_inode(req, ino_out), (uint64_t)off_out, len);
+	ops_wrote(req, fi_out);
 	if (done < 0)
 		ops_reply(req, (int)done);
 	else

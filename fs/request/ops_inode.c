@@ -113,6 +113,8 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		rc = -EPERM;
 	if (rc == 0 && to_set & FUSE_SET_ATTR_SIZE)
 		rc = set_size(fs, inode, attr->st_size, fi != NULL);
+	if (fi && to_set & FUSE_SET_ATTR_SIZE)
+		ops_wrote(req, fi);
 	if (rc == 0 && to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
 		rc = set_mtime(fs, inode, attr, to_set);
 	if (rc < 0)
