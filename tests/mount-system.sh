@@ -30,6 +30,7 @@ refuses $usage '-o wants a value' "$helper" kv.blt "$mnt" -o
 refuses $usage 'x: one operand too many' "$helper" kv.blt "$mnt" -s x
 refuses $usage 'frob: no such option' "$helper" kv.blt "$mnt" -o frob
 refuses $failure 'cannot be changed' "$helper" kv.blt "$mnt" -o remount,ro
+refuses $failure 'cannot be changed' "$BLTFS" kv.blt "$mnt" -o remount,ro
 refuses $failure 'nowhere.blt.*No such file' "$helper" nowhere.blt "$mnt"
 refuses $failure 'namespace' "$helper" kv.blt "$mnt" -N 1
 "$helper" kv.blt "$mnt" -f -o ro

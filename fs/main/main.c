@@ -11,6 +11,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* mount(8) alone asks for a remount, and has codes of its own. */
+#define MOUNT_FAILURE 32
+
 static int finish_output(void)
 {
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
@@ -42,7 +45,9 @@ int main(int argc, char **argv)
 	rc = options_parse(&opts, argc, argv, &err);
 	if (rc < 0) {
 		fprintf(stderr, "bltfs: %s\n", err.text);
-		return rc == -ENOMEM ? EX_OSERR : EX_USAGE;
+		return rc == -ENOMEM ? EX_OSERR :
+		       rc == -EBUSY  ? MOUNT_FAILURE :
+				       EX_USAGE;
 	}
 	log_start(opts.debug);
 	if (opts.help) {

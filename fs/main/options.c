@@ -113,6 +113,7 @@ static const struct option_row rows[] = {
 	{ "nofail", IGNORE, 0, 0, 0, NULL, NULL, false },
 	{ "_netdev", IGNORE, 0, 0, 0, NULL, NULL, false },
 	{ "comment", IGNORE, 0, 0, 0, NULL, NULL, false },
+	{ "remount", IGNORE, 0, 0, 0, NULL, NULL, false }, /* check_together */
 	{ "x-*", IGNORE, 0, 0, 0, NULL, NULL, false },
 };
 
@@ -238,6 +239,13 @@ static int check_together(struct options *opts, const bool given[],
 
 	if (rc < 0)
 		return rc;
+	if (was_given(given, "remount")) {
+		option_complain(
+			err,
+			"%s: options cannot be changed while it is mounted; unmount it first",
+			opts->mountpoint);
+		return -EBUSY;
+	}
 	if (opts->ro && was_given(given, "rw"))
 		return option_complain(err,
 				       "-o ro and -o rw contradict each other");
