@@ -61,9 +61,11 @@ END_TEST
 
 /* ---- facts beside a prune ---- */
 
+enum { ASK_INFO, ASK_MODIFIED, ASK_STATVFS, ASK_END };
+
 struct asker {
 	struct blt *store;
-	enum { ASK_INFO, ASK_MODIFIED, ASK_STATVFS, ASK_END } what;
+	int what; /* ASK_... */
 	pthread_t thread;
 	atomic_int tid;
 	bool asked;
