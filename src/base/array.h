@@ -28,7 +28,7 @@ static inline int array_room(void *array, size_t *room, size_t want,
 			     size_t size)
 {
 	size_t more = *room > SIZE_MAX / 2 ? SIZE_MAX : *room * 2;
-	void *items;
+	void *old, *items;
 
 	if (want <= *room)
 		return 0;
@@ -38,8 +38,8 @@ static inline int array_room(void *array, size_t *room, size_t want,
 		more = 16;
 	if (more > SIZE_MAX / size)
 		return -ENOMEM;
-	memcpy(&items, array, sizeof(items));
-	items = realloc(items, more * size);
+	memcpy(&old, array, sizeof(old));
+	items = realloc(old, more * size);
 	if (!items)
 		return -ENOMEM;
 	memcpy(array, &items, sizeof(items));

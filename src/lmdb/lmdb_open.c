@@ -239,7 +239,9 @@ static struct stat stat_of(const struct lmdb_store *store)
 {
 	struct stat st;
 
-	return fstat(store->fd, &st) < 0 ? (struct stat){ 0 } : st;
+	if (fstat(store->fd, &st) < 0)
+		st = (struct stat){ 0 };
+	return st;
 }
 
 static int64_t mtime_of(const struct stat *st)

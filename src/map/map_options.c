@@ -293,13 +293,20 @@ static void drop(const void *made)
 	free((void *)(uintptr_t)made);
 }
 
+static void drop_list(char *const *list)
+{
+	for (char *const *s = list; s && *s; s++)
+		free(*s);
+	drop(list);
+}
+
 void map_options_free(struct map_options *o)
 {
-	for (char *const *a = o->argv; a && *a; a++)
-		free(*a);
+	drop_list(o->argv);
+	drop_list(o->env);
 	for (size_t i = 0; i < o->n_keys; i++)
 		drop(o->keys[i].bytes);
-	drop(o->argv);
+	drop(o->dir);
 	drop(o->keys);
 	drop(o->glob);
 	drop(o->prefix);
