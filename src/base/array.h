@@ -44,6 +44,7 @@ static inline int array_room(void *array, size_t *room, size_t want,
 		return -ENOMEM;
 	memcpy(array, &items, sizeof(items));
 	*room = more;
+	/* cppcheck-suppress memleak ; the caller's pointer has it */
 	return 0;
 }
 
