@@ -1,7 +1,7 @@
 /* mutants.h - deliberate faults of the commit protocol, so that the crash tests
  * can be seen to fail.
  *
- * MUTANT(name) is false, and costs nothing, but in tests/test-mutants, which
+ * MUTANT(name) is false, and costs nothing, but in tests/crash/mutants, which
  * is built from the same sources with BLT_MUTANTS.
  */
 #ifndef BLT_MUTANTS_H

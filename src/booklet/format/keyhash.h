@@ -47,7 +47,7 @@ static inline uint64_t keyhash_word(const struct keyhash *h)
  * Nearly every key has at most 64 bytes, and its hash is then one call of
  * BLAKE2s's compression.  That is most of what a lookup costs, so there are
  * several ways of it, the same code for different instruction sets; the best
- * that the processor has is taken.  tests/test-keyhash.c holds all of them
+ * that the processor has is taken.  tests/unit/keyhash.c holds all of them
  * against libb2.
  *
  * Pure; any thread.
