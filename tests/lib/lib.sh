@@ -66,6 +66,11 @@ until_true() {
 	fail "waited in vain: $what"
 }
 
+# is_plain STORE: its header says that it was closed, as Python requires.
+is_plain() {
+	[[ $(od -An -tu2 -j16 -N2 "$1") -ne 0 ]]
+}
+
 is_live() {
 	kill -0 "$daemon" 2>/dev/null || {
 		wait "$daemon" || true

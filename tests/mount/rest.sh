@@ -3,11 +3,6 @@
 # and a mount that ends in any way closes its store, with what was open.
 . "$(dirname "$0")/../lib/lib.sh"
 
-# is_plain STORE: its header says that it was closed, as Python wants it.
-is_plain() {
-	[[ $(od -An -tu2 -j16 -N2 "$1") -ne 0 ]]
-}
-
 # ---- at rest ----
 start kv.blt -o create,commit=1
 echo one >"$mnt/one"

@@ -205,6 +205,16 @@ int wal_reserve(struct wal *wal, uint64_t len)
 	return reserve(wal, len, RESERVE_KEEP);
 }
 
+void wal_keep_space(struct wal *wal)
+{
+	if (wal_begin_whole(wal) < 0)
+		return;
+	/* A disk that is full already keeps what it has. */
+	if (!wal->unclean && !wal->reserve_fails)
+		(void)reserve_to(wal, wal->append + RESERVE_KEEP);
+	wal_end_whole(wal);
+}
+
 /* Whoever ignores the lock and changes the file, or takes its last name away,
  * ends our writing: what went on would be lost without a word. */
 int wal_check_file(struct wal *wal)

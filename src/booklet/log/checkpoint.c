@@ -307,3 +307,17 @@ int wal_mark_clean(struct wal *wal, bool idle)
 	wal_end_whole(wal);
 	return rc;
 }
+
+int wal_return_space(struct wal *wal)
+{
+	int rc = wal_begin_whole(wal);
+
+	if (rc < 0)
+		return rc == -EROFS ? 0 : rc;
+	if (!wal->unclean && wal->reserved > wal->end) {
+		rc = file_resize(&wal->file, wal->end);
+		wal->reserved = wal->end;
+	}
+	wal_end_whole(wal);
+	return rc;
+}

@@ -298,6 +298,12 @@ int wal_sync_range(struct wal *wal, uint64_t from, uint64_t to);
  * if nothing has been committed since the last call with idle. */
 int wal_mark_clean(struct wal *wal, bool idle);
 
+/* Of a clean file, without a lock held: disk space past its end, which its size
+ * does not show, so that keys can be deleted when the disk is full; and that
+ * space given back. */
+void wal_keep_space(struct wal *wal);
+int wal_return_space(struct wal *wal);
+
 /* Without a lock held: as wal_sync, and begins the log anew.  What is in the
  * file's places then is durable there, the checkpoint's gap included, and no
  * record names any of it. */

@@ -388,6 +388,8 @@ int booklet_close(struct blt *blt)
 	store_grow_end(store);
 	store_dirindex_end(store);
 	rc = store_settle(store, false);
+	if (rc == 0)
+		rc = wal_return_space(&store->engine.wal);
 	free_store(store);
 	return rc;
 }

@@ -424,8 +424,11 @@ int booklet_sync(struct blt *blt)
 int booklet_settle(struct blt *blt, bool idle)
 {
 	struct store *store = store_of(blt);
+	int rc = store_settle(store, idle);
 
-	return store_settle(store, idle);
+	if (rc == 0)
+		wal_keep_space(&store->engine.wal);
+	return rc;
 }
 
 /* ---- hidden entries ---- */
