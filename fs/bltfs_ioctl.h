@@ -64,7 +64,10 @@ struct bltfs_map {
 			* writes it */
 };
 
-/* The store, as the daemon has it. */
+#define BLTFS_TRANSPORT_DEVICE 0u
+#define BLTFS_TRANSPORT_IO_URING 1u
+
+/* The store, as the daemon has it, and how that takes requests. */
 struct bltfs_store {
 	uint64_t keys;
 	uint64_t file_size;
@@ -76,6 +79,8 @@ struct bltfs_store {
 	uint64_t index_offset, data_offset; /* in the file */
 	int64_t created, modified;          /* times */
 	uint8_t uuid[16];
+	uint32_t transport; /* BLTFS_TRANSPORT_* */
+	uint32_t reserved;
 	char path[BLTFS_PATH_MAX];
 };
 

@@ -4,6 +4,7 @@
 #include "base/array.h"
 #include "bltfs_ioctl.h"
 #include "control/control_inner.h"
+#include "main/uring.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -214,6 +215,9 @@ static int run_store(struct bltfs *fs, void *arg)
 		.data_offset = i.data_offset,
 		.created = i.created,
 		.modified = i.modified,
+		.transport = uring_in_use(fs->uring) ?
+				     BLTFS_TRANSPORT_IO_URING :
+				     BLTFS_TRANSPORT_DEVICE,
 	};
 	memcpy(s->uuid, i.uuid, sizeof(s->uuid));
 	snprintf(s->path, sizeof(s->path), "%s", blt_path(fs->store));

@@ -1,11 +1,13 @@
 #include "control/control_inner.h"
 
+#include "base/util.h"
 #include "inode/cache_validity.h"
 #include "main/clock.h"
 #include "control/control.h"
 #include "main/log.h"
 #include "inode/notify_queue.h"
 #include "main/stats.h"
+#include "main/uring.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -48,7 +50,7 @@ static bool late(struct control *c)
 
 	pthread_mutex_lock(&c->lock);
 	if (is && !c->late)
-		c->late = pthread_create(&c->teller, NULL, tell_late, c) == 0;
+		c->late = thread_start(&c->teller, tell_late, c) == 0;
 	is = is && c->late;
 	pthread_mutex_unlock(&c->lock);
 	return is;
@@ -234,6 +236,8 @@ int control_print_stats(struct bltfs *fs, FILE *to)
 	fprintf(to, "store %s\nread_only %s\n", blt_path(fs->store),
 		i.writable ? "no" : "yes");
 	fprintf(to, "mounted %" PRId64 "\n", fs->control->mounted);
+	fprintf(to, "transport %s\n",
+		uring_in_use(fs->uring) ? "io_uring" : "device");
 	if (i.failed)
 		fprintf(to, "failed %s\n", strerror(-i.failed));
 	fprintf(to, "version %u\nkeys %" PRIu64 "\nbuckets %" PRIu32 "\n",

@@ -24,6 +24,7 @@ struct fuse_session;
 struct notify_queue;
 struct syncer;
 struct txns;
+struct uring;
 
 /* A transaction is one, too: with a store that is one (blt_txn_begin), and
  * inodes and names of its own.  It has no notify_queue and no cache_validity,
@@ -47,6 +48,11 @@ struct bltfs {
 	struct write_buffer_pool pool;
 	struct stats stats;
 	struct fuse_session *session;
+	struct uring *uring;
+	uint64_t init_unique; /* INIT's number, once the loop has read it */
+	/* by the loop, once INIT is answered; rc: -errno where the transport
+	 * that was prepared could not begin */
+	void (*live)(struct bltfs *fs, int rc);
 	pthread_rwlock_t names;
 	_Atomic uint64_t moves; /* renames of directories so far */
 	atomic_bool complete;   /* the tree's walk has ended */

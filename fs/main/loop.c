@@ -1,16 +1,20 @@
 #include "main/daemon.h"
 
 #include "main/clock.h"
+#include "main/bltfs.h"
 #include "main/options.h"
+#include "main/uring.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -25,19 +29,66 @@
  * meets that more often than not.
  */
 
+static void see_init(struct bltfs *fs, const void *message, size_t n)
+{
+	struct fuse_in_header in;
+	struct fuse_init_in init;
+
+	if (fs->init_unique || n < sizeof(in) + sizeof(init))
+		return;
+	memcpy(&in, message, sizeof(in));
+	memcpy(&init, (const char *)message + sizeof(in), sizeof(init));
+	if (in.opcode != FUSE_INIT)
+		return;
+	fs->init_unique = in.unique;
+	if (init.flags & FUSE_INIT_EXT)
+		uring_offer(fs->uring, init.flags2);
+}
+
+static bool answers_init(const struct bltfs *fs, const struct iovec *iov, int n)
+{
+	struct fuse_out_header out;
+
+	if (!fs->init_unique || n != 2)
+		return false;
+	memcpy(&out, iov[0].iov_base, sizeof(out));
+	return out.unique == fs->init_unique && out.error == 0;
+}
+
 static ssize_t read_device(int fd, void *buf, size_t len, void *arg)
 {
 	ssize_t n = read(fd, buf, len);
 
-	(void)arg;
 	if (n < 0 && errno == ECONNABORTED)
 		errno = ENODEV;
+	if (n > 0)
+		see_init(arg, buf, (size_t)n);
+	return n;
+}
+
+/* INIT's answer: the mount is live, unless a signal or -o io_uring=yes has told
+ * the session to exit. */
+static ssize_t write_init(struct bltfs *fs, int fd, const struct iovec *iov)
+{
+	struct uring_init init = { .bytes = "" };
+	ssize_t n;
+
+	uring_patch_init(fs->uring, iov, &init);
+	n = writev(fd, init.iov, 2);
+	if (n >= 0 && !fuse_session_exited(fs->session))
+		fs->live(fs, uring_start(fs->uring));
 	return n;
 }
 
 static ssize_t write_device(int fd, struct iovec *iov, int n, void *arg)
 {
-	(void)arg;
+	struct bltfs *fs = arg;
+	ssize_t taken = uring_reply(fs->uring, iov, n);
+
+	if (taken >= 0)
+		return taken;
+	if (answers_init(fs, iov, n))
+		return write_init(fs, fd, iov);
 	return writev(fd, iov, n);
 }
 

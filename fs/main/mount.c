@@ -8,6 +8,7 @@
 #include "file/content.h"
 #include "control/control.h"
 #include "main/log.h"
+#include "main/uring.h"
 #include "inode/notify_queue.h"
 #include "request/ops.h"
 #include "inode/syncer.h"
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <libgen.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -29,14 +31,28 @@ struct mount {
 	char *write_buffer_dir;
 	int parent; /* of detach_begin, or -1 */
 	bool mounted;
+	bool refused; /* -o io_uring=yes cannot be had */
 };
 
 /* ---- the parent and the terminal ---- */
 
-/* The kernel has asked for INIT, so it will be answered: requests that come
- * from now on only wait for that. */
-static void tell_live(struct mount *mount)
+static void refuse_device(struct mount *mount)
 {
+	log_error("-o io_uring=yes: %s", uring_why(mount->fs.uring));
+	mount->refused = true;
+	fuse_session_exit(mount->fs.session);
+}
+
+/* INIT is answered.  Where the kernel went back to the device that is as good,
+ * unless it was asked for otherwise. */
+static void tell_live(struct bltfs *fs, int rc)
+{
+	struct mount *mount = (struct mount *)fs;
+
+	if (rc < 0 && fs->opts->io_uring == IO_URING_YES) {
+		refuse_device(mount);
+		return;
+	}
 	ready_tell("READY=1");
 	if (detach_end(&mount->parent) < 0) {
 		log_warn(
@@ -57,13 +73,43 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
 			   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 			   FUSE_CAP_IOCTL_DIR | FUSE_CAP_PARALLEL_DIROPS |
-			   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE |
+			   FUSE_CAP_CACHE_SYMLINKS |
 			   FUSE_CAP_EXPLICIT_INVAL_DATA);
 	/* its pages would go whenever a write moves the time */
 	conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 	conn->max_write = 1u << 20;
 	conn->time_gran = 1000;
-	tell_live((struct mount *)fs);
+	if (uring_prepare(fs->uring, conn->max_write) == 0)
+		return;
+	want(conn, FUSE_CAP_SPLICE_WRITE);
+	if (fs->opts->io_uring == IO_URING_YES)
+		refuse_device((struct mount *)fs);
+}
+
+/* What may wait for the disk, or for more than that. */
+static bool is_slow(void *arg, uint32_t opcode, uint64_t inode)
+{
+	const struct bltfs *fs = arg;
+
+	switch (opcode) {
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+		return true;
+	case FUSE_FALLOCATE:
+	case FUSE_FLUSH:
+	case FUSE_MKDIR:
+	case FUSE_MKNOD:
+	case FUSE_RELEASE:
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+	case FUSE_RMDIR:
+	case FUSE_SETATTR:
+	case FUSE_SYMLINK:
+	case FUSE_UNLINK:
+		return fs->opts->sync || control_owns(inode);
+	default:
+		return control_owns(inode);
+	}
 }
 
 /* ---- the store ---- */
@@ -275,6 +321,11 @@ static int start_session(struct mount *mount)
 	struct fuse_lowlevel_ops ops = ops_table(mount->opts);
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct bltfs *fs = &mount->fs;
+	const struct uring_config transport = {
+		.wish = (enum io_uring_wish)mount->opts->io_uring,
+		.is_slow = is_slow,
+		.arg = fs,
+	};
 	char *list = NULL;
 	int rc = EX_OSERR;
 
@@ -289,6 +340,11 @@ static int start_session(struct mount *mount)
 	fs->session = fuse_session_new(&args, &ops, sizeof(ops), fs);
 	if (!fs->session)
 		goto out; /* libfuse has said why */
+	if (uring_new(fs->session, &transport, &fs->uring) < 0) {
+		log_error("out of memory");
+		goto out;
+	}
+	fs->live = tell_live;
 	if (fuse_session_mount(fs->session, mount->mountpoint) < 0) {
 		log_error(
 			"%s: could not be mounted; \"blt doctor\" tells what is missing",
@@ -342,7 +398,10 @@ static int loop(struct mount *mount)
 	if (rc == 0)
 		rc = loop_run(se, mount->opts);
 	signals_stop(signals);
+	uring_drain(mount->fs.uring);
 	ready_tell("STOPPING=1");
+	if (mount->refused)
+		return EX_UNAVAILABLE;
 	if (rc < 0) {
 		log_error("%s: the mount ended: %s", mount->mountpoint,
 			  strerror(-rc));
@@ -362,6 +421,9 @@ static int end(struct mount *mount, int code)
 	cache_validity_stop(fs->cache_validity);
 	notify_queue_stop(fs->notify_queue);
 	control_slow_wait(fs->control);
+	/* its rings hold the connection */
+	if (uring_stop(fs->uring) < 0 && code == 0)
+		code = EX_OSERR;
 	if (mount->mounted)
 		fuse_session_unmount(fs->session);
 	/* what hung in the mount does no more */
@@ -376,6 +438,7 @@ static int end(struct mount *mount, int code)
 	cache_validity_free(fs->cache_validity);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
+	uring_free(fs->uring);
 	syncer_free(fs->syncer);
 	seq_positions_free(fs->seq_positions);
 	inodes_free(fs->inodes);

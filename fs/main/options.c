@@ -83,6 +83,8 @@ static const struct option_row rows[] = {
 	  "mount over a directory that is not empty", false },
 	{ "clone_fd", FLAG, AT(clone_fd), 0, 0, NULL,
 	  "a device descriptor for each thread", false },
+	{ "io_uring", CHOICE, AT(io_uring), 0, 0, "auto|yes|no",
+	  "take requests through io_uring (default auto)", false },
 	{ "fsname", TEXT, AT(fsname), 0, 0, "NAME",
 	  "source shown in /proc/mounts (default: the store)", false },
 	{ "subtype", TEXT, AT(subtype), 0, 0, "NAME",
@@ -259,6 +261,16 @@ static int check_together(struct options *opts, const bool given[],
 		return option_complain(
 			err, "-o poll_us and %s contradict each other",
 			opts->clone_fd ? "-o clone_fd" : "-s");
+	if (opts->single || opts->poll_us || opts->clone_fd) {
+		if (opts->io_uring == IO_URING_YES)
+			return option_complain(
+				err,
+				"-o io_uring=yes and %s contradict each other",
+				opts->single   ? "-s" :
+				opts->clone_fd ? "-o clone_fd" :
+						 "-o poll_us");
+		opts->io_uring = IO_URING_NO;
+	}
 	if (!was_given(given, "fmask"))
 		opts->fmask = opts->umask;
 	if (!was_given(given, "dmask"))

@@ -23,6 +23,13 @@ struct options_error {
 	char text[512];
 };
 
+/* As option_choices has them for -o io_uring. */
+enum io_uring_wish {
+	IO_URING_AUTO,
+	IO_URING_YES,
+	IO_URING_NO,
+};
+
 struct options {
 	char *store;
 	char *mountpoint;
@@ -44,6 +51,7 @@ struct options {
 	bool nosymlinks;
 	bool decode;
 	bool clone_fd;
+	uint64_t io_uring; /* enum io_uring_wish */
 	bool nonempty;
 	bool no_timestamps;
 	uint64_t uid;

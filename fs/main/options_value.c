@@ -123,6 +123,26 @@ static int read_number(const struct option_row *row, const char *value,
 	return 0;
 }
 
+/* The index of the word among those of the row's argument. */
+static int read_choice(const struct option_row *row, const char *value,
+		       uint64_t *ret, struct options_error *err)
+{
+	const char *at = row->arg;
+	size_t len = strlen(value);
+
+	for (uint64_t i = 0; *at; i++) {
+		size_t n = strcspn(at, "|");
+
+		if (n == len && memcmp(at, value, n) == 0) {
+			*ret = i;
+			return 0;
+		}
+		at += n + (at[n] == '|');
+	}
+	return option_complain(err, "-o %s=%s: not one of %s", row->name, value,
+			       row->arg);
+}
+
 int option_set(struct options *opts, const struct option_row *row,
 	       const char *item, const char *value, struct options_error *err)
 {
@@ -136,6 +156,8 @@ int option_set(struct options *opts, const struct option_row *row,
 		return 0;
 	case TEXT:
 		return option_set_text(field, value);
+	case CHOICE:
+		return read_choice(row, value, field, err);
 	case NAMED:
 		return add_named(opts, value, err);
 	case PASS_VALUE:

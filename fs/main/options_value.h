@@ -14,13 +14,14 @@
 #include <stdint.h>
 
 enum option_type {
-	FLAG,       /* no argument; a bool */
-	NUMBER,     /* decimal; a uint64_t */
-	MODE,       /* octal */
-	SIZE,       /* decimal with K, M, G */
-	TEXT,       /* a char *, owned */
-	NAMED,      /* NAME=TEXT, any number of them; to map */
-	PASS,       /* no argument; for libfuse */
+	FLAG,   /* no argument; a bool */
+	NUMBER, /* decimal; a uint64_t */
+	MODE,   /* octal */
+	SIZE,   /* decimal with K, M, G */
+	TEXT,   /* a char *, owned */
+	CHOICE, /* one of the words of arg, "a|b|c"; its index, a uint64_t */
+	NAMED,  /* NAME=TEXT, any number of them; to map */
+	PASS,   /* no argument; for libfuse */
 	PASS_VALUE, /* an argument; for libfuse */
 	IGNORE,     /* for mount(8) alone, with or without an argument */
 };

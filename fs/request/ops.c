@@ -1,6 +1,7 @@
 #include "request/ops.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool ops_name_lasts(const char *name)
@@ -8,6 +9,19 @@ bool ops_name_lasts(const char *name)
 	size_t len = strlen(name);
 
 	return len == 0 || name[len - 1] != '%';
+}
+
+char *ops_buffer(size_t n)
+{
+	char *space = uring_reply_space(n);
+
+	return space ? space : malloc(n);
+}
+
+void ops_free_buffer(char *buf)
+{
+	if (buf != uring_reply_space(0))
+		free(buf);
 }
 
 double ops_lasting(const struct bltfs *fs)

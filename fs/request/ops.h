@@ -9,6 +9,7 @@
 #include "dir/dir.h"
 #include "file/content.h"
 #include "main/bltfs.h"
+#include "main/uring.h"
 
 #include <fuse_lowlevel.h>
 
@@ -47,6 +48,11 @@ static inline struct inode *ops_inode(fuse_req_t req, fuse_ino_t ino)
 {
 	return inodes_of(ops_fs(req)->inodes, ino);
 }
+
+/* Room for the data of a reply: that from which the transport takes it, where
+ * there is such.  NULL: out of memory. */
+char *ops_buffer(size_t n);
+void ops_free_buffer(char *buf); /* behind the reply; NULL is fine */
 
 /* 0 or a negative errno. */
 static inline void ops_reply(fuse_req_t req, int rc)

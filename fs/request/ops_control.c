@@ -3,6 +3,7 @@
  */
 #include "request/ops.h"
 
+#include "base/util.h"
 #include "bltfs_ioctl.h"
 #include "dir/dir.h"
 #include "control/control.h"
@@ -370,6 +371,7 @@ static void *answer_slowly(void *arg)
 	struct asked *a = arg;
 	struct control *c = ops_fs(a->req)->control;
 
+	pthread_detach(pthread_self());
 	answer(a);
 	control_slow_end(c);
 	return NULL;
@@ -380,16 +382,10 @@ static void *answer_slowly(void *arg)
 static void start(struct asked *a)
 {
 	struct control *c = ops_fs(a->req)->control;
-	pthread_attr_t attr;
 	pthread_t thread;
-	int rc;
 
 	control_slow_begin(c);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&thread, &attr, answer_slowly, a);
-	pthread_attr_destroy(&attr);
-	if (rc != 0) {
+	if (thread_start(&thread, answer_slowly, a) < 0) {
 		ops_reply(a->req, -EAGAIN);
 		free(a);
 		control_slow_end(c);

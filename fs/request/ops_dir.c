@@ -115,7 +115,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct bltfs *fs = ops_fs_of(req, ino);
 	struct dir_listing found = { .n = 0 };
 	size_t sent = 0, used = 0;
-	char *buf = malloc(size);
+	char *buf = ops_buffer(size);
 	int rc = buf ? 0 : -ENOMEM;
 
 	if (rc == 0)
@@ -124,7 +124,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 			      plus && !fs->is_txn, &found);
 	if (rc < 0) {
 		ops_reply(req, rc);
-		free(buf);
+		ops_free_buffer(buf);
 		return;
 	}
 	while (sent < found.n &&
@@ -133,7 +133,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (fuse_reply_buf(req, buf, used) < 0)
 		sent = 0;
 	dir_free_listing(fs, &found, sent);
-	free(buf);
+	ops_free_buffer(buf);
 }
 
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* From here on a read is answered from the store's file itself: below, one
  * copy is cheaper than setting up a pipe. */
@@ -99,14 +100,23 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	}
 }
 
+/* offset is in front of the value's end. */
 static void reply_from_file(fuse_req_t req, const struct blt_view *view,
 			    size_t size, uint64_t offset)
 {
-	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(0);
+	size_t n = size < view->len - offset ? size : view->len - offset;
+	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(n);
+	char *space = uring_reply_space(n);
+	ssize_t got;
 
-	if (offset < view->len)
-		buf.buf[0].size =
-			size < view->len - offset ? size : view->len - offset;
+	if (space) {
+		got = pread(view->fd, space, n, (off_t)(view->offset + offset));
+		if (got < 0)
+			ops_reply(req, -errno);
+		else
+			fuse_reply_buf(req, space, (size_t)got);
+		return;
+	}
 	buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	buf.buf[0].fd = view->fd;
 	buf.buf[0].pos = (off_t)(view->offset + offset);
@@ -121,7 +131,7 @@ static bool read_from_file(fuse_req_t req, struct inode *inode, size_t size,
 	struct blt_view view;
 	int rc;
 
-	if (size < READ_FROM_FILE || fs->info.shared)
+	if (size < READ_FROM_FILE || fs->info.shared || uring_reply_space(size))
 		return false;
 	bltfs_share_names(fs);
 	rc = content_view(fs, inode, &view);
@@ -148,7 +158,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 	if (read_from_file(req, inode, size, (uint64_t)off))
 		return;
-	buf = malloc(size);
+	buf = ops_buffer(size);
 	if (buf) {
 		bltfs_share_names(fs);
 		got = content_read(fs, inode, buf, size, (uint64_t)off);
@@ -159,7 +169,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		ops_reply(req, (int)got);
 	else
 		fuse_reply_buf(req, buf, (size_t)got);
-	free(buf);
+	ops_free_buffer(buf);
 }
 
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,

@@ -98,6 +98,7 @@ int child_start(const struct child_how *how, pid_t *ret)
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
+	bool pinned;
 	int rc;
 
 	if (how->group)
@@ -116,7 +117,9 @@ int child_start(const struct child_how *how, pid_t *ret)
 							 i);
 	if (how->dir)
 		posix_spawn_file_actions_addchdir_np(&files, how->dir);
+	pinned = thread_unpin();
 	rc = posix_spawn(ret, how->program, &files, &attr, how->argv, how->env);
+	thread_repin(pinned);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return -rc;

@@ -1,6 +1,7 @@
 #include "base/util.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,8 +159,40 @@ struct timespec steady_timespec(int64_t us)
 				  .tv_nsec = us % 1000000 * 1000 };
 }
 
+/* Of a pinned thread. */
+static _Thread_local bool is_pinned;
+static _Thread_local cpu_set_t pinned_to, allowed;
+
+int thread_pin(int cpu)
+{
+	if (cpu < 0 || cpu >= CPU_SETSIZE)
+		return -EINVAL;
+	if (!is_pinned && sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return -errno;
+	CPU_ZERO(&pinned_to);
+	CPU_SET((size_t)cpu, &pinned_to);
+	if (sched_setaffinity(0, sizeof(pinned_to), &pinned_to) < 0)
+		return -errno;
+	is_pinned = true;
+	return 0;
+}
+
+bool thread_unpin(void)
+{
+	if (is_pinned)
+		(void)sched_setaffinity(0, sizeof(allowed), &allowed);
+	return is_pinned;
+}
+
+void thread_repin(bool pinned)
+{
+	if (pinned)
+		(void)sched_setaffinity(0, sizeof(pinned_to), &pinned_to);
+}
+
 int thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg)
 {
+	const bool pinned = thread_unpin();
 	sigset_t all, before;
 	int rc;
 
@@ -169,6 +202,7 @@ int thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = -pthread_create(ret, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	thread_repin(pinned);
 	return rc;
 }
 

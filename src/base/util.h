@@ -173,6 +173,16 @@ struct timespec steady_timespec(int64_t us);
  * instead.  0 or -errno. */
 int thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg);
 
+/* Pins this thread to a processor.  Threads made by thread_start and processes
+ * made by child_start do not inherit that: they run where this thread was
+ * allowed to before.  0 or -errno. */
+int thread_pin(int cpu);
+
+/* For a moment a pinned thread is not, so that what it starts inherits nothing;
+ * thread_unpin returns what thread_repin is to be given. */
+bool thread_unpin(void);
+void thread_repin(bool pinned);
+
 /* Whether bytes are UTF-8 as Python decodes it: no overlong forms, no
  * surrogates, nothing above U+10FFFF.
  *

@@ -130,6 +130,15 @@ int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 	return 0;
 }
 
+const char *mount_client_transport(int fd)
+{
+	struct bltfs_store s;
+
+	if (ioctl(fd, BLTFS_IOC_STORE, &s) < 0)
+		return NULL;
+	return s.transport == BLTFS_TRANSPORT_IO_URING ? "io_uring" : "device";
+}
+
 char *mount_client_path(const char *point)
 {
 	int fd = tool_mount_fd(point);

@@ -40,6 +40,8 @@ int mount_client_fail(const struct tool *t, const char *path, int err);
  * NULL) its file. */
 int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 		       char **ret_path);
+/* How its daemon takes requests, in a word; NULL: not known. */
+const char *mount_client_transport(int fd);
 
 /* The store file of the mount at a path, as its daemon says; malloc'd.  NULL,
  * in silence, where it cannot be asked. */

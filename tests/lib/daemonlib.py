@@ -1,5 +1,7 @@
 """What the tests of a mount share (controllib, mountlib): a daemon in the
-foreground, its start and its end; and waiting, without a word on how long."""
+foreground, its start and its end; and waiting, without a word on how long.
+
+BLT_IO_URING is its option io_uring: yes or no."""
 
 import os
 import subprocess
@@ -31,6 +33,10 @@ def said(log):
 def start(store, mnt, options, log):
     """The daemon, once the mount is there; options is a list."""
     command = [BLTFS, "-f", store, mnt]
+    transport = os.environ.get("BLT_IO_URING")
+    if transport and not any(o.startswith(("poll_us", "clone_fd"))
+                             for o in options):
+        options = [*options, f"io_uring={transport}"]
     if options:
         command += ["-o", ",".join(options)]
     daemon = subprocess.Popen(command, stderr=log)

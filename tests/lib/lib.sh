@@ -87,6 +87,8 @@ start() {
 	: >"$log"
 	[[ $BLT_ENGINE == booklet || "$*" != *create* ]] ||
 		set -- "$@" -o "engine=$BLT_ENGINE"
+	[[ -z ${BLT_IO_URING:-} || " $*" =~ " -s"|poll_us|clone_fd ]] ||
+		set -- "$@" -o "io_uring=$BLT_IO_URING"
 	# whoever runs this may have told us to ignore them, as nohup does, and
 	# a shell its background jobs
 	env --default-signal=HUP,INT,TERM \

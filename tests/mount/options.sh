@@ -35,6 +35,9 @@ bad 'ro and -o create contradict' ro,create
 bad 'ro and -o rw contradict' ro,rw
 bad 'ro and -o sync contradict' ro,sync
 bad 'poll_us and -o clone_fd contradict each other' poll_us=5,clone_fd
+bad 'io_uring=maybe: not one of auto|yes|no' io_uring=maybe
+bad 'io_uring=yes and -o clone_fd contradict each other' io_uring=yes,clone_fd
+bad 'io_uring=yes and -o poll_us contradict each other' io_uring=yes,poll_us=5
 bad 'max_read=abc: not a number' create,max_read=abc
 bad 'max_read=1: not a number from 4096' create,max_read=1
 bad 'auto_unmount: takes no value' create,auto_unmount=1

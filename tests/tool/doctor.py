@@ -17,8 +17,8 @@ import daemonlib
 import toollib as t
 
 NOBODY = 65534
-CHECKS = ("kernel", "device", "permission", "other users", "daemon", "limits",
-          "temporary files")
+CHECKS = ("kernel", "device", "transport", "permission", "other users",
+          "daemon", "limits", "temporary files")
 
 
 class Answer:
@@ -195,6 +195,16 @@ def check_namespaces(blt):
     changed("echo nodev tmpfs > fs; mount --bind fs /proc/filesystems").has(
         "kernel", "bad", "knows no FUSE",
         "load its module as root: modprobe fuse")
+    parameter = "/sys/module/fuse/parameters/enable_uring"
+    if os.path.exists(parameter):
+        bind = f" > p; mount --bind p {parameter}"
+        changed("echo Y" + bind).has("transport", "ok", "io_uring")
+        changed("echo N" + bind).has(
+            "transport", "note",
+            "requests through io_uring, which are faster, are switched off",
+            f"as root: echo 1 >{parameter}; at every start: "
+            "echo options fuse enable_uring=1 >/etc/modprobe.d/fuse.conf")
+    changed("mount -t tmpfs none /sys").has("transport", "ok", "Linux 6.14")
     other = f"set -- setpriv --reuid {NOBODY} --clear-groups \"$@\""
     changed("echo > c; mount --bind c /etc/fuse.conf; " + other, blt=blt).has(
         "other users", "note", "mounts are for this user alone: ",

@@ -19,6 +19,7 @@
 #include "config.h"
 
 #define FUSE_DEVICE "/dev/fuse"
+#define URING_PARAMETER "/sys/module/fuse/parameters/enable_uring"
 #define CAP_SYS_ADMIN_BIT 21
 #define LIBFUSE_MAJOR 3
 #define LIBFUSE_MINOR 12
@@ -64,6 +65,33 @@ static void look_at_kernel(struct doctor *d)
 	}
 	close((int)fd);
 	doctor_find(d, DOCTOR_OK, NULL, "Linux %s, with FUSE", u.release);
+}
+
+/* What "bltfs -o io_uring=auto" would find. */
+static void look_at_transport(struct doctor *d)
+{
+	int fd = open(URING_PARAMETER, O_RDONLY | O_CLOEXEC);
+	char value = '\0';
+
+	if (fd >= 0) {
+		if (read(fd, &value, 1) < 0)
+			value = '\0';
+		close(fd);
+	}
+	if (value == 'Y')
+		doctor_find(d, DOCTOR_OK, NULL,
+			    "the kernel offers requests through io_uring");
+	else if (value == 'N')
+		doctor_find(d, DOCTOR_NOTE,
+			    "switch it on as root: echo 1 >" URING_PARAMETER
+			    "; at every start: echo options fuse "
+			    "enable_uring=1 >/etc/modprobe.d/fuse.conf",
+			    "requests through io_uring, which are faster, are "
+			    "switched off");
+	else
+		doctor_find(d, DOCTOR_OK, NULL,
+			    "requests go through " FUSE_DEVICE "; io_uring, "
+			    "which is faster, needs Linux 6.14");
 }
 
 static void look_at_device(struct doctor *d)
@@ -338,6 +366,7 @@ static void look_at_mounts(struct doctor *d)
 const struct doctor_check doctor_system[] = {
 	{ "kernel", look_at_kernel },
 	{ "device", look_at_device },
+	{ "transport", look_at_transport },
 	{ "permission", look_at_permission },
 	{ "other users", look_at_others },
 	{ "daemon", look_at_daemon },

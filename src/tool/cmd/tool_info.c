@@ -25,6 +25,7 @@ struct facts {
 	bool counted;  /* census is filled in */
 	bool surveyed; /* survey, too */
 	const char *python, *python_note;
+	const char *transport; /* of a mount; NULL: it is not mounted */
 };
 
 /* Whether Python would open the file as it is. */
@@ -130,6 +131,8 @@ static void print_text(const struct facts *f)
 	printf("%-18s", "store");
 	tool_print_name(f->path, strlen(f->path));
 	printf("\n%-18s%s\n", "engine", i->engine);
+	if (f->transport)
+		printf("%-18s%s\n", "transport", f->transport);
 	if (i->shared) {
 		print_shared(f);
 		return;
@@ -203,6 +206,8 @@ static void print_json(const struct facts *f)
 	jout_open(&j, NULL, '{');
 	jout_bytes(&j, "store", f->path, strlen(f->path));
 	jout_text(&j, "engine", i->engine);
+	if (f->transport)
+		jout_text(&j, "transport", f->transport);
 	jout_u64(&j, "version", i->version);
 	jout_text(&j, "python", f->python);
 	jout_text(&j, "python_note", f->python_note);
@@ -375,6 +380,7 @@ static int tell_mounted(struct tool *t, int fd)
 	int code = mount_client_store(t, fd, &f.info, &path);
 
 	f.path = path;
+	f.transport = mount_client_transport(fd);
 	if (!code && tool_has(t, OPT_CHART)) {
 		code = open_beside(t, path);
 		if (!code)
