@@ -1,6 +1,7 @@
 /* mount_client.c - whether something is a mounted store, and what its daemon
  * tells of it. */
 #include "tool/mount_client.h"
+#include "tool/mount_ask.h"
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
@@ -29,6 +30,11 @@ int mount_client_fail(const struct tool *t, const char *path, int err)
 	if (err == -ENOTCONN || err == -ECONNABORTED || err == -ENODEV)
 		return tool_fail(t, EX_UNAVAILABLE, "%s: its daemon has gone",
 				 path);
+	if (err == -EPROTO)
+		return tool_fail(t, EX_DATAERR,
+				 "%s: its daemon gave an answer that is not "
+				 "one of bltfs",
+				 path);
 	return tool_fail(t, tool_exit_code(err), "%s: %s", path,
 			 strerror(-err));
 }
@@ -48,8 +54,8 @@ int mount_client_open(const struct tool *t, const char *path, int *ret_fd)
 		return mount_client_fail(t, path, -ENOTCONN);
 	if (fd < 0)
 		return 0; /* opening it as a store says why not */
-	if (ioctl(fd, BLTFS_IOC_NAME, &name) < 0) {
-		err = -errno;
+	err = mount_ask(fd, BLTFS_IOC_NAME, &name);
+	if (err < 0) {
 		if (err == -ENOTTY && tool_is_environment(fd))
 			err = 0;
 		close(fd);
@@ -71,7 +77,7 @@ int tool_mount_fd(const char *path)
 	struct bltfs_name name;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0 && ioctl(fd, BLTFS_IOC_NAME, &name) < 0) {
+	if (fd >= 0 && mount_ask(fd, BLTFS_IOC_NAME, &name) < 0) {
 		close(fd);
 		fd = -1;
 	}
@@ -104,9 +110,10 @@ int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 		       char **ret_path)
 {
 	struct bltfs_store s;
+	int err = mount_ask(fd, BLTFS_IOC_STORE, &s);
 
-	if (ioctl(fd, BLTFS_IOC_STORE, &s) < 0)
-		return mount_client_fail(t, t->arg[0], -errno);
+	if (err < 0)
+		return mount_client_fail(t, t->arg[0], err);
 	/* A booklet store has at least one bucket, another none. */
 	*ret = (struct blt_info){
 		.engine = s.buckets ? "booklet" : "lmdb",
@@ -125,7 +132,7 @@ int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 		.modified = s.modified,
 	};
 	memcpy(ret->uuid, s.uuid, sizeof(ret->uuid));
-	if (ret_path && !(*ret_path = strndup(s.path, sizeof(s.path))))
+	if (ret_path && !(*ret_path = strdup(s.path)))
 		return tool_fail(t, EX_OSERR, "out of memory");
 	return 0;
 }
@@ -147,8 +154,8 @@ char *mount_client_path(const char *point)
 
 	if (fd < 0)
 		return NULL;
-	if (ioctl(fd, BLTFS_IOC_STORE, &s) == 0)
-		path = strndup(s.path, sizeof(s.path));
+	if (mount_ask(fd, BLTFS_IOC_STORE, &s) == 0)
+		path = strdup(s.path);
 	close(fd);
 	return path;
 }
@@ -158,14 +165,16 @@ int mount_client_pieces(const struct tool *t, int fd, const void *bytes,
 {
 	const uint8_t *from = bytes;
 	struct bltfs_piece piece = { 0 };
+	int err;
 
 	do { /* the answer may have changed piece.len */
 		size_t n = (size_t)min_u64(len, sizeof(piece.bytes));
 
 		piece.len = (uint32_t)n;
 		memcpy(piece.bytes, from, n);
-		if (ioctl(fd, BLTFS_IOC_PIECE, &piece) < 0)
-			return mount_client_fail(t, t->arg[0], -errno);
+		err = mount_ask(fd, BLTFS_IOC_PIECE, &piece);
+		if (err < 0)
+			return mount_client_fail(t, t->arg[0], err);
 		from += n;
 		len -= n;
 	} while (len);

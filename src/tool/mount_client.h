@@ -33,6 +33,10 @@ bool tool_is_environment(int fd);
 /* As mount_client_open, for a command that is for mounts alone. */
 int mount_client_mount(const struct tool *t, const char *path, int *ret_fd);
 
+/* tool_catch_signals, for who waits for a daemon: a second signal ends the
+ * process, since a daemon may never answer.  In tool_open.c. */
+void tool_catch_first_signal(void);
+
 /* An ioctl on it failed, with a negative errno: what that means. */
 int mount_client_fail(const struct tool *t, const char *path, int err);
 
@@ -70,8 +74,19 @@ int mount_client_result(const struct tool *t, int fd, unsigned cmd, void *args,
  * fd. */
 int mount_client_start(const struct tool *t, int fd, unsigned cmd, void *args);
 
-/* The job of that number (or, next, the first of a higher one): 0 or -errno. */
-int mount_client_job(int fd, uint64_t id, bool next, struct job_info *ret);
+/* The job of that number: 0 or -errno. */
+int mount_client_job(int fd, uint64_t id, struct job_info *ret);
+
+/* All jobs of a mount, by number: 1, 0 at the end, or -errno.
+ *
+ *   struct job_list list = { .fd = fd };
+ *   while ((r = mount_client_next_job(&list, &info)) > 0) ...; */
+struct job_list {
+	int fd;
+	uint64_t last; /* number */
+	unsigned n;    /* jobs so far */
+};
+int mount_client_next_job(struct job_list *list, struct job_info *ret);
 
 /* Opens the store file t->arg[0] for a job of this process, which it then is,
  * on the open store. */

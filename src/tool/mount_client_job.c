@@ -1,6 +1,7 @@
 /* mount_client_job.c - jobs, of a mount's daemon and of this process: started,
  * and followed to their end. */
 #include "tool/mount_client.h"
+#include "tool/mount_ask.h"
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
@@ -16,15 +17,9 @@
 #define LOOK_MIN_MS 5
 #define LOOK_MAX_MS 200
 
-/* The states have one order in both.  The daemon may be anybody's: -EPROTO
- * where it does not say what a job can be. */
-static int take(struct bltfs_job_info *from, struct job_info *to)
+/* The states have one order in both. */
+static void take(const struct bltfs_job_info *from, struct job_info *to)
 {
-	if (from->state > JOB_CANCELLED || from->error < 0 ||
-	    from->error > 4095)
-		return -EPROTO;
-	from->kind[sizeof(from->kind) - 1] = '\0';
-	from->text[sizeof(from->text) - 1] = '\0';
 	*to = (struct job_info){
 		.id = from->job,
 		.kind = JOB__COUNT,
@@ -34,7 +29,7 @@ static int take(struct bltfs_job_info *from, struct job_info *to)
 		.done = from->done,
 		.total = from->total,
 		.errors = from->errors,
-		.rate = (double)from->rate,
+		.rate = (double)min_u64(from->rate, INT64_MAX),
 		.left_us = from->left,
 		.queued = from->queued,
 		.started = from->started,
@@ -46,18 +41,31 @@ static int take(struct bltfs_job_info *from, struct job_info *to)
 	}
 	memcpy(to->fact, from->fact, sizeof(to->fact));
 	snprintf(to->text, sizeof(to->text), "%s", from->text);
-	return 0;
 }
 
-int mount_client_job(int fd, uint64_t id, bool next, struct job_info *ret)
+int mount_client_job(int fd, uint64_t id, struct job_info *ret)
 {
 	struct bltfs_job_info info = { .job = id };
+	int r = mount_ask(fd, BLTFS_IOC_JOB, &info);
 
-	if (ioctl(fd, next ? BLTFS_IOC_NEXT_JOB : BLTFS_IOC_JOB, &info) < 0)
-		return -errno;
-	if (next ? info.job <= id : info.job != id)
-		return -EPROTO;
-	return take(&info, ret);
+	if (r == 0)
+		take(&info, ret);
+	return r;
+}
+
+int mount_client_next_job(struct job_list *list, struct job_info *ret)
+{
+	struct bltfs_job_info info = { .job = list->last };
+	int r = mount_ask(list->fd, BLTFS_IOC_NEXT_JOB, &info);
+
+	if (r == 0 && list->n == MOUNT_ASK_MOST)
+		r = -EPROTO;
+	if (r < 0)
+		return r == -ESRCH ? 0 : r;
+	list->n++;
+	list->last = info.job;
+	take(&info, ret);
+	return 1;
 }
 
 /* One job, wherever it runs. */
@@ -71,7 +79,7 @@ static int look(const struct source *s, struct job_info *ret)
 {
 	if (s->fd < 0)
 		return jobs_get(s->jobs, s->id, ret);
-	return mount_client_job(s->fd, s->id, false, ret);
+	return mount_client_job(s->fd, s->id, ret);
 }
 
 static void cancel(const struct source *s)
@@ -81,7 +89,7 @@ static void cancel(const struct source *s)
 	if (s->fd < 0)
 		jobs_cancel(s->jobs, s->id);
 	else
-		ioctl(s->fd, BLTFS_IOC_CANCEL, &job);
+		(void)mount_ask(s->fd, BLTFS_IOC_CANCEL, &job);
 }
 
 /* "KEY: why", malloc'd, or NULL; the key's bytes in *ret_key_len. */
@@ -94,10 +102,9 @@ static char *error_of(const struct source *s, uint64_t n, size_t *ret_key_len)
 		return jobs_error(s->jobs, s->id, n, &line, ret_key_len) < 0 ?
 			       NULL :
 			       line;
-	if (ioctl(s->fd, BLTFS_IOC_JOB_ERROR, &e) < 0)
+	if (mount_ask(s->fd, BLTFS_IOC_JOB_ERROR, &e) < 0)
 		return NULL;
-	e.text[sizeof(e.text) - 1] = '\0';
-	*ret_key_len = min_u64(e.key_len, strlen(e.text));
+	*ret_key_len = e.key_len;
 	return strdup(e.text);
 }
 
@@ -236,6 +243,12 @@ static int fail_job(const struct tool *t, const struct job_info *i)
 	return tool_fail_told(t, code, i->text, advice);
 }
 
+static void print_line(const char *text)
+{
+	tool_print_name(text, strlen(text));
+	putchar('\n');
+}
+
 static int report(const struct tool *t, const struct source *s,
 		  const struct job_info *i)
 {
@@ -253,7 +266,7 @@ static int report(const struct tool *t, const struct source *s,
 	if (json)
 		jout_close(&j, '}');
 	else if (i->state == JOB_DONE && !tool_has(t, OPT_QUIET) && i->text[0])
-		printf("%s\n", i->text);
+		print_line(i->text);
 	if (i->state == JOB_DONE && i->errors)
 		return EX_SOFTWARE;
 	if (i->state == JOB_FAILED)
@@ -270,7 +283,10 @@ static int follow_and_report(const struct tool *t, const struct source *s)
 	struct job_info info;
 	int r;
 
-	tool_catch_signals();
+	if (s->fd >= 0)
+		tool_catch_first_signal();
+	else
+		tool_catch_signals();
 	r = follow(t, s, &info);
 	if (r < 0 && s->fd >= 0)
 		return mount_client_fail(t, t->arg[0], r);
@@ -283,8 +299,10 @@ static int follow_and_report(const struct tool *t, const struct source *s)
 static int start(const struct tool *t, int fd, unsigned cmd, void *args,
 		 struct source *ret)
 {
-	if (ioctl(fd, cmd, args) < 0)
-		return mount_client_fail(t, t->arg[0], -errno);
+	int err = mount_ask(fd, cmd, args);
+
+	if (err < 0)
+		return mount_client_fail(t, t->arg[0], err);
 	*ret = (struct source){ .fd = fd };
 	memcpy(&ret->id, args, sizeof(ret->id));
 	return 0;
@@ -298,7 +316,7 @@ int mount_client_result(const struct tool *t, int fd, unsigned cmd, void *args,
 
 	if (code)
 		return code;
-	tool_catch_signals();
+	tool_catch_first_signal();
 	r = follow(t, &s, ret);
 	if (r < 0)
 		return mount_client_fail(t, t->arg[0], r);

@@ -1,6 +1,7 @@
 /* mount_client_key.c - arguments that name keys of a mounted store: paths in
  * it. */
 #include "tool/mount_client.h"
+#include "tool/mount_ask.h"
 
 #include "bltfs_ioctl.h"
 
@@ -13,19 +14,18 @@
 #include <unistd.h>
 
 /* The key's bytes and facts, asked of an open file in a mount.  Between two
- * requests the file may have got another key: -EAGAIN.  The daemon may be
- * anybody's: an answer that does not fit the request is -EPROTO. */
+ * requests the file may have got another key: -EAGAIN. */
 static int read_key(int fd, struct tool_key *ret, struct blt_stat *stat)
 {
 	struct bltfs_key k = { 0 };
 	uint64_t offset = 0;
+	int r;
 
 	do {
 		k.offset = offset;
-		if (ioctl(fd, BLTFS_IOC_KEY, &k) < 0)
-			return -errno;
-		if (k.key_len > BLT_KEY_MAX || k.len > sizeof(k.bytes))
-			return -EPROTO;
+		r = mount_ask(fd, BLTFS_IOC_KEY, &k);
+		if (r < 0)
+			return r;
 		if (!ret->bytes) {
 			ret->bytes = malloc(k.key_len + 1);
 			ret->len = k.key_len;
@@ -34,7 +34,7 @@ static int read_key(int fd, struct tool_key *ret, struct blt_stat *stat)
 			return -ENOMEM;
 		if (k.key_len != ret->len)
 			return -EAGAIN;
-		if (k.len == 0 || k.len > k.key_len - offset)
+		if (k.len == 0)
 			return k.key_len ? -EAGAIN : 0;
 		memcpy(ret->bytes + offset, k.bytes, k.len);
 		offset += k.len;

@@ -25,11 +25,11 @@ int tool_signal(void)
 	return caught;
 }
 
-void tool_catch_signals(void)
+static void catch_signals(int flags)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	/* No SA_RESTART: a read that waits for input must end. */
-	struct sigaction act = { .sa_handler = note_signal };
+	struct sigaction act = { .sa_handler = note_signal, .sa_flags = flags };
 	struct sigaction old;
 
 	sigemptyset(&act.sa_mask);
@@ -42,6 +42,16 @@ void tool_catch_signals(void)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+}
+
+void tool_catch_signals(void)
+{
+	catch_signals(0);
+}
+
+void tool_catch_first_signal(void)
+{
+	catch_signals((int)SA_RESETHAND);
 }
 
 /* What opening it for that asks for; "" where the reason says it all. */

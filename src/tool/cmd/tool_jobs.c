@@ -1,5 +1,6 @@
 /* tool_jobs.c - blt jobs, cancel and wait: the jobs of a mount. */
 #include "tool/mount_client.h"
+#include "tool/mount_ask.h"
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
@@ -70,14 +71,15 @@ static int run_jobs(struct tool *t)
 {
 	struct jout j = { .to = stdout, .flat = true };
 	bool json = tool_has(t, OPT_JSON), any = false;
-	struct job_info info = { 0 };
-	int fd, r, code = mount_client_mount(t, t->arg[0], &fd);
+	struct job_list list = { 0 };
+	struct job_info info;
+	int r, code = mount_client_mount(t, t->arg[0], &list.fd);
 
 	if (code)
 		return code;
 	if (json)
 		jout_open(&j, NULL, '[');
-	while ((r = mount_client_job(fd, info.id, true, &info)) == 0) {
+	while ((r = mount_client_next_job(&list, &info)) > 0) {
 		if (json)
 			tool_print_job_json(&j, &info);
 		else if (!any)
@@ -90,15 +92,15 @@ static int run_jobs(struct tool *t)
 	}
 	if (json)
 		jout_close(&j, ']');
-	close(fd);
-	return r == -ESRCH ? tool_flush(t) : fail_job(t, info.id, r);
+	close(list.fd);
+	return r == 0 ? tool_flush(t) : fail_job(t, list.last, r);
 }
 
 /* ---- cancel ---- */
 
 static int run_cancel(struct tool *t)
 {
-	int fd, code = mount_client_mount(t, t->arg[0], &fd), result;
+	int fd, r, code = mount_client_mount(t, t->arg[0], &fd), result;
 
 	if (code)
 		return code;
@@ -107,8 +109,9 @@ static int run_cancel(struct tool *t)
 		struct bltfs_job job;
 
 		code = parse_id(t, t->arg[i], &job.job);
-		if (!code && ioctl(fd, BLTFS_IOC_CANCEL, &job) < 0)
-			code = fail_job(t, job.job, -errno);
+		r = code ? 0 : mount_ask(fd, BLTFS_IOC_CANCEL, &job);
+		if (r < 0)
+			code = fail_job(t, job.job, r);
 		result = code ? code : result;
 	}
 	close(fd);
@@ -124,7 +127,7 @@ static int wait_for(const struct tool *t, int fd, uint64_t id)
 	struct job_info info;
 	int r;
 
-	while ((r = mount_client_job(fd, id, false, &info)) == 0 &&
+	while ((r = mount_client_job(fd, id, &info)) == 0 &&
 	       !job_has_ended(&info) && !tool_signal())
 		nanosleep(&ts, NULL);
 	if (r < 0)
@@ -141,17 +144,18 @@ static int wait_for(const struct tool *t, int fd, uint64_t id)
 /* Those that had not ended when it began. */
 static int wait_for_all(const struct tool *t, int fd)
 {
-	struct job_info info = { 0 };
+	struct job_list list = { .fd = fd };
+	struct job_info info;
 	int code, result = EX_OK, r;
 
-	while ((r = mount_client_job(fd, info.id, true, &info)) == 0) {
+	while ((r = mount_client_next_job(&list, &info)) > 0) {
 		if (job_has_ended(&info))
 			continue;
 		code = wait_for(t, fd, info.id);
 		result = code ? code : result;
 	}
-	if (r != -ESRCH && !result)
-		result = fail_job(t, info.id, r);
+	if (r < 0 && !result)
+		result = fail_job(t, list.last, r);
 	return result;
 }
 
@@ -162,7 +166,7 @@ static int run_wait(struct tool *t)
 
 	if (code)
 		return code;
-	tool_catch_signals();
+	tool_catch_first_signal();
 	if (t->n_args == 1)
 		result = wait_for_all(t, fd);
 	for (int i = 1; i < t->n_args; i++) {

@@ -1,5 +1,6 @@
 /* tool_prune.c - blt prune, trim, reindex, sync and clear. */
 #include "tool/mount_client.h"
+#include "tool/mount_ask.h"
 
 #include "bltfs_ioctl.h"
 
@@ -186,8 +187,10 @@ static int run_sync(struct tool *t)
 		return code;
 	if (fd >= 0) {
 		/* pages written through a mapping are the kernel's still */
-		if (syncfs(fd) < 0 || ioctl(fd, BLTFS_IOC_SYNC) < 0)
-			code = mount_client_fail(t, t->arg[0], -errno);
+		r = syncfs(fd) < 0 ? -errno :
+				     mount_ask(fd, BLTFS_IOC_SYNC, NULL);
+		if (r < 0)
+			code = mount_client_fail(t, t->arg[0], r);
 		close(fd);
 		return code;
 	}

@@ -2,6 +2,7 @@
  * asked (bltfs_ioctl.h).
  */
 #include "tool/mount_client.h"
+#include "tool/mount_ask.h"
 #include "tool/cmd/tool_seq.h"
 
 #include "bltfs_ioctl.h"
@@ -30,14 +31,16 @@ static int send_pieces(int fd, const uint8_t *bytes, size_t len,
 {
 	struct bltfs_piece piece = { 0 };
 	size_t n;
+	int r;
 
 	while (len > sizeof(x->bytes)) {
 		n = (size_t)min_u64(len - sizeof(x->bytes),
 				    sizeof(piece.bytes));
 		piece.len = (uint32_t)n;
 		memcpy(piece.bytes, bytes, n);
-		if (ioctl(fd, BLTFS_IOC_PIECE, &piece) < 0)
-			return errno == ENOENT ? -ESTALE : -errno;
+		r = mount_ask(fd, BLTFS_IOC_PIECE, &piece);
+		if (r < 0)
+			return r == -ENOENT ? -ESTALE : r;
 		bytes += n; /* the answer may have changed piece.len */
 		len -= n;
 	}
@@ -56,14 +59,16 @@ struct answer {
 static int fetch(int fd, const struct bltfs_seq *x, struct answer *ret)
 {
 	struct bltfs_piece piece = { .args = x->args };
-	int r = bytes_append(&ret->bytes, &ret->len, x->bytes,
-			     min_u64(x->len, sizeof(x->bytes)));
+	int r = bytes_append(&ret->bytes, &ret->len, x->bytes, x->len);
 
 	while (r == 0 && piece.args) {
-		if (ioctl(fd, BLTFS_IOC_FETCH, &piece) < 0)
-			return errno == ENOENT ? -ESTALE : -errno;
+		r = mount_ask(fd, BLTFS_IOC_FETCH, &piece);
+		if (r < 0)
+			return r == -ENOENT ? -ESTALE : r;
+		if (piece.len > ITEMS_MAX - ret->len)
+			return -EPROTO;
 		r = bytes_append(&ret->bytes, &ret->len, piece.bytes,
-				 min_u64(piece.len, sizeof(piece.bytes)));
+				 piece.len);
 	}
 	return r;
 }
@@ -73,8 +78,8 @@ static int ask_once(int fd, struct bltfs_seq *x, const void *bytes, size_t len,
 {
 	int r = send_pieces(fd, bytes, len, x);
 
-	if (r == 0 && ioctl(fd, BLTFS_IOC_SEQ, x) < 0)
-		r = -errno;
+	if (r == 0)
+		r = mount_ask(fd, BLTFS_IOC_SEQ, x);
 	if (r < 0 || !ret)
 		return r;
 	free(ret->bytes);
@@ -155,9 +160,9 @@ static int read_item(const struct tool_seq *s, int64_t at,
 	return r;
 }
 
-/* The items of one answer; behind: the name of the last, for the next. */
-static int hand_out_all(const struct answer *a, const struct seq_reader *to,
-			struct seqwire_out *behind)
+/* The n items of one answer; behind: the name of the last, for the next. */
+static int hand_out_all(const struct answer *a, uint64_t n,
+			const struct seq_reader *to, struct seqwire_out *behind)
 {
 	struct seqwire_in in = { .at = a->bytes, .len = a->len };
 	struct blt_seq_item item;
@@ -167,7 +172,7 @@ static int hand_out_all(const struct answer *a, const struct seq_reader *to,
 
 	while ((r = seqwire_take_text(&in, &name, &len)) > 0) {
 		got = seqwire_item(&in, &item);
-		r = got == 0 ? -EPROTO : got;
+		r = got == 0 || n-- == 0 ? -EPROTO : got;
 		if (r > 0)
 			r = hand_out(&item, name, len, to);
 		if (r != 0)
@@ -180,7 +185,7 @@ static int hand_out_all(const struct answer *a, const struct seq_reader *to,
 			break;
 	}
 	seqwire_in_free(&in);
-	return r;
+	return r == 0 && n > 0 ? -EPROTO : r;
 }
 
 static int each(const struct tool_seq *s, int64_t from, int64_t to,
@@ -196,7 +201,7 @@ static int each(const struct tool_seq *s, int64_t from, int64_t to,
 		x.n = left;
 		r = ask(s, &x, behind.bytes, behind.len, &n, &a);
 		if (r == 0)
-			r = hand_out_all(&a, reader, &behind);
+			r = hand_out_all(&a, n, reader, &behind);
 		left -= min_u64(n, left);
 	}
 	free(behind.bytes);
@@ -290,7 +295,7 @@ static int probe(const struct tool *t, const char *path, bool *ret)
 		return errno == ENOTCONN ?
 			       mount_client_fail(t, path, -ENOTCONN) :
 			       0;
-	err = ioctl(fd, BLTFS_IOC_SEQ, &x) < 0 ? -errno : 0;
+	err = mount_ask(fd, BLTFS_IOC_SEQ, &x);
 	*ret = err != -ENOTTY && err != -ENOSYS && err != -EACCES;
 	if (!*ret && !tool_is_environment(fd))
 		code = fail_directory(t, path, fd, err);
@@ -331,7 +336,7 @@ int tool_seq_open_mount(struct tool_seq *s, bool make)
 		return tool_fail_file(t, s->name, "open", -errno);
 	if (make)
 		return 0;
-	tool_catch_signals();
+	tool_catch_first_signal();
 	r = len_of(s, &n);
 	return r < 0 ? tool_seq_fail(s, NULL, r) : 0;
 }

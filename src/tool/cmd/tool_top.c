@@ -130,7 +130,7 @@ static int run_top(struct tool *t)
 					DELAY_MS, &top.delay_ms);
 	if (code)
 		return code;
-	tool_catch_signals();
+	tool_catch_first_signal();
 	return watch(&top, count);
 }
 

@@ -1,5 +1,6 @@
 /* tool_txn.c - blt txn: transactions of a mount. */
 #include "tool/mount_client.h"
+#include "tool/mount_ask.h"
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
@@ -37,9 +38,9 @@ static int set_name(struct at *a, const char *name)
 	return 0;
 }
 
-static int fail(const struct at *a)
+static int fail(const struct at *a, int err)
 {
-	switch (errno) {
+	switch (-err) {
 	case ENOENT:
 		return tool_fail(a->t, TOOL_NOT_FOUND,
 				 "%s: no such transaction in %s", a->txn.name,
@@ -53,8 +54,14 @@ static int fail(const struct at *a)
 				 "%s: cannot be a transaction's name",
 				 a->txn.name);
 	default:
-		return mount_client_fail(a->t, a->path, -errno);
+		return mount_client_fail(a->t, a->path, err);
 	}
+}
+
+/* The request on a->txn. */
+static int ask(struct at *a, unsigned cmd)
+{
+	return mount_ask(a->fd, cmd, &a->txn);
 }
 
 static void print_conflicts(const struct at *a)
@@ -63,9 +70,10 @@ static void print_conflicts(const struct at *a)
 	uint64_t n = 0;
 
 	memcpy(c.name, a->txn.name, sizeof(c.name));
-	for (; ioctl(a->fd, BLTFS_IOC_TXN_KEY, &c) == 0; c.index = ++n)
-		tool_say(a->t, "%.*s: changed by others", (int)sizeof(c.path),
-			 c.path);
+	for (;
+	     n < MOUNT_ASK_MOST && mount_ask(a->fd, BLTFS_IOC_TXN_KEY, &c) == 0;
+	     c.index = ++n)
+		tool_say(a->t, "%s: changed by others", c.path);
 	if (n == 0)
 		tool_say(a->t,
 			 "%s: another process has changed the store; "
@@ -76,13 +84,12 @@ static void print_conflicts(const struct at *a)
 /* The transaction's directory, malloc'd; NULL for want of memory. */
 static char *directory(const struct at *a)
 {
-	struct bltfs_name control = { "" };
+	struct bltfs_name control;
 	char *root = realpath(a->path, NULL), *path = NULL;
 
-	if (root && ioctl(a->fd, BLTFS_IOC_NAME, &control) == 0 &&
-	    asprintf(&path, "%s/%.*s/txn/%.*s", strcmp(root, "/") ? root : "",
-		     (int)sizeof(control.name), control.name,
-		     (int)sizeof(a->txn.name), a->txn.name) < 0)
+	if (root && mount_ask(a->fd, BLTFS_IOC_NAME, &control) == 0 &&
+	    asprintf(&path, "%s/%s/txn/%s", strcmp(root, "/") ? root : "",
+		     control.name, a->txn.name) < 0)
 		path = NULL;
 	free(root);
 	return path;
@@ -102,14 +109,17 @@ static int ended(const struct at *a)
 
 static int commit(struct at *a)
 {
+	int err;
+
 	/* pages written through a mapping are the kernel's still */
 	if (syncfs(a->fd) < 0)
 		return mount_client_fail(a->t, a->path, -errno);
 	a->txn.flags = tool_has(a->t, OPT_FORCE) ? BLTFS_TXN_FORCE : 0;
-	if (ioctl(a->fd, BLTFS_IOC_TXN_COMMIT, &a->txn) == 0)
+	err = ask(a, BLTFS_IOC_TXN_COMMIT);
+	if (err == 0)
 		return ended(a);
-	if (errno != EAGAIN)
-		return fail(a);
+	if (err != -EAGAIN)
+		return fail(a, err);
 	print_conflicts(a);
 	return tool_fail(a->t, EX_TEMPFAIL,
 			 "%s: not committed: others have changed what it has "
@@ -198,14 +208,15 @@ static char **command(const struct at *a)
 static int txn_run(struct at *a)
 {
 	char *dir, **argv;
-	int code;
+	int code, err;
 
 	if (a->t->n_args < 3)
 		return tool_fail(a->t, EX_USAGE,
 				 "run: no command; expected is run MOUNTPOINT "
 				 "-- COMMAND");
-	if (ioctl(a->fd, BLTFS_IOC_TXN_BEGIN, &a->txn) < 0)
-		return fail(a);
+	err = ask(a, BLTFS_IOC_TXN_BEGIN);
+	if (err < 0)
+		return fail(a, err);
 	dir = directory(a);
 	argv = command(a);
 	if (dir && argv)
@@ -217,7 +228,7 @@ static int txn_run(struct at *a)
 	if (code == EX_OK)
 		code = commit(a);
 	/* unless it is committed */
-	if (code != EX_OK && ioctl(a->fd, BLTFS_IOC_TXN_ABORT, &a->txn) == 0)
+	if (code != EX_OK && ask(a, BLTFS_IOC_TXN_ABORT) == 0)
 		ended(a);
 	return code;
 }
@@ -226,13 +237,14 @@ static int txn_run(struct at *a)
 
 static int txn_begin(struct at *a)
 {
-	int code = a->t->n_args > 2 ? set_name(a, a->t->arg[2]) : 0;
+	int code = a->t->n_args > 2 ? set_name(a, a->t->arg[2]) : 0, err;
 	char *dir;
 
 	if (code)
 		return code;
-	if (ioctl(a->fd, BLTFS_IOC_TXN_BEGIN, &a->txn) < 0)
-		return fail(a);
+	err = ask(a, BLTFS_IOC_TXN_BEGIN);
+	if (err < 0)
+		return fail(a, err);
 	dir = directory(a);
 	if (!dir)
 		return tool_fail_file(a->t, a->path, "find", -errno);
@@ -250,13 +262,12 @@ static int txn_commit(struct at *a)
 
 static int txn_abort(struct at *a)
 {
-	int code = set_name(a, a->t->arg[2]);
+	int code = set_name(a, a->t->arg[2]), err;
 
 	if (code)
 		return code;
-	if (ioctl(a->fd, BLTFS_IOC_TXN_ABORT, &a->txn) < 0)
-		return fail(a);
-	return ended(a);
+	err = ask(a, BLTFS_IOC_TXN_ABORT);
+	return err < 0 ? fail(a, err) : ended(a);
 }
 
 static void print_one(struct at *a, struct jout *j)
@@ -284,28 +295,25 @@ static void print_one(struct at *a, struct jout *j)
 static int txn_list(struct at *a)
 {
 	struct jout j = { .to = stdout, .flat = true };
-	bool json = tool_has(a->t, OPT_JSON), any = false;
-	char last[sizeof(a->txn.name)];
+	bool json = tool_has(a->t, OPT_JSON);
+	unsigned n = 0;
+	int err;
 
 	if (json)
 		jout_open(&j, NULL, '[');
-	memcpy(last, a->txn.name, sizeof(last));
-	while (ioctl(a->fd, BLTFS_IOC_TXN_NEXT, &a->txn) == 0) {
-		a->txn.name[sizeof(a->txn.name) - 1] = '\0';
-		if (strcmp(a->txn.name, last) <= 0) {
-			errno = EPROTO; /* it might have no end */
+	while ((err = ask(a, BLTFS_IOC_TXN_NEXT)) == 0) {
+		if (n++ == MOUNT_ASK_MOST) {
+			err = -EPROTO;
 			break;
 		}
-		memcpy(last, a->txn.name, sizeof(last));
-		if (!any && !json)
+		if (n == 1 && !json)
 			printf("%-27s  %10s %10s %9s  %s\n", "BEGAN", "CHANGED",
 			       "SEEN", "CONFLICTS", "NAME");
 		print_one(a, &j);
-		any = true;
 	}
 	if (json)
 		jout_close(&j, ']');
-	return errno == ENOENT || errno == EROFS ? EX_OK : fail(a);
+	return err == -ENOENT || err == -EROFS ? EX_OK : fail(a, err);
 }
 
 static const struct action {
