@@ -27,6 +27,7 @@
  * everywhere:
  *   -ENOENT        no such key            -EROFS    opened for reading only
  *   -EINVAL        an argument, or bytes that would not load in Python
+ *   -EILSEQ        of these: a key that is not UTF-8, where keys are text
  *   -ENAMETOOLONG  a key over 65,535 bytes   -EFBIG a value over value_max
  *   -EUCLEAN       the file is damaged there (run "blt check")
  *   -EIO           the disk failed; after a failed write or fsync the store
@@ -224,8 +225,9 @@ BLT_PUBLIC int blt_count(struct blt *store, struct blt_census *ret);
 BLT_PUBLIC int blt_serializer_code(const char *name);
 BLT_PUBLIC const char *blt_serializer_name(unsigned code);
 
-/* Whether these bytes may be a key here; 0, -EINVAL (would not load under the
- * key serializer, or one of the reserved keys), -ENAMETOOLONG. */
+/* Whether these bytes may be a key here; 0, -EILSEQ (not UTF-8 where keys are
+ * str), -EINVAL (would not load under another key serializer, or one of the
+ * reserved keys), -ENAMETOOLONG. */
 BLT_PUBLIC int blt_check_key(struct blt *store, const void *key, size_t len);
 
 /* A key's hash as it stands in its block. */
@@ -806,10 +808,12 @@ BLT_PUBLIC int blt_ns_lookup(struct blt_ns *ns, const void *dir, size_t dir_len,
 			     struct blt_node *ret);
 
 /* The key that a new file (or, kind BLT_DIR, the prefix that a new directory)
- * of that name would have, or has, malloc'd.  -EINVAL: no key has that name, or
- * it would not load; -ENAMETOOLONG; -EISDIR: a file, where a directory has the
- * name; -EPERM: a directory in a flat or integer store; -ENOENT: no directory
- * can have that prefix.  Whether dir is there is for the caller to know. */
+ * of that name would have, or has, malloc'd.  The file "%" of a directory has
+ * the key of its marker: the caller sees to it that its value is none. -EINVAL:
+ * no key has that name, or it would not load; -EILSEQ: it is not UTF-8, and
+ * keys are; -ENAMETOOLONG; -EISDIR: a file, where a directory has the name;
+ * -EPERM: a directory in a flat or integer store; -ENOENT: no directory can
+ * have that prefix.  Whether dir is there is for the caller to know. */
 BLT_PUBLIC int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  const char *name, size_t name_len, enum blt_kind kind,
 			  uint8_t **ret_key, size_t *ret_len);

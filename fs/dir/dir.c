@@ -4,6 +4,7 @@
 
 #include "inode/cache_validity.h"
 #include "main/clock.h"
+#include "main/log.h"
 #include "file/content.h"
 #include "inode/notify_queue.h"
 #include "inode/syncer.h"
@@ -172,6 +173,49 @@ int dir_lookup(struct bltfs *fs, struct inode *dir, const char *name,
 
 /* ---- new names; names is held ---- */
 
+/* Once: a tree that is copied may have many such names. */
+static void say_not_text(struct bltfs *fs, const char *name)
+{
+	char text[4 * 255 + 1], *to = text;
+
+	if (atomic_exchange(&fs->told_text, true))
+		return;
+	for (size_t i = 0; name[i] && i < 255; i++) {
+		unsigned char c = (unsigned char)name[i];
+
+		if (c >= ' ' && c < 0x7f)
+			*to++ = (char)c;
+		else
+			to += sprintf(to, "\\x%02x", c);
+	}
+	*to = '\0';
+	log_warn(
+		"%s: cannot be a name here: the store's keys are text (str), and this is not UTF-8 (logged for the first such name)",
+		text);
+}
+
+int dir_new_key(struct bltfs *fs, struct inode *dir, const char *name,
+		enum blt_kind kind, uint8_t **ret_key, size_t *ret_len)
+{
+	int rc = blt_ns_key(fs->ns, dir->key, dir->key_len, name, strlen(name),
+			    kind, ret_key, ret_len);
+
+	if (rc == -EILSEQ)
+		say_not_text(fs, name);
+	return rc;
+}
+
+int dir_stat_file(struct bltfs *fs, const void *key, size_t len,
+		  struct blt_stat *ret)
+{
+	struct blt_stat marker;
+	int rc = blt_stat_key(fs->store, key, len, ret);
+
+	if (rc == 0 && blt_ns_marker(fs->ns, key, len, &marker) == 1)
+		rc = -ENOENT;
+	return rc;
+}
+
 /* Kind, key and inode for a name that nothing has. */
 static int claim(struct bltfs *fs, struct inode *dir, const char *name,
 		 enum blt_kind kind, struct inode **ret)
@@ -186,11 +230,11 @@ static int claim(struct bltfs *fs, struct inode *dir, const char *name,
 	inodes_put(fs->inodes, fresh, 1);
 	if (fresh)
 		return -EEXIST;
-	rc = blt_ns_key(fs->ns, dir->key, dir->key_len, name, strlen(name),
-			kind, &key, &len);
+	rc = dir_new_key(fs, dir, name, kind, &key, &len);
 	if (rc < 0)
 		return rc;
-	rc = blt_stat_key(fs->store, key, len, &st);
+	rc = kind == BLT_FILE ? dir_stat_file(fs, key, len, &st) :
+				blt_stat_key(fs->store, key, len, &st);
 	if (rc == 0)
 		rc = -EEXIST;
 	else if (rc == -ENOENT)

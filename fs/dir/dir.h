@@ -55,6 +55,12 @@ void dir_notify_pair(struct bltfs *fs, struct inode *dir, const char *name);
 /* The same behind the going of a directory, where there is such a key. */
 void dir_notify_left(struct bltfs *fs, struct inode *dir, const char *name,
 		     const void *prefix, size_t len);
+/* names is held: blt_ns_key, with a message where only text can be a key. */
+int dir_new_key(struct bltfs *fs, struct inode *dir, const char *name,
+		enum blt_kind kind, uint8_t **ret_key, size_t *ret_len);
+/* blt_stat_key of a file: a marker is none. */
+int dir_stat_file(struct bltfs *fs, const void *key, size_t len,
+		  struct blt_stat *ret);
 /* names is held: the inode that a name stands for, fresh or stored; *ret_inode
  * NULL where none is known.  The caller frees ret->key. */
 int dir_resolve(struct bltfs *fs, struct inode *dir, const char *name,

@@ -51,12 +51,11 @@ static int side_claim_file(struct bltfs *fs, struct side *s)
 	struct blt_stat st;
 	int rc;
 
-	rc = blt_ns_key(fs->ns, s->dir->key, s->dir->key_len, s->name,
-			strlen(s->name), BLT_FILE, &s->key, &s->key_len);
+	rc = dir_new_key(fs, s->dir, s->name, BLT_FILE, &s->key, &s->key_len);
 	if (rc < 0)
 		return rc;
 	s->kind = BLT_FILE;
-	rc = blt_stat_key(fs->store, s->key, s->key_len, &st);
+	rc = dir_stat_file(fs, s->key, s->key_len, &st);
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	s->stored = rc == 0;
@@ -193,9 +192,8 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 		if (rc <= 0)
 			return rc < 0 ? rc : -ENOTEMPTY;
 	} else if (rc == -ENOENT) {
-		rc = blt_ns_key(fs->ns, to->dir->key, to->dir->key_len,
-				to->name, strlen(to->name), BLT_DIR, &to->key,
-				&to->key_len);
+		rc = dir_new_key(fs, to->dir, to->name, BLT_DIR, &to->key,
+				 &to->key_len);
 		if (rc < 0)
 			return rc;
 	} else {
@@ -220,19 +218,19 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 /* ---- exchange ---- */
 
 /* Of a file and a directory that swap names, the file's key loses or the
- * directory's prefix gains the '/'.  A name with a suffix that stands for a
- * conflict cannot be a directory's. */
+ * directory's prefix gains the '/'.  A key beside a directory of its name
+ * cannot be one. */
 static int swap_kinds(struct bltfs *fs, struct side *a, struct side *b,
 		      struct mapping m[2], uint8_t **ret_prefix)
 {
 	struct side *file = a->kind == BLT_FILE ? a : b;
 	struct side *dir = a->kind == BLT_FILE ? b : a;
 	size_t i = a->kind == BLT_FILE ? 0 : 1; /* the file's mapping */
-	size_t len = strlen(file->name);
+	struct blt_dir_facts facts;
 	struct blt_stat st;
 	uint8_t *prefix;
 
-	if (file->name[len - 1] == '%' || file->key_len == file->dir->key_len ||
+	if (file->key_len == file->dir->key_len ||
 	    blt_stat_key(fs->store, dir->key, dir->key_len - 1, &st) == 0)
 		return -EINVAL;
 	prefix = malloc(file->key_len + 1);
@@ -240,6 +238,12 @@ static int swap_kinds(struct bltfs *fs, struct side *a, struct side *b,
 		return -ENOMEM;
 	memcpy(prefix, file->key, file->key_len);
 	prefix[file->key_len] = '/';
+	/* such a name waits for the walk already when it is looked up */
+	if (file->name[strlen(file->name) - 1] == '%' &&
+	    blt_ns_dir(fs->ns, prefix, file->key_len + 1, &facts) == 0) {
+		free(prefix);
+		return -EINVAL;
+	}
 	m[i].to_len = dir->key_len - 1;
 	m[1 - i].to = prefix;
 	m[1 - i].to_len = file->key_len + 1;

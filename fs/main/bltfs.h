@@ -56,6 +56,7 @@ struct bltfs {
 	pthread_rwlock_t names;
 	_Atomic uint64_t moves; /* renames of directories so far */
 	atomic_bool complete;   /* the tree's walk has ended */
+	atomic_bool told_text;  /* that keys are text, to who needs that */
 	atomic_bool changed;    /* jobs have changed names (cache_validity.h) */
 };
 

@@ -8,6 +8,8 @@ bool ops_name_lasts(const char *name)
 {
 	size_t len = strlen(name);
 
+	while (len >= 2 && memcmp(name + len - 2, "25", 2) == 0)
+		len -= 2;
 	return len == 0 || name[len - 1] != '%';
 }
 

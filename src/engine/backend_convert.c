@@ -60,7 +60,7 @@ static int fail_key(const struct convert *c, const struct blt_item *item,
 				  "of the engine %s takes: %s",
 				  blt_path(c->from), item->key_len, engine,
 				  key);
-	if (rc == -EINVAL)
+	if (rc == -EINVAL || rc == -EILSEQ)
 		return store_fail(c->err, rc,
 				  "%s: a key that the new store cannot hold, "
 				  "or its value, under its serializers: %s",

@@ -12,7 +12,7 @@ static int number_text(const struct name_rules *rules, const void *key,
 		       size_t len, char *to)
 {
 	char name[NAME_BUF];
-	int n = name_write(rules, key, len, false, false, NULL, name);
+	int n = name_write(rules, key, len, false, false, NULL, NULL, name);
 
 	if (n >= 0)
 		memcpy(to, name, (size_t)n + 1);

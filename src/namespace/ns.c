@@ -196,6 +196,72 @@ int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 	return found;
 }
 
+int ns_find_file(struct blt_ns *ns, const uint8_t *key, size_t len,
+		 size_t dir_len, struct blt_stat *ret)
+{
+	struct blt_stat st;
+	int rc = blt_stat_key(ns->store, key, len, &st);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	if (len > 0 && len == dir_len) {
+		rc = ns_is_marker(ns, key, len, st.len);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
+	*ret = st;
+	return 1;
+}
+
+int ns_has_dir(struct blt_ns *ns, const uint8_t *key, size_t len)
+{
+	struct blt_stat marker;
+	uint8_t *prefix;
+	size_t prefix_len;
+	bool complete;
+	int rc;
+
+	if (ns->flat)
+		return 0;
+	rc = ns_join(key, len, NULL, 0, true, &prefix, &prefix_len);
+	if (rc < 0)
+		return rc == -ENAMETOOLONG ? 0 : rc;
+	/* Before the look: what it has not met counts only then. */
+	complete = ns->dirs->complete(ns->store);
+	rc = ns_find_dir(ns, prefix, prefix_len, &marker);
+	if (rc == 0 && !complete) {
+		rc = ns->dirs->wait(ns->store);
+		if (rc == 0)
+			rc = ns_find_dir(ns, prefix, prefix_len, &marker);
+	}
+	free(prefix);
+	return rc;
+}
+
+int ns_both(void *arg, const uint8_t *comp, size_t len)
+{
+	struct ns_beside *b = arg;
+	struct blt_stat st;
+	uint8_t *key;
+	size_t key_len;
+	int rc;
+
+	rc = ns_join(b->dir, b->dir_len, comp, len, false, &key, &key_len);
+	if (rc < 0)
+		return rc == -ENAMETOOLONG ? 0 : rc;
+	rc = ns_find_file(b->ns, key, key_len, b->dir_len, &st);
+	if (rc == 1 && b->quick) {
+		b->unsure = true;
+		rc = -EAGAIN;
+	}
+	if (rc == 1)
+		rc = ns_has_dir(b->ns, key, key_len);
+	free(key);
+	return rc;
+}
+
 bool ns_is_seq(struct blt_ns *ns, const uint8_t *prefix, size_t len)
 {
 	struct blt_stat st;
@@ -227,13 +293,28 @@ struct name_rules ns_rules(struct blt_ns *ns, const uint8_t *dir,
 	return rules;
 }
 
+int ns_read_name(struct blt_ns *ns, const uint8_t *dir, size_t dir_len,
+		 const char *name, size_t len, struct name_parsed *ret)
+{
+	struct name_rules rules = ns_rules(ns, dir, dir_len, name, len);
+	struct ns_beside around = { .ns = ns, .dir = dir, .dir_len = dir_len };
+	struct name_beside beside = { ns_both, &around };
+
+	return name_read(&rules, name, len, true, ns->flat ? NULL : &beside,
+			 ret);
+}
+
 int ns_write_name(struct blt_ns *ns, const uint8_t *key, size_t len,
 		  size_t prefix_len, bool conflict, char name[NAME_BUF])
 {
 	struct name_rules rules = ns_rules(ns, key, prefix_len,
 					   key + prefix_len, len - prefix_len);
+	struct ns_beside around = { .ns = ns,
+				    .dir = key,
+				    .dir_len = prefix_len };
+	struct name_beside beside = { ns_both, &around };
 	struct keyhash h = keyhash_of(key, len);
 
 	return name_write(&rules, key + prefix_len, len - prefix_len, true,
-			  conflict, &h, name);
+			  conflict, &h, ns->flat ? NULL : &beside, name);
 }

@@ -60,8 +60,31 @@ int ns_is_marker(struct blt_ns *ns, const uint8_t *key, size_t len,
 int ns_find_dir(struct blt_ns *ns, const uint8_t *prefix, size_t len,
 		struct blt_stat *ret);
 
+/* 1 where the key is there and is no marker of its directory, whose prefix is
+ * dir_len long; 0, or an error. */
+int ns_find_file(struct blt_ns *ns, const uint8_t *key, size_t len,
+		 size_t dir_len, struct blt_stat *ret);
+
+/* Whether there is a directory of a key's name: 1, 0 or an error.  Waits for
+ * the walk's end where only that can tell. */
+int ns_has_dir(struct blt_ns *ns, const uint8_t *key, size_t len);
+
+/* For name.h: which components of a directory are a key and a directory. */
+struct ns_beside {
+	struct blt_ns *ns;
+	const uint8_t *dir; /* borrowed */
+	size_t dir_len;
+	bool quick;  /* the directories are locked: with a key that is there */
+	bool unsure; /* set unsure and fail */
+};
+int ns_both(void *arg, const uint8_t *comp, size_t len);
+
+/* name_read in a directory. */
+int ns_read_name(struct blt_ns *ns, const uint8_t *dir, size_t dir_len,
+		 const char *name, size_t len, struct name_parsed *ret);
+
 /* The name of a key (its directory's prefix is prefix_len long) or, without
- * its '/', of a prefix.  Its length; never fails. */
+ * its '/', of a prefix.  Its length, or an error of the store. */
 int ns_write_name(struct blt_ns *ns, const uint8_t *key, size_t len,
 		  size_t prefix_len, bool conflict, char name[NAME_BUF]);
 

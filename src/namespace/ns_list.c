@@ -12,11 +12,12 @@ struct list {
 	uint8_t *key; /* the directory's prefix, and room for a component */
 	blt_ns_list_fn *fn;
 	void *arg;
+	struct ns_beside around;
+	struct backend_entry held; /* the present one; its comp is in key */
 };
 
-static int list_entry(void *arg, const struct backend_entry *from)
+static int hand_out(struct list *l, const struct backend_entry *from)
 {
-	struct list *l = arg;
 	struct blt_ns_entry e = {
 		.kind = from->is_dir ? BLT_DIR : BLT_FILE,
 		.key = l->key,
@@ -25,15 +26,15 @@ static int list_entry(void *arg, const struct backend_entry *from)
 		.cookie = from->cookie,
 		.stat = from->stat,
 	};
+	struct name_beside beside = { ns_both, &l->around };
 	struct name_rules rules;
 	char name[NAME_BUF];
 	int rc;
 
-	if (from->comp_len > 0)
-		memcpy(l->key + l->dir_len, from->comp, from->comp_len);
 	rules = ns_rules(l->ns, l->key, l->dir_len, from->comp, from->comp_len);
 	rc = name_write(&rules, from->comp, from->comp_len, true,
-			from->conflict, &from->hash, name);
+			from->conflict, &from->hash,
+			l->ns->flat ? NULL : &beside, name);
 	if (rc < 0)
 		return rc;
 	e.name = name;
@@ -45,10 +46,51 @@ static int list_entry(void *arg, const struct backend_entry *from)
 	return l->fn(l->arg, &e);
 }
 
+static int list_entry(void *arg, const struct backend_entry *from)
+{
+	struct list *l = arg;
+	int rc;
+
+	l->held = *from;
+	l->held.comp = l->key + l->dir_len;
+	if (from->comp_len > 0)
+		memcpy(l->key + l->dir_len, from->comp, from->comp_len);
+	rc = hand_out(l, &l->held);
+	return l->around.unsure ? 1 : rc;
+}
+
+/* An entry whose name depends on another directory is handed out when the
+ * directories are not locked. */
+static int list_from(struct list *l, uint64_t cookie)
+{
+	const struct backend_dirs *dirs = l->ns->dirs;
+	int rc;
+
+	for (;;) {
+		l->around.quick = true;
+		l->around.unsure = false;
+		rc = dirs->list(l->ns->store, l->around.dir, l->dir_len, cookie,
+				list_entry, l);
+		if (rc < 0 || !l->around.unsure)
+			return rc;
+		l->around.quick = false;
+		rc = hand_out(l, &l->held);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+		cookie = l->held.cookie;
+	}
+}
+
 int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 		uint64_t cookie, blt_ns_list_fn *fn, void *arg)
 {
-	struct list l = { .ns = ns, .dir_len = dir_len, .fn = fn, .arg = arg };
+	struct list l = {
+		.ns = ns,
+		.dir_len = dir_len,
+		.fn = fn,
+		.arg = arg,
+		.around = { .ns = ns, .dir = dir, .dir_len = dir_len },
+	};
 	int rc;
 
 	if (!ns_is_prefix(ns, dir, dir_len))
@@ -61,7 +103,7 @@ int blt_ns_list(struct blt_ns *ns, const void *dir, size_t dir_len,
 		return -ENOMEM;
 	if (dir_len > 0)
 		memcpy(l.key, dir, dir_len);
-	rc = ns->dirs->list(ns->store, dir, dir_len, cookie, list_entry, &l);
+	rc = list_from(&l, cookie);
 	free(l.key);
 	return rc;
 }

@@ -1,9 +1,9 @@
 /* ns_lookup.c - what a name in a directory stands for, and which key a new one
  * has.
  *
- * A name says by itself whether it is a component, a component in conflict or
- * a hash; which of the things of that component it means depends on what is
- * there:
+ * name.h tells whether a name is a component, the key of a component that is a
+ * directory too, or a hash; which of the things of that component it means
+ * depends on what is there:
  *
  *   plain       the directory, where there is one; else the key
  *   conflict    the key, where there is a directory of the component too
@@ -54,7 +54,6 @@ static int query_init(struct query *q, struct blt_ns *ns, const void *dir,
 		      size_t dir_len, const char *name, size_t name_len)
 {
 	struct name_parsed parsed;
-	struct name_rules rules;
 	int err;
 
 	*q = (struct query){ .ns = ns,
@@ -64,8 +63,7 @@ static int query_init(struct query *q, struct blt_ns *ns, const void *dir,
 			     .name_len = name_len };
 	if (name_len > NAME_MAX_LEN)
 		return -ENAMETOOLONG;
-	rules = ns_rules(ns, dir, dir_len, name, name_len);
-	err = name_read(&rules, name, name_len, true, &parsed);
+	err = ns_read_name(ns, dir, dir_len, name, name_len, &parsed);
 	if (err)
 		return err;
 	q->conflict = parsed.form == NAME_CONFLICT ||
@@ -125,32 +123,13 @@ out:
 	return rc;
 }
 
-/* 1 where the key is there and is no marker. */
-static int find_file(const struct query *q, struct blt_stat *ret)
-{
-	struct blt_stat st;
-	int rc = blt_stat_key(q->ns->store, q->prefix, q->key_len, &st);
-
-	if (rc == -ENOENT)
-		return 0;
-	if (rc < 0)
-		return rc;
-	if (q->key_len > 0 && q->key_len == q->dir_len) {
-		rc = ns_is_marker(q->ns, q->prefix, q->key_len, st.len);
-		if (rc != 0)
-			return rc < 0 ? rc : 0;
-	}
-	*ret = st;
-	return 1;
-}
-
 /* What a query may have found. */
 struct answer {
 	enum blt_kind kind;
 	struct blt_stat stat;
 	bool sure;
 	int dir;  /* what ns_find_dir says of the component */
-	int file; /* what find_file says */
+	int file; /* what ns_find_file says */
 };
 
 /* One look at what is there now: 1, 0 or an error.  complete: the tree was
@@ -171,7 +150,8 @@ static int look(struct query *q, bool complete, struct answer *ret)
 	if (!q->ns->flat)
 		ret->dir = ns_find_dir(q->ns, q->prefix, q->key_len + 1, &dir);
 	if (ret->dir != 1 || q->conflict)
-		ret->file = find_file(q, &file);
+		ret->file = ns_find_file(q->ns, q->prefix, q->key_len,
+					 q->dir_len, &file);
 	if (ret->file < 0)
 		return ret->file;
 	if (ret->dir == 1 && !q->conflict) {
@@ -252,10 +232,8 @@ static int may_make_file(const struct query *q, int found,
 {
 	if (found == 1)
 		return a->kind == BLT_DIR ? -EISDIR : 0;
-	/* a hash of nothing that is there; a conflict with nothing; and an
-	 * empty component, whose key is a marker while it is empty */
-	if (q->by_hash || (q->conflict && a->dir != 1) ||
-	    (q->key_len > 0 && q->key_len == q->dir_len))
+	/* a hash of nothing that is there; a conflict with nothing */
+	if (q->by_hash || (q->conflict && a->dir != 1))
 		return -EINVAL;
 	return 0;
 }

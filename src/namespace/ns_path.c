@@ -5,32 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a key stands beside a directory of its name. */
-static int in_conflict(struct blt_ns *ns, const uint8_t *key, size_t len)
-{
-	struct blt_stat marker;
-	uint8_t *prefix;
-	size_t prefix_len;
-	bool complete;
-	int rc;
-
-	if (ns->flat)
-		return 0;
-	rc = ns_join(key, len, NULL, 0, true, &prefix, &prefix_len);
-	if (rc < 0)
-		return rc == -ENAMETOOLONG ? 0 : rc;
-	/* Before the look: what it has not met counts only then. */
-	complete = ns->dirs->complete(ns->store);
-	rc = ns_find_dir(ns, prefix, prefix_len, &marker);
-	if (rc == 0 && !complete) {
-		rc = ns->dirs->wait(ns->store);
-		if (rc == 0)
-			rc = ns_find_dir(ns, prefix, prefix_len, &marker);
-	}
-	free(prefix);
-	return rc;
-}
-
 int blt_ns_name(struct blt_ns *ns, const void *key, size_t len,
 		enum blt_kind kind, char name[256])
 {
@@ -41,12 +15,13 @@ int blt_ns_name(struct blt_ns *ns, const void *key, size_t len,
 			return -EINVAL;
 		len--;
 	} else {
-		rc = in_conflict(ns, key, len);
+		rc = ns_has_dir(ns, key, len);
 		if (rc < 0)
 			return rc;
 	}
-	ns_write_name(ns, key, len, ns_prefix_len(ns, key, len), rc == 1, name);
-	return 0;
+	rc = ns_write_name(ns, key, len, ns_prefix_len(ns, key, len), rc == 1,
+			   name);
+	return rc < 0 ? rc : 0;
 }
 
 /* Whether a key is a directory's marker. */
@@ -79,8 +54,13 @@ int blt_ns_path(struct blt_ns *ns, const void *key, size_t len, char **ret)
 	if (!path)
 		return -ENOMEM;
 	while (!ns->flat && (slash = memchr(bytes + from, '/', len - from))) {
-		to += (size_t)ns_write_name(ns, bytes, (size_t)(slash - bytes),
-					    from, false, path + to);
+		rc = ns_write_name(ns, bytes, (size_t)(slash - bytes), from,
+				   false, path + to);
+		if (rc < 0) {
+			free(path);
+			return rc;
+		}
+		to += (size_t)rc;
 		path[to++] = '/';
 		from = (size_t)(slash - bytes) + 1;
 	}
@@ -118,7 +98,6 @@ static bool next_name(const char **path, const char **ret, size_t *ret_len)
 static int go_down(struct blt_ns *ns, struct descent *d)
 {
 	struct name_parsed parsed;
-	struct name_rules rules;
 	struct blt_node node;
 	uint8_t *dir;
 	size_t len;
@@ -126,8 +105,8 @@ static int go_down(struct blt_ns *ns, struct descent *d)
 
 	if (ns->flat)
 		return -EINVAL;
-	rules = ns_rules(ns, d->dir, d->dir_len, d->name, d->name_len);
-	rc = name_read(&rules, d->name, d->name_len, true, &parsed);
+	rc = ns_read_name(ns, d->dir, d->dir_len, d->name, d->name_len,
+			  &parsed);
 	if (rc < 0)
 		return d->name_len > NAME_MAX_LEN ? -ENAMETOOLONG : rc;
 	if (parsed.form == NAME_PLAIN) {

@@ -133,6 +133,11 @@ static int fail_path(const struct tool *t, const char *path, int r)
 			"that path; give the key's bytes with --raw or "
 			"--hex",
 			path, blt_path(t->store));
+	if (r == -EILSEQ)
+		return tool_fail(
+			t, EX_DATAERR,
+			"%s: the keys of %s are text, and this is not UTF-8",
+			path, blt_path(t->store));
 	if (r == -ENAMETOOLONG && has_long_part(path))
 		return tool_fail(
 			t, EX_DATAERR,

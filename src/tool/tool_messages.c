@@ -97,6 +97,8 @@ static const struct meaning {
 	{ EPROTO, EX_DATAERR,
 	  "the mount's daemon gave an answer that is not one of bltfs" },
 	{ EINVAL, EX_DATAERR, NULL },
+	{ EILSEQ, EX_DATAERR,
+	  "the store's keys are text, and this key is not UTF-8" },
 	{ ENAMETOOLONG, EX_DATAERR, "a key has at most 65535 bytes" },
 	{ EFBIG, EX_DATAERR, "the value is longer than the store takes" },
 	{ ENOTSUP, EX_DATAERR, NULL },

@@ -3,8 +3,9 @@
  *
  * A component of a key that has no name of its own (longer than 255 bytes as
  * written) stands in the tree as its hash, and the key up to it as a line of
- * hex digits in the file .bltfs/long-names, a path that no key has.  So do the
- * prefixes of sequences in .bltfs/sequences.  Both come before all others.
+ * hex digits in the file .bltfs/long-names, a path that no key has.  So do keys
+ * beside directories of their name, whose names end in '%'; and the prefixes of
+ * sequences in .bltfs/sequences.  Both come before all others.
  */
 #ifndef BLT_TOOL_TREE_H
 #define BLT_TOOL_TREE_H
@@ -55,6 +56,8 @@ void long_names_free(struct long_names *l);
 const struct long_name *long_names_find(struct long_names *l, const char *name,
 					size_t len);
 bool long_names_is(const char *name, size_t len);
+/* Whether that key is among them. */
+bool long_names_has(struct long_names *l, const void *key, size_t len);
 /* Adds the lines of the file; -EINVAL. */
 int long_names_parse(struct long_names *l, const char *text, size_t len);
 /* The file, malloc'd, without what stands there twice; sorts. */
@@ -71,9 +74,7 @@ struct import_late {
 
 struct import {
 	struct tool *t;
-	/* A stream: the file beside a directory may come before it. */
-	bool in_any_order;
-	struct import_late *beside;
+	bool in_any_order; /* a stream */
 	struct long_names names;
 	struct tool_batch batch;
 	struct progress progress;

@@ -269,7 +269,7 @@ int tool_fail_put(const struct tool *t, const struct tool_key *key,
 	struct blt_info info;
 	int r;
 
-	if (err != -EINVAL)
+	if (err != -EINVAL && err != -EILSEQ)
 		return tool_fail_store(t, key->name, err);
 	blt_get_info(t->store, &info);
 	if (info.shared)

@@ -228,7 +228,8 @@ int txn_delete(struct blt *face, const void *key, size_t len)
 	int rc = one(face, &op, key, len);
 
 	/* What no key can be is not there. */
-	return rc == -EINVAL || rc == -ENAMETOOLONG ? -ENOENT : rc;
+	return rc == -EINVAL || rc == -EILSEQ || rc == -ENAMETOOLONG ? -ENOENT :
+								       rc;
 }
 
 int txn_touch(struct blt *face, const void *key, size_t len, int64_t timestamp)

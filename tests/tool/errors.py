@@ -99,9 +99,11 @@ MISTAKES = (
                  "have 4"], ["put", "fixed.blt", "key", "new"]),
     (t.DATAERR, ["a store whose values all have one length, as fixed.blt, has "
                  "no slots"], ["slot", "fixed.blt", "put", "1", "new"]),
-    (t.DATAERR, ["%zz: no key of kv.blt can have that path; give the key's "
+    (t.DATAERR, ["%~00000000000000000000000000: no key of kv.blt can have that path; give the key's "
                  "bytes with --raw or --hex"],
-     ["put", "kv.blt", "%zz", "new"]),
+     ["put", "kv.blt", "%~00000000000000000000000000", "new"]),
+    (t.DATAERR, ["the keys of kv.blt are text, and this is not UTF-8"],
+     ["put", "kv.blt", "x%\udcff", "new"]),
     (t.CANTCREAT, ["kv.blt: exists already; --force replaces it, and all that "
                    "it holds is gone then"], ["create", "kv.blt"]),
     (t.CANTCREAT, ["new: exists already; --force replaces it"],
@@ -133,7 +135,7 @@ MISTAKES = (
 def check_mistakes():
     for code, texts, args in MISTAKES:
         done = t.refused(code, *texts, args=args)
-        lines = done.stderr.decode().splitlines()
+        lines = done.stderr.decode(errors="replace").splitlines()
         t.equal(len(lines), 1, f"one line for {args}: {lines}")
         command = args[0] if not args[0].startswith("-") and \
             args[0] != "nothing" else None

@@ -1,24 +1,28 @@
 /* name.h - one component of a key <-> one file name; the bijection.
  *
  * A key is split at '/'; this module turns one component into the name a
- * directory shows and back.  It knows bytes only: whether a directory of a
- * name exists, and which long component a hash stands for, is the caller's
- * knowledge (ns.h).  Rules (doc/names.md holds the reasons):
+ * directory shows and back.  It knows bytes only: which components are a key
+ * and a directory at once, and which long component a hash stands for, is the
+ * caller's knowledge (ns.h).  Rules (doc/names.md holds the reasons):
  *
- *   NUL -> %00   '%' -> %25   whole "." -> %2E   whole ".." -> %2E%2E
+ *   a component is its own name, but for
+ *   NUL -> %00   whole "." -> %2E   whole ".." -> %2E%2E
  *   whole empty component -> %
  *   a first component equal to the control name: its first byte as %XX
  *   flat: '/' -> %2F, the whole key is one component
- *   conflict (a key beside a directory of its name): one more % at the end
  *   written longer than 255 bytes, suffix counted:
  *       %~ and 26 hex digits of the hash of the key up to and including the
- *       component, and % where it stands in conflict
+ *       component, and % where it is in conflict
+ *   conflict (a key beside a directory of its name): one more % at the end
+ *   a '%' from which on a component reads like one of these: %25
  *   integer keys: decimal; a key of another length: %x and its hex digits
  *
  * Escapes are written with upper-case hex digits, hashes and %x keys with
- * lower-case ones.  Every other spelling is no name at all.
+ * lower-case ones.  Every file name is that of one component, but for names of
+ * hashes and what is written behind a conflict's suffix (x%% where x is a key
+ * and a directory); in stores of integers only numbers are names.
  *
- * Pure; any thread.
+ * Pure; any thread.  beside is called from within.
  */
 #ifndef BLT_NAME_H
 #define BLT_NAME_H
@@ -50,6 +54,14 @@ enum name_form {
 	NAME_LONG_CONFLICT,
 };
 
+/* Which components of the directory are a key and a directory at once: 1, 0 or
+ * an error.  Asked only for those that another component's name ends in % or
+ * %25...25 behind.  NULL instead of this: none is. */
+struct name_beside {
+	int (*both)(void *arg, const uint8_t *comp, size_t len);
+	void *arg;
+};
+
 struct name_parsed {
 	enum name_form form;
 	uint8_t comp[NAME_MAX_LEN]; /* PLAIN, CONFLICT */
@@ -61,15 +73,16 @@ struct name_parsed {
  * NAME_MAX_LEN bytes and returns its length.  first: the component stands at
  * the root of the store.  upto: the hash of the key up to and including the
  * component, looked at only where the name comes out long; where it is NULL
- * such a name is -ENAMETOOLONG.  No other error. */
+ * such a name is -ENAMETOOLONG.  Else only what beside fails with. */
 int name_write(const struct name_rules *rules, const void *comp, size_t len,
 	       bool first, bool conflict, const struct keyhash *upto,
-	       char name[NAME_BUF]);
+	       const struct name_beside *beside, char name[NAME_BUF]);
 
-/* Reads a name back.  0, or -EINVAL where it is no name that name_write can
- * give (a long name is taken on trust: the caller resolves its hash and
- * compares what name_write gives for the component it found). */
+/* Reads a name back.  0, what beside fails with, or -EINVAL where it is no name
+ * that name_write can give (a hash is taken on trust: the caller resolves it
+ * and compares what name_write gives for the component it found). */
 int name_read(const struct name_rules *rules, const char *name, size_t len,
-	      bool first, struct name_parsed *ret);
+	      bool first, const struct name_beside *beside,
+	      struct name_parsed *ret);
 
 #endif

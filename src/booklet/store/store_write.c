@@ -15,9 +15,14 @@
 static int check_key_bytes(const struct store *store, const void *key,
 			   size_t len)
 {
+	unsigned code = store->engine.wal.fmt.key_serializer;
+	int rc;
+
 	if (len > BLT_KEY_MAX)
 		return -ENAMETOOLONG;
-	return serial_valid(store->engine.wal.fmt.key_serializer, key, len);
+	rc = serial_valid(code, key, len);
+	return rc == -EINVAL && code == (unsigned)serial_code("str") ? -EILSEQ :
+								       rc;
 }
 
 int store_key(struct store *store, const void *key, size_t len,

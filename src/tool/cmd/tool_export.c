@@ -79,12 +79,44 @@ static bool is_sequence(const struct walk *w, const struct blt_item *item)
 	       blt_seq_is_mark(item->value, item->value_len);
 }
 
+static bool is_marker(const struct walk *w, const struct blt_item *item)
+{
+	return w->has_dirs && item->key_len &&
+	       item->key[item->key_len - 1] == '/' &&
+	       (!item->value_len ||
+		blt_seq_is_mark(item->value, item->value_len));
+}
+
+/* Notes a key that is shown beside a directory of its name. */
+static int find_beside(struct walk *w, const struct blt_item *item,
+		       struct long_names *names)
+{
+	struct blt_dir_facts facts;
+	uint8_t *prefix;
+	int r;
+
+	if (!w->has_dirs || is_marker(w, item))
+		return 0;
+	prefix = malloc(item->key_len + 1);
+	if (!prefix)
+		return -ENOMEM;
+	memcpy(prefix, item->key, item->key_len);
+	prefix[item->key_len] = '/';
+	r = blt_ns_dir(w->ex.t->ns, prefix, item->key_len + 1, &facts);
+	free(prefix);
+	if (r == 0)
+		return long_names_add(names, item->key, item->key_len);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int find_long(struct walk *w, const struct blt_item *item,
 		     struct long_names *names)
 {
 	char *path;
-	int r;
+	int r = find_beside(w, item, names);
 
+	if (r < 0)
+		return r;
 	if (!has_long(item->key, item->key_len) &&
 	    (w->has_dirs || item->key_len <= LONG_COMPONENT))
 		return 0;
@@ -188,8 +220,7 @@ static int export_key(struct walk *w, const struct blt_item *key)
 	if (r < 0)
 		return tool_fail_store(w->ex.t, NULL, r);
 	item.path = path;
-	if (w->has_dirs && key->key_len && key->key[key->key_len - 1] == '/' &&
-	    (!key->value_len || blt_seq_is_mark(key->value, key->value_len)))
+	if (is_marker(w, key))
 		code = w->kind->dir(w->to, &item);
 	else if (is_link(w, &item, target))
 		code = w->kind->link(w->to, &item, target);

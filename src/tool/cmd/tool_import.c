@@ -4,6 +4,7 @@
  * tells of it in the end.  A failure of the store or of the source ends it.
  */
 #include "blt_seq.h"
+#include "booklet/format/name.h"
 #include "tool/tool_tree.h"
 #include "base/util.h"
 
@@ -34,29 +35,96 @@ struct target {
 	size_t len;
 };
 
-static int take(struct target *at, const void *key, size_t len, bool slash)
+static int take_below(struct target *at, const struct target *dir,
+		      const void *comp, size_t len, bool slash)
 {
+	size_t whole = dir->len + len;
 	uint8_t *copy;
 
-	if (len + slash > BLT_KEY_MAX)
+	if (whole + slash > BLT_KEY_MAX)
 		return -ENAMETOOLONG;
-	copy = malloc(len + 1);
+	copy = malloc(whole + 1);
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, key, len);
+	if (dir->len)
+		memcpy(copy, dir->key, dir->len);
+	memcpy(copy + dir->len, comp, len);
 	if (slash)
-		copy[len++] = '/';
+		copy[whole++] = '/';
 	free(at->key);
 	at->key = copy;
-	at->len = len;
+	at->len = whole;
 	return 0;
 }
 
-/* Whether a name is that of a file beside a directory that is not there yet. */
-static bool may_be_beside(const struct import *im, const char *name, size_t len)
+static int take(struct target *at, const void *key, size_t len, bool slash)
 {
-	return im->in_any_order && len > 1 && name[len - 1] == '%' &&
-	       name[len - 2] != '%' && name[len - 2] != '/';
+	const struct target root = { 0 };
+
+	return take_below(at, &root, key, len, slash);
+}
+
+/* Whether what a name stands for may depend on another one: it ends in '%' and
+ * any number of "25" (doc/names.md). */
+static bool has_group(const char *name, size_t len)
+{
+	while (len >= 2 && memcmp(name + len - 2, "25", 2) == 0)
+		len -= 2;
+	return len > 1 && name[len - 1] == '%';
+}
+
+static bool path_has_group(const char *path)
+{
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		if (has_group(path, len))
+			return true;
+		path += len + (path[len] == '/');
+	}
+	return false;
+}
+
+/* The keys beside directories that are known before they come. */
+struct listed {
+	struct import *im;
+	const struct target *at;
+	bool met;
+};
+
+static int is_listed(void *arg, const uint8_t *comp, size_t len)
+{
+	struct listed *l = arg;
+	struct target key = { 0 };
+	int r = take_below(&key, l->at, comp, len, false);
+
+	if (r == 0 && long_names_has(&l->im->names, key.key, key.len)) {
+		l->met = true;
+		r = 1;
+	}
+	free(key.key);
+	return r;
+}
+
+/* 1: the name is that of a key beside a directory, or changed by one, and at
+ * has moved on; 0: it is not; or an error. */
+static int step_listed(struct import *im, struct target *at, const char *name,
+		       size_t len, enum blt_kind kind)
+{
+	struct name_rules rules = { .control = at->len ? NULL : TREE_CONTROL };
+	struct listed l = { .im = im, .at = at };
+	struct name_beside beside = { is_listed, &l };
+	struct name_parsed parsed;
+	int r;
+
+	if (!im->names.n || !has_group(name, len) ||
+	    tool_has(im->t, OPT_FLAT) || tool_int_keys(im->t))
+		return 0;
+	r = name_read(&rules, name, len, true, &beside, &parsed);
+	if (r < 0 || !l.met)
+		return r < 0 && r != -EINVAL ? r : 0;
+	r = take_below(at, at, parsed.comp, parsed.comp_len, kind == BLT_DIR);
+	return r < 0 ? r : 1;
 }
 
 static int step(struct import *im, struct target *at, const char *name,
@@ -67,17 +135,16 @@ static int step(struct import *im, struct target *at, const char *name,
 	size_t key_len;
 	int r;
 
-	/* A new file would be empty there, and so the directory's marker: to
-	 * the library that is no name. */
-	if (kind == BLT_FILE && filled && at->len && len == 1 && *name == '%')
-		return 0;
+	/* It would be the directory's marker. */
+	if (kind == BLT_FILE && !filled && at->len && len == 1 && *name == '%')
+		return -EINVAL;
 	if (known)
 		return take(at, known->key, known->len, kind == BLT_DIR);
+	r = step_listed(im, at, name, len, kind);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	r = blt_ns_key(im->t->ns, at->key, at->len, name, len, kind, &key,
 		       &key_len);
-	if (r == -EINVAL && kind == BLT_FILE && may_be_beside(im, name, len))
-		r = blt_ns_key(im->t->ns, at->key, at->len, name, len - 1, kind,
-			       &key, &key_len);
 	if (r < 0)
 		return r;
 	free(at->key);
@@ -131,7 +198,8 @@ int import_pass_over(struct import *im, const char *path, const char *why)
 static bool is_fatal(int err)
 {
 	return err != -EINVAL && err != -ENAMETOOLONG && err != -EFBIG &&
-	       err != -EISDIR && err != -EPERM && err != -ENOENT;
+	       err != -EISDIR && err != -EPERM && err != -ENOENT &&
+	       err != -EILSEQ;
 }
 
 static int fail_name(struct import *im, const char *path, int err)
@@ -142,6 +210,10 @@ static int fail_name(struct import *im, const char *path, int err)
 		return import_pass_over(im, path,
 					"a directory has that name in the "
 					"store");
+	if (err == -EILSEQ)
+		return import_pass_over(im, path,
+					"the store's keys are text, and this "
+					"name is not UTF-8");
 	if (err == -ENAMETOOLONG)
 		return import_pass_over(im, path,
 					"a key has at most 65535 bytes, in an "
@@ -208,9 +280,9 @@ static bool is_wanted(struct import *im, const struct target *at, int64_t time)
 int import_file(struct import *im, const char *path, int64_t time,
 		const struct blt_source *source)
 {
-	/* one with a % may have its name from a directory, and an archive
-	 * have the same name twice */
-	bool asks = strchr(path, '%') ||
+	/* what is in the store may change what a name stands for, and an
+	 * archive have the same name twice */
+	bool asks = path_has_group(path) ||
 		    (im->in_any_order && (tool_has(im->t, OPT_SKIP_EXISTING) ||
 					  tool_has(im->t, OPT_NEWER)));
 	struct target at;
@@ -220,12 +292,10 @@ int import_file(struct import *im, const char *path, int64_t time,
 		r = find_key(im, path, BLT_FILE, source->len > 0, &at);
 	if (r < 0)
 		return fail_name(im, path, r);
-	if (may_be_beside(im, path, strlen(path)))
-		code = import_later(im, &im->beside, path, time);
 	im->source_failed = false;
-	if (!code && is_wanted(im, &at, time))
+	if (is_wanted(im, &at, time))
 		code = put(im, path, &at, time, source);
-	else if (!code)
+	else
 		im->counts.kept++;
 	free(at.key);
 	im->items++;
@@ -386,25 +456,6 @@ void import_free_late(struct import_late **list)
 	}
 }
 
-/* A file NAME% beside a directory NAME that never came. */
-static void check_beside(struct import *im)
-{
-	for (struct import_late *late = im->beside; late; late = late->next) {
-		struct blt_node node;
-		int r = blt_ns_resolve(im->t->ns, late->path, &node);
-
-		if (r == 0) {
-			free(node.key);
-			continue;
-		}
-		note_code(im, tool_fail(im->t, EX_DATAERR,
-					"%s: there is no directory of that "
-					"name without %%, so it is now the key "
-					"of that name without %%",
-					late->path));
-	}
-}
-
 /* ---- the command ---- */
 
 static void look_at_store(struct import *im)
@@ -441,14 +492,11 @@ static int run_import(struct tool *t)
 	r = settle(&im);
 	if (r < 0 && !code)
 		code = tool_fail_store(t, NULL, r);
-	if (!code && !tool_signal())
-		check_beside(&im);
 	if (tool_signal())
 		tool_say(t, "interrupted; run again with --skip-existing to "
 			    "go on");
 	json = tool_print_counts(t, &im.counts, !code && !tool_signal());
 	tool_batch_free(&im.batch);
-	import_free_late(&im.beside);
 	long_names_free(&im.names);
 	return code ? code : im.code ? im.code : json;
 }

@@ -137,7 +137,6 @@ static int take_child(struct import *im, int dir, const char *path,
 	return code;
 }
 
-/* Directories come first: a file NAME% is one only beside a directory NAME. */
 static int take_entries(struct import *im, int dir, const char *path,
 			const struct stat *self)
 {

@@ -67,6 +67,16 @@ const struct long_name *long_names_find(struct long_names *l, const char *name,
 	return bsearch(&want, l->item, l->n, sizeof(want), compare);
 }
 
+bool long_names_has(struct long_names *l, const void *key, size_t len)
+{
+	struct long_name want = { .hash = keyhash_of(key, len) };
+
+	if (!l->n)
+		return false;
+	sort(l);
+	return bsearch(&want, l->item, l->n, sizeof(want), compare);
+}
+
 int long_names_parse(struct long_names *l, const char *text, size_t len)
 {
 	uint8_t *key = malloc(BLT_KEY_MAX);
