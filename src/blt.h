@@ -188,11 +188,13 @@ struct blt_info {
 				* modified was when it was opened */
 	int64_t modified;      /* mtime of the file, or of the last change */
 	uint8_t uuid[16];
-	uint64_t replayed;  /* records of a dead writer's log that opening it
-			     * replayed */
-	int failed;         /* the negative errno for which the store takes no
-			     * more writes until it is opened again, or 0 */
-	uint64_t value_max; /* the longest value that it takes */
+	uint64_t replayed;   /* records of a dead writer's log that opening it
+			      * replayed */
+	int failed;          /* the negative errno for which the store takes no
+			      * more writes until it is opened again, or 0 */
+	uint64_t value_max;  /* the longest value that it takes */
+	bool dead_known;     /* a namespace of the store has walked it, so */
+	uint64_t dead_bytes; /* what a prune would give back is known; else 0 */
 };
 
 BLT_PUBLIC void blt_get_info(struct blt *store, struct blt_info *ret);
@@ -609,6 +611,12 @@ struct blt_prune_result {
 BLT_PUBLIC int blt_prune(struct blt *store,
 			 const struct blt_prune_options *opts,
 			 struct blt_prune_result *ret);
+
+/* Whether so many percent of the file are dead, and more than 64 MiB, that a
+ * prune pays: 1; 0 also where blt_info does not tell, or blt_prune would put
+ * another file in its place.  Costs no I/O: for a program that keeps a store
+ * open, after each few MiB it has written. */
+BLT_PUBLIC int blt_prune_due(struct blt *store, unsigned percent);
 
 struct blt_trim_result {
 	uint64_t merged; /* dead blocks that became part of another */

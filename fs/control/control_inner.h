@@ -45,6 +45,9 @@ struct control {
 	/* lock; what the last count found, and when: 0: none yet */
 	struct blt_census census;
 	int64_t counted;
+	/* autoprune.h: not before so many bytes are dead */
+	_Atomic uint64_t prune_from;
+	uint64_t calls; /* of busy: requests when it was asked last */
 	struct control_args args[CONTROL_ARGS]; /* lock */
 	uint64_t last_args;                     /* lock */
 	struct control_handle *open;            /* lock; a list */

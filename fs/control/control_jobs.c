@@ -2,6 +2,7 @@
 
 #include "base/util.h"
 #include "inode/cache_validity.h"
+#include "control/autoprune.h"
 #include "main/clock.h"
 #include "control/control.h"
 #include "main/log.h"
@@ -86,6 +87,16 @@ static void keep_census(struct control *c, const struct blt_census *census)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* From the job's thread; of those that ask there is one at a time. */
+static bool busy(void *arg)
+{
+	struct control *c = arg;
+	uint64_t before = c->calls;
+
+	c->calls = stats_calls(&c->fs->stats);
+	return c->calls != before;
+}
+
 static void on_ended(void *arg, const struct job_info *info)
 {
 	struct control *c = arg;
@@ -97,6 +108,7 @@ static void on_ended(void *arg, const struct job_info *info)
 	notify_queue_wait(c->fs->notify_queue);
 	if (c->fs->syncer)
 		syncer_note(c->fs->syncer, 0);
+	autoprune_ended(c, info);
 	if (info->state == JOB_FAILED)
 		log_warn("job %" PRIu64 ", %s, failed: %s", info->id,
 			 job_kind_name(info->kind), info->text);
@@ -105,7 +117,7 @@ static void on_ended(void *arg, const struct job_info *info)
 int control_new(struct bltfs *fs, struct control **ret)
 {
 	struct control *c = calloc(1, sizeof(*c));
-	const struct jobs_hooks hooks = { c, on_changed, on_ended };
+	const struct jobs_hooks hooks = { c, on_changed, on_ended, busy };
 	int rc;
 
 	if (!c)
@@ -119,6 +131,7 @@ int control_new(struct bltfs *fs, struct control **ret)
 	}
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->moved, NULL);
+	autoprune_start(c);
 	*ret = c;
 	return 0;
 }
@@ -127,6 +140,7 @@ void control_stop(struct control *c)
 {
 	if (!c)
 		return;
+	autoprune_stop(c);
 	atomic_store(&c->stopping, true);
 	jobs_stop(c->jobs);
 }
@@ -160,6 +174,7 @@ void control_free(struct control *c)
 {
 	if (!c)
 		return;
+	autoprune_stop(c);
 	atomic_store(&c->stopping, true);
 	jobs_free(c->jobs);
 	if (c->late)
@@ -193,22 +208,29 @@ void control_print_job(const struct job_info *i, FILE *to)
 		fprintf(to, "text %s\n", i->text);
 }
 
-static void print_census(struct bltfs *fs, uint64_t file_size, FILE *to)
+static void print_census(struct bltfs *fs, const struct blt_info *info,
+			 FILE *to)
 {
 	struct control *c = fs->control;
 	struct blt_census census;
 	int64_t counted;
 
-	if (file_size <= COUNT_AT_ONCE && blt_count(fs->store, &census) == 0)
+	if (info->file_size <= COUNT_AT_ONCE &&
+	    blt_count(fs->store, &census) == 0)
 		keep_census(c, &census);
 	pthread_mutex_lock(&c->lock);
 	census = c->census;
 	counted = c->counted;
 	pthread_mutex_unlock(&c->lock);
+	if (info->dead_known && info->file_size > COUNT_AT_ONCE)
+		census.dead_bytes = info->dead_bytes;
+	if (counted || info->dead_known)
+		fprintf(to, "dead_bytes %" PRIu64 "\ndead_share %.3f\n",
+			census.dead_bytes,
+			(double)census.dead_bytes / (double)info->file_size);
 	if (!counted)
 		return;
-	fprintf(to, "live_bytes %" PRIu64 "\ndead_bytes %" PRIu64 "\n",
-		census.live_bytes, census.dead_bytes);
+	fprintf(to, "live_bytes %" PRIu64 "\n", census.live_bytes);
 	fprintf(to, "value_bytes %" PRIu64 "\ndead_blocks %" PRIu64 "\n",
 		census.value_bytes, census.dead_blocks);
 	fprintf(to, "counted %" PRId64 "\n", counted);
@@ -245,7 +267,7 @@ int control_print_stats(struct bltfs *fs, FILE *to)
 	fprintf(to, "load %.3f\n",
 		i.n_buckets ? (double)i.n_keys / (double)i.n_buckets : 0);
 	fprintf(to, "file_bytes %" PRIu64 "\n", i.file_size);
-	print_census(fs, i.file_size, to);
+	print_census(fs, &i, to);
 	walked = blt_ns_progress(fs->ns, &complete);
 	fprintf(to, "names %s\nnames_walked %" PRIu64 "\n",
 		complete ? "complete" : "being read", walked);

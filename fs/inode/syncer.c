@@ -19,11 +19,15 @@ struct syncer {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	uint64_t bytes; /* lock; since the last sync */
-	bool changed;   /* lock */
-	bool resting;   /* lock; the file is plain, unless changed */
-	bool stop;      /* lock */
-	bool late;      /* the thread's own: a full disk, say, delays a sync */
+	uint64_t bytes;           /* lock; since the last sync */
+	bool changed;             /* lock */
+	bool resting;             /* lock; the file is plain, unless changed */
+	bool stop;                /* lock */
+	uint64_t unseen;          /* lock; bytes since watch was called */
+	void (*watch)(void *arg); /* lock */
+	void *watch_arg;          /* lock */
+	bool watching;            /* lock; it runs */
+	bool late; /* the thread's own: a full disk, say, delays a sync */
 };
 
 static void say(struct syncer *s, const char *what, int err)
@@ -68,6 +72,22 @@ static void settle_store(struct syncer *s)
 	pthread_mutex_lock(&s->lock);
 }
 
+static void look(struct syncer *s)
+{
+	void (*watch)(void *arg) = s->watch;
+	void *arg = s->watch_arg;
+
+	s->unseen = 0;
+	if (!watch)
+		return;
+	s->watching = true;
+	pthread_mutex_unlock(&s->lock);
+	watch(arg);
+	pthread_mutex_lock(&s->lock);
+	s->watching = false;
+	pthread_cond_broadcast(&s->wake);
+}
+
 /* Waits for the time between two syncs to pass, or for something to do before
  * that: so many bytes, the end. */
 static void wait_turn(struct syncer *s)
@@ -77,7 +97,9 @@ static void wait_turn(struct syncer *s)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += (time_t)s->seconds;
 	while (!s->stop && s->bytes < SYNC_BYTES) {
-		if (pthread_cond_timedwait(&s->wake, &s->lock, &until) != 0)
+		if (s->unseen >= SYNCER_LOOK)
+			look(s);
+		else if (pthread_cond_timedwait(&s->wake, &s->lock, &until))
 			break;
 	}
 }
@@ -91,6 +113,7 @@ static void take_turn(struct syncer *s)
 		s->bytes = 0;
 		s->resting = false;
 		sync_store(s);
+		look(s);
 	} else {
 		s->resting = true;
 		settle_store(s);
@@ -141,6 +164,18 @@ int syncer_new(struct blt *store, unsigned seconds, bool always,
 	return 0;
 }
 
+void syncer_watch(struct syncer *s, void (*fn)(void *arg), void *arg)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->watch = fn;
+	s->watch_arg = arg;
+	while (!fn && s->watching)
+		pthread_cond_wait(&s->wake, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
 void syncer_free(struct syncer *s)
 {
 	if (!s)
@@ -161,8 +196,9 @@ void syncer_note(struct syncer *s, uint64_t bytes)
 		return;
 	pthread_mutex_lock(&s->lock);
 	s->bytes += bytes;
-	if (!s->changed || s->bytes >= SYNC_BYTES)
-		pthread_cond_signal(&s->wake);
+	s->unseen += bytes;
+	if (!s->changed || s->bytes >= SYNC_BYTES || s->unseen >= SYNCER_LOOK)
+		pthread_cond_broadcast(&s->wake);
 	s->changed = true;
 	pthread_mutex_unlock(&s->lock);
 }

@@ -18,6 +18,12 @@ struct blt;
 struct blt_batch;
 struct syncer;
 
+/* fn is called now and then behind changes, from the syncer's thread with no
+ * lock held: after SYNCER_LOOK bytes, and with each sync.  NULL: no more; one
+ * that is under way has ended then. */
+#define SYNCER_LOOK (UINT64_C(4) << 20)
+void syncer_watch(struct syncer *s, void (*fn)(void *arg), void *arg);
+
 /* always: each commit is made durable at once. */
 int syncer_new(struct blt *store, unsigned seconds, bool always,
 	       struct syncer **ret);

@@ -167,6 +167,12 @@ int option_set(struct options *opts, const struct option_row *row,
 		return pass_on(opts, item);
 	case IGNORE:
 		return 0;
+	case SHARE:
+		if (strcmp(value, "no") == 0) {
+			*(uint64_t *)field = 0;
+			return 0;
+		}
+		return read_number(row, value, field, err);
 	case NUMBER:
 	case MODE:
 	case SIZE:

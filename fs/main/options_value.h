@@ -16,6 +16,7 @@
 enum option_type {
 	FLAG,   /* no argument; a bool */
 	NUMBER, /* decimal; a uint64_t */
+	SHARE,  /* the same, or "no" for 0 */
 	MODE,   /* octal */
 	SIZE,   /* decimal with K, M, G */
 	TEXT,   /* a char *, owned */

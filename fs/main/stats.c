@@ -79,6 +79,18 @@ static void add_up(struct stats *s, int op, struct sum *ret)
 		ret->calls += ret->times[k];
 }
 
+uint64_t stats_calls(struct stats *s)
+{
+	struct sum sum;
+	uint64_t n = 0;
+
+	for (int i = 0; i < STATS__COUNT; i++) {
+		add_up(s, i, &sum);
+		n += sum.calls;
+	}
+	return n;
+}
+
 void stats_print(struct stats *s, FILE *to)
 {
 	for (int i = 0; i < STATS__COUNT; i++) {

@@ -59,6 +59,9 @@ static inline int64_t stats_begin(void)
 
 void stats_end(struct stats *s, enum stats_op op, int64_t since);
 
+/* All that have ended. */
+uint64_t stats_calls(struct stats *s);
+
 /* Lines "op.NAME.calls N", and so on: bltfs-control(7). */
 void stats_print(struct stats *s, FILE *to);
 

@@ -125,6 +125,7 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 {
+	struct blt_info info;
 	struct statvfs st;
 	int rc = blt_statvfs(ops_fs(req)->store, &st);
 
@@ -133,6 +134,12 @@ void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 		ops_reply(req, rc);
 		return;
 	}
+	/* df's "used" is what lives; what can be written now is f_bavail */
+	blt_get_info(ops_fs(req)->store, &info);
+	if (info.dead_known && st.f_frsize)
+		st.f_bfree += info.dead_bytes / st.f_frsize;
+	if (st.f_bfree > st.f_blocks)
+		st.f_bfree = st.f_blocks;
 	st.f_namemax = 255;
 	fuse_reply_statfs(req, &st);
 }

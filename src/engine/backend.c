@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+/* Dead bytes that are never worth a prune. */
+#define PRUNE_LEAST (UINT64_C(64) << 20)
+
 int store_fail(struct blt_error *err, int code, const char *fmt, ...)
 {
 	va_list args;
@@ -279,6 +282,16 @@ int blt_prune(struct blt *store, const struct blt_prune_options *opts,
 		return -ENOTSUP;
 	}
 	return store->backend->prune(store, opts, ret);
+}
+
+int blt_prune_due(struct blt *store, unsigned percent)
+{
+	struct blt_info info;
+
+	blt_get_info(store, &info);
+	return info.dead_known && info.writable && !info.failed &&
+	       info.dead_bytes > PRUNE_LEAST &&
+	       info.dead_bytes / 100 * 100 >= info.file_size / 100 * percent;
 }
 
 int blt_trim(struct blt *store, blt_progress_fn *progress, void *arg,

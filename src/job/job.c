@@ -60,6 +60,7 @@ static void work(struct job *job)
 	if (!atomic_load(&job->cancel)) {
 		job->info.state = JOB_RUNNING;
 		job->info.started = now_us();
+		job->resumed = steady_us();
 		pthread_mutex_unlock(&jobs->lock);
 		rc = job_kinds[job->req.kind].run(job);
 		pthread_mutex_lock(&jobs->lock);
@@ -122,7 +123,8 @@ static void job_free(struct job *job)
 	free(job);
 }
 
-/* The oldest finished ones go; a thread that has ended is not waited for. */
+/* The oldest finished ones go, and all of the background; a thread that has
+ * ended is not waited for. */
 static void forget_old(struct jobs *jobs)
 {
 	struct job **p = &jobs->first;
@@ -130,10 +132,11 @@ static void forget_old(struct jobs *jobs)
 
 	for (const struct job *j = jobs->first; j; j = j->next)
 		finished += job_has_ended(&j->info);
-	while (*p && finished > JOBS_KEPT) {
+	while (*p) {
 		struct job *job = *p;
 
-		if (job_has_ended(&job->info)) {
+		if (job_has_ended(&job->info) &&
+		    (finished > JOBS_KEPT || job->req.background)) {
 			*p = job->next;
 			job_free(job);
 			finished--;

@@ -65,6 +65,9 @@ struct job_request {
 	const char *path;
 	bool replace;
 	struct blt_create_options create;
+	bool background; /* gives way: to requests, half of its time; to other
+			  * jobs, by ending; and only the last one of these
+			  * is kept */
 	int64_t older_than; /* prune; 0: nothing is too old */
 	/* map: the options, as map_pack makes them; prune: keys that are not
 	 * too old, as job_keys_add makes them */
@@ -90,11 +93,13 @@ struct job_info {
 };
 
 /* The keys that a job changes (NULL: any of them), and its end; called from its
- * thread with no lock held.  Either may be NULL. */
+ * thread with no lock held.  Any may be NULL. */
 struct jobs_hooks {
 	void *arg;
 	void (*changed)(void *arg, const void *key, size_t len);
 	void (*ended)(void *arg, const struct job_info *info);
+	/* Whether there were requests since it was asked last. */
+	bool (*busy)(void *arg);
 };
 
 struct jobs;

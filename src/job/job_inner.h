@@ -26,6 +26,7 @@ struct job {
 	atomic_bool cancel;
 	struct map_cancel wake; /* a map looks here */
 	bool can_wake;          /* wake was made */
+	int64_t resumed;        /* in the background: since its last rest */
 	bool joinable;
 	pthread_t thread;
 };

@@ -2,13 +2,37 @@
  * that are one call of the store. */
 #include "job/job_inner.h"
 
+#include "base/util.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- what the work tells, while it runs ---- */
+
+/* No locks are held, but that for work on the whole file.  A thread of low
+ * priority would be the wrong way: it would hold locks while it waits for a
+ * processor. */
+static void give_way(struct job *job)
+{
+	static const struct timespec moment = { .tv_nsec = 2000000 };
+	struct jobs *jobs = job->jobs;
+	int64_t until = 2 * steady_us() - job->resumed;
+	bool others;
+
+	while (jobs->hooks.busy && steady_us() < until &&
+	       jobs->hooks.busy(jobs->hooks.arg) && !atomic_load(&job->cancel))
+		nanosleep(&moment, NULL);
+	pthread_mutex_lock(&jobs->lock);
+	others = jobs->unfinished > 1;
+	pthread_mutex_unlock(&jobs->lock);
+	if (others)
+		atomic_store(&job->cancel, true);
+	job->resumed = steady_us();
+}
 
 int job_follow(void *arg, uint64_t done, uint64_t total, uint64_t keys)
 {
@@ -19,6 +43,8 @@ int job_follow(void *arg, uint64_t done, uint64_t total, uint64_t keys)
 	job->info.total = total;
 	job->info.items = keys;
 	pthread_mutex_unlock(&job->jobs->lock);
+	if (job->req.background)
+		give_way(job);
 	return atomic_load(&job->cancel) ? -ECANCELED : 0;
 }
 

@@ -157,13 +157,26 @@ static uint64_t next_of(const struct wal *wal, const struct index_place *old,
 				   bucket_entry(wal, old->slot));
 }
 
-/* The block at pos is the key's from now on. */
+/* The walk that fills the directories counts what it has yet to meet. */
+static void count_dead(struct batch *b, const struct block *old)
+{
+	const struct engine *e = b->engine;
+
+	if (!e->walking || old->pos < e->walk_pos || old->pos >= e->walk_end)
+		b->more_bytes -= (int64_t)old->len;
+}
+
+/* The block at pos, of len bytes, is the key's from now on. */
 static int link_block(struct batch *b, const struct batch_key *key,
-		      const struct index_place *old, int found, uint64_t pos)
+		      const struct index_place *old, int found, uint64_t pos,
+		      uint64_t len)
 {
 	struct wal *wal = &b->engine->wal;
 	int rc = wal_set_pointer(wal, old->slot, pos);
 
+	b->more_bytes += (int64_t)len;
+	if (found)
+		count_dead(b, &old->block);
 	if (rc == 0 && found)
 		rc = wal_set_pointer(wal, old->block.pos + FORMAT_AT_NEXT,
 				     FORMAT_DEAD);
@@ -202,24 +215,45 @@ int batch_put(struct batch *b, const struct batch_key *key,
 		rc = append_filler(wal);
 	if (rc == 0)
 		rc = append_block(wal, key, value, &head, &pos);
-	return rc < 0 ? rc : link_block(b, key, &old, found, pos);
+	return rc < 0 ? rc :
+			link_block(b, key, &old, found, pos,
+				   format_block_len(&wal->fmt, &head));
+}
+
+struct measure {
+	const struct wal *wal;
+	uint64_t pos, len;
+};
+
+static int measure(void *arg)
+{
+	struct measure *m = arg;
+	struct block b;
+	int rc = block_at(m->wal, m->pos, WAL_WRITER, &b);
+
+	if (rc == 0)
+		m->len = b.len;
+	return rc;
 }
 
 int batch_adopt(struct batch *b, const struct batch_key *key, uint64_t pos,
 		int64_t timestamp)
 {
 	struct wal *wal = &b->engine->wal;
+	struct measure m = { wal, pos, 0 };
 	struct index_place old;
 	int found = find(b, key, &old), rc;
 
 	if (found < 0)
 		return found;
-	rc = wal_set_pointer(wal, pos + FORMAT_AT_NEXT,
-			     next_of(wal, &old, found));
+	rc = file_try(measure, &m);
+	if (rc == 0)
+		rc = wal_set_pointer(wal, pos + FORMAT_AT_NEXT,
+				     next_of(wal, &old, found));
 	if (rc == 0 && wal->fmt.timestamps)
 		rc = dirty_set(&wal->delta, pos + FORMAT_AT_TIME,
 			       (uint64_t)timestamp, FORMAT_TIME_LEN);
-	return rc < 0 ? rc : link_block(b, key, &old, found, pos);
+	return rc < 0 ? rc : link_block(b, key, &old, found, pos, m.len);
 }
 
 int batch_delete(struct batch *b, const struct batch_key *key)
@@ -235,6 +269,7 @@ int batch_delete(struct batch *b, const struct batch_key *key)
 	if (rc == 0)
 		rc = wal_set_pointer(wal, old.block.pos + FORMAT_AT_NEXT,
 				     FORMAT_DEAD);
+	count_dead(b, &old.block);
 	return rc < 0 ? rc : note(b, key, old.block.pos, 0);
 }
 

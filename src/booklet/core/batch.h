@@ -37,6 +37,7 @@ struct batch {
 	struct batch_event
 		first[4]; /* so that small batches allocate nothing */
 	int64_t more_keys;
+	int64_t more_bytes; /* of live blocks */
 	bool keep_lock;
 	bool logged;            /* its record is written before it is seen */
 	bool no_snapshots;      /* -EBUSY at the end where there are any */

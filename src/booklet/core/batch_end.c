@@ -140,10 +140,12 @@ int batch_end(struct batch *b, int rc)
 	if (rc == 0)
 		rc = (b->logged ? wal_publish_logged : wal_publish)(
 			wal, b->more_keys, keep_for_snapshots, b);
-	if (rc == 0)
+	if (rc == 0) {
+		atomic_fetch_add(&b->engine->live_bytes, b->more_bytes);
 		tell_followers(b);
-	else
+	} else {
 		(b->logged ? wal_rollback_logged : wal_rollback)(wal);
+	}
 	if (!b->keep_lock)
 		wal_end(wal);
 	free(b->event);

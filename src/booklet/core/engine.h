@@ -50,6 +50,9 @@ struct engine {
 	bool walking;                /* the tree is being filled; changed with
 				      * wal.write and wal.lock held */
 	uint64_t walk_pos;           /* up to here; under wal.write */
+	uint64_t walk_end;           /* of what is walked; likewise */
+	atomic_bool live_known;      /* the walk has met all blocks: */
+	_Atomic int64_t live_bytes;  /* of blocks that live, heads counted */
 	atomic_uint waiting;         /* writers in front of wal.write: whoever
 				      * holds it for work that can wait gives way */
 	uint8_t key[FORMAT_KEY_MAX]; /* scratch, under wal.write */

@@ -20,6 +20,15 @@ static bool reaches(const struct reservation *p, uint64_t pos, uint64_t to)
 	return p->pos < to && p->pos + p->len > pos;
 }
 
+uint64_t reservations_bytes(const struct engine *e)
+{
+	uint64_t sum = 0;
+
+	for (const struct reservation *r = e->reservations; r; r = r->next)
+		sum += r->len;
+	return sum;
+}
+
 bool reservations_any(const struct engine *e, uint64_t pos, uint64_t to)
 {
 	for (const struct reservation *p = e->reservations; p; p = p->next)

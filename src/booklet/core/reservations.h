@@ -28,6 +28,9 @@ void reservations_remove(struct engine *e, struct reservation *pin);
 /* Whether one of them reaches into [pos, to). */
 bool reservations_any(const struct engine *e, uint64_t pos, uint64_t to);
 
+/* The bytes of all; under wal.lock. */
+uint64_t reservations_bytes(const struct engine *e);
+
 /* The first that reaches into [pos, to): where it begins and ends, or to and
  * to.  Takes wal.lock shared. */
 void reservations_first(struct engine *e, uint64_t pos, uint64_t to,

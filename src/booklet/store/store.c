@@ -1,4 +1,5 @@
 /* Opening, closing, and facts. */
+#include "booklet/core/reservations.h"
 #include "booklet/store/store.h"
 
 #include "booklet/maintain/maintain.h"
@@ -410,6 +411,18 @@ int booklet_fd(const struct blt *blt)
 	return store->engine.wal.file.fd;
 }
 
+/* Under wal.lock: what neither lives nor is being written. */
+static uint64_t dead_bytes(const struct store *store)
+{
+	const struct engine *e = &store->engine;
+	int64_t live = atomic_load(&e->live_bytes);
+	uint64_t used = FORMAT_HEADER_LEN +
+			format_index_len(e->wal.fmt.n_buckets) +
+			reservations_bytes(e) + (live > 0 ? (uint64_t)live : 0);
+
+	return e->wal.end > used ? e->wal.end - used : 0;
+}
+
 void booklet_get_info(struct blt *blt, struct blt_info *ret)
 {
 	struct store *store = store_of(blt);
@@ -436,7 +449,10 @@ void booklet_get_info(struct blt *blt, struct blt_info *ret)
 		.modified = wal->changed,
 		.replayed = store->replayed,
 		.failed = atomic_load(&wal->failed),
+		.dead_known = atomic_load(&store->engine.live_known),
 	};
+	if (ret->dead_known)
+		ret->dead_bytes = dead_bytes(store);
 	memcpy(ret->uuid, f->uuid, sizeof(ret->uuid));
 	pthread_rwlock_unlock(&wal->lock);
 	if (!ret->modified)

@@ -14,14 +14,15 @@
 #define LAST_ROUND_US 20000
 
 /* Those who commit wait behind it (store_committed), so that the file can end
- * where the packed blocks do. */
-static int prune_last(struct store *store, const struct blt_prune_options *opts,
-		      uint64_t *at, struct blt_prune_result *ret)
+ * where the packed blocks do.  Nobody is told, who may take a rest then. */
+static int prune_last(struct store *store, uint64_t *at,
+		      struct blt_prune_result *ret)
 {
+	static const struct blt_prune_options quiet;
 	int rc;
 
 	atomic_store(&store->quiet_until, steady_us() + LAST_ROUND_US);
-	rc = compaction(&store->engine, opts, at, ret);
+	rc = compaction(&store->engine, &quiet, at, ret);
 	atomic_store(&store->quiet_until, 0);
 	return rc;
 }
@@ -38,7 +39,7 @@ static int prune_behind(struct store *store,
 	for (unsigned i = 0; i < ROUNDS && rc == 0 && at && r.size_after > at;
 	     i++) {
 		if (i && r.size_after - r.size_before <= LAST_ROUND)
-			rc = prune_last(store, &more, &at, &r);
+			rc = prune_last(store, &at, &r);
 		else
 			rc = compaction(&store->engine, &more, &at, &r);
 		ret->moved += r.moved;

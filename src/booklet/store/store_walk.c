@@ -176,7 +176,6 @@ int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret)
 struct walk {
 	struct engine *engine;
 	struct dirindex *dirindex;
-	uint64_t end;
 	struct block block;
 	bool marker;
 };
@@ -191,8 +190,10 @@ static int walk_block(void *arg)
 		return rc;
 	block_fetch_ahead(&w->block);
 	w->engine->walk_pos = block_behind(wal, &w->block);
-	if (w->block.head.next == FORMAT_DEAD ||
-	    format_hidden(&wal->fmt, &w->block.head.hash))
+	if (w->block.head.next == FORMAT_DEAD)
+		return 0;
+	atomic_fetch_add(&w->engine->live_bytes, (int64_t)w->block.len);
+	if (format_hidden(&wal->fmt, &w->block.head.hash))
 		return 0;
 	memcpy(w->engine->key, w->block.key, w->block.head.key_len);
 	w->marker = engine_is_marker(w->engine, w->engine->key,
@@ -207,8 +208,9 @@ static int walk_stride(struct walk *w)
 {
 	int rc = 0;
 
-	for (int i = 0;
-	     i < WALK_STRIDE && rc >= 0 && w->engine->walk_pos < w->end; i++) {
+	for (int i = 0; i < WALK_STRIDE && rc >= 0 &&
+			w->engine->walk_pos < w->engine->walk_end;
+	     i++) {
 		rc = file_try(walk_block, w);
 		if (rc > 0)
 			rc = dirindex_add(w->dirindex, w->engine->key,
@@ -238,8 +240,9 @@ static void *walk_blocks(void *arg)
 	pthread_mutex_lock(&wal->write);
 	set_walking(&store->engine, true);
 	w.engine->walk_pos = block_first(wal);
-	w.end = wal->end;
-	while (rc == 0 && w.engine->walk_pos < w.end &&
+	w.engine->walk_end = wal->end;
+	atomic_store(&w.engine->live_bytes, 0);
+	while (rc == 0 && w.engine->walk_pos < w.engine->walk_end &&
 	       !atomic_load(&store->stop_walk)) {
 		rc = walk_stride(&w);
 		pthread_mutex_unlock(&wal->write);
@@ -247,6 +250,8 @@ static void *walk_blocks(void *arg)
 		pthread_mutex_lock(&wal->write);
 	}
 	set_walking(&store->engine, false);
+	atomic_store(&w.engine->live_known,
+		     rc >= 0 && w.engine->walk_pos >= w.engine->walk_end);
 	pthread_mutex_unlock(&wal->write);
 	dirindex_complete(w.dirindex, rc < 0 ? rc : 0);
 	return NULL;
