@@ -19,6 +19,10 @@
 /* A stream costs some syncs: less than this goes into a temporary file. */
 #define STREAM_LEAST ((uint64_t)1 << 20)
 
+/* A hole that is longer takes no memory: in a stream, and in a temporary file,
+ * it is one of the file. */
+#define HOLE_LEAST ((uint64_t)8 << 20)
+
 static void changed(struct write_buffer *s)
 {
 	s->dirty = true;
@@ -60,20 +64,21 @@ static void drop_memory(struct write_buffer *s)
 	s->cap = 0;
 }
 
-static bool streams(const struct write_buffer *s)
+static bool streams(const struct write_buffer *s, uint64_t len)
 {
 	uint64_t least = s->pool->max / 2;
 
 	return s->pool->store &&
-	       s->len >= (least < STREAM_LEAST ? least : STREAM_LEAST);
+	       len >= (least < STREAM_LEAST ? least : STREAM_LEAST);
 }
 
-/* What has come so far is the only hint at what will. */
-static int spill_to_store(struct write_buffer *s)
+/* What has come so far is the only hint at what will, but for a hole, which
+ * reaches to len. */
+static int spill_to_store(struct write_buffer *s, uint64_t len)
 {
+	uint64_t room = 4 * s->len > len ? 4 * s->len : len;
 	struct blt_stream *stream;
-	int rc = blt_stream_open(s->pool->store, s->key_len, 4 * s->len,
-				 &stream);
+	int rc = blt_stream_open(s->pool->store, s->key_len, room, &stream);
 
 	if (rc < 0)
 		return rc;
@@ -87,11 +92,11 @@ static int spill_to_store(struct write_buffer *s)
 	return 0;
 }
 
-static int spill(struct write_buffer *s)
+static int spill(struct write_buffer *s, uint64_t len)
 {
 	int fd, rc;
 
-	if (streams(s) && spill_to_store(s) == 0)
+	if (streams(s, len) && spill_to_store(s, len) == 0)
 		return 0;
 	fd = open_temporary(s->pool->dir);
 	if (fd < 0)
@@ -118,8 +123,10 @@ static int reserve(struct write_buffer *s, uint64_t len)
 		return 0;
 	if (cap < len)
 		cap = len;
+	if (len > s->len + HOLE_LEAST)
+		return spill(s, len);
 	if (len > WRITE_BUFFER_MEMORY)
-		return spill(s);
+		return spill(s, s->len);
 	if (atomic_fetch_add(&s->pool->used, cap - s->cap) + cap - s->cap >
 	    s->pool->max)
 		goto full;
@@ -132,7 +139,7 @@ static int reserve(struct write_buffer *s, uint64_t len)
 
 full:
 	atomic_fetch_sub(&s->pool->used, cap - s->cap);
-	return spill(s);
+	return spill(s, s->len);
 }
 
 /* Makes the content reach to len at least. */

@@ -182,6 +182,47 @@ def test_late_release(m):
         assert read("f") == b"old"
 
 
+def room(m):
+    """Bytes that the store has on the disk."""
+    return os.stat(m.store).st_blocks * 512
+
+
+def memory(m):
+    with open(f"/proc/{m.daemon.pid}/status") as f:
+        return next(int(line.split()[1]) * 1024 for line in f
+                    if line.startswith("VmHWM"))
+
+
+def test_holes(m):
+    """A file that is nearly all hole, up to the longest there can be."""
+    longest = (1 << 32) - 1
+    os.sync()
+    before, high = room(m), memory(m)
+    with open("f", "wb") as f:
+        f.truncate(longest)
+        f.seek(longest - 5)
+        f.write(b"ended")
+        f.seek(100 * MIB)
+        f.write(b"middle")
+        with fails(errno.EFBIG):
+            os.pwrite(f.fileno(), b"x", longest)
+        assert room(m) - before < 32 * MIB, room(m) - before
+    with open("g", "wb") as f:
+        f.seek(50 * MIB)
+        f.write(b"end")
+    m.remount()
+    assert room(m) - before < 32 * MIB, room(m) - before
+    assert memory(m) - high < 64 * MIB, memory(m) - high
+    assert os.stat("f").st_size == longest
+    with open("f", "rb") as f:
+        for at, want in ((0, bytes(10)), (100 * MIB - 1, b"\0middle\0"),
+                         (longest - 6, b"\0ended")):
+            f.seek(at)
+            assert f.read(len(want)) == want, at
+    assert read("g") == bytes(50 * MIB) + b"end"
+    os.unlink("f")
+
+
 def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
@@ -189,6 +230,7 @@ def main():
     small = ("create", "max_staging=2M")
     for test, options in ((test_written_once, small), (test_patterns, small),
                           (test_several, small), (test_unlinked, small),
+                          (test_holes, ("create",)),
                           (test_renamed, small + ("commit=3600",)),
                           (test_renamed, ("create", "commit=3600")),
                           (test_killed, small),
