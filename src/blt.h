@@ -561,12 +561,13 @@ BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
  * is none, nothing is done).  Reads and writes go on meanwhile.  By itself this
  * happens where there are more keys than buckets.
  *
- * Keys are counted from 0 on as they move.  progress may be NULL; where it
- * stops the move before the first of them, the file has only become longer;
- * later, the rest of the move is made when there is time for it, by blt_close
- * at the latest.  -EBUSY: where blocks have to make way (in a fixed-length
- * store, behind an index of a few buckets), an iterator, the walk of a
- * namespace or a stream is under way. */
+ * First all blocks are walked over: where one cannot be, -EUCLEAN, and nothing
+ * has changed.  Keys are counted from 0 on as they move.  progress may be NULL;
+ * where it stops the move before the first of them, the file has only become
+ * longer; later, the rest of the move is made when there is time for it, by
+ * blt_close at the latest.  -EBUSY: where blocks have to make way (in a
+ * fixed-length store, behind an index of a few buckets), an iterator, the walk
+ * of a namespace or a stream is under way. */
 BLT_PUBLIC int blt_reindex(struct blt *store, uint32_t n_buckets,
 			   blt_progress_fn *progress, void *arg);
 
@@ -587,10 +588,12 @@ struct blt_prune_result {
 	uint64_t size_before, size_after; /* of the file */
 };
 
-/* Takes dead blocks out of the file, in place: live ones move up, in their
- * order, and the file is cut.  Its size then is that which booklet's own prune
- * gives.  What is committed meanwhile is moved too, in some more rounds; where
- * that goes on without a pause, the file stays as long as it is.
+/* Takes dead blocks out of the file, in place, after a walk over all of it: a
+ * block that cannot be is -EUCLEAN, and nothing has changed.  Live ones move
+ * up, in their order, and the file is cut.  Its size then is that which
+ * booklet's own prune gives.  What is committed meanwhile is moved too, in some
+ * more rounds; where that goes on without a pause, the file stays as long as it
+ * is.
  *
  * Others may read and write all the time.  Blocks do not change places while a
  * walk (blt_iter_new, blt_copy, blt_check, ...) runs: prune waits for its end.

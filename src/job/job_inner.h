@@ -59,6 +59,10 @@ extern const struct job_kind_row job_kinds[JOB__COUNT];
 int job_clear(struct job *job);
 int job_map(struct job *job);
 int job_prune(struct job *job);
+
+/* Where a job has failed with rc because the store is damaged: its result says
+ * where, as blt check does. */
+void job_tell_damage(struct job *job, int rc);
 int job_check_prune(const struct job_request *req);
 
 /* ---- job_kinds.c: what the work tells, while it runs ---- */

@@ -101,6 +101,23 @@ static bool is_beyond(struct job *job, int rc, const char *done)
 	return true;
 }
 
+static int tell_fault(void *arg, const struct blt_fault *fault)
+{
+	job_result(arg, "at %" PRIu64 ": %s%s", fault->position, fault->text,
+		   fault->kind == BLT_FAULT_BLOCK ? "; the store is unchanged" :
+						    "");
+	return -ECANCELED;
+}
+
+void job_tell_damage(struct job *job, int rc)
+{
+	struct blt_check_result result;
+
+	if (rc == -EUCLEAN)
+		(void)blt_check(job->jobs->store, NULL, tell_fault, job,
+				&result);
+}
+
 static int run_reindex(struct job *job)
 {
 	int rc = blt_reindex(job->jobs->store, job->req.n_buckets, job_follow,
@@ -108,6 +125,7 @@ static int run_reindex(struct job *job)
 	struct blt_info info;
 
 	(void)is_beyond(job, rc, "reindexed");
+	job_tell_damage(job, rc);
 	if (rc < 0)
 		return rc;
 	blt_get_info(job->jobs->store, &info);
@@ -163,6 +181,7 @@ static int run_trim(struct job *job)
 
 	job_facts(job, (const uint64_t[JOB_FACTS]){ r.merged, r.freed });
 	(void)is_beyond(job, rc, "trimmed");
+	job_tell_damage(job, rc);
 	if (rc == 0 && r.no_holes)
 		job_result(job,
 			   "the filesystem has no holes in files: nothing was "

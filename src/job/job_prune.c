@@ -125,6 +125,7 @@ static void tell_pruned(struct job *job, int rc,
 		job_result(job, "%s%s%s", dropped, strerror(-rc),
 			   job_is_shared(job) ? "; nothing is changed" :
 						"; the next prune goes on");
+	job_tell_damage(job, rc);
 }
 
 int job_prune(struct job *job)

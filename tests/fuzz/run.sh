@@ -51,7 +51,7 @@ for source in "$top"/tests/fuzz/fuzz-*.c; do
 	clang "${options[@]}" -fsanitize=fuzzer -o "$name" "$source" \
 		libengine.a $libs
 	mkdir -p "corpus-$name"
-	"./$name" -max_total_time="$seconds" -timeout=20 -max_len=8192 \
+	"./$name" -max_total_time="$seconds" -timeout=5 -max_len=8192 \
 		-close_fd_mask=1 -verbosity="${FUZZ_VERBOSITY:-0}" \
 		"corpus-$name" seeds
 done

@@ -209,8 +209,9 @@ int block_cover(struct wal *wal, uint64_t pos, uint64_t len)
 	const struct format *f = &wal->fmt;
 	uint8_t head[FORMAT_HEAD_MAX];
 
-	/* Never a head over what lives behind. */
-	if (!format_dead_fits(f, len))
+	/* Never a head over what lives behind, nor one behind the data's end.
+	 */
+	if (pos > wal->end || len > wal->end - pos || !format_dead_fits(f, len))
 		return -EUCLEAN;
 	wal_forget_fillers(wal, 0);
 	while (len) {

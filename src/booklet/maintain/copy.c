@@ -2,6 +2,7 @@
 
 #include "booklet/log/block.h"
 #include "booklet/core/snapshot.h"
+#include "booklet/maintain/verify.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -44,6 +45,13 @@ fail(const struct copy *c, int code, const char *fmt, ...)
 
 static int fail_read(const struct copy *c, int rc)
 {
+	struct blt_error damage;
+
+	if (rc == -EUCLEAN) {
+		verify_first(c->from, &damage);
+		return fail(c, rc, "%s: %s", c->from->wal.file.path,
+			    damage.text);
+	}
 	return fail(c, rc, "%s: cannot be read to its end: %s",
 		    c->from->wal.file.path, strerror(-rc));
 }

@@ -397,6 +397,47 @@ int verify_blocks(struct verify *c)
 	return rc;
 }
 
+/* ---- for those who write over it ---- */
+
+int verify_walk(struct engine *e, blt_progress_fn *progress, void *arg)
+{
+	struct snapshot s;
+	struct block b;
+	uint64_t done = 0;
+	int rc;
+
+	snapshot_start(&s, e, true);
+	while ((rc = snapshot_next(&s, &b)) > 0) {
+		done += b.len;
+		if (!progress || done < PROGRESS_STEP)
+			continue;
+		done = 0;
+		rc = progress(arg, 0, s.end, 0);
+		if (rc < 0)
+			break;
+	}
+	snapshot_end(&s);
+	return rc;
+}
+
+static int note_first(void *arg, const struct blt_fault *fault)
+{
+	struct blt_error *ret = arg;
+
+	snprintf(ret->text, sizeof(ret->text), "at %" PRIu64 ": %s",
+		 fault->position, fault->text);
+	return -ECANCELED;
+}
+
+void verify_first(struct engine *e, struct blt_error *ret)
+{
+	struct verify c;
+
+	snprintf(ret->text, sizeof(ret->text), "%s", strerror(EUCLEAN));
+	verify_start(&c, e, NULL, note_first, ret);
+	(void)verify_blocks(&c);
+}
+
 /* ---- the numbers ---- */
 
 int verify_counts(struct verify *c)

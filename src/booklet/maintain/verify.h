@@ -49,6 +49,14 @@ int verify_blocks(struct verify *c);
 int verify_chains(struct verify *c);
 int verify_counts(struct verify *c);
 
+/* Before what writes over a store: whether every block of it can be walked
+ * over.  0; -EUCLEAN: one cannot, and verify_blocks says where; what progress
+ * gave, which is told of nothing done. */
+int verify_walk(struct engine *e, blt_progress_fn *progress, void *arg);
+
+/* The first fault of the blocks as a sentence that begins with its place. */
+void verify_first(struct engine *e, struct blt_error *ret);
+
 /* Reports a fault. */
 int verify_fault(struct verify *c, enum blt_fault_kind kind, uint64_t pos,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));

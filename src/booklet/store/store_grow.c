@@ -3,6 +3,7 @@
 #include "booklet/store/store.h"
 
 #include "booklet/maintain/maintain.h"
+#include "booklet/maintain/verify.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -206,7 +207,9 @@ int booklet_reindex(struct blt *blt, uint32_t n_buckets,
 	if (!e->wal.file.writable)
 		return -EROFS;
 	pthread_mutex_lock(&e->whole);
-	rc = rehash_resume(e);
+	rc = verify_walk(e, progress, arg);
+	if (rc == 0)
+		rc = rehash_resume(e);
 	if (!n_buckets)
 		n_buckets = format_next_buckets(e->wal.fmt.n_buckets);
 	if (rc == 0 && n_buckets)

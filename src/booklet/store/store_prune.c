@@ -2,6 +2,7 @@
 #include "booklet/store/store.h"
 
 #include "booklet/maintain/maintain.h"
+#include "booklet/maintain/verify.h"
 
 #include <errno.h>
 
@@ -97,8 +98,11 @@ int booklet_prune(struct blt *blt, const struct blt_prune_options *opts,
 		*ret = result;
 	if (!e->wal.file.writable)
 		return -EROFS;
+	opts = opts ? opts : &plain;
 	begin_whole(store);
-	rc = prune_in_rounds(store, opts ? opts : &plain, &result);
+	rc = verify_walk(e, opts->progress, opts->arg);
+	if (rc == 0)
+		rc = prune_in_rounds(store, opts, &result);
 	end_whole(store);
 	if (ret)
 		*ret = result;
@@ -118,7 +122,9 @@ int booklet_trim(struct blt *blt, blt_progress_fn *progress, void *arg,
 	if (!e->wal.file.writable)
 		return -EROFS;
 	begin_whole(store);
-	rc = punch_holes(e, progress, arg, &result);
+	rc = verify_walk(e, progress, arg);
+	if (rc == 0)
+		rc = punch_holes(e, progress, arg, &result);
 	end_whole(store);
 	if (ret)
 		*ret = result;
