@@ -180,7 +180,7 @@ static void say_not_text(struct bltfs *fs, const char *name)
 
 	if (atomic_exchange(&fs->told_text, true))
 		return;
-	for (size_t i = 0; name[i] && i < 255; i++) {
+	for (size_t i = 0; i < 255 && name[i]; i++) {
 		unsigned char c = (unsigned char)name[i];
 
 		if (c >= ' ' && c < 0x7f)

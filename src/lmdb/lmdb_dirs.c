@@ -18,16 +18,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 /* A shorter name fits into a file's, however it is written there. */
 #define LONG_LEN (255u / 3)
 #define CHUNK 512u
+/* A listing's cookie means the same name in every directory. */
+#define ANY_DIR 0
 /* Names that a directory is said to have, where it has more. */
 #define ENOUGH 2
 
-static uint64_t cookie_of(const struct keyhash *hash, bool is_dir)
+static uint64_t cookie_from(uint64_t word, bool is_dir)
 {
-	uint64_t cookie = (keyhash_word(hash) >> 2 << 1) | is_dir;
+	uint64_t cookie = (word >> 2 << 1) | is_dir;
 
 	/* those that mean something else */
 	if (cookie < 2)
@@ -35,6 +38,11 @@ static uint64_t cookie_of(const struct keyhash *hash, bool is_dir)
 	if (cookie > (uint64_t)INT64_MAX - 2)
 		return (uint64_t)INT64_MAX - 4 + is_dir;
 	return cookie;
+}
+
+static uint64_t cookie_of(const struct keyhash *hash, bool is_dir)
+{
+	return cookie_from(keyhash_word(hash), is_dir);
 }
 
 /* Which directory, as far as a mark must know it. */
@@ -167,7 +175,8 @@ static void describe(struct listing *l, const struct dir_cursor_entry *e,
 		.hash = keyhash_of(l->whole, l->len + e->len),
 		.stat = { e->value_len, BLT_NO_TIME },
 	};
-	ret->cookie = cookie_of(&ret->hash, e->is_dir);
+	/* of the name alone: a listing goes on when its directory is renamed */
+	ret->cookie = cookie_from(XXH3_64bits(e->name, e->len), e->is_dir);
 }
 
 static void remember(struct listing *l, const struct dir_cursor_entry *e)
@@ -262,7 +271,7 @@ static int go_behind(struct listing *l, uint64_t cookie)
 
 	if (cookie == 0)
 		return 0;
-	if (lmdb_cookie_cache_find(l->store->cookies, l->dir, cookie, l->last,
+	if (lmdb_cookie_cache_find(l->store->cookies, ANY_DIR, cookie, l->last,
 				   &l->last_len)) {
 		l->begun = true;
 		l->last_is_dir = cookie & 1;
@@ -288,8 +297,12 @@ static int give(void *arg, struct listing *l, const struct dir_cursor_entry *e,
 	int rc = g->fn(g->arg, as);
 
 	if (rc == 0) {
-		lmdb_cookie_cache_set(l->store->cookies, l->dir, as->cookie,
+		lmdb_cookie_cache_set(l->store->cookies, ANY_DIR, as->cookie,
 				      e->name, e->len);
+		if (e->len > LONG_LEN)
+			lmdb_cookie_cache_set(l->store->cookies, l->dir,
+					      cookie_of(&as->hash, e->is_dir),
+					      e->name, e->len);
 		g->cookie = as->cookie;
 		g->len = e->len;
 		memcpy(g->name, e->name, e->len);
@@ -310,7 +323,7 @@ static int dirs_list(struct blt *blt, const void *prefix, size_t len,
 	if (rc == 0)
 		rc = each(l, give, &g);
 	if (g.cookie)
-		lmdb_cookie_cache_end(l->store->cookies, l->dir, g.cookie,
+		lmdb_cookie_cache_end(l->store->cookies, ANY_DIR, g.cookie,
 				      g.name, g.len);
 	free(l);
 	return rc < 0 ? rc : 0;
@@ -344,8 +357,8 @@ static int is_wanted(void *arg, struct listing *l,
 	if (e->is_dir != w->is_dir ||
 	    memcmp(&as->hash, w->hash, sizeof(as->hash)) != 0)
 		return 0;
-	lmdb_cookie_cache_set(l->store->cookies, l->dir, as->cookie, e->name,
-			      e->len);
+	lmdb_cookie_cache_set(l->store->cookies, l->dir,
+			      cookie_of(&as->hash, e->is_dir), e->name, e->len);
 	return take_wanted(w, e->name, e->len);
 }
 

@@ -44,7 +44,8 @@ static void check_sample(const struct sample *s)
 
 	if (!s->files)
 		return;
-	snprintf(command, sizeof(command), "%s %s/tests/lib/checker.py %s/*.blt",
+	snprintf(command, sizeof(command),
+		 "%s %s/tests/lib/checker.py %s/*.blt",
 		 python ? python : "python3", src ? src : ".", dir);
 	rc = system(command);
 	ck_assert_msg(rc == 0, "the checker finds faults in %u files",

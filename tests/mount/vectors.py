@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import daemonlib
+import names_v2
 
 BLTFS = os.environ["BLTFS"]
 VECTORS = os.environ["VECTORS"]
@@ -23,15 +24,11 @@ INTEGERS = {
 CONTROL = b".bltfs"
 
 
-def escape(part, upto, first, conflict):
-    if part == b"":
-        name = b"%"
-    elif part in (b".", b".."):
-        name = part.replace(b".", b"%2E")
-    else:
-        name = part.replace(b"%", b"%25").replace(b"\0", b"%00")
-        if first and part == CONTROL:
-            name = b"%%%02X" % part[0] + part[1:]
+def escape(part, upto, conflict, both):
+    """both: what is a key and a directory at once, in the same directory."""
+    name = names_v2.shown(part, both)
+    if upto == CONTROL:
+        name = b"%%%02X" % part[0] + part[1:]
     suffix = b"%" if conflict else b""
     if len(name + suffix) > 255:
         name = b"%~" + hashlib.blake2s(
@@ -43,6 +40,12 @@ def integer_name(key, width, signed):
     if len(key) != width:
         return b"%x" + key.hex().encode()
     return b"%d" % int.from_bytes(key, "little", signed=signed)
+
+
+def both_below(prefix, items, dirs):
+    return {k[len(prefix):] for k in items
+            if k.startswith(prefix) and b"/" not in k[len(prefix):]
+            and k + b"/" in dirs}
 
 
 def paths(items, serializer):
@@ -59,7 +62,8 @@ def paths(items, serializer):
             marker = last and i and part == b"" and value == b""
             if not marker:
                 conflict = last and key + b"/" in dirs
-                path.append(escape(part, key[:at], i == 0, conflict))
+                path.append(escape(part, key[:at], conflict,
+                                   both_below(key[:at - len(part)], items, dirs)))
             at += 1
         marker = len(parts) > 1 and parts[-1] == b"" and value == b""
         path = b"/".join(path)
@@ -111,7 +115,7 @@ def check_mount(mnt, fields, items):
     assert found == set(want), (found ^ set(want))
     for path, key in want.items():
         check_file(os.path.join(mnt, path), *items[key])
-    for wrong in (b"no such", b"%41", b"%", b"x%", b"%~00"):
+    for wrong in (b"no such", b"%2541", b"%", b"x%", b"%~00"):
         path = os.path.join(mnt, wrong)
         assert os.path.lexists(path) == (wrong in want or any(
             p.startswith(wrong + b"/") for p in want)), wrong

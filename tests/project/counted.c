@@ -1,5 +1,6 @@
-/* counted STORE - does what tests/project/instructions.sh counts the instructions of:
- * each function whose name begins with count_ does one thing TIMES times. */
+/* counted STORE - does what tests/project/instructions.sh counts the
+ * instructions of: each function whose name begins with count_ does one thing
+ * TIMES times. */
 #include "blt.h"
 #include "booklet/format/keyhash.h"
 

@@ -56,8 +56,9 @@ touch "$dir/src/novel.c"
 refuses "a file that is not listed" "src/novel.c: not in tests/project/layers.txt"
 
 fresh
-echo '#include "base/util.h"' >"$dir/fs/inode/inode.c"
-refuses "fs reaching into src" "base/util.h is not offered to layer 1 of fs/"
+echo '#include "booklet/core/index.h"' >"$dir/fs/inode/inode.c"
+refuses "fs reaching into src" \
+	"booklet/core/index.h is not offered to layer 1 of fs/"
 
 fresh
 echo '#include "../src/base/util.h"' >"$dir/fs/inode/inode.c"

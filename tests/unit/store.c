@@ -325,7 +325,7 @@ START_TEST(test_limits)
 	ck_assert_int_eq(blt_put(s, key, 65535, "v", 1, BLT_NOW), 0);
 	ck_assert_int_eq(blt_put_from(s, "k", 1, &huge, BLT_NOW), -EFBIG);
 	ck_assert_int_eq(blt_put(s, "k", 1, "v", 1, -5), -EINVAL);
-	ck_assert_int_eq(blt_put(s, "\xff", 1, "v", 1, BLT_NOW), -EINVAL);
+	ck_assert_int_eq(blt_put(s, "\xff", 1, "v", 1, BLT_NOW), -EILSEQ);
 	ck_assert_int_eq(
 		blt_put(s, "adb01ebc1ba3433eb043527", 23, "v", 1, BLT_NOW),
 		-EINVAL);
