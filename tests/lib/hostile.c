@@ -163,7 +163,7 @@ static void answer_endless(unsigned cmd, void *a)
 	switch (cmd) {
 	case BLTFS_IOC_NEXT_JOB:
 		job->job++;
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case BLTFS_IOC_JOB:
 		job->state = mode == BUSY ? BLTFS_JOB_RUNNING : BLTFS_JOB_DONE;
 		break;
