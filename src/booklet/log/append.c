@@ -210,7 +210,8 @@ void wal_keep_space(struct wal *wal)
 	if (wal_begin_whole(wal) < 0)
 		return;
 	/* A disk that is full already keeps what it has. */
-	if (!wal->unclean && !wal->reserve_fails)
+	if (!wal->unclean && !wal->reserve_fails &&
+	    wal->reserved < wal->append + RESERVE_KEEP)
 		(void)reserve_to(wal, wal->append + RESERVE_KEEP);
 	wal_end_whole(wal);
 }
