@@ -140,8 +140,9 @@ struct backend_dirs {
 	int (*find_long)(struct blt *store, const void *prefix, size_t len,
 			 const struct keyhash *hash, uint8_t **ret_comp,
 			 size_t *ret_len);
-	/* Whether list gives entries in the order of their cookies, and facts
-	 * counts all of them; else it says two for many. */
+	/* Whether list gives entries in the order of their cookies, which are
+	 * hash_cookie() of the hash or a few more, and facts counts all of
+	 * them; else it says two for many. */
 	bool by_cookie;
 	/* The entries behind cookie; -ENOENT for no such directory. */
 	int (*list)(struct blt *store, const void *prefix, size_t len,

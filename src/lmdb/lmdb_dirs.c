@@ -28,21 +28,9 @@
 /* Names that a directory is said to have, where it has more. */
 #define ENOUGH 2
 
-static uint64_t cookie_from(uint64_t word, bool is_dir)
-{
-	uint64_t cookie = (word >> 2 << 1) | is_dir;
-
-	/* those that mean something else */
-	if (cookie < 2)
-		return 2 | is_dir;
-	if (cookie > (uint64_t)INT64_MAX - 2)
-		return (uint64_t)INT64_MAX - 4 + is_dir;
-	return cookie;
-}
-
 static uint64_t cookie_of(const struct keyhash *hash, bool is_dir)
 {
-	return cookie_from(keyhash_word(hash), is_dir);
+	return hash_cookie(keyhash_word(hash), is_dir);
 }
 
 /* Which directory, as far as a mark must know it. */
@@ -176,7 +164,7 @@ static void describe(struct listing *l, const struct dir_cursor_entry *e,
 		.stat = { e->value_len, BLT_NO_TIME },
 	};
 	/* of the name alone: a listing goes on when its directory is renamed */
-	ret->cookie = cookie_from(XXH3_64bits(e->name, e->len), e->is_dir);
+	ret->cookie = hash_cookie(XXH3_64bits(e->name, e->len), e->is_dir);
 }
 
 static void remember(struct listing *l, const struct dir_cursor_entry *e)

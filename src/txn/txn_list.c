@@ -1,9 +1,9 @@
 /* Listings of a transaction's directories.
  *
- * Entries have the same cookies in upper and in lower, so a listing is a merge
- * (of a lower that lists in another order they are sorted first).  Neither
- * store's locks are held while the other is asked: entries are copied first,
- * some at a time.
+ * A listing is a merge in the order of upper's cookies.  A lower that lists in
+ * another order may have other cookies, too: its entries are given upper's, and
+ * sorted first.  Neither store's locks are held while the other is asked:
+ * entries are copied first, some at a time.
  */
 #include "txn/txn.h"
 
@@ -89,12 +89,14 @@ static void sort(struct gathered *g)
 static int sort_entry(void *arg, const struct backend_entry *from)
 {
 	struct gathered *g = arg;
+	struct backend_entry e = *from;
 
-	if (from->cookie <= g->behind || from->cookie > g->bound)
+	e.cookie = hash_cookie(keyhash_word(&e.hash), e.is_dir);
+	if (e.cookie <= g->behind || e.cookie > g->bound)
 		return 0;
 	if (g->n == g->most)
 		sort(g);
-	return copy_entry(g, from);
+	return copy_entry(g, &e);
 }
 
 static void gathered_clear(struct gathered *g)

@@ -17,20 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH62_MAX ((UINT64_C(1) << 62) - 16)
-
-/* Kept away from both ends, so that what is added stays within the range. */
-static uint64_t own_cookie(uint64_t word, bool is_dir)
-{
-	uint64_t hash62 = word >> 2;
-
-	if (hash62 == 0)
-		hash62 = 1;
-	if (hash62 > HASH62_MAX)
-		hash62 = HASH62_MAX;
-	return hash62 << 1 | is_dir;
-}
-
 struct item {
 	uint64_t cookie;
 	uint64_t ref;
@@ -120,7 +106,7 @@ static int item_make(const struct listing *l, const struct page *p,
 			item->hash = keyhash_of(key, len);
 	}
 	item->cookie =
-		own_cookie(keyhash_word(&item->hash), item->ref & REF_DIR);
+		hash_cookie(keyhash_word(&item->hash), item->ref & REF_DIR);
 	return 0;
 }
 

@@ -42,6 +42,21 @@ static inline uint64_t keyhash_word(const struct keyhash *h)
 	return w;
 }
 
+#define HASH62_MAX ((UINT64_C(1) << 62) - 16)
+
+/* The cookie that a listing gives to a thing, of 64 bits of a hash; kept away
+ * from both ends of 1 .. INT64_MAX - 2, so that a few can be added. */
+static inline uint64_t hash_cookie(uint64_t word, bool is_dir)
+{
+	uint64_t hash62 = word >> 2;
+
+	if (hash62 == 0)
+		hash62 = 1;
+	if (hash62 > HASH62_MAX)
+		hash62 = HASH62_MAX;
+	return hash62 << 1 | is_dir;
+}
+
 /* BLAKE2s of what fits one block.
  *
  * Nearly every key has at most 64 bytes, and its hash is then one call of
