@@ -48,18 +48,38 @@ static inline int array_room(void *array, size_t *room, size_t want,
 	return 0;
 }
 
-/* Adds n bytes to the *len at *bytes (NULL: none so far), which are malloc'd.
- * 0, or -ENOMEM, which changes nothing. */
+/* The room that bytes_append has made where there are len bytes: a power of two
+ * above len. */
+static inline size_t bytes_room(size_t len)
+{
+	size_t room = 64;
+
+	while (room <= len && room <= SIZE_MAX / 2)
+		room *= 2;
+	return room;
+}
+
+/* Adds n bytes to the *len at *bytes (NULL: none so far), which only this
+ * function makes larger: they are malloc'd, with a room that follows from *len,
+ * so that n bytes cost 2n moves at most however small the pieces are.  0, or
+ * -ENOMEM, which changes nothing. */
 static inline int bytes_append(uint8_t **bytes, size_t *len, const void *from,
 			       size_t n)
 {
-	uint8_t *more = realloc(*bytes, *len + n + 1);
+	size_t room;
 
-	if (!more)
+	if (n > SIZE_MAX / 2 - *len)
 		return -ENOMEM;
+	room = bytes_room(*len + n);
+	if (!*bytes || room > bytes_room(*len)) {
+		uint8_t *more = realloc(*bytes, room);
+
+		if (!more)
+			return -ENOMEM;
+		*bytes = more;
+	}
 	if (n)
-		memcpy(more + *len, from, n);
-	*bytes = more;
+		memcpy(*bytes + *len, from, n);
 	*len += n;
 	return 0;
 }
