@@ -56,8 +56,29 @@ lintian --allow-root --fail-on error,warning \
 
 [[ ${1:-} == root ]] || exit 0
 
+# with another umask, language, time zone and directory
+echo "== the same once more"
+mkdir "$dir/again"
+cp "bltfs_$version.orig.tar.gz" "$dir/again"
+(
+	cd "$dir/again"
+	tar -xf "bltfs_$version.orig.tar.gz"
+	cp -a "$top/doc/packaging/debian" "$name/"
+	cd "$name"
+	umask 077
+	export LC_ALL=C.UTF-8 TZ=Pacific/Auckland
+	DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" \
+		quietly dpkg-buildpackage -us -uc -b
+)
+for deb in *.deb; do
+	cmp "$deb" "$dir/again/$deb" || {
+		echo "$deb differs from build to build" >&2
+		exit 1
+	}
+done
+
 echo "== a fresh root"
-make_root
+make_root bookworm
 mkdir "$root/root/debs"
 cp ./*.deb "$root/root/debs"
 inside 'find / -xdev -not -path "/root/*" -not -path "/var/*" | sort' \

@@ -1,10 +1,11 @@
 # shellcheck shell=bash
-# root.sh - a fresh minimal Debian 12, for the tests that want one; sourced.
+# root.sh - a fresh minimal Debian, for the tests that want one; sourced.
 #
 #   . "$(dirname "$0")/root.sh"
-#   make_root          debootstrap makes it in $root, below $dir, from the mirror
+#   make_root SUITE    debootstrap makes it in $root, below $dir, from the mirror
 #                      that this machine's apt uses; exits 77 where it cannot
 #   inside 'COMMANDS'  runs them there, as root, with nothing of our environment
+#   as_user NAME 'COMMANDS'    the same as another user, who is there
 #
 # Needs root, /dev/fuse and the mirror.  $dir is removed at the end, with all that
 # is mounted below it.
@@ -46,7 +47,7 @@ make_root() {
 		exit 77
 	}
 	mirror=$(apt_mirror) || { echo "apt has no Debian mirror"; exit 77; }
-	debootstrap --variant=minbase bookworm "$root" "$mirror" \
+	debootstrap --variant=minbase "$1" "$root" "$mirror" \
 		>"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 77; }
 	# how this machine reaches its mirror is for the new root too
 	cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
@@ -58,8 +59,17 @@ make_root() {
 }
 
 inside() {
-	chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
+	enter root /root "$1"
+}
+
+as_user() {
+	enter "$1" "/home/$1" "$2"
+}
+
+# enter USER HOME COMMANDS
+enter() {
+	chroot --userspec="$1" "$root" /usr/bin/env -i HOME="$2" LANG=C.UTF-8 \
 		DEBIAN_FRONTEND=noninteractive \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		bash -euc "$1"
+		bash -euc "$3"
 }
