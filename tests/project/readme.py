@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the README's tour and compares what it prints.
+"""Runs the commands of the README and of the tour, and compares the output.
 
 The commands are the lines of ```console blocks that begin with "$ " ("> "
 continues one); what follows each is what it prints, both streams.  "..."
@@ -73,7 +73,7 @@ def run(items, directory):
 
 
 def compare(items, results):
-    """The number of commands that did not do as the README says."""
+    """The number of commands that did not do as the page says."""
     failed = 0
     for i, (command, expected) in enumerate(items):
         if i >= len(results):
@@ -106,6 +106,8 @@ def prepare(directory):
         os.symlink(os.path.join(TOP, name), os.path.join(directory, name))
     # ./bootstrap is to use these, not to build
     os.environ["BLTFS_BUILD"] = build
+    # as installed
+    os.environ["PATH"] = build + ":" + os.environ["PATH"]
 
 
 def unmount_below(directory):
@@ -116,19 +118,18 @@ def unmount_below(directory):
             subprocess.run(["fusermount3", "-uz", point], check=False)
 
 
-def main():
-    with open(os.path.join(TOP, "README.md"), encoding="utf-8") as f:
+def run_page(name):
+    """Whether all of its commands do as it says."""
+    with open(os.path.join(TOP, name), encoding="utf-8") as f:
         text = f.read()
     if "lmdb" not in os.environ.get("BLT_ENGINES", "lmdb"):
         # built without it
-        text = re.sub(r"^## LMDB\n.*?(?=^## )", "", text, flags=re.M | re.S)
+        text = re.sub(r"^## LMDB\n.*", "", text, flags=re.M | re.S)
     items = commands(text)
     if not items:
-        print("README.md has no ```console block: there is no tour")
-        return 1
-    if not os.path.exists("/dev/fuse"):
-        print("there is no /dev/fuse")
-        return 77
+        print(f"{name} has no ```console block")
+        return False
+    path = os.environ["PATH"]
     directory = os.path.realpath(tempfile.mkdtemp())
     try:
         prepare(directory)
@@ -136,8 +137,17 @@ def main():
     finally:
         unmount_below(directory)
         shutil.rmtree(directory, ignore_errors=True)
-    print(f"{len(items)} commands, {failed} not as the README says")
-    return 1 if failed else 0
+        os.environ["PATH"] = path
+    print(f"{name}: {len(items)} commands, {failed} not as it says")
+    return failed == 0
+
+
+def main():
+    if not os.path.exists("/dev/fuse"):
+        print("there is no /dev/fuse")
+        return 77
+    good = [run_page(name) for name in ("README.md", "doc/tour.md")]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":
