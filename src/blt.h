@@ -158,6 +158,9 @@ BLT_PUBLIC int blt_open(const char *path, const struct blt_open_options *opts,
 /* The engine whose store stands at path, by its contents; NULL: none, or one
  * that has no mark of its own (booklet).  Lives for ever. */
 BLT_PUBLIC const char *blt_engine_of(const char *path);
+/* The engines that this library was built with, from 0 on; NULL: no more.
+ * Lives for ever. */
+BLT_PUBLIC const char *blt_engine_name(unsigned i);
 
 /* Writes what is pending, makes it durable and the file a plain booklet file,
  * and frees the store (NULL is fine).  On an error everything that had been

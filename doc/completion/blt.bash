@@ -1,6 +1,6 @@
-# bash completion for blt                              -*- shell-script -*-
+# bash completion for blt and bltfs                    -*- shell-script -*-
 #
-# What can come next is for "blt complete" to say; see blt(1).
+# "blt complete" and "bltfs --complete" say what can come next; see blt(1).
 
 # Splits the command line up to the cursor into words, as they will be without
 # their quotes.  COMP_WORDS is split at ":" and "=" too, which keys may hold;
@@ -35,10 +35,11 @@ _blt_words()
 
 _blt()
 {
-	local words last_piece lines line word whole i
+	local words last_piece lines line word whole ask=complete i
 
 	_blt_words
-	mapfile -t lines < <("${words[0]}" complete -- "${words[@]:1}" \
+	[[ ${words[0]##*/} != bltfs ]] || ask=--complete
+	mapfile -t lines < <("${words[0]}" "$ask" -- "${words[@]:1}" \
 		2>/dev/null)
 	COMPREPLY=()
 	if [[ ${lines[0]-} == :files ]]; then
@@ -50,12 +51,12 @@ _blt()
 	last_piece=${last_piece//[\"\'\\]/}
 	for line in "${lines[@]:1}"; do
 		word=${line%%$'\t'*}
-		# a directory of keys: its names are next
-		[[ $word != */ ]] || compopt -o nospace 2>/dev/null
+		# a directory of keys, or an option with a value: more follows
+		[[ $word != *[/=] ]] || compopt -o nospace 2>/dev/null
 		word=${word:${#whole}-${#last_piece}}
 		printf -v word %q "$word"
 		COMPREPLY+=("$word")
 	done
 }
 
-complete -F _blt blt
+complete -F _blt blt bltfs

@@ -68,8 +68,14 @@ void control_args_drop_all(struct control *c);
 /* "key value" lines, for jobs/N/status. */
 void control_print_job(const struct job_info *info, FILE *to);
 
-/* Lines about the store and the mount, for stats. */
+/* Lines about the store and the mount, for stats; and all of it for metrics. */
 int control_print_stats(struct bltfs *fs, FILE *to);
+int control_print_metrics(struct bltfs *fs, uint64_t job, FILE *to);
+/* The last count, made anew where the file is small; when, or 0: none yet. */
+int64_t control_census(struct bltfs *fs, uint64_t file_size,
+		       struct blt_census *ret);
+/* How many jobs there are in each state. */
+void control_count_jobs(struct bltfs *fs, uint64_t n[JOB__STATES]);
 
 /* The files and directories of the control directory: a row
  * each.

@@ -208,26 +208,26 @@ void control_print_job(const struct job_info *i, FILE *to)
 		fprintf(to, "text %s\n", i->text);
 }
 
-static void print_census(struct bltfs *fs, const struct blt_info *info,
-			 FILE *to)
+int64_t control_census(struct bltfs *fs, uint64_t file_size,
+		       struct blt_census *ret)
 {
 	struct control *c = fs->control;
-	struct blt_census census;
 	int64_t counted;
 
-	if (info->file_size <= COUNT_AT_ONCE &&
-	    blt_count(fs->store, &census) == 0)
-		keep_census(c, &census);
+	if (file_size <= COUNT_AT_ONCE && blt_count(fs->store, ret) == 0)
+		keep_census(c, ret);
 	pthread_mutex_lock(&c->lock);
-	census = c->census;
+	*ret = c->census;
 	counted = c->counted;
 	pthread_mutex_unlock(&c->lock);
-	if (info->dead_known && info->file_size > COUNT_AT_ONCE)
-		census.dead_bytes = info->dead_bytes;
-	if (counted || info->dead_known)
-		fprintf(to, "dead_bytes %" PRIu64 "\ndead_share %.3f\n",
-			census.dead_bytes,
-			(double)census.dead_bytes / (double)info->file_size);
+	return counted;
+}
+
+static void print_census(struct bltfs *fs, uint64_t file_size, FILE *to)
+{
+	struct blt_census census;
+	int64_t counted = control_census(fs, file_size, &census);
+
 	if (!counted)
 		return;
 	fprintf(to, "live_bytes %" PRIu64 "\n", census.live_bytes);
@@ -236,13 +236,20 @@ static void print_census(struct bltfs *fs, const struct blt_info *info,
 	fprintf(to, "counted %" PRId64 "\n", counted);
 }
 
-static void print_jobs(struct bltfs *fs, FILE *to)
+void control_count_jobs(struct bltfs *fs, uint64_t n[JOB__STATES])
 {
-	uint64_t n[JOB__STATES] = { 0 };
 	struct job_info info = { 0 };
 
+	memset(n, 0, JOB__STATES * sizeof(*n));
 	while (jobs_next(fs->control->jobs, info.id, &info) == 0)
 		n[info.state]++;
+}
+
+static void print_jobs(struct bltfs *fs, FILE *to)
+{
+	uint64_t n[JOB__STATES];
+
+	control_count_jobs(fs, n);
 	for (int s = 0; s < JOB__STATES; s++)
 		fprintf(to, "jobs.%s %" PRIu64 "\n",
 			job_state_name((enum job_state)s), n[s]);

@@ -28,9 +28,10 @@ int mount_run(const struct options *opts);
  */
 
 /* Both paths without links and ".."; the caller frees them.  Takes away a mount
- * that a dead daemon left behind. */
+ * that a dead daemon left behind.  With -o mkdir, makes the mount point where
+ * it is missing: *ret_made, and the caller removes it. */
 int mountpoint_find(const struct options *opts, char **ret_store,
-		    char **ret_mountpoint);
+		    char **ret_mountpoint, bool *ret_made);
 
 /* The daemon leaves the terminal, and the command that started it
  * returns, when the mount is live or has failed.

@@ -1,5 +1,7 @@
 #include "main/log.h"
 
+#include "base/json.h"
+
 #include <errno.h>
 #include <fuse_log.h>
 #include <pthread.h>
@@ -9,27 +11,69 @@
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KEPT_LINES 200
 
 static struct {
 	bool debug;
+	bool json;
 	atomic_bool detached;
 	pthread_mutex_t lock;
 	char *kept[KEPT_LINES]; /* lock; a ring */
 	size_t n;               /* lock; lines so far */
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* A message for which there is no memory is not kept. */
-static void keep(const char *prefix, const char *line)
+/* Among the messages of a life it tells how bad one is; in front of a person an
+ * error needs no name. */
+static const struct {
+	const char *prefix, *name;
+} levels[] = {
+	[LOG_WARNING] = { "warning: ", "warning" },
+	[LOG_ERR] = { "error: ", "error" },
+	[LOG_INFO] = { "", "info" },
+	[LOG_DEBUG] = { "", "debug" },
+};
+
+static void time_stamp(char stamp[40])
 {
-	struct tm tm;
 	time_t now = time(NULL);
-	char stamp[40], *text;
+	struct tm tm;
 
 	gmtime_r(&now, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	if (asprintf(&text, "%s %s%s\n", stamp, prefix, line) < 0)
+	strftime(stamp, 40, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* The line as an object, malloc'd; NULL: no memory. */
+static char *as_json(int level, const char *line)
+{
+	char stamp[40], *text = NULL;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	if (!to)
+		return NULL;
+	time_stamp(stamp);
+	fprintf(to,
+		"{\"time\": \"%s\", \"level\": \"%s\", \"pid\": %ld, \"message\": ",
+		stamp, levels[level].name, (long)getpid());
+	json_put_string(to, line, strlen(line));
+	putc('}', to);
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* A message for which there is no memory is not kept. */
+static void keep(int level, const char *line)
+{
+	char stamp[40], *text;
+
+	time_stamp(stamp);
+	if (state.json ? asprintf(&text, "%s\n", line) < 0 :
+			 asprintf(&text, "%s %s%s\n", stamp,
+				  levels[level].prefix, line) < 0)
 		return;
 	pthread_mutex_lock(&state.lock);
 	free(state.kept[state.n % KEPT_LINES]);
@@ -62,29 +106,30 @@ void log_end(void)
 __attribute__((format(printf, 2, 0))) static void
 log_line(int level, const char *fmt, va_list ap)
 {
-	/* Among the messages of a life it tells how bad one is; in front of a
-	 * person an error needs no name. */
-	static const char *const prefix[] = {
-		[LOG_WARNING] = "warning: ",
-		[LOG_ERR] = "error: ",
-		[LOG_INFO] = "",
-		[LOG_DEBUG] = "",
-	};
-	char line[1024];
+	char text[1024], *json = NULL;
+	const char *line = text;
 	int saved = errno;
 	size_t len;
 
-	vsnprintf(line, sizeof(line), fmt, ap);
-	len = strlen(line);
-	while (len > 0 && line[len - 1] == '\n')
-		line[--len] = '\0';
+	vsnprintf(text, sizeof(text), fmt, ap);
+	len = strlen(text);
+	while (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	if (state.json)
+		line = json = as_json(level, text);
+	if (!line)
+		goto out;
 	if (level != LOG_DEBUG)
-		keep(prefix[level], line);
+		keep(level, line);
 	if (atomic_load(&state.detached))
 		syslog(level, "%s", line);
+	else if (state.json)
+		fprintf(stderr, "%s\n", line);
 	else
 		fprintf(stderr, "bltfs: %s%s\n",
-			level == LOG_ERR ? "" : prefix[level], line);
+			level == LOG_ERR ? "" : levels[level].prefix, line);
+out:
+	free(json);
 	errno = saved;
 }
 
@@ -102,9 +147,10 @@ log_from_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 		 fmt, ap);
 }
 
-void log_start(bool debug)
+void log_start(bool debug, bool json)
 {
 	state.debug = debug;
+	state.json = json;
 	fuse_set_log_func(log_from_fuse);
 }
 

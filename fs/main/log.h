@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-void log_start(bool debug);
+/* json: each message is an object of JSON on a line of its own. */
+void log_start(bool debug, bool json);
 
 /* From now on to syslog. */
 void log_detach(void);

@@ -1,6 +1,6 @@
-#include "config.h"
-
 #include "main/daemon.h"
+
+#include "engine/build_facts.h"
 #include "main/log.h"
 #include "main/options.h"
 
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -42,6 +43,10 @@ int main(int argc, char **argv)
 
 	if (hold_standard_files() < 0)
 		return EX_OSERR;
+	if (argc > 2 && !strcmp(argv[1], "--complete")) {
+		options_complete(stdout, argv + 3, argc - 3);
+		return finish_output();
+	}
 	rc = options_parse(&opts, argc, argv, &err);
 	if (rc < 0) {
 		fprintf(stderr, "bltfs: %s\n", err.text);
@@ -49,13 +54,12 @@ int main(int argc, char **argv)
 		       rc == -EBUSY  ? MOUNT_FAILURE :
 				       EX_USAGE;
 	}
-	log_start(opts.debug);
+	log_start(opts.debug, opts.log && !strcmp(opts.log, "json"));
 	if (opts.help) {
 		options_help(stdout);
 		rc = finish_output();
 	} else if (opts.version) {
-		printf("bltfs %s (libfuse %s)\n", PACKAGE_VERSION,
-		       fuse_pkgversion());
+		build_facts_print(stdout, "bltfs", fuse_pkgversion());
 		rc = finish_output();
 	} else {
 		rc = mount_run(&opts);

@@ -1,5 +1,6 @@
 #include "main/daemon.h"
 
+#include "base/mountinfo.h"
 #include "dir/seq_positions.h"
 #include "inode/cache_validity.h"
 #include "main/bltfs.h"
@@ -17,10 +18,12 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <libgen.h>
+#include <limits.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* What one mount holds while it lives, in the order in which it comes. */
 struct mount {
@@ -32,6 +35,7 @@ struct mount {
 	int parent; /* of detach_begin, or -1 */
 	bool mounted;
 	bool refused; /* -o io_uring=yes cannot be had */
+	bool made; /* the mount point, by us */
 };
 
 /* ---- the parent and the terminal ---- */
@@ -211,13 +215,23 @@ static void complain(const struct mount *mount, const char *text, int err)
 			  advice(err));
 }
 
+static void tell_wait(const struct mount *mount)
+{
+	char user[PATH_MAX + 200];
+
+	mountinfo_user(mount->store_path, user, sizeof(user));
+	log_info(
+		"%s: %s; waiting up to %llu s until it is free (-o lock_timeout)",
+		mount->opts->store, user,
+		(unsigned long long)mount->opts->lock_timeout);
+}
+
 static int open_store(struct mount *mount)
 {
 	const struct options *o = mount->opts;
 	struct recovery recovery = { .opts = o, .started = clock_ticks_ns() };
 	struct blt_open_options how = {
 		.mode = o->ro ? BLT_READ : o->create ? BLT_CREATE : BLT_WRITE,
-		.lock_timeout_ms = (int)o->lock_timeout * 1000,
 		.engine = o->engine,
 		.db = o->db,
 		.progress = tell_recovery,
@@ -239,6 +253,11 @@ static int open_store(struct mount *mount)
 	if (rc)
 		return rc;
 	rc = blt_open(mount->store_path, &how, &mount->fs.store, &err);
+	if (rc == -EWOULDBLOCK && o->lock_timeout) {
+		tell_wait(mount);
+		how.lock_timeout_ms = (int)o->lock_timeout * 1000;
+		rc = blt_open(mount->store_path, &how, &mount->fs.store, &err);
+	}
 	if (rc == 0)
 		return 0;
 	complain(mount, err.text, rc);
@@ -466,7 +485,8 @@ int mount_run(const struct options *opts)
 		return rc;
 	signals_ignore();
 	bltfs_init_names(&mount.fs);
-	rc = mountpoint_find(opts, &mount.store_path, &mount.mountpoint);
+	rc = mountpoint_find(opts, &mount.store_path, &mount.mountpoint,
+			     &mount.made);
 	if (rc == 0)
 		rc = open_store(&mount);
 	if (rc == 0)
@@ -480,6 +500,8 @@ int mount_run(const struct options *opts)
 	if (rc == 0)
 		rc = loop(&mount);
 	rc = end(&mount, rc);
+	if (mount.made)
+		rmdir(mount.mountpoint);
 	free(mount.write_buffer_dir);
 	free(mount.store_path);
 	free(mount.mountpoint);

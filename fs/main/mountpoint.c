@@ -1,10 +1,12 @@
 #include "main/daemon.h"
 
+#include "base/mountinfo.h"
 #include "main/log.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +87,42 @@ static bool is_dead_mount(const char *path)
 	       (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
-static int check_mountpoint(const struct options *opts)
+/* What is mounted there already, the store itself or another one, says more
+ * than that the directory is in use. */
+static int check_mounted(const struct options *opts)
+{
+	char *point = realpath(opts->mountpoint, NULL);
+	char *store = realpath(opts->store, NULL), user[PATH_MAX + 200];
+	struct mountinfo m = { 0 };
+	bool is_bltfs = point && mountinfo_find(point, &m) == 0 &&
+			strcmp(m.type, MOUNTINFO_BLTFS) == 0;
+
+	if (is_bltfs && store && strcmp(store, m.source) == 0) {
+		mountinfo_user(store, user, sizeof(user));
+		log_error("%s: %s already; \"blt umount %s\" unmounts it",
+			  opts->store, user, opts->mountpoint);
+	} else if (is_bltfs) {
+		log_error(
+			"%s: another store, %s, is mounted there; give another directory, or unmount it first: blt umount %s",
+			opts->mountpoint, m.source, opts->mountpoint);
+	}
+	mountinfo_free(&m);
+	free(store);
+	free(point);
+	return is_bltfs ? EX_TEMPFAIL : 0;
+}
+
+static int make_mountpoint(const struct options *opts, bool *ret_made)
+{
+	*ret_made = mkdir(opts->mountpoint, 0755) == 0;
+	if (*ret_made || errno == EEXIST)
+		return 0;
+	log_error("%s: cannot make the mount point: %s", opts->mountpoint,
+		  strerror(errno));
+	return EX_CANTCREAT;
+}
+
+static int check_mountpoint(const struct options *opts, bool *ret_made)
 {
 	const char *path = opts->mountpoint;
 	struct stat st;
@@ -96,9 +133,17 @@ static int check_mountpoint(const struct options *opts)
 		if (rc)
 			return rc;
 	}
+	if (opts->mkdir) {
+		rc = make_mountpoint(opts, ret_made);
+		if (rc)
+			return rc;
+	}
 	if (stat(path, &st) < 0) {
-		log_error("%s: cannot mount there: %s%s", path, strerror(errno),
-			  errno == ENOENT ? "; make the directory first" : "");
+		log_error(
+			"%s: cannot mount there: %s%s", path, strerror(errno),
+			errno == ENOENT ?
+				"; make the directory first, or mount with -o mkdir" :
+				"");
 		return errno == EACCES ? EX_NOPERM : EX_NOINPUT;
 	}
 	if (!S_ISDIR(st.st_mode)) {
@@ -109,6 +154,9 @@ static int check_mountpoint(const struct options *opts)
 	}
 	if (opts->nonempty)
 		return 0;
+	rc = check_mounted(opts);
+	if (rc)
+		return rc;
 	rc = is_empty(path);
 	if (rc < 0) {
 		log_error("%s: cannot mount there: %s", path, strerror(-rc));
@@ -163,14 +211,12 @@ out:
 	return inside;
 }
 
-int mountpoint_find(const struct options *opts, char **ret_store,
-		    char **ret_mountpoint)
+static int find_both(const struct options *opts, char **ret_store,
+		     char **ret_mountpoint)
 {
 	char *store = NULL, *mountpoint = NULL;
-	int rc = check_mountpoint(opts);
+	int rc = 0;
 
-	if (rc)
-		return rc;
 	mountpoint = realpath(opts->mountpoint, NULL);
 	if (!mountpoint) {
 		log_error("%s: cannot mount there: %s", opts->mountpoint,
@@ -203,4 +249,18 @@ int mountpoint_find(const struct options *opts, char **ret_store,
 	*ret_store = store;
 	*ret_mountpoint = mountpoint;
 	return 0;
+}
+
+int mountpoint_find(const struct options *opts, char **ret_store,
+		    char **ret_mountpoint, bool *ret_made)
+{
+	int rc = check_mountpoint(opts, ret_made);
+
+	if (rc == 0)
+		rc = find_both(opts, ret_store, ret_mountpoint);
+	if (rc && *ret_made) {
+		rmdir(opts->mountpoint);
+		*ret_made = false;
+	}
+	return rc;
 }

@@ -5,6 +5,7 @@
 #include "main/options.h"
 
 #include "base/array.h"
+#include "base/suggest.h"
 #include "main/options_value.h"
 
 #include <errno.h>
@@ -81,12 +82,16 @@ static const struct option_row rows[] = {
 	  "its file control takes every command", false },
 	{ "map", NAMED, 0, 0, 0, "NAME=COMMAND",
 	  "a function that its file control may map; any number", false },
+	{ "mkdir", FLAG, AT(mkdir), 0, 0, NULL,
+	  "make the mount point if missing; remove it at the end", false },
 	{ "nonempty", FLAG, AT(nonempty), 0, 0, NULL,
 	  "mount over a directory that is not empty", false },
 	{ "clone_fd", FLAG, AT(clone_fd), 0, 0, NULL,
 	  "a device descriptor for each thread", false },
 	{ "io_uring", CHOICE, AT(io_uring), 0, 0, "auto|yes|no",
 	  "take requests through io_uring (default auto)", false },
+	{ "log", TEXT, AT(log), 0, 0, "FORMAT",
+	  "of messages: text (default), or json: an object a line", false },
 	{ "fsname", TEXT, AT(fsname), 0, 0, "NAME",
 	  "source shown in /proc/mounts (default: the store)", false },
 	{ "subtype", TEXT, AT(subtype), 0, 0, "NAME",
@@ -121,6 +126,11 @@ static const struct option_row rows[] = {
 	{ "x-*", IGNORE, 0, 0, 0, NULL, NULL, false },
 };
 
+const struct option_row *option_row_at(size_t i)
+{
+	return i < ARRAY_SIZE(rows) ? &rows[i] : NULL;
+}
+
 /* ---- one option ---- */
 
 static const struct option_row *find_row(const char *name, size_t len)
@@ -137,6 +147,22 @@ static const struct option_row *find_row(const char *name, size_t len)
 	return NULL;
 }
 
+static int fail_unknown(const char *name, size_t len, struct options_error *err)
+{
+	struct suggest s = suggest_for_part(name, len);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		suggest_offer(&s, rows[i].name);
+	if (s.best)
+		return option_complain(
+			err,
+			"-o %.*s: no such option; did you mean %s? \"bltfs -h\" lists all",
+			(int)len, name, s.best);
+	return option_complain(
+		err, "-o %.*s: no such option; \"bltfs -h\" lists them",
+		(int)len, name);
+}
+
 /* item: "name" or "name=value", changed while it is looked at. */
 static int set_option(struct options *opts, bool given[], char *item,
 		      struct options_error *err)
@@ -147,9 +173,7 @@ static int set_option(struct options *opts, bool given[], char *item,
 	bool takes = row && option_takes(row);
 
 	if (!row)
-		return option_complain(
-			err, "-o %.*s: no such option; \"bltfs -h\" lists them",
-			(int)len, item);
+		return fail_unknown(item, len, err);
 	if (takes && (!value || !value[1]))
 		return option_complain(err, "-o %s: wants a value (-o %s=%s)",
 				       row->name, row->name, row->arg);
@@ -201,6 +225,9 @@ static int check_names(struct options *opts, struct options_error *err)
 	    strcmp(c, "..") == 0)
 		return option_complain(
 			err, "-o control=%s: not a file name without '%%'", c);
+	if (opts->log && strcmp(opts->log, "text") && strcmp(opts->log, "json"))
+		return option_complain(err, "-o log=%s: not text or json",
+				       opts->log);
 	if (strcmp(c, "none") == 0) {
 		free(opts->control);
 		opts->control = NULL;
@@ -393,6 +420,7 @@ void options_release(struct options *opts)
 	for (size_t i = 0; i < opts->n_map; i++)
 		free(opts->map[i]);
 	free(opts->map);
+	free(opts->log);
 	free(opts->fsname);
 	free(opts->subtype);
 	free(opts->engine);
@@ -411,7 +439,7 @@ void options_help(FILE *to)
 	      "  -d                    the same, and log every FUSE message\n"
 	      "  -s                    one thread\n"
 	      "  -h, --help            print this\n"
-	      "  -V, --version         print the version\n\n"
+	      "  -V, --version         print the version and how it was built\n\n"
 	      "Options behind -o:\n",
 	      to);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -53,6 +53,7 @@ struct options {
 	bool clone_fd;
 	uint64_t io_uring; /* enum io_uring_wish */
 	bool nonempty;
+	bool mkdir;
 	bool no_timestamps;
 	uint64_t uid;
 	uint64_t gid;
@@ -72,6 +73,7 @@ struct options {
 	char *control; /* NULL: none */
 	char **map;    /* n_map of them: "NAME=COMMAND" */
 	size_t n_map;
+	char *log;    /* "text" or "json"; NULL: text */
 	char *fsname; /* NULL: the store's path */
 	char *subtype;
 	char *engine; /* NULL: booklet, or what is there */
@@ -89,5 +91,8 @@ int options_parse(struct options *opts, int argc, char **argv,
 void options_release(struct options *opts);
 
 void options_help(FILE *to);
+
+/* What the last of n words could become, for the completion of shells. */
+void options_complete(FILE *to, char **words, int n);
 
 #endif

@@ -37,6 +37,9 @@ struct option_row {
 	bool creating; /* makes sense with -o create only */
 };
 
+/* The rows of the table, from 0 on; NULL: no more. */
+const struct option_row *option_row_at(size_t i);
+
 /* Says why; -EINVAL. */
 int option_complain(struct options_error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -48,7 +48,7 @@ void stats_end(struct stats *s, enum stats_op op, int64_t since)
 	struct stats_count *c = &s->set[own_set()].op[op];
 	uint64_t took = (uint64_t)(clock_ticks_ns() - since);
 
-	/* add_up reads them the other way round: what is counted is in the
+	/* stats_get reads them the other way round: what is counted is in the
 	 * longest and in the sum */
 	atomic_fetch_add_explicit(&c->ns, took, memory_order_relaxed);
 	raise_to(&c->longest, took);
@@ -56,14 +56,14 @@ void stats_end(struct stats *s, enum stats_op op, int64_t since)
 				  memory_order_release);
 }
 
-/* All sets as one. */
-struct sum {
-	uint64_t calls, ns, longest, times[STATS_TIMES];
-};
-
-static void add_up(struct stats *s, int op, struct sum *ret)
+const char *stats_name(enum stats_op op)
 {
-	*ret = (struct sum){ 0 };
+	return names[op];
+}
+
+void stats_get(struct stats *s, enum stats_op op, struct stats_sum *ret)
+{
+	*ret = (struct stats_sum){ 0 };
 	for (size_t i = 0; i < STATS_SETS; i++) {
 		struct stats_count *c = &s->set[i].op[op];
 		uint64_t longest;
@@ -95,9 +95,9 @@ void stats_print(struct stats *s, FILE *to)
 {
 	for (int i = 0; i < STATS__COUNT; i++) {
 		size_t used = STATS_TIMES;
-		struct sum sum;
+		struct stats_sum sum;
 
-		add_up(s, i, &sum);
+		stats_get(s, (enum stats_op)i, &sum);
 		fprintf(to, "op.%s.calls %" PRIu64 "\n", names[i], sum.calls);
 		fprintf(to, "op.%s.total_us %.1f\n", names[i],
 			(double)sum.ns / 1000);

@@ -59,8 +59,12 @@ static inline int64_t stats_begin(void)
 
 void stats_end(struct stats *s, enum stats_op op, int64_t since);
 
-/* All that have ended. */
-uint64_t stats_calls(struct stats *s);
+/* What one kind of request comes to. */
+struct stats_sum {
+	uint64_t calls, ns, longest, times[STATS_TIMES];
+};
+void stats_get(struct stats *s, enum stats_op op, struct stats_sum *ret);
+const char *stats_name(enum stats_op op);
 
 /* Lines "op.NAME.calls N", and so on: bltfs-control(7). */
 void stats_print(struct stats *s, FILE *to);

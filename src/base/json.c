@@ -379,3 +379,27 @@ int json_end(struct json *j)
 		return -EINVAL;
 	return j->state == AFTER && j->depth == 0 ? 0 : -EINVAL;
 }
+
+/* ---- writing ---- */
+
+void json_put_string(FILE *to, const void *bytes, size_t len)
+{
+	const uint8_t *s = bytes;
+	size_t n;
+
+	putc('"', to);
+	for (; len; s += n, len -= n) {
+		n = utf8_char(s, len);
+		if (!n) {
+			fputs("\\ufffd", to);
+			n = 1;
+		} else if (*s == '"' || *s == '\\') {
+			fprintf(to, "\\%c", *s);
+		} else if (*s < 0x20 || *s == 0x7f) {
+			fprintf(to, "\\u%04x", *s);
+		} else {
+			fwrite(s, 1, n, to);
+		}
+	}
+	putc('"', to);
+}

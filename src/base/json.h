@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define JSON_DEPTH_PYTHON 980
 #define JSON_DEPTH 1024
@@ -54,5 +55,9 @@ struct json {
 
 int json_feed(struct json *j, const void *bytes, size_t len);
 int json_end(struct json *j);
+
+/* Writes bytes as a string with its quotes; what is no UTF-8 comes out as
+ * U+FFFD. */
+void json_put_string(FILE *to, const void *bytes, size_t len);
 
 #endif

@@ -226,3 +226,16 @@ int utf8_feed(struct utf8 *u, const void *bytes, size_t len)
 	}
 	return 0;
 }
+
+size_t utf8_char(const uint8_t *s, size_t len)
+{
+	struct utf8 u = { 0 };
+
+	for (size_t i = 0; i < len; i++) {
+		if (utf8_step(&u, s[i]) < 0)
+			return 0;
+		if (!u.need)
+			return i + 1;
+	}
+	return 0;
+}

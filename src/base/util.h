@@ -221,6 +221,9 @@ static inline int utf8_step(struct utf8 *u, uint8_t c)
 	return 0;
 }
 
+/* How many of the first bytes of s make one character; 0: none do. */
+size_t utf8_char(const uint8_t *s, size_t len);
+
 static inline int utf8_end(const struct utf8 *u)
 {
 	return u->need > 0 ? -EINVAL : 0;

@@ -66,6 +66,11 @@ int backend_hold(const char *path, int *ret_fd, struct blt_error *err)
 	return of_file(path)->hold_file(path, ret_fd, err);
 }
 
+const char *blt_engine_name(unsigned i)
+{
+	return i < ARRAY_SIZE(backends) ? backends[i]->name : NULL;
+}
+
 const char *blt_engine_of(const char *path)
 {
 	const struct backend *is = of_content(path);

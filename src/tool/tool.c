@@ -3,11 +3,12 @@
  * One table of subcommands; everything else is in tool_NAME.c.
  */
 #include "tool/tool.h"
+#include "base/suggest.h"
 #include "base/util.h"
-
-#include "config.h"
+#include "engine/build_facts.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ static const struct tool_command *const commands[] = {
 	&tool_load,
 	&tool_ls,
 	&tool_map,
+	&tool_mount,
 	&tool_prune,
 	&tool_put,
 	&tool_recover,
@@ -65,6 +67,24 @@ int tool_each(int (*fn)(void *arg, const struct tool_command *cmd), void *arg)
 	return r;
 }
 
+/* The message has the command that was probably meant. */
+static int fail_command(const struct tool *t, const char *name)
+{
+	struct suggest s = suggest_for(name);
+	const bool option = name[0] == '-';
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		suggest_offer(&s, commands[i]->name);
+	if (s.best && !option)
+		return tool_fail(t, EX_USAGE,
+				 "%s: no such command; did you mean \"%s\"? "
+				 "\"blt --help\" lists all",
+				 name, s.best);
+	return tool_fail(t, EX_USAGE,
+			 "%s: no such %s; \"blt --help\" lists them", name,
+			 option ? "option" : "command");
+}
+
 void tool_print_overview(FILE *to)
 {
 	fputs("Usage: blt COMMAND [OPTION]... [ARGUMENT]...\n"
@@ -77,9 +97,8 @@ void tool_print_overview(FILE *to)
 			commands[i]->summary);
 	fputs("\nOptions:\n"
 	      "  -h, --help     print this help\n"
-	      "  -V, --version  print the version\n\n"
-	      "\"blt help COMMAND\" tells more.  To mount a store: "
-	      "bltfs STORE MOUNTPOINT\n",
+	      "  -V, --version  print the version and how it was built\n\n"
+	      "\"blt help COMMAND\" tells more.\n",
 	      to);
 }
 
@@ -93,10 +112,7 @@ static int run_help(struct tool *t)
 	}
 	cmd = tool_find(t->arg[0]);
 	if (!cmd)
-		return tool_fail(t, EX_USAGE,
-				 "%s: no such command; \"blt "
-				 "--help\" lists them",
-				 t->arg[0]);
+		return fail_command(t, t->arg[0]);
 	tool_print_help(cmd, stdout);
 	return EX_OK;
 }
@@ -127,7 +143,9 @@ static int run_command(struct tool *t, int argc, char **argv)
 		tool_print_help(t->cmd, stdout);
 		return EX_OK;
 	}
-	return tool_close(t, t->cmd->run(t));
+	code = tool_close(t, t->cmd->run(t));
+	free(t->mount_options);
+	return code;
 }
 
 /* A standard descriptor that is closed would be given to the next file that is
@@ -157,16 +175,11 @@ int main(int argc, char **argv)
 	if (is_option(argv[1], "-h", "--help")) {
 		tool_print_overview(stdout);
 	} else if (is_option(argv[1], "-V", "--version")) {
-		puts("blt " PACKAGE_VERSION);
+		build_facts_print(stdout, "blt", NULL);
 	} else {
 		t.cmd = tool_find(argv[1]);
 		if (!t.cmd)
-			return tool_fail(&t, EX_USAGE,
-					 "%s: no such %s; \"blt "
-					 "--help\" lists them",
-					 argv[1],
-					 argv[1][0] == '-' ? "option" :
-							     "command");
+			return fail_command(&t, argv[1]);
 		code = run_command(&t, argc - 1, argv + 1);
 	}
 	if (tool_flush(&t) && !code)

@@ -46,8 +46,10 @@ enum tool_opt {
 	OPT_ENV,
 	OPT_FLAT,
 	OPT_FORCE,
+	OPT_FOREGROUND,
 	OPT_FORMAT,
 	OPT_FRAMED,
+	OPT_FROM,
 	OPT_HELP,
 	OPT_HEX,
 	OPT_HIDDEN,
@@ -60,6 +62,7 @@ enum tool_opt {
 	OPT_KEYS_FROM,
 	OPT_KEY_SERIALIZER,
 	OPT_LIKE,
+	OPT_LIMIT,
 	OPT_LOCK_TIMEOUT,
 	OPT_LONG,
 	OPT_MAX_ERRORS,
@@ -68,6 +71,7 @@ enum tool_opt {
 	OPT_NO_TIMESTAMPS,
 	OPT_NUL,
 	OPT_OLDER_THAN,
+	OPT_OPTIONS,
 	OPT_OUTPUT,
 	OPT_PREFIX,
 	OPT_QUIET,
@@ -77,6 +81,7 @@ enum tool_opt {
 	OPT_ROUNDS,
 	OPT_SHARED,
 	OPT_SKIP_EXISTING,
+	OPT_SORT,
 	OPT_TIME,
 	OPT_TIMEOUT,
 	OPT_TIMESTAMPS,
@@ -85,6 +90,7 @@ enum tool_opt {
 	OPT_VALUES,
 	OPT_VALUE_LEN,
 	OPT_VALUE_SERIALIZER,
+	OPT_YES,
 	OPT__COUNT,
 };
 
@@ -124,6 +130,7 @@ struct tool {
 	/* A path of the command line that the library, or a daemon, is told as
 	 * another, which their messages begin with; NULL: none. */
 	const char *given_path, *told_path;
+	char *mount_options; /* all that -o had, with commas; NULL: none */
 };
 
 /* The rows, and those of their options that several have. */
@@ -132,7 +139,8 @@ extern const struct tool_command tool_cancel, tool_check, tool_clear, tool_copy,
 	tool_import, tool_info, tool_jobs, tool_load, tool_ls, tool_map,
 	tool_put, tool_recover, tool_reindex, tool_seq, tool_slot, tool_stat,
 	tool_sync, tool_top, tool_trim, tool_txn, tool_umount, tool_wait;
-extern const struct tool_command tool_complete, tool_doctor, tool_prune;
+extern const struct tool_command tool_complete, tool_doctor, tool_mount,
+	tool_prune;
 
 /* clang-format off */
 #define TOOL_OPT_LOCK \
@@ -216,8 +224,9 @@ int tool_fail_store(const struct tool *t, const char *key, int err);
  * what to do, or "": the exit code, after that message. */
 int tool_fail_told(const struct tool *t, int exit_code, const char *text,
 		   const char *advice);
-/* No such key: the exit code after a message, which -q spares. */
-int tool_fail_missing(const struct tool *t, const char *key);
+/* No such key, or it is a directory: the exit code after a message, which -q
+ * spares. */
+int tool_fail_missing(struct tool *t, const char *key);
 /* The exit code that an errno of an open store or a file comes to. */
 int tool_exit_code(int err);
 
@@ -388,11 +397,10 @@ struct tool_counts {
 	uint64_t kept;   /* left as they were, as an option has it */
 	uint64_t failed; /* named in a message; the rest went on */
 };
-/* done: it came to its end.  0, or an exit code after a message. */
+/* Prints one line about it (not with --quiet), or all as JSON.  done: it came
+ * to its end.  0, or an exit code after a message. */
 int tool_print_counts(const struct tool *t, const struct tool_counts *c,
 		      bool done);
-/* How many bytes of s make one character of UTF-8; 0 for none. */
-size_t tool_utf8(const uint8_t *s, size_t len);
 
 /* ---- tool_seq.c ---- */
 
@@ -406,9 +414,11 @@ int tool_seq_each_verb(int (*fn)(void *arg, const char *name, const char *args),
 #define TIME_BUF 40
 /* "2023-11-14T22:13:20.000000Z"; "-" for BLT_NO_TIME. */
 const char *time_text(int64_t us, char buf[TIME_BUF]);
-/* "now", microseconds since the epoch, "@SECONDS[.FRACTION]", or
- * "YYYY-MM-DD[THH:MM[:SS[.FRACTION]]][Z|+HH:MM|-HH:MM]" (UTC).  0 or
- * -EINVAL.  Now is BLT_NOW. */
+/* "now", microseconds since the epoch, "@SECONDS[.FRACTION]",
+ * "YYYY-MM-DD[THH:MM[:SS[.FRACTION]]][Z|+HH:MM|-HH:MM]" (UTC), "today" and
+ * "yesterday" (0:00 UTC), or as in systemd.time(7) "2 days ago", "1h 30min
+ * ago",
+ * "-2d".  0 or -EINVAL.  Now is BLT_NOW. */
 int time_parse(const char *text, int64_t *ret);
 
 /* ---- tool_progress.c ---- */
@@ -439,13 +449,6 @@ const char *tool_duration(double seconds, char buf[32]);
 /* "1.5 MiB" */
 const char *tool_size(uint64_t bytes, char buf[32]);
 
-/* ---- tool_run.c ---- */
-
-/* Runs a program, found by PATH, to its end and keeps the first line of what
- * it prints, on either stream.  Its exit code, 128 after a signal, or a
- * negative errno where it could not be run. */
-int tool_run(char *const argv[], char *said, size_t len);
-
 /* ---- tool_create.c ---- */
 
 /* What --buckets, --value-len, --key-serializer, --value-serializer and
@@ -459,37 +462,5 @@ const char *tool_next_serializer(unsigned *code);
 /* Whether these options, and --timestamps, are for a store of that engine: 0,
  * or an exit code after a message. */
 int tool_check_engine(const struct tool *t, const char *engine);
-
-/* ---- tool_mount.c ---- */
-
-#define TOOL_FS_TYPE "fuse.bltfs"
-
-/* One mount as /proc/self/mountinfo has it. */
-struct tool_mount {
-	char *point;
-	char *type;
-	char *source;
-	bool read_only;
-	unsigned major, minor; /* of the device that stat shows */
-};
-/* All mounts in their order, borrowed for the call, until fn returns something
- * else than 0, which it returns; or a negative errno. */
-int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m),
-		    void *arg);
-/* The uppermost mount at exactly that path.  0, -ENOENT: it is none, or as the
- * system gave it. */
-int tool_mount_find(const char *point, struct tool_mount *ret);
-void tool_mount_free(struct tool_mount *m);
-/* Whether its daemon died and left it behind. */
-bool tool_mount_is_dead(const char *point);
-/* Descriptors (pidfd) of up to max processes that hold a flock on the file and
- * run the named program; their number or a negative errno. */
-int tool_lock_holders(const char *path, const char *comm, int *fds, int max);
-/* Says which processes have something open below a path, as far as this user
- * may know: "12 (bash), 14 (vim)"; empty where none can be seen. */
-void tool_users_of(const char *point, char *buf, size_t len);
-/* The same for those who have a copy of the mount in another mount namespace,
- * one a namespace. */
-void tool_mount_copies(const struct tool_mount *m, char *buf, size_t len);
 
 #endif

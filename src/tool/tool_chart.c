@@ -37,7 +37,7 @@ static void put_xml(FILE *to, const char *text)
 	size_t len = strlen(text), n;
 
 	for (const uint8_t *s = (const uint8_t *)text; len; s += n, len -= n) {
-		n = tool_utf8(s, len);
+		n = utf8_char(s, len);
 		if (!n || *s < 0x20 || *s == 0x7f) {
 			fputs("\xef\xbf\xbd", to);
 			n = 1;
@@ -140,7 +140,7 @@ static void put_legend(FILE *to, double y)
 		const char *colour, *name;
 	} rows[] = {
 		{ live_colour, "keys and values" },
-		{ dead_colour, "dead, or not in use" },
+		{ dead_colour, "free or reclaimable" },
 		{ index_colour, "index" },
 	};
 	double x = LEFT + PLOT_WIDTH;
@@ -168,11 +168,9 @@ static void draw_cell(const struct plot *p, const struct survey *s, unsigned i,
 
 	snprintf(title, sizeof(title),
 		 "from %s: %.0f %% keys and values, %.0f %% index, "
-		 "%.0f %% dead or not in use",
+		 "%.0f %% free or reclaimable",
 		 tool_size(i * s->cell_len, at), 100 * live,
 		 100 * (both - live), 100 * fmax(0, 1 - both));
-	/* a hair wider, lest the ground shines through */
-	width += i + 1 < s->n_cells ? 0.3 : 0;
 	put_bar(p, x, width, 0, 1, dead_colour, title);
 	if (c->live)
 		put_bar(p, x, width, 0, fmin(live, 1), live_colour, title);
@@ -186,10 +184,13 @@ static void draw_file(FILE *to, const struct survey *s)
 	double width = (double)PLOT_WIDTH / s->n_cells;
 	char text[32];
 
-	put_heading(to, 132, "The file, from its first byte to its last");
+	put_heading(to, 132, "Contents of the file, from first to last byte");
 	put_legend(to, 132);
+	/* no hairlines where two cells meet */
+	fputs("<g shape-rendering=\"crispEdges\">\n", to);
 	for (unsigned i = 0; i < s->n_cells; i++)
 		draw_cell(&p, s, i, width);
+	fputs("</g>\n", to);
 	for (int i = 0; i <= TICKS; i++)
 		put_text(to, LEFT + PLOT_WIDTH * i / (double)TICKS,
 			 p.top + p.height + 18,
@@ -265,8 +266,8 @@ static void draw_sizes(FILE *to, const struct survey *s)
 	unsigned last = SURVEY_SIZES - 1;
 
 	put_heading(to, 310,
-		    "How long values are: keys by bytes, each bar to the "
-		    "double");
+		    "Size of values: number of keys by bytes, from each label "
+		    "to the next");
 	while (b.first < last && !s->size[b.first])
 		b.first++;
 	while (last > b.first && !s->size[last])
@@ -298,7 +299,7 @@ static void draw_expected(const struct plot *p, const struct bars *b,
 			fprintf(p->to,
 				"<circle cx=\"%.2f\" cy=\"%.2f\" r=\"4\" "
 				"fill=\"#ffffff\" stroke=\"%s\" "
-				"stroke-width=\"1.5\"><title>by chance: "
+				"stroke-width=\"1.5\"><title>expected: "
 				"%.0f</title></circle>\n",
 				LEFT + pitch * (i + 0.5), y, ink,
 				share * buckets);
@@ -317,7 +318,8 @@ static void draw_chains(FILE *to, const struct blt_info *info,
 	double buckets = (double)info->n_buckets;
 	char text[128];
 
-	put_heading(to, 586, "How long chains are: buckets by keys in them");
+	put_heading(to, 586,
+		    "Keys per bucket: number of buckets by keys in them");
 	b.n = s->longest + 1 < 6 ?
 		      6 :
 		      (unsigned)min_u64(s->longest + 1, SURVEY_CHAINS);
@@ -325,8 +327,8 @@ static void draw_chains(FILE *to, const struct blt_info *info,
 	draw_bars(&p, &b);
 	draw_expected(&p, &b, buckets, (double)s->keys / buckets);
 	snprintf(text, sizeof(text),
-		 "%.2f blocks are looked at to find a key; circles: what "
-		 "chance would give",
+		 "A lookup reads %.2f blocks on average. Circles: expected "
+		 "with a perfect hash.",
 		 s->steps);
 	put_text(to, LEFT, p.top + p.height + 46, "start", faint, text);
 }

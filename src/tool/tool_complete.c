@@ -9,11 +9,14 @@
  *   each other    a word, a tab, a description
  */
 #include "tool/tool.h"
+#include "tool/tool_system.h"
 #include "base/util.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define MAX_OPERANDS 8
 
@@ -54,16 +57,16 @@ static void offer_commands(struct completion *c)
 	tool_each(take_command, c);
 }
 
-static int take_mount(void *arg, const struct tool_mount *m)
+static int take_mount(void *arg, const struct mountinfo *m)
 {
-	if (!strcmp(m->type, TOOL_FS_TYPE))
+	if (!strcmp(m->type, MOUNTINFO_BLTFS))
 		offer(arg, m->point, m->source);
 	return 0;
 }
 
 static void offer_mounts(struct completion *c)
 {
-	(void)tool_mount_each(take_mount, c);
+	(void)mountinfo_each(take_mount, c);
 }
 
 static void offer_serializers(struct completion *c)
@@ -200,6 +203,30 @@ static void offer_operand(struct completion *c)
 	offer_kinds(c, at, len);
 }
 
+static void offer_engines(struct completion *c)
+{
+	const char *name;
+
+	for (unsigned i = 0; (name = blt_engine_name(i)); i++)
+		offer(c, name, "engine");
+}
+
+/* It has the table; returns where it cannot be run. */
+static void ask_daemon(const struct completion *c)
+{
+	char path[PATH_MAX], *word = strdup(c->word);
+	char *argv[] = { path,
+			 (char[]){ "--complete" },
+			 (char[]){ "--" },
+			 (char[]){ "-o" },
+			 word,
+			 NULL };
+
+	if (word && tool_find_daemon(path))
+		execv(path, argv);
+	free(word);
+}
+
 static void offer_argument(struct completion *c)
 {
 	switch (c->pending->opt) {
@@ -211,7 +238,10 @@ static void offer_argument(struct completion *c)
 		offer_kinds(c, "tar|tar.gz|tar.bz2|tar.xz|tar.zst", 64);
 		break;
 	case OPT_ENGINE:
-		offer_kinds(c, "booklet|lmdb", 12);
+		offer_engines(c);
+		break;
+	case OPT_OPTIONS:
+		ask_daemon(c);
 		break;
 	default:
 		offer_kinds(c, c->pending->arg, strlen(c->pending->arg));
@@ -301,7 +331,7 @@ static void offer_next(struct completion *c, char **words, int n)
 	if (n < 2) {
 		offer_commands(c);
 		offer(c, "--help", "print the list of commands");
-		offer(c, "--version", "print the version");
+		offer(c, "--version", "print the version and how it was built");
 		return;
 	}
 	c->cmd = tool_find(words[0]);

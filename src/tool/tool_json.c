@@ -1,31 +1,9 @@
 /* tool_json.c - JSON documents, written as they come. */
 #include "tool/tool.h"
-#include "base/util.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-static void put_string(FILE *to, const void *bytes, size_t len)
-{
-	const uint8_t *s = bytes;
-	size_t n;
-
-	putc('"', to);
-	for (; len; s += n, len -= n) {
-		n = tool_utf8(s, len);
-		if (!n) {
-			fputs("\\ufffd", to);
-			n = 1;
-		} else if (*s == '"' || *s == '\\') {
-			fprintf(to, "\\%c", *s);
-		} else if (*s < 0x20 || *s == 0x7f) {
-			fprintf(to, "\\u%04x", *s);
-		} else {
-			fwrite(s, 1, n, to);
-		}
-	}
-	putc('"', to);
-}
 
 /* A comma where one is due, the indentation and the member's name. */
 static void start(struct jout *j, const char *name)
@@ -40,7 +18,7 @@ static void start(struct jout *j, const char *name)
 		fprintf(j->to, "\n%*s", (int)(2 * j->depth), "");
 	j->first = false;
 	if (name) {
-		put_string(j->to, name, strlen(name));
+		json_put_string(j->to, name, strlen(name));
 		fputs(": ", j->to);
 	}
 }
@@ -69,14 +47,14 @@ void jout_close(struct jout *j, char bracket)
 void jout_bytes(struct jout *j, const char *name, const void *b, size_t len)
 {
 	start(j, name);
-	put_string(j->to, b, len);
+	json_put_string(j->to, b, len);
 }
 
 void jout_text(struct jout *j, const char *name, const char *text)
 {
 	start(j, name);
 	if (text)
-		put_string(j->to, text, strlen(text));
+		json_put_string(j->to, text, strlen(text));
 	else
 		fputs("null", j->to);
 }
@@ -124,13 +102,32 @@ void jout_time(struct jout *j, int64_t us)
 	jout_text(j, "time", time_text(us, text));
 }
 
+/* "5 keys imported, 1.2 KiB, 1 kept, 2 passed over"; the verb is the command's.
+ * What stopped it has been said. */
+static int print_summary(const struct tool *t, const struct tool_counts *c,
+			 bool done)
+{
+	char size[32];
+
+	if (!done || tool_has(t, OPT_QUIET))
+		return 0;
+	printf("%" PRIu64 " key%s %sed, %s", c->items, c->items == 1 ? "" : "s",
+	       t->cmd->name, tool_size(c->bytes, size));
+	if (c->kept)
+		printf(", %" PRIu64 " kept", c->kept);
+	if (c->failed)
+		printf(", %" PRIu64 " passed over", c->failed);
+	putchar('\n');
+	return tool_flush(t);
+}
+
 int tool_print_counts(const struct tool *t, const struct tool_counts *c,
 		      bool done)
 {
 	struct jout j = { .to = stdout };
 
 	if (!tool_has(t, OPT_JSON))
-		return 0;
+		return print_summary(t, c, done);
 	jout_open(&j, NULL, '{');
 	jout_text(&j, "kind", t->cmd->name);
 	jout_text(&j, "state", done ? "done" : "stopped");
@@ -140,17 +137,4 @@ int tool_print_counts(const struct tool *t, const struct tool_counts *c,
 	jout_u64(&j, "failed", c->failed);
 	jout_close(&j, '}');
 	return tool_flush(t);
-}
-
-size_t tool_utf8(const uint8_t *s, size_t len)
-{
-	struct utf8 u = { 0 };
-
-	for (size_t i = 0; i < len; i++) {
-		if (utf8_step(&u, s[i]) < 0)
-			return 0;
-		if (!u.need)
-			return i + 1;
-	}
-	return 0;
 }

@@ -124,7 +124,7 @@ static bool has_long_part(const char *path)
 	return false;
 }
 
-static int fail_path(const struct tool *t, const char *path, int r)
+static int fail_path(struct tool *t, const char *path, int r)
 {
 	if (r == -EINVAL)
 		return tool_fail(
@@ -145,8 +145,11 @@ static int fail_path(const struct tool *t, const char *path, int r)
 			"key's bytes with --raw or --hex",
 			path, COMPONENT_MAX);
 	if (r == -EISDIR)
-		return tool_fail(t, EX_NOINPUT, "%s: is a directory in %s",
-				 path, blt_path(t->store));
+		return tool_fail(t, EX_NOINPUT,
+				 "%s: is a directory in %s; \"blt ls %s %s\" "
+				 "lists it",
+				 path, blt_path(t->store), blt_path(t->store),
+				 path);
 	if (r == -ENOENT)
 		return tool_fail_missing(t, path);
 	return tool_fail_store(t, path, r);

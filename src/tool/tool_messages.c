@@ -12,6 +12,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define SOON_KEYS 1000000 /* walked in a second */
+
 /* Keys and paths are bytes; a terminal must not obey them. */
 static void put_escaped(FILE *to, const char *s)
 {
@@ -85,8 +87,12 @@ static const struct meaning {
 	{ ECANCELED, EX_SOFTWARE, NULL }, /* more errors than were allowed */
 	{ EBADF, EX_IOERR, NULL },        /* a standard file that is closed */
 	{ EIO, EX_IOERR, "the disk failed, or somebody cut the file short" },
-	{ ENOSPC, EX_IOERR, NULL },
-	{ EDQUOT, EX_IOERR, NULL },
+	{ ENOSPC, EX_IOERR,
+	  "No space left on device; free some, or take back what is dead in "
+	  "the store with \"blt trim\" or \"blt prune\"" },
+	{ EDQUOT, EX_IOERR,
+	  "Disk quota exceeded; free some, or take back what is dead in the "
+	  "store with \"blt trim\" or \"blt prune\"" },
 	{ EPIPE, EX_IOERR, NULL },
 	{ EUCLEAN, EX_DATAERR,
 	  "the file is damaged there; \"blt check\" tells where, \"blt "
@@ -181,7 +187,24 @@ int tool_fail_told(const struct tool *t, int exit_code, const char *text,
 			 named ? text + len : text, advice);
 }
 
-int tool_fail_missing(const struct tool *t, const char *key)
+/* Whether a path is a directory's, where that is soon known: the namespace
+ * walks all keys. */
+static bool is_directory(struct tool *t, const char *path)
+{
+	struct blt_node node;
+	struct blt_info info;
+	bool is;
+
+	blt_get_info(t->store, &info);
+	if (info.n_keys > SOON_KEYS || tool_need_ns(t) || blt_ns_wait(t->ns) ||
+	    blt_ns_resolve(t->ns, path, &node) < 0)
+		return false;
+	is = node.kind == BLT_DIR;
+	free(node.key);
+	return is;
+}
+
+int tool_fail_missing(struct tool *t, const char *key)
 {
 	const char *path = blt_path(t->store);
 
@@ -190,6 +213,11 @@ int tool_fail_missing(const struct tool *t, const char *key)
 	if (tool_has(t, OPT_HEX) || tool_has(t, OPT_RAW))
 		return tool_fail(t, TOOL_NOT_FOUND, "%s: no such key in %s",
 				 key, path);
+	if (is_directory(t, key))
+		return tool_fail(t, TOOL_NOT_FOUND,
+				 "%s: is a directory in %s; \"blt ls %s %s\" "
+				 "lists it",
+				 key, path, path, key);
 	return tool_fail(
 		t, TOOL_NOT_FOUND,
 		"%s: no such key in %s; \"blt ls -R %s\" prints keys as "

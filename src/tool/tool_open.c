@@ -6,12 +6,15 @@
  * properly.  SIGPIPE, and SIGXFSZ (ulimit -f), are ignored for the same reason.
  */
 #include "tool/mount_client.h"
+#include "base/mountinfo.h"
 #include "base/util.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t caught;
 
@@ -86,6 +89,22 @@ int tool_fail_open(const struct tool *t, const char *path, int rc,
 	return tool_fail(t, tool_exit_code(rc), "%s%s", err->text, advice(rc));
 }
 
+/* A mount will not end by itself, other users do: of those a terminal is told.
+ */
+static void tell_wait(const struct tool *t, const char *path, int timeout_ms)
+{
+	char user[PATH_MAX + 200], limit[32] = "";
+	bool mounted = mountinfo_user(path, user, sizeof(user));
+
+	if (!mounted && (!isatty(STDERR_FILENO) || tool_has(t, OPT_QUIET)))
+		return;
+	if (timeout_ms > 0)
+		snprintf(limit, sizeof(limit), " up to %.3g s",
+			 (double)timeout_ms / 1000);
+	tool_say(t, "%s: %s; waiting%s until it is free (--lock-timeout)", path,
+		 user, limit);
+}
+
 int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	      const struct blt_create_options *create)
 {
@@ -95,17 +114,22 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 					.progress = progress_follow,
 					.progress_arg = &p };
 	struct blt_error err;
-	int code, r;
+	int timeout_ms, code, r;
 
 	if (create)
 		how.create = *create;
-	code = tool_opt_lock(t, &how.lock_timeout_ms);
+	code = tool_opt_lock(t, &timeout_ms);
 	if (code)
 		return code;
 	/* Of a recovery, where there is one. */
 	progress_start(&p, "recover", 0, tool_has(t, OPT_QUIET));
 	p.items_are = "records";
 	r = blt_open(path, &how, &t->store, &err);
+	if (r == -EWOULDBLOCK && timeout_ms) {
+		tell_wait(t, path, timeout_ms);
+		how.lock_timeout_ms = timeout_ms;
+		r = blt_open(path, &how, &t->store, &err);
+	}
 	progress_end(&p);
 	if (r < 0) {
 		t->store = NULL;

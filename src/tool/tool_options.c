@@ -1,5 +1,6 @@
 /* tool_options.c - option rows: parsed, and printed as help. */
 #include "tool/tool.h"
+#include "base/suggest.h"
 #include "base/util.h"
 
 #include <assert.h>
@@ -67,6 +68,18 @@ static const struct tool_option *row_of(const struct tool_option *rows, int c)
 	return rows->name ? rows : NULL;
 }
 
+/* The long option that "--word" or "--word=value" was probably to be; NULL. */
+static const char *near_option(const struct tool_command *cmd,
+			       const char *given)
+{
+	struct suggest s = suggest_for_part(given + 2, strcspn(given + 2, "="));
+
+	for (const struct tool_option *o = cmd->options; o->name; o++)
+		suggest_offer(&s, o->name);
+	/* one that is right, but for its argument, needs no advice */
+	return s.distance ? s.best : NULL;
+}
+
 /* What the person typed that getopt stumbled over. */
 static int bad_option(const struct tool *t, int c, char **argv)
 {
@@ -74,6 +87,7 @@ static int bad_option(const struct tool *t, int c, char **argv)
 				     "no such option, or one that takes no "
 				     "argument";
 	const char *given = argv[optind - 1];
+	const char *near;
 	const char *dash = strstr(t->cmd->args, "KEY") && c == '?' ?
 				   "; in front of a key that begins with - "
 				   "stands --" :
@@ -82,6 +96,14 @@ static int bad_option(const struct tool *t, int c, char **argv)
 	if (optopt && optopt < LONG_BASE && strncmp(given, "--", 2) != 0)
 		return tool_fail(t, EX_USAGE, "-%c: %s; see \"blt help %s\"%s",
 				 optopt, why, t->cmd->name, dash);
+	near = c == '?' && !strncmp(given, "--", 2) ?
+		       near_option(t->cmd, given) :
+		       NULL;
+	if (near)
+		return tool_fail(t, EX_USAGE,
+				 "%s: no such option; did you mean --%s? see "
+				 "\"blt help %s\"",
+				 given, near, t->cmd->name);
 	return tool_fail(t, EX_USAGE, "%s: %s; see \"blt help %s\"%s", given,
 			 why, t->cmd->name, dash);
 }
@@ -105,6 +127,19 @@ static bool has_command(const struct tool *t)
 
 	return cmd->command_at && t->n_args > cmd->command_at &&
 	       (!cmd->command_for || !strcmp(t->arg[0], cmd->command_for));
+}
+
+/* Lists of options that are given one by one. */
+static int add_mount_options(struct tool *t, const char *list)
+{
+	char *all = NULL;
+
+	if (asprintf(&all, "%s%s%s", t->mount_options ? t->mount_options : "",
+		     t->mount_options ? "," : "", list) < 0)
+		return tool_fail(t, EX_OSERR, "out of memory");
+	free(t->mount_options);
+	t->mount_options = all;
+	return 0;
 }
 
 /* Fills in opt and arg; arguments move to the front of argv. */
@@ -134,6 +169,8 @@ static int parse_all(struct tool *t, int argc, char **argv)
 		if (!row)
 			return bad_option(t, c, argv);
 		t->opt[row->opt] = row->arg ? optarg : "";
+		if (row->opt == OPT_OPTIONS && add_mount_options(t, optarg))
+			return EX_OSERR;
 	}
 	while (optind < argc)
 		t->arg[t->n_args++] = argv[optind++];
@@ -291,9 +328,9 @@ int tool_opt_lock(const struct tool *t, int *ret_ms)
 int tool_fail_time(const struct tool *t, enum tool_opt opt)
 {
 	return tool_fail(t, EX_USAGE,
-			 "--%s %s: not a time: expected are now, "
-			 "2023-11-14T22:13:20Z, @SECONDS or microseconds, from "
-			 "1970 on",
+			 "--%s %s: not a time: expected are now, yesterday, "
+			 "\"2 days ago\", 2023-11-14T22:13:20Z, @SECONDS or "
+			 "microseconds, from 1970 on",
 			 tool_opt_name(t, opt), t->opt[opt]);
 }
 

@@ -1,10 +1,14 @@
-/* tool_run.c - another program, run to its end. */
+/* tool_run.c - other programs: found, and run to their end. */
 #include "tool/tool.h"
+#include "tool/tool_system.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,4 +58,38 @@ int tool_run(char *const argv[], char *said, size_t len)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+bool tool_find_program(const char *name, char *path, struct stat *st)
+{
+	const char *dirs = getenv("PATH");
+
+	for (; dirs && *dirs;
+	     dirs += strcspn(dirs, ":"), dirs += *dirs == ':') {
+		if (snprintf(path, PATH_MAX, "%.*s/%s", (int)strcspn(dirs, ":"),
+			     dirs, name) < PATH_MAX &&
+		    !stat(path, st) && S_ISREG(st->st_mode) &&
+		    !access(path, X_OK))
+			return true;
+	}
+	return false;
+}
+
+/* The one beside this program first: they belong together. */
+bool tool_find_daemon(char *path)
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	struct stat st;
+	char *slash;
+
+	if (n > 0) {
+		path[n] = '\0';
+		slash = strrchr(path, '/');
+		if (slash && (size_t)(slash - path) + 7 < PATH_MAX) {
+			strcpy(slash + 1, "bltfs");
+			if (!access(path, X_OK))
+				return true;
+		}
+	}
+	return tool_find_program("bltfs", path, &st);
 }

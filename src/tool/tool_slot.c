@@ -104,19 +104,34 @@ static const struct action {
 	{ "del", BLT_WRITE, 3, slot_del },
 };
 
+static bool is_action(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		if (!strcmp(actions[i].name, name))
+			return true;
+	return false;
+}
+
 static int run_slot(struct tool *t)
 {
 	const struct action *a = actions;
 	const struct slot_name *s = slot_names;
 	int code;
 
-	while (a < actions + ARRAY_SIZE(actions) && strcmp(a->name, t->arg[1]))
+	/* the order of words of earlier releases */
+	if (is_action(t->arg[1]) && !is_action(t->arg[0])) {
+		char *store = t->arg[0];
+
+		t->arg[0] = t->arg[1];
+		t->arg[1] = store;
+	}
+	while (a < actions + ARRAY_SIZE(actions) && strcmp(a->name, t->arg[0]))
 		a++;
 	if (a == actions + ARRAY_SIZE(actions) || t->n_args > a->max_args)
 		return tool_fail(t, EX_USAGE,
-				 "%s: expected is get SLOT, put "
-				 "SLOT [FILE] or del SLOT",
-				 t->arg[1]);
+				 "%s: expected is get STORE SLOT, put STORE "
+				 "SLOT [FILE] or del STORE SLOT",
+				 t->arg[0]);
 	while (s < slot_names + ARRAY_SIZE(slot_names) &&
 	       strcmp(s->name, t->arg[2]))
 		s++;
@@ -125,7 +140,7 @@ static int run_slot(struct tool *t)
 				 "%s: no such slot; there are "
 				 "metadata, 1 and 2",
 				 t->arg[2]);
-	code = tool_open(t, t->arg[0], a->mode, NULL);
+	code = tool_open(t, t->arg[1], a->mode, NULL);
 	return code ? code : a->run(t, s);
 }
 
@@ -138,7 +153,7 @@ static const struct tool_option options[] = {
 
 const struct tool_command tool_slot = {
 	.name = "slot",
-	.args = "STORE get|put|del metadata|1|2 [FILE]",
+	.args = "get|put|del STORE metadata|1|2 [FILE]",
 	.summary = "read and write metadata and reserved slots",
 	.help = "A store has room for a JSON document of metadata and for two "
 		"values, 1 and 2, that libraries built on booklet use. They "

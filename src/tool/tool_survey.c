@@ -49,6 +49,18 @@ static void make_cells(struct survey *s, const struct blt_info *info)
 	      offsetof(struct survey_cell, index));
 }
 
+/* Without memory for it the key is left out. */
+static void take_key(struct survey_key *k, const struct blt_item *item)
+{
+	uint8_t *copy = realloc(k->bytes, item->key_len + 1);
+
+	if (!copy)
+		return;
+	memcpy(copy, item->key, item->key_len);
+	k->bytes = copy;
+	k->len = item->key_len;
+}
+
 static void take_item(struct survey *s, const struct blt_info *info,
 		      const struct blt_item *item)
 {
@@ -66,7 +78,10 @@ static void take_item(struct survey *s, const struct blt_info *info,
 	s->keys++;
 	s->value_bytes += item->value_len;
 	s->live_bytes += len;
-	s->largest = max_u64(s->largest, item->value_len);
+	if (item->value_len > s->largest || !s->largest_key.bytes) {
+		s->largest = item->value_len;
+		take_key(&s->largest_key, item);
+	}
 	s->size[survey_class(item->value_len)]++;
 	cover(s, item->value_offset + item->value_len - len,
 	      item->value_offset + item->value_len,
@@ -75,8 +90,10 @@ static void take_item(struct survey *s, const struct blt_info *info,
 		return;
 	if (s->oldest == BLT_NO_TIME || item->timestamp < s->oldest)
 		s->oldest = item->timestamp;
-	if (item->timestamp > s->newest)
+	if (item->timestamp > s->newest) {
 		s->newest = item->timestamp;
+		take_key(&s->newest_key, item);
+	}
 }
 
 static int walk(struct survey *s, struct tool *t, const struct blt_info *info,
@@ -135,4 +152,8 @@ void survey_free(struct survey *s)
 {
 	free(s->counts);
 	s->counts = NULL;
+	free(s->largest_key.bytes);
+	s->largest_key = (struct survey_key){ 0 };
+	free(s->newest_key.bytes);
+	s->newest_key = (struct survey_key){ 0 };
 }

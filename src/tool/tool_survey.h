@@ -21,9 +21,16 @@ struct survey_cell {
 	uint64_t bytes, live, index;
 };
 
+/* Whose key something is; bytes NULL: nobody's. */
+struct survey_key {
+	uint8_t *bytes; /* malloc'd */
+	size_t len;
+};
+
 struct survey {
 	uint64_t keys, value_bytes, live_bytes;
-	uint64_t largest;       /* value */
+	uint64_t largest; /* value */
+	struct survey_key largest_key, newest_key;
 	int64_t oldest, newest; /* BLT_NO_TIME: none has a time */
 	uint64_t size[SURVEY_SIZES];
 	uint64_t chain[SURVEY_CHAINS]; /* buckets with so many keys */

@@ -7,6 +7,9 @@
 #include <time.h>
 
 #define SECOND INT64_C(1000000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
 #define MAX_TIME ((INT64_C(1) << 56) - 1) /* seven bytes of microseconds */
 
 /* Seconds and microseconds below one second, as one time. */
@@ -131,6 +134,70 @@ static int parse_date(const char *s, int64_t *ret)
 	return in_range(seconds, us, ret);
 }
 
+/* ---- before now ---- */
+
+static const struct {
+	const char *name;
+	int64_t us;
+} units[] = {
+	{ "s", SECOND },
+	{ "sec", SECOND },
+	{ "second", SECOND },
+	{ "min", MINUTE },
+	{ "minute", MINUTE },
+	{ "m", MINUTE },
+	{ "h", HOUR },
+	{ "hr", HOUR },
+	{ "hour", HOUR },
+	{ "d", DAY },
+	{ "day", DAY },
+	{ "w", 7 * DAY },
+	{ "week", 7 * DAY },
+	{ "M", 30 * DAY + 10 * HOUR + 30 * MINUTE },
+	{ "month", 30 * DAY + 10 * HOUR + 30 * MINUTE },
+	{ "y", 365 * DAY + 6 * HOUR },
+	{ "year", 365 * DAY + 6 * HOUR },
+};
+
+/* A unit, as one or as several. */
+static bool unit(const char **s, int64_t *ret)
+{
+	size_t len = strspn(*s, "abcdefghijklmnopqrstuvwxyzM");
+	size_t one = len > 3 && (*s)[len - 1] == 's' ? len - 1 : len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (strlen(units[i].name) == one &&
+		    !strncmp(*s, units[i].name, one)) {
+			*s += len;
+			*ret = units[i].us;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "2 days ago", "1h 30min ago", "-2d", as systemd.time(7) has them. */
+static int parse_ago(const char *s, int64_t *ret)
+{
+	bool minus = skip(&s, "-");
+	int64_t span = 0, n, us, now = now_us();
+
+	while (*s && strcmp(s, "ago") != 0) {
+		if (!digits(&s, 0, &n))
+			return -EINVAL;
+		s += strspn(s, " ");
+		if (!unit(&s, &us) || n > MAX_TIME / us)
+			return -EINVAL;
+		s += strspn(s, " ");
+		span += n * us;
+		if (span > now)
+			return -EINVAL;
+	}
+	if (!span || minus == (*s != '\0'))
+		return -EINVAL;
+	return in_range((now - span) / SECOND, (now - span) % SECOND, ret);
+}
+
 int time_parse(const char *text, int64_t *ret)
 {
 	const char *s = text;
@@ -140,6 +207,12 @@ int time_parse(const char *text, int64_t *ret)
 		*ret = BLT_NOW;
 		return 0;
 	}
+	if (!strcmp(text, "today") || !strcmp(text, "yesterday")) {
+		v = now_us() / DAY * DAY - (*text == 'y' ? DAY : 0);
+		return in_range(v / SECOND, 0, ret);
+	}
+	if (text[0] == '-' || strstr(text, " ago"))
+		return parse_ago(text, ret);
 	if (strchr(text, '-'))
 		return parse_date(text, ret);
 	if (skip(&s, "@")) {

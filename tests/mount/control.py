@@ -57,8 +57,8 @@ def check_names(m):
     os.mkdir(os.path.join(m.path, "d", ".bltfs"))
     assert sorted(os.listdir(m.path)) == ["a", "d"]
     assert sorted(os.listdir(m.control())) == [
-        "control", "jobs", "log", "metadata", "reserved", "stats",
-        "transactions", "txn"]
+        "control", "jobs", "log", "metadata", "metrics", "reserved",
+        "stats", "transactions", "txn"]
     assert sorted(os.listdir(m.control("reserved"))) == ["1", "2"]
     for name in ("control", "stats", "log", "metadata", "reserved/1"):
         path = m.control(name)

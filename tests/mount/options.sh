@@ -18,6 +18,7 @@ bad() {
 }
 bad 'no_such: no such option; .bltfs -h. lists them' create,no_such
 bad 'no_such: no such option' no_such=1
+bad 'value_serialiser: no such option; did you mean value_serializer' create,value_serialiser=str
 bad 'create: takes no value' create=1
 bad 'commit: wants a value [(]-o commit=SECONDS[)]' create,commit
 bad 'commit: wants a value' create,commit=
@@ -57,7 +58,26 @@ bad "control=a%: not a file name" create,control=a%
 "$BLTFS" -h >out
 grep -q '^Usage: bltfs STORE MOUNTPOINT' out || fail "-h"
 ! grep '.\{81\}' out || fail "long lines"
-"$BLTFS" -V | grep -q '^bltfs [0-9]' || fail "-V"
+"$BLTFS" -V | grep -q '^bltfs [0-9.]* (libfuse [0-9.]*)' || fail "-V"
+"$BLTFS" -V | grep -q '^engines   booklet' || fail "-V has no engines"
+
+# ---- what a shell offers ----
+offers() {
+	same "$("$BLTFS" --complete -- "${@:2}" | cut -f 1 | tr '\n' ' ')" "$1"
+}
+offers ":files " ""
+offers ":files " kv.blt ""
+offers ":none -f " -f
+offers ":none --help " --h
+offers ":none create " kv.blt mnt -o cre
+offers ":none -ocreate " kv.blt mnt -ocre
+offers ":none ro,create " kv.blt mnt -o ro,cre
+offers ":none create,value_len= create,value_serializer= " -o create,va
+offers ":none key_serializer=str " -o key_serializer=st
+offers ":none engine=booklet " -o engine=b
+offers ":none " -o nonsense=
+shown=$("$BLTFS" -h | sed -n '/^Options behind/,$s/^  \([a-z_]*\)[= ].*/\1/p')
+same "$("$BLTFS" --complete -- -o "" | sed 1d | cut -f 1 | tr -d =)" "$shown"
 
 # ---- the store ----
 # the path as it was given, and no name in front of an error

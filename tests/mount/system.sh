@@ -78,11 +78,15 @@ kill -TERM "$daemon"
 until_true "the end" grep -q STOPPING "$log"
 expect_log 'systemd could not be told STOPPING=1'
 end_daemon
-unit=$tests/../doc/systemd/bltfs@.service
+unit=$(dirname "$BLTFS")/bltfs@.service
 grep -q '^Type=notify$' "$unit" || fail "the unit"
-grep -q '^ExecStart=/.*/bltfs -f ' "$unit" || fail "the unit"
+grep -q '^ExecStart=/.*/bin/bltfs -f ' "$unit" || fail "the unit"
+! grep '@[a-z]*@' "$unit" || fail "a path is left in the unit"
+# what would give it a mount namespace of its own, where nobody sees its mount
+! grep -E '^(Protect(System|Home|Proc|Kernel|ControlGroups)|Private|ReadOnly|ReadWrite|Inaccessible|Bind|Temporary|Root|Mount)' \
+	"$unit" || fail "the unit hides its mount"
 if command -v systemd-analyze >/dev/null; then
-	sed "s,=/usr/bin/bltfs ,=$BLTFS ,; s,=/usr/bin/blt ,=$BLT ,
+	sed "s,=/[^ ]*/bltfs ,=$BLTFS ,; s,=/[^ ]*/blt ,=$BLT ,
 		/^Documentation=/d" "$unit" >bltfs@a.service
 	systemd-analyze --man=no verify ./bltfs@a.service 2>why || true
 	! grep 'bltfs@a' why || fail "systemd does not like the unit"

@@ -30,6 +30,7 @@ UNPROVOKED = {
     "out of memory": MEMORY,
     "%s: out of memory": MEMORY,
     "cannot look: %s": RACE,
+    "cannot run: %s": "bltfs is there and can be executed, but is no program",
     "cannot list: %s": RACE,
     "%s: was renamed meanwhile; try again": RACE,
     "%s: became shorter while it was read; nothing is changed": RACE,

@@ -34,7 +34,7 @@ def check_rows():
             in overview.split("\n\n")[0].splitlines()]
     told = dict(rows)
     told.update({"--help": "print the list of commands",
-                 "--version": "print the version"})
+                 "--version": "print the version and how it was built"})
     t.equal(offers(""), (told, False), "commands")
     t.equal(offers("he"), ({"help": told["help"]}, False), "a command")
     for name, _ in rows:
@@ -80,9 +80,9 @@ def check_operands(store):
     t.equal(offers("put", store, "new", ""), ({}, True), "a file")
     t.equal(offers("put", store, "new", "file", ""), ({}, False), "no more")
     t.equal(offers("seq", "in")[0].keys(), {"insert"}, "verbs")
-    t.equal(offers("slot", store, "")[0].keys(), {"get", "put", "del"},
+    t.equal(offers("slot", "")[0].keys(), {"get", "put", "del"},
             "words")
-    t.equal(offers("slot", store, "get", "m")[0].keys(), {"metadata"}, "slot")
+    t.equal(offers("slot", "get", store, "m")[0].keys(), {"metadata"}, "slot")
     t.equal(offers("create", "-k", "uint")[0].keys(),
             {"uint1", "uint2", "uint4", "uint5", "uint8"}, "serializers")
     t.equal(offers("export", "-o", "tar.g")[0].keys(), {"tar.gz"}, "formats")
@@ -145,6 +145,9 @@ LINES = (
     (b"blt get kv.blt notes/t\t\n", b"value of two words"),
     (b"blt get kv.blt ns:\t\n", b"value of ns:one"),
     (b"blt crea\t--hel\t\n", b"Usage: blt create"),
+    (b"bltfs --vers\t\n", b"libfuse"),
+    (b"echo bltfs; bltfs kv.blt no/dir -o cre\t,value_seri\tstr\n",
+     b"cannot mount there"),
     (b"blt create --key-serializer uint8 --buc\t5 new.blt && echo do''ne\n",
      b"done"),
 )
@@ -169,10 +172,13 @@ def check_fish(env):
                          ("blt get kv.blt notes/", ["notes/two words"]),
                          ("blt get kv.blt ", ["greeting", "notes/",
                                               "ns:one"]),
-                         ("blt create --buc", ["--buckets"])):
+                         ("blt create --buc", ["--buckets"]),
+                         ("blt mount kv.blt d -o cre", ["create"]),
+                         ("bltfs kv.blt d -o ro,crea", ["ro,create"]),
+                         ("bltfs --he", ["--help"])):
         done = subprocess.run(
             ["fish", "--no-config", "-c",
-             f"source {SCRIPTS}/blt.fish; complete -C '{line}'"],
+             f"source {SCRIPTS}/blt.fish; source {SCRIPTS}/bltfs.fish; complete -C '{line}'"],
             capture_output=True, timeout=PATIENCE, env=env, check=True)
         found = sorted(row.split("\t")[0]
                        for row in done.stdout.decode().splitlines())
@@ -190,6 +196,8 @@ def main():
     check_operands(store)
     os.mkdir("bin")
     os.symlink(t.BLT, "bin/blt")
+    os.symlink(os.environ.get("BLTFS", os.path.join(os.path.dirname(t.BLT),
+                                                    "bltfs")), "bin/bltfs")
     env = dict(os.environ, HOME=os.getcwd(), TERM="dumb", LC_ALL="C.UTF-8",
                PATH=os.getcwd() + "/bin:" + os.environ["PATH"])
     env.pop("ENV", None)

@@ -69,13 +69,17 @@ for command, (usage, options) in told.items():
                                             else "json")], f"{command}: -j")
 
 version = t.ok("--version").decode()
-t.equal(bool(re.match(r"blt \d+\.\d+\.\d+\S*\n$", version)), True, version)
+t.equal(bool(re.fullmatch(
+    r"blt \d+\.\d+\.\d+\S*\nengines   booklet(, \w+)*\n"
+    r"libfuse   \d\S+ at build time\ncompiler  (gcc|.*[Cc]lang) .+\n",
+    version)), True, version)
 t.equal(t.ok("-V").decode(), version, "-V")
 t.equal(t.ok("help"), t.ok("--help"), "help")
 
 # what the documents point to is there; * stands for anything, NAME for a name
 documents = glob.glob(os.path.join(t.TOP, "doc", "*.md")) + [
-    os.path.join(t.TOP, "README.md")]
+    os.path.join(t.TOP, name) for name in ("README.md", "CONTRIBUTING.md",
+                                           "SECURITY.md")]
 t.equal(len(documents) > 5, True, "documents")
 for document in documents:
     with open(document, encoding="utf-8") as f:
@@ -86,3 +90,15 @@ for document in documents:
         path = os.path.join(here, path.replace("NAME", "*"))
         if not glob.glob(path) and not glob.glob(path + ".c"):
             t.fail(f"{document}: no {path}")
+
+# and what the installed README points to is installed beside it
+with open(os.path.join(os.path.dirname(t.BLT), "doc", "README.md"),
+          encoding="utf-8") as f:
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", f.read())
+with open(os.path.join(t.TOP, "Makefile.am"), encoding="utf-8") as f:
+    installed = re.search(r"^dist_doc_DATA = (.*?[^\\])\n", f.read(),
+                          re.M | re.S).group(1).replace("\\", "").split()
+t.equal(len(links) > 8, True, "links of the installed README")
+t.equal([link for link in links
+         if link not in map(os.path.basename, installed)], [],
+        "links of the installed README to nothing")

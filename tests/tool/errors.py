@@ -18,6 +18,18 @@ MISTAKES = (
      ["nothing"]),
     (t.USAGE, ['--nothing: no such option; "blt --help" lists them'],
      ["--nothing"]),
+    (t.USAGE, ['gett: no such command; did you mean "get"? "blt --help" lists '
+               'all'], ["gett", "kv.blt", "key"]),
+    (t.USAGE, ['unmount: no such command; did you mean "umount"?'],
+     ["help", "unmount"]),
+    (t.USAGE, ['--ouptut: no such option; did you mean --output? see "blt help '
+               'get"'], ["get", "--ouptut", "kv.blt", "key"]),
+    (t.USAGE, ['--bucket-s=5: no such option; did you mean --buckets?'],
+     ["create", "--bucket-s=5", "new.blt"]),
+    (t.USAGE, ["--quiet=1: no such option, or one that takes no argument"],
+     ["get", "--quiet=1", "kv.blt", "key"]),
+    (t.USAGE, ['apend: no such verb; did you mean "append"? see "blt help '
+               'seq"'], ["seq", "apend", "kv.blt", "s"]),
     (t.USAGE, ['nothing: no such command; "blt --help" lists them'],
      ["help", "nothing"]),
     (t.USAGE, ["--nothing: no such option", '; see "blt help ls"'],
@@ -84,8 +96,9 @@ MISTAKES = (
      ["map", "--create", "kv.blt", "true"]),
     (t.USAGE, ['--to, --in-place and --like go with --rebuild; see "blt help '
                'recover"'], ["recover", "--to", "new.blt", "kv.blt"]),
-    (t.USAGE, ["take: expected is get SLOT, put SLOT [FILE] or del SLOT"],
-     ["slot", "kv.blt", "take", "1"]),
+    (t.USAGE, ["take: expected is get STORE SLOT, put STORE SLOT [FILE] or "
+               "del STORE SLOT"],
+     ["slot", "take", "kv.blt", "1"]),
     (t.DATAERR, ["new.hex: not hex: pairs of the digits 0-9 a-f are expected"],
      ["put", "-x", "kv.blt", "6b", "new.hex"]),
     (t.DATAERR, ["/proc: is a mount of type proc, not of bltfs; umount(8) is "
@@ -138,7 +151,7 @@ def check_mistakes():
         lines = done.stderr.decode(errors="replace").splitlines()
         t.equal(len(lines), 1, f"one line for {args}: {lines}")
         command = args[0] if not args[0].startswith("-") and \
-            args[0] != "nothing" else None
+            args[0] not in ("nothing", "gett") else None
         t.equal(lines[0].startswith(f"blt {command}: " if command else
                                     "blt: "), True, lines[0])
         t.equal(lines[0].removesuffix("...").endswith("."), False,

@@ -1,6 +1,7 @@
 /* tool_doctor_store.c - the checks on one store: each begins where the one
  * before it found nothing that makes it hopeless. */
 #include "tool/cmd/tool_doctor.h"
+#include "tool/tool_system.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -88,11 +89,11 @@ struct user {
 	char point[PATH_MAX];
 };
 
-static int find_user(void *arg, const struct tool_mount *m)
+static int find_user(void *arg, const struct mountinfo *m)
 {
 	struct user *u = arg;
 
-	if (strcmp(m->type, TOOL_FS_TYPE) != 0 ||
+	if (strcmp(m->type, MOUNTINFO_BLTFS) != 0 ||
 	    strcmp(m->source, u->source) != 0)
 		return 0;
 	snprintf(u->point, sizeof(u->point), "%s", m->point);
@@ -106,7 +107,7 @@ static void say_locked(struct doctor *d, enum doctor_state state,
 	char path[PATH_MAX], advice[PATH_MAX + 64];
 	struct user u = { .source = path };
 
-	if (realpath(d->store, path) && tool_mount_each(find_user, &u) == 1)
+	if (realpath(d->store, path) && mountinfo_each(find_user, &u) == 1)
 		snprintf(advice, sizeof(advice),
 			 "use the files in %.2000s, or: blt umount %.2000s",
 			 u.point, u.point);

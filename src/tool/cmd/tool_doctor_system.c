@@ -1,5 +1,6 @@
 /* tool_doctor_system.c - the checks that need no store. */
 #include "tool/cmd/tool_doctor.h"
+#include "tool/tool_system.h"
 
 #include "base/os.h"
 #include "base/util.h"
@@ -138,29 +139,13 @@ static bool may_mount(void)
 	return caps >> CAP_SYS_ADMIN_BIT & 1;
 }
 
-/* The first program of that name in PATH. */
-static bool find_program(const char *name, char path[PATH_MAX], struct stat *st)
-{
-	const char *dirs = getenv("PATH");
-
-	for (; dirs && *dirs;
-	     dirs += strcspn(dirs, ":"), dirs += *dirs == ':') {
-		if (snprintf(path, PATH_MAX, "%.*s/%s", (int)strcspn(dirs, ":"),
-			     dirs, name) < PATH_MAX &&
-		    !stat(path, st) && S_ISREG(st->st_mode) &&
-		    !access(path, X_OK))
-			return true;
-	}
-	return false;
-}
-
 static void look_at_permission(struct doctor *d)
 {
 	char path[PATH_MAX];
 	struct stat st;
 	bool direct = may_mount();
 
-	if (!find_program("fusermount3", path, &st)) {
+	if (!tool_find_program("fusermount3", path, &st)) {
 		doctor_find(d, direct ? DOCTOR_NOTE : DOCTOR_BAD,
 			    "install the package fuse3",
 			    direct ? "fusermount3 is not in PATH; only -o "
@@ -211,32 +196,13 @@ static void look_at_others(struct doctor *d)
 
 /* ---- the daemon ---- */
 
-/* The one beside this program first: they belong together. */
-static bool find_daemon(char path[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	struct stat st;
-	char *slash;
-
-	if (n > 0) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		if (slash && (size_t)(slash - path) + 7 < PATH_MAX) {
-			strcpy(slash + 1, "bltfs");
-			if (!access(path, X_OK))
-				return true;
-		}
-	}
-	return find_program("bltfs", path, &st);
-}
-
 static void look_at_daemon(struct doctor *d)
 {
 	char path[PATH_MAX], said[512], version[64];
 	char *argv[] = { path, (char[]){ "--version" }, NULL };
 	int major = 0, minor = 0, r;
 
-	if (!find_daemon(path)) {
+	if (!tool_find_daemon(path)) {
 		doctor_find(d, DOCTOR_BAD,
 			    "install it, or put its directory into PATH",
 			    "bltfs is not in PATH");
@@ -340,12 +306,12 @@ static void look_at_temporary(struct doctor *d)
 
 /* ---- mounts ---- */
 
-static int look_at_mount(void *arg, const struct tool_mount *m)
+static int look_at_mount(void *arg, const struct mountinfo *m)
 {
 	struct doctor *d = arg;
 	char advice[PATH_MAX + 32];
 
-	if (strcmp(m->type, TOOL_FS_TYPE) != 0)
+	if (strcmp(m->type, MOUNTINFO_BLTFS) != 0)
 		return 0;
 	if (!tool_mount_is_dead(m->point)) {
 		doctor_find(d, DOCTOR_OK, NULL, "%s on %s", m->source,
@@ -360,7 +326,7 @@ static int look_at_mount(void *arg, const struct tool_mount *m)
 
 static void look_at_mounts(struct doctor *d)
 {
-	(void)tool_mount_each(look_at_mount, d);
+	(void)mountinfo_each(look_at_mount, d);
 }
 
 const struct doctor_check doctor_system[] = {

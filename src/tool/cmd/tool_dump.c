@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #define CHUNK (32u << 10)
 
 struct dump {
+	const struct tool *t;
 	struct blt_iter *it;
 	struct tool_window window;
 	char *digits; /* room for a chunk, or a key */
@@ -66,6 +68,21 @@ static int dump_item(struct dump *d, const struct blt_item *item)
 	return 0;
 }
 
+static bool is_wanted(const struct dump *d, const struct blt_item *item)
+{
+	const char *prefix = d->t->opt[OPT_PREFIX];
+	const char *from = d->t->opt[OPT_FROM], *to = d->t->opt[OPT_TO];
+
+	if (prefix && (item->key_len < strlen(prefix) ||
+		       memcmp(item->key, prefix, strlen(prefix)) != 0))
+		return false;
+	if (from &&
+	    compare_bytes(item->key, item->key_len, from, strlen(from)) < 0)
+		return false;
+	return !to ||
+	       compare_bytes(item->key, item->key_len, to, strlen(to)) < 0;
+}
+
 static int dump_items(struct dump *d)
 {
 	struct blt_item item;
@@ -73,6 +90,8 @@ static int dump_items(struct dump *d)
 
 	/* A full disk, or a pipe that nobody reads: no point in going on. */
 	while ((r = blt_iter_next(d->it, &item)) > 0 && !ferror(stdout)) {
+		if (!is_wanted(d, &item))
+			continue;
 		r = dump_item(d, &item);
 		if (r < 0)
 			break;
@@ -117,7 +136,7 @@ static int dump_hidden(struct tool *t, struct dump *d)
 
 static int run_dump(struct tool *t)
 {
-	struct dump d = { 0 };
+	struct dump d = { .t = t };
 	int code, r;
 
 	code = tool_open(t, t->arg[0], BLT_READ, NULL);
@@ -141,6 +160,9 @@ static int run_dump(struct tool *t)
 static const struct tool_option options[] = {
 	{ OPT_HIDDEN, 'a', "hidden", NULL,
 	  "metadata and reserved slots too, as @metadata, @reserved1, ..." },
+	{ OPT_PREFIX, 'p', "prefix", "PREFIX", "only keys that begin so" },
+	{ OPT_FROM, 0, "from", "KEY", "only keys from this one on, by bytes" },
+	{ OPT_TO, 0, "to", "KEY", "only keys before this one" },
 	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
 	TOOL_OPT_END,

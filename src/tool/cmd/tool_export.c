@@ -286,8 +286,10 @@ static int export_all(struct walk *w)
 		if (tool_signal())
 			tool_say(t, "interrupted");
 		code = w->kind->close(w->to, code);
-		json = tool_print_counts(t, &w->ex.counts,
-					 !code && !tool_signal());
+		/* standard output may have the archive */
+		if (strcmp(t->arg[1], "-") != 0)
+			json = tool_print_counts(t, &w->ex.counts,
+						 !code && !tool_signal());
 	}
 	tool_window_free(&w->ex.window);
 	return code ? code : w->ex.code ? w->ex.code : json;
@@ -323,7 +325,8 @@ static const struct tool_option options[] = {
 	{ OPT_FORCE, 'f', "force", NULL, "replace files that exist" },
 	{ OPT_SKIP_EXISTING, 's', "skip-existing", NULL,
 	  "leave files that exist as they are" },
-	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
+	{ OPT_QUIET, 'q', "quiet", NULL,
+	  "no progress on a terminal, and no summary" },
 	TOOL_OPT_JSON_COUNTS,
 	{ OPT_FLAT, 'F', "flat", NULL,
 	  "paths as with the mount option flat: / in a key is %2F" },

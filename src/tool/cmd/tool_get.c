@@ -1,8 +1,10 @@
 /* tool_get.c - blt get */
 #include "tool/tool.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -12,6 +14,8 @@
 struct output {
 	const char *name;
 	int fd;
+	FILE *json; /* NULL: values as they are */
+	struct jout out;
 };
 
 /* Opened when there is something to write, so that a key that is not there
@@ -36,11 +40,73 @@ static int open_output(struct tool *t, struct output *out)
 	return tool_fail_create(t, out->name, -errno);
 }
 
+static bool is_utf8(const uint8_t *bytes, size_t len)
+{
+	struct utf8 u = { 0 };
+
+	return utf8_feed(&u, bytes, len) == 0 && utf8_end(&u) == 0;
+}
+
+/* The value as a member of an object: text, or hex digits where it is none. */
+static int put_json(struct tool *t, struct output *out,
+		    const struct tool_key *key, const struct blt_view *v)
+{
+	uint8_t *bytes = malloc((size_t)v->len + 1);
+	int64_t r = bytes ? blt_view_copy(v, bytes, v->len, 0) : -ENOMEM;
+	struct blt_stat st = { .timestamp = BLT_NO_TIME };
+
+	if (r < 0) {
+		free(bytes);
+		return tool_fail_store(t, key->name, (int)r);
+	}
+	(void)blt_stat_key(t->store, key->bytes, key->len, &st);
+	jout_open(&out->out, NULL, '{');
+	jout_bytes(&out->out, "key", key->name, strlen(key->name));
+	jout_u64(&out->out, "size", v->len);
+	jout_time(&out->out, st.timestamp);
+	if (!tool_has(t, OPT_HEX) && is_utf8(bytes, v->len))
+		jout_bytes(&out->out, "value", bytes, v->len);
+	else
+		jout_hex(&out->out, "value_hex", bytes, v->len);
+	jout_close(&out->out, '}');
+	free(bytes);
+	return ferror(out->json) ? tool_fail_file(t, out->name, "write", -EIO) :
+				   0;
+}
+
+static int start_json(struct tool *t, struct output *out)
+{
+	if (out->json)
+		return 0;
+	out->json = out->fd == STDOUT_FILENO ? stdout : fdopen(out->fd, "w");
+	if (!out->json)
+		return tool_fail(t, EX_OSERR, "out of memory");
+	out->out = (struct jout){ .to = out->json, .flat = true };
+	jout_open(&out->out, NULL, '[');
+	return 0;
+}
+
+static int put_plain(struct tool *t, struct output *out,
+		     const struct tool_key *key, const struct blt_view *v)
+{
+	bool writing;
+	int r = tool_view_write(v, out->fd, tool_has(t, OPT_HEX), &writing);
+
+	if (r == 0 && tool_has(t, OPT_NUL)) {
+		writing = true;
+		r = tool_write_all(out->fd, "", 1);
+	}
+	if (r < 0 && writing && out->fd == STDOUT_FILENO)
+		return tool_fail_stdout(t, r);
+	if (r < 0 && writing)
+		return tool_fail_file(t, out->name, "write", r);
+	return r < 0 ? tool_fail_store(t, key->name, r) : 0;
+}
+
 static int get_one(struct tool *t, const struct tool_key *key, void *arg)
 {
 	struct output *out = arg;
 	struct blt_view v;
-	bool writing;
 	int code, r;
 
 	r = blt_get(t->store, key->bytes, key->len, &v);
@@ -49,15 +115,12 @@ static int get_one(struct tool *t, const struct tool_key *key, void *arg)
 	if (r < 0)
 		return tool_fail_store(t, key->name, r);
 	code = open_output(t, out);
-	if (!code) {
-		r = tool_view_write(&v, out->fd, tool_has(t, OPT_HEX),
-				    &writing);
-		if (r < 0 && writing && out->fd == STDOUT_FILENO)
-			code = tool_fail_stdout(t, r);
-		else if (r < 0 && writing)
-			code = tool_fail_file(t, out->name, "write", r);
-		else if (r < 0)
-			code = tool_fail_store(t, key->name, r);
+	if (!code && tool_has(t, OPT_JSON)) {
+		code = start_json(t, out);
+		if (!code)
+			code = put_json(t, out, key, &v);
+	} else if (!code) {
+		code = put_plain(t, out, key, &v);
 	}
 	blt_view_release(&v);
 	return code;
@@ -65,17 +128,26 @@ static int get_one(struct tool *t, const struct tool_key *key, void *arg)
 
 static int run_get(struct tool *t)
 {
-	struct output out = { "standard output", STDOUT_FILENO };
+	struct output out = { .name = "standard output", .fd = STDOUT_FILENO };
 	int code;
 
+	if (tool_has(t, OPT_JSON) && tool_has(t, OPT_NUL))
+		return tool_fail(t, EX_USAGE,
+				 "--json and --null: give one of the two");
 	code = tool_open(t, t->arg[0], BLT_READ, NULL);
 	if (code)
 		return code;
 	if (tool_has(t, OPT_OUTPUT))
-		out = (struct output){ t->opt[OPT_OUTPUT], -1 };
+		out = (struct output){ .name = t->opt[OPT_OUTPUT], .fd = -1 };
 	code = tool_each_key(t, get_one, &out);
-	if (out.fd > STDOUT_FILENO && close(out.fd) < 0)
+	if (out.json)
+		jout_close(&out.out, ']');
+	if (out.json && out.json != stdout) {
+		if (fclose(out.json) != 0)
+			code = tool_fail_file(t, out.name, "write", -errno);
+	} else if (out.fd > STDOUT_FILENO && close(out.fd) < 0) {
 		code = tool_fail_file(t, out.name, "write", -errno);
+	}
 	return code;
 }
 
@@ -84,6 +156,9 @@ static const struct tool_option options[] = {
 	  "write to FILE instead of standard output" },
 	{ OPT_HEX, 'x', "hex", NULL,
 	  "keys are given, and values printed, as hex digits" },
+	{ OPT_NUL, '0', "null", NULL, "a NUL behind each value" },
+	{ OPT_JSON, 'j', "json", NULL,
+	  "print a JSON array: key, size, time and value of each" },
 	TOOL_OPT_KEYS,
 	{ OPT_QUIET, 'q', "quiet", NULL, "no message for a missing key" },
 	TOOL_OPT_DB,

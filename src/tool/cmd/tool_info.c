@@ -22,8 +22,9 @@ struct facts {
 	struct blt_info info;
 	struct blt_census census;
 	struct survey survey;
-	bool counted;  /* census is filled in */
-	bool surveyed; /* survey, too */
+	bool counted;                     /* census is filled in */
+	bool surveyed;                    /* survey, too */
+	char *largest_path, *newest_path; /* of keys, as a mount shows them */
 	const char *python, *python_note;
 	const char *transport; /* of a mount; NULL: it is not mounted */
 };
@@ -109,6 +110,15 @@ static void print_time(const char *label, int64_t us)
 	printf("%-18s%s\n", label, time_text(us, text));
 }
 
+static void print_key(const char *label, const char *path)
+{
+	if (!path)
+		return;
+	printf("%-18s", label);
+	tool_print_name(path, strlen(path));
+	putchar('\n');
+}
+
 /* What there is to be told of an LMDB environment. */
 static void print_shared(const struct facts *f)
 {
@@ -172,22 +182,27 @@ static void print_text(const struct facts *f)
 	if (!f->surveyed)
 		return;
 	print_size("largest value", f->survey.largest);
+	print_key("largest key", f->largest_path);
 	if (f->survey.oldest != BLT_NO_TIME) {
 		print_time("oldest value", f->survey.oldest);
 		print_time("newest value", f->survey.newest);
+		print_key("newest key", f->newest_path);
 	}
 	printf("%-18s%u (%.2f blocks a lookup)\n", "longest chain",
 	       f->survey.longest, f->survey.steps);
 }
 
-static void print_json_survey(struct jout *j, const struct survey *s)
+static void print_json_survey(struct jout *j, const struct facts *f)
 {
+	const struct survey *s = &f->survey;
 	char text[TIME_BUF];
 	bool timed = s->oldest != BLT_NO_TIME;
 
 	jout_u64(j, "largest_value", s->largest);
+	jout_text(j, "largest_key", f->largest_path);
 	jout_text(j, "oldest_value", timed ? time_text(s->oldest, text) : NULL);
 	jout_text(j, "newest_value", timed ? time_text(s->newest, text) : NULL);
+	jout_text(j, "newest_key", timed ? f->newest_path : NULL);
 	jout_u64(j, "longest_chain", s->longest);
 	jout_fixed(j, "blocks_a_lookup", s->steps);
 	jout_open(j, "chains", '[');
@@ -238,7 +253,7 @@ static void print_json(const struct facts *f)
 		jout_u64(&j, "dead_blocks", f->census.dead_blocks);
 	}
 	if (f->surveyed)
-		print_json_survey(&j, &f->survey);
+		print_json_survey(&j, f);
 	jout_close(&j, '}');
 }
 
@@ -291,6 +306,20 @@ static int write_chart(struct tool *t, const struct facts *f, const char *path)
 
 /* ---- the command ---- */
 
+/* A key's path; NULL stays where there is no key. */
+static int name_key(struct tool *t, const struct survey_key *key, char **ret)
+{
+	int r = key->bytes ? tool_need_ns(t) : 0;
+
+	if (r || !key->bytes)
+		return r;
+	/* a name depends on all keys */
+	r = blt_ns_wait(t->ns);
+	if (!r)
+		r = blt_ns_path(t->ns, key->bytes, key->len, ret);
+	return r < 0 ? tool_fail_store(t, NULL, r) : 0;
+}
+
 static int count(struct tool *t, struct facts *f)
 {
 	int r = blt_count(t->store, &f->census);
@@ -300,7 +329,19 @@ static int count(struct tool *t, struct facts *f)
 	if (f->info.shared)
 		return 0; /* it has no chains */
 	f->surveyed = true;
-	return survey_run(&f->survey, t, tool_has(t, OPT_QUIET));
+	r = survey_run(&f->survey, t, tool_has(t, OPT_QUIET));
+	if (!r)
+		r = name_key(t, &f->survey.largest_key, &f->largest_path);
+	if (!r)
+		r = name_key(t, &f->survey.newest_key, &f->newest_path);
+	return r;
+}
+
+static void free_facts(struct facts *f)
+{
+	survey_free(&f->survey);
+	free(f->largest_path);
+	free(f->newest_path);
 }
 
 static void print(const struct tool *t, const struct facts *f)
@@ -391,7 +432,7 @@ static int tell_mounted(struct tool *t, int fd)
 		if (!code)
 			print(t, &f);
 	}
-	survey_free(&f.survey);
+	free_facts(&f);
 	free(path);
 	return code;
 }
@@ -415,7 +456,7 @@ static int run_info(struct tool *t)
 	blt_get_info(t->store, &f.info);
 	judge_python(t, &f);
 	code = tell(t, &f);
-	survey_free(&f.survey);
+	free_facts(&f);
 	return code;
 }
 

@@ -9,9 +9,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
+
+#define WIDE 79       /* columns left of the result */
+#define NARROW 53     /* without the bytes and their rate */
+#define MIN_RESULT 16 /* shorter it says nothing */
 
 static int parse_id(const struct tool *t, const char *text, uint64_t *ret)
 {
@@ -49,7 +54,36 @@ static const char *rate_text(const struct job_info *i, char buf[64])
 	return buf;
 }
 
-static void print_row(const struct job_info *i)
+/* How many columns there are for the result, and of these which others: on a
+ * narrow terminal the rate and the bytes go first. */
+struct layout {
+	bool wide;
+	size_t result; /* 0: any length */
+};
+
+static struct layout layout(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+		return (struct layout){ .wide = true };
+	if (size.ws_col >= WIDE + MIN_RESULT)
+		return (struct layout){ true, size.ws_col - WIDE };
+	return (struct layout){ false, size.ws_col > NARROW + MIN_RESULT ?
+					       size.ws_col - NARROW :
+					       MIN_RESULT };
+}
+
+static void print_result(const struct layout *l, const char *text)
+{
+	size_t len = strlen(text);
+	bool cut = l->result && len > l->result;
+
+	tool_print_name(text, cut ? l->result - 3 : len);
+	puts(cut ? "..." : "");
+}
+
+static void print_row(const struct layout *l, const struct job_info *i)
 {
 	/* a map counts keys, and bytes besides */
 	uint64_t bytes = i->kind == JOB_MAP ? i->fact[3] : i->done;
@@ -58,22 +92,30 @@ static void print_row(const struct job_info *i)
 	if (i->left_us >= 0)
 		snprintf(left, sizeof(left), "%.0f s",
 			 (double)i->left_us / 1e6);
-	printf("%4" PRIu64 "  %-8s %-9s %10" PRIu64 " %12s %12s %8s %6" PRIu64
-	       "  ",
-	       i->id, job_kind_name(i->kind), job_state_name(i->state),
-	       i->items, tool_size(bytes, done), rate_text(i, rate), left,
-	       i->errors);
-	tool_print_name(i->text, strlen(i->text));
-	putchar('\n');
+	printf("%4" PRIu64 "  %-8s %-9s %10" PRIu64 " ", i->id,
+	       job_kind_name(i->kind), job_state_name(i->state), i->items);
+	if (l->wide)
+		printf("%12s %12s ", tool_size(bytes, done),
+		       rate_text(i, rate));
+	printf("%8s %6" PRIu64 "  ", left, i->errors);
+	print_result(l, i->text);
+}
+
+static void print_head(const struct layout *l)
+{
+	printf("%4s  %-8s %-9s %10s ", "JOB", "KIND", "STATE", "KEYS");
+	if (l->wide)
+		printf("%12s %12s ", "DONE", "RATE");
+	printf("%8s %6s  %s\n", "LEFT", "ERRORS", "RESULT");
 }
 
 static int run_jobs(struct tool *t)
 {
 	struct jout j = { .to = stdout, .flat = true };
 	bool json = tool_has(t, OPT_JSON), any = false;
-	struct job_list list = { 0 };
-	struct job_info info;
-	int r, code = mount_client_mount(t, t->arg[0], &list.fd);
+	const struct layout at = layout();
+	struct job_info info = { 0 };
+	int fd, r, code = mount_client_mount(t, t->arg[0], &fd);
 
 	if (code)
 		return code;
@@ -83,11 +125,9 @@ static int run_jobs(struct tool *t)
 		if (json)
 			tool_print_job_json(&j, &info);
 		else if (!any)
-			printf("%4s  %-8s %-9s %10s %12s %12s %8s %6s  %s\n",
-			       "JOB", "KIND", "STATE", "KEYS", "DONE", "RATE",
-			       "LEFT", "ERRORS", "RESULT");
+			print_head(&at);
 		if (!json)
-			print_row(&info);
+			print_row(&at, &info);
 		any = true;
 	}
 	if (json)

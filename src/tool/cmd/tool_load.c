@@ -398,7 +398,8 @@ static int run_load(struct tool *t)
 }
 
 static const struct tool_option options[] = {
-	{ OPT_QUIET, 'q', "quiet", NULL, "no progress on a terminal" },
+	{ OPT_QUIET, 'q', "quiet", NULL,
+	  "no progress on a terminal, and no summary" },
 	TOOL_OPT_JSON_COUNTS,
 	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,

@@ -24,6 +24,9 @@ struct listing {
 	bool txn_keyset_are_dirs; /* a key "path/" holds a directory in being */
 	struct entry *entries;
 	size_t n, room;
+	int (*order)(const void *a, const void *b); /* NULL: as they come */
+	uint64_t limit;                             /* so many, no more */
+	uint64_t printed;
 };
 
 static void print_entry(struct listing *l, const struct entry *e)
@@ -31,6 +34,8 @@ static void print_entry(struct listing *l, const struct entry *e)
 	bool dir = e->kind == BLT_DIR;
 	char when[TIME_BUF];
 
+	if (l->printed++ >= l->limit)
+		return;
 	if (l->as_json) {
 		jout_open(&l->json, NULL, '{');
 		jout_bytes(&l->json, "name", e->name, strlen(e->name));
@@ -66,6 +71,16 @@ static void free_entries(struct listing *l)
 	free(l->entries);
 }
 
+/* With a limit, twice as many and some are kept at most. */
+static void drop_beyond(struct listing *l)
+{
+	if (l->n / 2 < l->limit || l->n < 1024)
+		return;
+	qsort(l->entries, l->n, sizeof(*l->entries), l->order);
+	while (l->n > l->limit)
+		free_entry(&l->entries[--l->n]);
+}
+
 static int keep_entry(struct listing *l, const struct blt_ns_entry *from)
 {
 	struct entry *e;
@@ -87,6 +102,7 @@ static int keep_entry(struct listing *l, const struct blt_ns_entry *from)
 		return -ENOMEM;
 	}
 	l->n++;
+	drop_beyond(l);
 	return 0;
 }
 
@@ -96,10 +112,10 @@ static int take_entry(void *arg, const struct blt_ns_entry *from)
 	const struct entry e = { from->name, from->kind, from->key,
 				 from->key_len, from->stat };
 
-	if (!tool_has(l->t, OPT_UNSORTED))
+	if (l->order)
 		return keep_entry(l, from);
 	print_entry(l, &e);
-	return ferror(stdout) ? 1 : 0;
+	return ferror(stdout) || l->printed >= l->limit;
 }
 
 static int by_name(const void *a, const void *b)
@@ -109,15 +125,40 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* The largest first. */
+static int by_size(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if (x->stat.len != y->stat.len)
+		return x->stat.len > y->stat.len ? -1 : 1;
+	return by_name(a, b);
+}
+
+/* The newest first. */
+static int by_time(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if (x->stat.timestamp != y->stat.timestamp)
+		return x->stat.timestamp > y->stat.timestamp ? -1 : 1;
+	return by_name(a, b);
+}
+
+static void print_sorted(struct listing *l)
+{
+	if (l->n)
+		qsort(l->entries, l->n, sizeof(*l->entries), l->order);
+	for (size_t i = 0; i < l->n && !ferror(stdout); i++)
+		print_entry(l, &l->entries[i]);
+}
+
 static int list_directory(struct listing *l, const struct blt_node *dir)
 {
 	int r = blt_ns_list(l->t->ns, dir->key, dir->key_len, 0, take_entry, l);
 
-	if (r >= 0 && l->n) {
-		qsort(l->entries, l->n, sizeof(*l->entries), by_name);
-		for (size_t i = 0; i < l->n && !ferror(stdout); i++)
-			print_entry(l, &l->entries[i]);
-	}
+	if (r >= 0)
+		print_sorted(l);
 	free_entries(l);
 	return r < 0 ? r : 0;
 }
@@ -161,9 +202,18 @@ static int print_item(struct listing *l, const struct blt_item *item)
 	e.name = path;
 	if (marker)
 		e.kind = BLT_DIR;
-	print_entry(l, &e);
+	if (l->order)
+		r = keep_entry(l,
+			       &(struct blt_ns_entry){ .name = path,
+						       .name_len = strlen(path),
+						       .kind = e.kind,
+						       .key = e.key,
+						       .key_len = e.key_len,
+						       .stat = e.stat });
+	else
+		print_entry(l, &e);
 	free(path);
-	return 0;
+	return r;
 }
 
 /* All keys below a directory, in the order of the file. */
@@ -180,7 +230,8 @@ static int list_tree(struct listing *l, const struct blt_node *dir)
 	r = blt_iter_new(l->t->store, &it);
 	if (r < 0)
 		return r;
-	while ((r = blt_iter_next(it, &item)) > 0 && !ferror(stdout)) {
+	while ((r = blt_iter_next(it, &item)) > 0 && !ferror(stdout) &&
+	       l->printed < l->limit) {
 		if (item.key_len < dir->key_len ||
 		    (dir->key_len &&
 		     memcmp(item.key, dir->key, dir->key_len) != 0))
@@ -194,6 +245,9 @@ static int list_tree(struct listing *l, const struct blt_node *dir)
 			break;
 	}
 	blt_iter_free(it);
+	if (r >= 0)
+		print_sorted(l);
+	free_entries(l);
 	return r < 0 ? r : 0;
 }
 
@@ -246,6 +300,30 @@ static int list(struct listing *l, const char *path)
 	return r < 0 ? tool_fail_store(t, *path ? path : NULL, r) : EX_OK;
 }
 
+/* --sort, --unsorted and --limit.  0, or an exit code after a message. */
+static int choose_order(struct listing *l)
+{
+	const struct tool *t = l->t;
+	const char *by = t->opt[OPT_SORT];
+
+	if (by && tool_has(t, OPT_UNSORTED))
+		return tool_fail(t, EX_USAGE,
+				 "--sort and --unsorted: give one of the two");
+	if (!by && !tool_has(t, OPT_UNSORTED) && !tool_has(t, OPT_RECURSIVE))
+		l->order = by_name;
+	else if (by && !strcmp(by, "name"))
+		l->order = by_name;
+	else if (by && !strcmp(by, "size"))
+		l->order = by_size;
+	else if (by && !strcmp(by, "time"))
+		l->order = by_time;
+	else if (by)
+		return tool_fail(t, EX_USAGE,
+				 "--sort %s: expected is name, size or time",
+				 by);
+	return tool_opt_u64(t, OPT_LIMIT, 1, UINT64_MAX, UINT64_MAX, &l->limit);
+}
+
 static int run_ls(struct tool *t)
 {
 	struct listing l = {
@@ -258,8 +336,10 @@ static int run_ls(struct tool *t)
 			tool_has(t, OPT_CLASSIFY) || tool_has(t, OPT_RECURSIVE),
 	};
 	struct blt_info info;
-	int code = tool_open(t, t->arg[0], BLT_READ, NULL);
+	int code = choose_order(&l);
 
+	if (!code)
+		code = tool_open(t, t->arg[0], BLT_READ, NULL);
 	if (code)
 		return code;
 	blt_get_info(t->store, &info);
@@ -274,6 +354,9 @@ static const struct tool_option options[] = {
 	{ OPT_RECURSIVE, 'R', "recursive", NULL,
 	  "the paths of all keys below PATH, in the order of the file" },
 	{ OPT_CLASSIFY, 'p', "slash", NULL, "a / behind directories" },
+	{ OPT_SORT, 's', "sort", "ORDER",
+	  "name, size (largest first) or time (newest first)" },
+	{ OPT_LIMIT, 'n', "limit", "N", "the first N only" },
 	{ OPT_UNSORTED, 'U', "unsorted", NULL,
 	  "do not sort: takes no memory for large directories" },
 	{ OPT_NUL, '0', "null", NULL,

@@ -1,5 +1,6 @@
 /* tool_mount.c - mounts and the processes around them, as /proc shows them. */
 #include "tool/tool.h"
+#include "tool/tool_system.h"
 #include "base/util.h"
 
 #include <ctype.h>
@@ -14,134 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-/* ---- /proc/self/mountinfo ---- */
-
-/* Octal escapes stand for blanks and backslashes; in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		unsigned c;
-
-		if (sscanf(s, "\\%3o", &c) == 1 &&
-		    strspn(s + 1, "01234567") >= 3) {
-			*to++ = (char)c;
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
-/* ID PARENT DEV ROOT POINT OPTIONS [TAG...] - TYPE SOURCE OPTIONS; the fields
- * point into line. */
-static bool parse_mount(char *line, struct tool_mount *ret)
-{
-	char *dash = strstr(line, " - "), *save = NULL, *options;
-
-	if (!dash)
-		return false;
-	*dash = '\0';
-	for (int i = 0; i < 4; i++) {
-		const char *field = strtok_r(i ? NULL : line, " ", &save);
-
-		if (!field || (i == 2 && sscanf(field, "%u:%u", &ret->major,
-						&ret->minor) != 2))
-			return false;
-	}
-	ret->point = strtok_r(NULL, " ", &save);
-	options = strtok_r(NULL, " ", &save);
-	ret->type = strtok_r(dash + 3, " ", &save);
-	ret->source = strtok_r(NULL, " ", &save);
-	if (!ret->point || !options || !ret->type || !ret->source)
-		return false;
-	ret->read_only = !strncmp(options, "ro", 2) &&
-			 (options[2] == ',' || options[2] == '\0');
-	unescape(ret->point);
-	unescape(ret->source);
-	return true;
-}
-
-static int copy_mount(const struct tool_mount *from, struct tool_mount *to)
-{
-	*to = (struct tool_mount){
-		.point = strdup(from->point),
-		.type = strdup(from->type),
-		.source = strdup(from->source),
-		.read_only = from->read_only,
-		.major = from->major,
-		.minor = from->minor,
-	};
-	if (to->point && to->type && to->source)
-		return 0;
-	tool_mount_free(to);
-	return -ENOMEM;
-}
-
-static int each_in(const char *mountinfo,
-		   int (*fn)(void *arg, const struct tool_mount *m), void *arg)
-{
-	FILE *f = fopen(mountinfo, "re");
-	struct tool_mount m;
-	char *line = NULL;
-	size_t room = 0;
-	int r = 0;
-
-	if (!f)
-		return -errno;
-	while (!r && getline(&line, &room, f) > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		if (parse_mount(line, &m))
-			r = fn(arg, &m);
-	}
-	free(line);
-	fclose(f);
-	return r;
-}
-
-int tool_mount_each(int (*fn)(void *arg, const struct tool_mount *m), void *arg)
-{
-	return each_in("/proc/self/mountinfo", fn, arg);
-}
-
-struct search {
-	const char *point;
-	struct tool_mount found;
-};
-
-/* A later mount hides an earlier one of the same place. */
-static int compare_mount(void *arg, const struct tool_mount *m)
-{
-	struct search *s = arg;
-
-	if (strcmp(m->point, s->point) != 0)
-		return 0;
-	tool_mount_free(&s->found);
-	return copy_mount(m, &s->found);
-}
-
-int tool_mount_find(const char *point, struct tool_mount *ret)
-{
-	struct search s = { .point = point };
-	int r = tool_mount_each(compare_mount, &s);
-
-	if (!r && !s.found.point)
-		r = -ENOENT;
-	if (!r)
-		*ret = s.found;
-	return r;
-}
-
-void tool_mount_free(struct tool_mount *m)
-{
-	free(m->point);
-	free(m->type);
-	free(m->source);
-	*m = (struct tool_mount){ 0 };
-}
 
 /* The kernel may know what stat asks for, but not this. */
 bool tool_mount_is_dead(const char *point)
@@ -344,14 +217,14 @@ void tool_users_of(const char *point, char *buf, size_t len)
 /* ---- who has a copy of a mount ---- */
 
 struct copies {
-	const struct tool_mount *of;
+	const struct mountinfo *of;
 	ino_t seen[32]; /* namespaces; the first is this process's */
 	size_t n;
 };
 
-static int is_copy(void *arg, const struct tool_mount *m)
+static int is_copy(void *arg, const struct mountinfo *m)
 {
-	const struct tool_mount *of = arg;
+	const struct mountinfo *of = arg;
 
 	return m->major == of->major && m->minor == of->minor;
 }
@@ -371,10 +244,10 @@ static bool has_copy(int dir, void *arg)
 	if (c->n < ARRAY_SIZE(c->seen))
 		c->seen[c->n++] = st.st_ino;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/mountinfo", dir);
-	return each_in(path, is_copy, (void *)(uintptr_t)c->of) == 1;
+	return mountinfo_each_in(path, is_copy, (void *)(uintptr_t)c->of) == 1;
 }
 
-void tool_mount_copies(const struct tool_mount *m, char *buf, size_t len)
+void tool_mount_copies(const struct mountinfo *m, char *buf, size_t len)
 {
 	struct copies c = { .of = m };
 	struct stat st;

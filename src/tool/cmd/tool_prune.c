@@ -201,11 +201,29 @@ static int run_sync(struct tool *t)
 	return r < 0 ? tool_fail_store(t, NULL, r) : EX_OK;
 }
 
+/* A person at a terminal is asked. */
+static int confirm(const struct tool *t)
+{
+	char line[16] = "";
+
+	if (tool_has(t, OPT_YES) || !isatty(STDIN_FILENO))
+		return 0;
+	fprintf(stderr, "blt clear: %s: delete all keys? [y/N] ", t->arg[0]);
+	if (fgets(line, sizeof(line), stdin) &&
+	    (!strcasecmp(line, "y\n") || !strcasecmp(line, "yes\n")))
+		return 0;
+	return tool_fail(t, EX_TEMPFAIL,
+			 "%s: left as it is; --yes does not ask", t->arg[0]);
+}
+
 static int run_clear(struct tool *t)
 {
 	const struct job_request req = { .kind = JOB_CLEAR };
 	struct bltfs_job job = { 0 };
+	int code = confirm(t);
 
+	if (code)
+		return code;
 	return tool_work(t, BLTFS_IOC_CLEAR, &job, &req);
 }
 
@@ -223,6 +241,7 @@ const struct tool_command tool_sync = {
 };
 
 static const struct tool_option clear_options[] = {
+	{ OPT_YES, 'y', "yes", NULL, "do not ask on a terminal" },
 	TOOL_OPT_JOB,
 	TOOL_OPT_DB,
 	TOOL_OPT_LOCK,
@@ -234,7 +253,8 @@ const struct tool_command tool_clear = {
 	.args = "STORE|MOUNTPOINT",
 	.summary = "delete all keys",
 	.help = "Deletes all keys that are there when it begins. Metadata and "
-		"reserved values stay. The file does not become shorter.",
+		"reserved values stay. The file does not become shorter. At a "
+		"terminal it asks first.",
 	.min_args = 1,
 	.max_args = 1,
 	.options = clear_options,

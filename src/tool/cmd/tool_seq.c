@@ -2,6 +2,7 @@
 #include "tool/cmd/tool_seq.h"
 
 #include "tool/mount_client.h"
+#include "base/suggest.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -92,34 +93,77 @@ static int64_t clamp(int64_t at, int64_t n)
 	return at < 0 ? 0 : at > n ? n : at;
 }
 
-/* I:J as Python has it: either may be left out, and what is out of range ends
- * at the end. */
-static int parse_slice(const struct tool_seq *s, const char *text,
-		       int64_t *ret_from, int64_t *ret_to)
+/* The same for a way back: from -1, in front of the first, to n - 1. */
+static int64_t back(int64_t at, int64_t n)
 {
-	const char *p = text;
-	int64_t from = 0, to;
-	uint64_t n;
-	int r = s->calls->len(s, &n);
+	if (at < 0)
+		at += n;
+	return at < 0 ? -1 : at >= n ? n - 1 : at;
+}
+
+/* Of I:J:K; what is left out stays as it is. */
+struct slice {
+	int64_t from, to, step;
+	bool has_from, has_to;
+};
+
+static bool read_slice(const char *p, struct slice *ret)
+{
+	*ret = (struct slice){ .step = 1 };
+	ret->has_from = *p != ':';
+	if (ret->has_from && !read_number(&p, &ret->from))
+		return false;
+	if (*p++ != ':')
+		return false;
+	ret->has_to = *p && *p != ':';
+	if (ret->has_to && !read_number(&p, &ret->to))
+		return false;
+	if (*p == ':' && *++p && !read_number(&p, &ret->step))
+		return false;
+	return !*p && ret->step;
+}
+
+/* I:J:K as Python has it: each may be left out, and what is out of range ends
+ * at the end. */
+static int parse_steps(const struct tool_seq *s, const char *text,
+		       struct slice *ret)
+{
+	uint64_t len;
+	int64_t n;
+	int r = s->calls->len(s, &len);
 
 	if (r < 0)
 		return tool_seq_fail(s, NULL, r);
-	to = (int64_t)n;
-	if (*p != ':' && !read_number(&p, &from))
-		goto bad;
-	if (*p++ != ':')
-		goto bad;
-	if (*p && !read_number(&p, &to))
-		goto bad;
-	if (*p)
-		goto bad;
-	*ret_from = clamp(from, (int64_t)n);
-	*ret_to = clamp(to, (int64_t)n);
-	if (*ret_to < *ret_from)
-		*ret_to = *ret_from;
+	n = (int64_t)len;
+	if (!read_slice(text, ret))
+		return fail_position(s, text, "I:J, I:, :J, : or I:J:STEP");
+	if (ret->step > 0) {
+		ret->from = ret->has_from ? clamp(ret->from, n) : 0;
+		ret->to = ret->has_to ? clamp(ret->to, n) : n;
+		if (ret->to < ret->from)
+			ret->to = ret->from;
+	} else {
+		/* the one in front of the first is -1 here */
+		ret->from = ret->has_from ? back(ret->from, n) : n - 1;
+		ret->to = ret->has_to ? back(ret->to, n) : -1;
+	}
 	return 0;
-bad:
-	return fail_position(s, text, "I:J, I:, :J or :");
+}
+
+static int parse_slice(const struct tool_seq *s, const char *text,
+		       int64_t *ret_from, int64_t *ret_to)
+{
+	struct slice x = { .step = 1 };
+	int code = parse_steps(s, text, &x);
+
+	if (code)
+		return code;
+	if (x.step != 1)
+		return fail_position(s, text,
+				     "I:J, I:, :J or :, without a step");
+	*ret_from = x.from;
+	*ret_to = x.to;
+	return 0;
 }
 
 /* ---- verbs ---- */
@@ -172,10 +216,10 @@ static int run_get(const struct tool_seq *s, char **arg, int n)
 
 static int run_iter(const struct tool_seq *s, char **arg, int n)
 {
-	int64_t from = 0, to = 0;
-	int code = parse_slice(s, n > 0 ? arg[0] : ":", &from, &to);
+	struct slice x = { .step = 1 };
+	int code = parse_steps(s, n > 0 ? arg[0] : ":", &x);
 
-	return code ? code : tool_seq_print(s, from, to);
+	return code ? code : tool_seq_print(s, x.from, x.to, x.step);
 }
 
 static int put_item(const struct tool_seq *s, enum seq_put how, const char *at,
@@ -190,6 +234,10 @@ static int put_item(const struct tool_seq *s, enum seq_put how, const char *at,
 	if (code)
 		goto out;
 	r = s->calls->put(s, how, i, &b.item, 1);
+	/* out of range it goes to that end, as in Python's lists */
+	if (r == -ERANGE && how == SEQ_INSERT)
+		r = s->calls->put(s, i < 0 ? SEQ_INSERT : SEQ_APPEND, 0,
+				  &b.item, 1);
 	if (r < 0)
 		code = tool_seq_fail(s, at, r);
 out:
@@ -215,6 +263,23 @@ static int run_set(const struct tool_seq *s, char **arg, int n)
 static int run_update(const struct tool_seq *s, char **arg, int n)
 {
 	return put_item(s, SEQ_UPDATE, arg[0], arg + 1, n - 1);
+}
+
+static int run_fields(const struct tool_seq *s, char **arg, int n)
+{
+	int64_t at = 0;
+	int code = parse_position(s, arg[0], &at);
+
+	(void)n;
+	return code ? code : tool_seq_fields(s, at, arg[0]);
+}
+
+static int run_drop(const struct tool_seq *s, char **arg, int n)
+{
+	int64_t at = 0;
+	int code = parse_position(s, arg[0], &at);
+
+	return code ? code : tool_seq_drop(s, at, arg[0], arg + 1, n - 1);
 }
 
 static int run_delete(const struct tool_seq *s, char **arg, int n)
@@ -291,14 +356,16 @@ static const struct verb {
 	{ "append", "[FIELD=VALUE]...", 0, -1, BLT_WRITE, run_append },
 	{ "create", "", 0, 0, BLT_WRITE, run_create },
 	{ "delete", "I|I:J", 1, 1, BLT_WRITE, run_delete },
+	{ "drop", "I FIELD...", 2, -1, BLT_WRITE, run_drop },
 	{ "extend", "[FILE|DIRECTORY]", 0, 1, BLT_WRITE, run_extend },
+	{ "fields", "I", 1, 1, BLT_READ, run_fields },
 	{ "get", "I [FIELD]", 1, 2, BLT_READ, run_get },
 	{ "insert", "I [FIELD=VALUE]...", 1, -1, BLT_WRITE, run_insert },
 	{ "iter", "", 0, 0, BLT_READ, run_iter },
 	{ "len", "", 0, 0, BLT_READ, run_len },
 	{ "move", "I J", 2, 2, BLT_WRITE, run_move },
 	{ "set", "I [FIELD=VALUE]...", 1, -1, BLT_WRITE, run_set },
-	{ "slice", "I:J", 1, 1, BLT_READ, run_iter },
+	{ "slice", "I:J[:STEP]", 1, 1, BLT_READ, run_iter },
 	{ "update", "I FIELD=VALUE...", 2, -1, BLT_WRITE, run_update },
 };
 
@@ -318,6 +385,25 @@ static const struct verb *find_verb(const char *name)
 		if (!strcmp(verbs[i].name, name))
 			return &verbs[i];
 	return NULL;
+}
+
+static int fail_verb(const struct tool *t, const char *name)
+{
+	struct suggest s = suggest_for(name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		suggest_offer(&s, verbs[i].name);
+	if (s.best)
+		return tool_fail(t, EX_USAGE,
+				 "%s: no such verb; did you mean \"%s\"? see "
+				 "\"blt help seq\"",
+				 name, s.best);
+	return tool_fail(
+		t, EX_USAGE,
+		"%s: expected is append, create, delete, drop, extend, "
+		"fields, get, insert, iter, len, move, set, slice or "
+		"update",
+		name);
 }
 
 /* How many arguments stand behind the verb's own. */
@@ -340,11 +426,7 @@ static int run_seq(struct tool *t)
 	int first, code;
 
 	if (!verb)
-		return tool_fail(t, EX_USAGE,
-				 "%s: expected is append, create, delete, "
-				 "extend, get, insert, iter, len, move, set, "
-				 "slice or update",
-				 t->arg[0]);
+		return fail_verb(t, t->arg[0]);
 	create = verb->run == run_create;
 	code = tool_seq_is_mounted(t, t->arg[1], &mounted);
 	first = mounted ? 2 : 3;
@@ -377,9 +459,10 @@ const struct tool_command tool_seq = {
 	.help = "A sequence is a directory of items in an order, each a value "
 		"or a record of fields; PATH is that of one on a "
 		"mount. VERB: create makes DIR one; len; get I "
-		"[FIELD]; append, insert I and set I, with FIELD=VALUE... or a "
-		"value from standard input; update I FIELD=VALUE..., which "
-		"leaves other fields; delete I or I:J; move I J; slice I:J "
+		"[FIELD]; fields I lists their names; append, insert I and set "
+		"I, with FIELD=VALUE..., FIELD=@FILE or a value from standard "
+		"input; update I FIELD=VALUE..., which leaves other fields; "
+		"drop I FIELD...; delete I or I:J; move I J; slice I:J[:STEP] "
 		"and iter, which print lines of JSON; extend [FILE|DIRECTORY], "
 		"which appends such lines, or files, also of a tar archive. I and J count from 0, or "
 		"from -1 on back from the end.",

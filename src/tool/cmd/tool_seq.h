@@ -83,8 +83,8 @@ void seq_item_free(struct seq_item_buf *b);
 int seq_item_add(struct seq_item_buf *b, char *name, size_t name_len,
 		 char *value, size_t value_len);
 
-/* What stands behind the position on the command line: fields as NAME=VALUE,
- * or none, and then the value of standard input. */
+/* What stands behind the position on the command line: fields as NAME=VALUE or
+ * NAME=@FILE, or none, and then the value of standard input. */
 int tool_seq_item(const struct tool_seq *s, char **args, int n,
 		  struct seq_item_buf *ret);
 
@@ -97,8 +97,17 @@ int seq_item_parse(const char *line, size_t len, struct seq_item_buf *ret);
 int tool_seq_get(const struct tool_seq *s, int64_t i, const char *at,
 		 const char *field);
 
-/* Items as lines of JSON. */
-int tool_seq_print(const struct tool_seq *s, int64_t from, int64_t to);
+/* Each step-th item as a line of JSON; step < 0: backwards, to is behind. */
+int tool_seq_print(const struct tool_seq *s, int64_t from, int64_t to,
+		   int64_t step);
+
+/* ---- tool_seq_fields.c ---- */
+
+/* The names of a record's fields, a line each. */
+int tool_seq_fields(const struct tool_seq *s, int64_t at, const char *text);
+/* Takes n fields out of a record, by writing the others anew. */
+int tool_seq_drop(const struct tool_seq *s, int64_t at, const char *text,
+		  char **names, int n);
 
 /* ---- tool_seq_extend.c, tool_seq_tar.c ---- */
 

@@ -55,12 +55,14 @@ static int add_copy(struct seq_item_buf *b, const char *name, size_t name_len,
 	return -ENOMEM;
 }
 
-/* The value on standard input. */
-static int read_value(const struct tool_seq *s, struct seq_item_buf *ret)
+/* A value from a file, or from standard input (NULL), under a name that is
+ * freed on an error, too (NULL: none). */
+static int read_value(const struct tool_seq *s, const char *path, char *name,
+		      struct seq_item_buf *ret)
 {
 	struct tool_value v;
 	char *bytes = NULL;
-	int code = tool_value_open(s->t, NULL, &v), r;
+	int code = tool_value_open(s->t, path, &v), r;
 
 	if (code)
 		goto out;
@@ -72,33 +74,49 @@ static int read_value(const struct tool_seq *s, struct seq_item_buf *ret)
 		free(bytes);
 		goto out;
 	}
-	r = seq_item_add(ret, NULL, 0, bytes, v.source.len);
+	r = seq_item_add(ret, name, name ? strlen(name) : 0, bytes,
+			 v.source.len);
+	name = NULL;
 	if (r < 0)
 		code = tool_seq_fail(s, NULL, r);
 out:
+	free(name);
 	tool_value_close(&v);
 	return code;
+}
+
+/* FIELD=VALUE, or FIELD=@FILE; a VALUE that begins with @@ begins with @. */
+static int add_argument(const struct tool_seq *s, const char *arg,
+			struct seq_item_buf *ret)
+{
+	const char *equals = strchr(arg, '='), *value;
+	char *name;
+	int r;
+
+	if (!equals || equals == arg || equals[-1] == '/')
+		return tool_fail(s->t, EX_USAGE,
+				 "%s: expected is FIELD=VALUE or FIELD=@FILE",
+				 arg);
+	value = equals + 1;
+	if (value[0] == '@' && value[1] != '@') {
+		name = strndup(arg, (size_t)(equals - arg));
+		return name ? read_value(s, value + 1, name, ret) :
+			      tool_seq_fail(s, NULL, -ENOMEM);
+	}
+	r = add_copy(ret, arg, (size_t)(equals - arg), value + (*value == '@'));
+	return r < 0 ? tool_seq_fail(s, NULL, r) : 0;
 }
 
 int tool_seq_item(const struct tool_seq *s, char **args, int n,
 		  struct seq_item_buf *ret)
 {
-	if (n <= 0)
-		return read_value(s, ret);
-	for (int i = 0; i < n; i++) {
-		const char *equals = strchr(args[i], '=');
-		int r;
+	int code = 0;
 
-		if (!equals || equals == args[i] || equals[-1] == '/')
-			return tool_fail(s->t, EX_USAGE,
-					 "%s: expected is FIELD=VALUE",
-					 args[i]);
-		r = add_copy(ret, args[i], (size_t)(equals - args[i]),
-			     equals + 1);
-		if (r < 0)
-			return tool_seq_fail(s, NULL, r);
-	}
-	return 0;
+	if (n <= 0)
+		return read_value(s, NULL, NULL, ret);
+	for (int i = 0; i < n && !code; i++)
+		code = add_argument(s, args[i], ret);
+	return code;
 }
 
 /* ---- from JSON ---- */
@@ -367,12 +385,29 @@ static int end_listed(void *arg)
 	return 0;
 }
 
-int tool_seq_print(const struct tool_seq *s, int64_t from, int64_t to)
+/* One by one: there are fewer than between the ends. */
+static int print_steps(const struct tool_seq *s, int64_t from, int64_t to,
+		       int64_t step, const struct seq_reader *reader)
+{
+	int r = 0;
+
+	for (int64_t i = from; r == 0 && (step > 0 ? i < to : i > to);
+	     i += step) {
+		r = s->calls->read(s, i, reader);
+		if (r == 0)
+			r = reader->end(reader->arg);
+	}
+	return r;
+}
+
+int tool_seq_print(const struct tool_seq *s, int64_t from, int64_t to,
+		   int64_t step)
 {
 	struct print p = { .s = s };
 	const struct seq_reader reader = { start_listed, print_field,
 					   end_listed, &p };
-	int r = s->calls->each(s, from, to, &reader);
+	int r = step == 1 ? s->calls->each(s, from, to, &reader) :
+			    print_steps(s, from, to, step, &reader);
 
 	if (p.code)
 		return p.code;

@@ -20,7 +20,7 @@ struct key_facts {
 static bool is_text(const uint8_t *s, size_t len)
 {
 	while (len) {
-		size_t n = *s < 0x20 || *s == 0x7f ? 0 : tool_utf8(s, len);
+		size_t n = *s < 0x20 || *s == 0x7f ? 0 : utf8_char(s, len);
 
 		if (!n)
 			return false;

@@ -5,6 +5,7 @@
  * on the store, and waited for.
  */
 #include "tool/mount_client.h"
+#include "tool/tool_system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -198,7 +199,7 @@ static int judge_store(const struct tool *t, const char *store)
 			 store);
 }
 
-static int wait_for_daemon(const struct tool_mount *m, const int *fds, int n,
+static int wait_for_daemon(const struct mountinfo *m, const int *fds, int n,
 			   int timeout_ms)
 {
 	return n > 0 ? wait_for_exit(fds, n, timeout_ms) :
@@ -220,7 +221,7 @@ static int write_abort(const char *path)
 
 /* The kernel ends the connection: the daemon is told that the mount is gone,
  * whoever has a copy of it, and closes the store as ever. */
-static int end_connection(const struct tool *t, const struct tool_mount *m)
+static int end_connection(const struct tool *t, const struct mountinfo *m)
 {
 	char path[64];
 	int err;
@@ -241,7 +242,7 @@ static int end_connection(const struct tool *t, const struct tool_mount *m)
 }
 
 /* It takes long: why.  An exit code where that cannot be helped. */
-static int tell_why(const struct tool *t, const struct tool_mount *m)
+static int tell_why(const struct tool *t, const struct mountinfo *m)
 {
 	char who[256];
 
@@ -260,7 +261,7 @@ static int tell_why(const struct tool *t, const struct tool_mount *m)
 	return 0;
 }
 
-static int wait_until_safe(const struct tool *t, const struct tool_mount *m,
+static int wait_until_safe(const struct tool *t, const struct mountinfo *m,
 			   const int *fds, int n, int timeout_ms)
 {
 	const bool longer = timeout_ms < 0 || timeout_ms > SILENT_MS;
@@ -290,7 +291,7 @@ static int wait_until_safe(const struct tool *t, const struct tool_mount *m,
 }
 
 /* The name that a mount was given need not be the store's path. */
-static void find_store(struct tool_mount *m)
+static void find_store(struct mountinfo *m)
 {
 	char *path = mount_client_path(m->point);
 
@@ -302,7 +303,7 @@ static void find_store(struct tool_mount *m)
 
 static int run_umount(struct tool *t)
 {
-	struct tool_mount m = { 0 };
+	struct mountinfo m = { 0 };
 	int fds[MAX_HOLDERS], n = 0, timeout_ms, code, r;
 	char point[PATH_MAX];
 	bool gone;
@@ -313,13 +314,13 @@ static int run_umount(struct tool *t)
 	r = canonical(t->arg[0], point);
 	if (r < 0)
 		return tool_fail_file(t, t->arg[0], "unmount", r);
-	r = tool_mount_find(point, &m);
+	r = mountinfo_find(point, &m);
 	if (r == -ENOENT)
 		return tool_fail(t, EX_NOINPUT, "%s: is not a mount point",
 				 t->arg[0]);
 	if (r < 0)
 		return tool_fail_file(t, "/proc/self/mountinfo", "read", r);
-	if (strcmp(m.type, TOOL_FS_TYPE) != 0) {
+	if (strcmp(m.type, MOUNTINFO_BLTFS) != 0) {
 		code = tool_fail(t, EX_DATAERR,
 				 "%s: is a mount of type %s, "
 				 "not of bltfs; umount(8) is for these",
@@ -342,7 +343,7 @@ static int run_umount(struct tool *t)
 out:
 	while (n > 0)
 		close(fds[--n]);
-	tool_mount_free(&m);
+	mountinfo_free(&m);
 	return code;
 }
 

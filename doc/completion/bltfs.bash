@@ -1,0 +1,3 @@
+# bash completion for bltfs                            -*- shell-script -*-
+
+. "${BASH_SOURCE[0]%/*}/blt.bash"
