@@ -51,8 +51,8 @@ _blt()
 	last_piece=${last_piece//[\"\'\\]/}
 	for line in "${lines[@]:1}"; do
 		word=${line%%$'\t'*}
-		# a directory of keys, or an option with a value: more follows
-		[[ $word != *[/=] ]] || compopt -o nospace 2>/dev/null
+		# a directory of keys, or options of a mount: more follows
+		[[ $word != *[/=] && ${words[-2]} != -o ]] || compopt -o nospace 2>/dev/null
 		word=${word:${#whole}-${#last_piece}}
 		printf -v word %q "$word"
 		COMPREPLY+=("$word")
