@@ -33,6 +33,9 @@ int mount_run(const struct options *opts);
 int mountpoint_find(const struct options *opts, char **ret_store,
 		    char **ret_mountpoint, bool *ret_made);
 
+/* Says who has the store, where it is mounted, and how long we wait. */
+void mountpoint_tell_wait(const struct options *opts, const char *store);
+
 /* The daemon leaves the terminal, and the command that started it
  * returns, when the mount is live or has failed.
  *

@@ -1,6 +1,5 @@
 #include "main/daemon.h"
 
-#include "base/mountinfo.h"
 #include "dir/seq_positions.h"
 #include "inode/cache_validity.h"
 #include "main/bltfs.h"
@@ -18,7 +17,6 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <libgen.h>
-#include <limits.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +33,7 @@ struct mount {
 	int parent; /* of detach_begin, or -1 */
 	bool mounted;
 	bool refused; /* -o io_uring=yes cannot be had */
-	bool made; /* the mount point, by us */
+	bool made;    /* the mount point, by us */
 };
 
 /* ---- the parent and the terminal ---- */
@@ -215,17 +213,6 @@ static void complain(const struct mount *mount, const char *text, int err)
 			  advice(err));
 }
 
-static void tell_wait(const struct mount *mount)
-{
-	char user[PATH_MAX + 200];
-
-	mountinfo_user(mount->store_path, user, sizeof(user));
-	log_info(
-		"%s: %s; waiting up to %llu s until it is free (-o lock_timeout)",
-		mount->opts->store, user,
-		(unsigned long long)mount->opts->lock_timeout);
-}
-
 static int open_store(struct mount *mount)
 {
 	const struct options *o = mount->opts;
@@ -254,7 +241,7 @@ static int open_store(struct mount *mount)
 		return rc;
 	rc = blt_open(mount->store_path, &how, &mount->fs.store, &err);
 	if (rc == -EWOULDBLOCK && o->lock_timeout) {
-		tell_wait(mount);
+		mountpoint_tell_wait(o, mount->store_path);
 		how.lock_timeout_ms = (int)o->lock_timeout * 1000;
 		rc = blt_open(mount->store_path, &how, &mount->fs.store, &err);
 	}

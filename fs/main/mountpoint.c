@@ -264,3 +264,13 @@ int mountpoint_find(const struct options *opts, char **ret_store,
 	}
 	return rc;
 }
+
+void mountpoint_tell_wait(const struct options *opts, const char *store)
+{
+	char user[PATH_MAX + 200];
+
+	mountinfo_user(store, user, sizeof(user));
+	log_info(
+		"%s: %s; waiting up to %llu s until it is free (-o lock_timeout)",
+		opts->store, user, (unsigned long long)opts->lock_timeout);
+}
