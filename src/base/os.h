@@ -20,6 +20,10 @@ int unnamed_file(const char *dir);
  */
 const char *unnamed_dir(void);
 
+/* The name of the filesystem that a file is on, where the kernel caches it for
+ * a server (FUSE, NFS, SMB, 9p); else NULL. */
+const char *os_remote(int fd);
+
 /* Who holds the lock on a file, as far as the system tells.
  *
  * Reads /proc/locks; any thread.

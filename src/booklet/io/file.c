@@ -2,6 +2,8 @@
  * locked, in file_open.c. */
 #include "booklet/io/file.h"
 
+#include "base/os.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -12,6 +14,9 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+/* Each lets the server answer; a page is dropped now and then. */
+#define WRITE_TRIES 1000
 
 /* Address space taken for the mapping at first; halved until it is had. */
 #define MAP_WANT ((size_t)1 << 42)
@@ -140,6 +145,7 @@ int file_adopt(struct file *f, int fd, bool writable,
 	nf.dev = st.st_dev;
 	nf.ino = st.st_ino;
 	nf.in_place = is_in_place(fd);
+	nf.remote = os_remote(fd);
 	rc = file_map_to(&nf, (uint64_t)st.st_size);
 	if (rc < 0)
 		return rc;
@@ -189,7 +195,7 @@ int file_size(struct file *f, uint64_t *ret)
 	return rc;
 }
 
-int file_write(struct file *f, const void *buf, size_t len, uint64_t pos)
+static int write_once(struct file *f, const void *buf, size_t len, uint64_t pos)
 {
 	const char *p = buf;
 
@@ -208,6 +214,37 @@ int file_write(struct file *f, const void *buf, size_t len, uint64_t pos)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+struct shown {
+	const uint8_t *at;
+	const void *bytes;
+	size_t len;
+};
+
+static int compare_shown(void *arg)
+{
+	const struct shown *s = arg;
+
+	return memcmp(s->at, s->bytes, s->len) != 0;
+}
+
+int file_write(struct file *f, const void *buf, size_t len, uint64_t pos)
+{
+	struct shown s = { f->map + pos, buf, len };
+	int rc = write_once(f, buf, len, pos);
+
+	if (rc < 0 || !f->remote || pos + len > f->map_len)
+		return rc;
+	for (int i = 0; i < WRITE_TRIES; i++) {
+		rc = file_try(compare_shown, &s);
+		if (rc <= 0)
+			return rc;
+		rc = write_once(f, buf, len, pos);
+		if (rc < 0)
+			return rc;
+	}
+	return -EIO;
 }
 
 int file_resize(struct file *f, uint64_t size)

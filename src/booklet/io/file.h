@@ -11,6 +11,13 @@
  * SIGBUS: file_try runs a function and turns that into -EIO.  Writes go through
  * pwrite, because a store through a mapping cannot report a full disk.
  *
+ * The two agree, but not where the kernel caches the file for a server (FUSE,
+ * NFS, SMB): it may drop a page while the server is told of a write, read it
+ * again before the server knows, and keep that.  A commit that built on such a
+ * page would lose others.  So there each write is held against the mapping, and
+ * made once more where that shows something else: the page that is found then
+ * was read behind the write, or holds it.
+ *
  * Every system call on the file but open and flock goes through a table of
  * functions, so that tests can make calls fail, record them, and crash between
  * them.
@@ -60,6 +67,7 @@ struct file {
 	bool writable;
 	bool made;     /* by this open; it was not there before */
 	bool in_place; /* what is written again needs no disk space */
+	bool remote;   /* os_remote: the mapping may show what was before */
 	const uint8_t *map;
 	size_t map_len;
 	struct file_map *old_maps; /* outgrown; readers may stand in them */
@@ -84,7 +92,7 @@ int file_stat(struct file *f, struct stat *ret); /* its times aside */
 /* Microseconds since the Unix epoch.  Makes the next write dearer. */
 int file_mtime(const struct file *f, int64_t *ret);
 
-/* Writes all of it, or fails. */
+/* Writes all of it, or fails; the mapping then shows it. */
 int file_write(struct file *f, const void *buf, size_t len, uint64_t pos);
 int file_resize(struct file *f, uint64_t size);
 int file_sync(struct file *f);
