@@ -209,6 +209,12 @@ BLT_PUBLIC int64_t blt_modified(struct blt *store);
  * descriptor of an LMDB environment. */
 BLT_PUBLIC int blt_statvfs(struct blt *store, struct statvfs *ret);
 
+/* Calls fn with each thing about an open store that its user should know: a
+ * sentence that names the store, valid for the call.  Examples: a database that
+ * is left out, a filesystem that does not keep what LMDB relies on. */
+typedef void blt_caution_fn(void *arg, const char *text);
+BLT_PUBLIC void blt_cautions(struct blt *store, blt_caution_fn *fn, void *arg);
+
 /* The path it was opened under; lives as long as the store. */
 BLT_PUBLIC const char *blt_path(const struct blt *store);
 
@@ -315,10 +321,13 @@ BLT_PUBLIC int64_t blt_get_part(struct blt *store, const void *key, size_t len,
  * was the same before.  Costs next to nothing. */
 BLT_PUBLIC uint64_t blt_changes_by_others(struct blt *store);
 
-/* Length and timestamp alone. */
+/* Length and timestamp alone.  seen: where the store keeps no times
+ * (BLT_NO_TIME), when the value became what it is, as far as this process has
+ * seen; microseconds, or 0. */
 struct blt_stat {
 	uint64_t len;
 	int64_t timestamp;
+	int64_t seen;
 };
 BLT_PUBLIC int blt_stat_key(struct blt *store, const void *key, size_t len,
 			    struct blt_stat *ret);

@@ -13,15 +13,17 @@ static struct timespec to_timespec(int64_t us)
 	};
 }
 
-/* Where no time is kept: of a file when the store last changed, of a directory
- * when the store was made (a time that moves would void the kernel's cache). */
-static int64_t time_of(struct bltfs *fs, enum blt_kind kind, int64_t timestamp)
+/* Where no time is kept: of a file when its value was seen to change, or else
+ * when the store last changed; of a directory when the store was made (a time
+ * that moves would void the kernel's cache). */
+static int64_t time_of(struct bltfs *fs, enum blt_kind kind,
+		       const struct blt_stat *st)
 {
 	if (kind == BLT_DIR)
-		return timestamp > 0 ? timestamp : fs->info.created;
-	if (timestamp != BLT_NO_TIME)
-		return timestamp;
-	return blt_modified(fs->store);
+		return st->timestamp > 0 ? st->timestamp : fs->info.created;
+	if (st->timestamp != BLT_NO_TIME)
+		return st->timestamp;
+	return st->seen ? st->seen : blt_modified(fs->store);
 }
 
 static void fill(struct bltfs *fs, struct inode *inode, bool link,
@@ -40,7 +42,7 @@ static void fill(struct bltfs *fs, struct inode *inode, bool link,
 		.st_uid = (uid_t)o->uid,
 		.st_gid = (gid_t)o->gid,
 		.st_blksize = 4096,
-		.st_mtim = to_timespec(time_of(fs, kind, st->timestamp)),
+		.st_mtim = to_timespec(time_of(fs, kind, st)),
 	};
 	pthread_mutex_lock(&inode->lock);
 	if (inode->gone)

@@ -27,6 +27,8 @@ int content_open(struct bltfs *fs, struct inode *inode, int flags,
 	pthread_mutex_lock(&inode->lock);
 	if (flags & O_TRUNC)
 		rc = writeback_cut(fs, inode);
+	else if (inode->gone && !inode->has_view && !inode->buffer)
+		rc = -ESTALE; /* the kernel looks the name up once more */
 	if (rc == 0)
 		inode->nopen++;
 	pthread_mutex_unlock(&inode->lock);

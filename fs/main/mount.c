@@ -183,6 +183,12 @@ static int tell_recovery(void *arg, uint64_t done, uint64_t total,
 	return 0;
 }
 
+static void tell_caution(void *arg, const char *text)
+{
+	(void)arg;
+	log_warn("%s", text);
+}
+
 /* What opening it asks for, in terms of our options. */
 static const char *advice(int err)
 {
@@ -245,8 +251,10 @@ static int open_store(struct mount *mount)
 		how.lock_timeout_ms = (int)o->lock_timeout * 1000;
 		rc = blt_open(mount->store_path, &how, &mount->fs.store, &err);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		blt_cautions(mount->fs.store, tell_caution, NULL);
 		return 0;
+	}
 	complain(mount, err.text, rc);
 	return exit_code(rc);
 }

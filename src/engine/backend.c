@@ -183,6 +183,12 @@ int blt_statvfs(struct blt *store, struct statvfs *ret)
 	return fstatvfs(store->backend->fd(store), ret) < 0 ? -errno : 0;
 }
 
+void blt_cautions(struct blt *store, blt_caution_fn *fn, void *arg)
+{
+	if (store->backend->cautions)
+		store->backend->cautions(store, fn, arg);
+}
+
 int blt_count(struct blt *store, struct blt_census *ret)
 {
 	return store->backend->count(store, ret);

@@ -192,6 +192,8 @@ struct backend {
 	int64_t (*modified)(struct blt *store); /* NULL: of get_info */
 	/* NULL: of the descriptor, which stays the same */
 	int (*statvfs)(struct blt *store, struct statvfs *ret);
+	/* NULL: none */
+	void (*cautions)(struct blt *store, blt_caution_fn *fn, void *arg);
 	int (*count)(struct blt *store, struct blt_census *ret);
 	bool (*takes_empty)(const struct blt *store);
 

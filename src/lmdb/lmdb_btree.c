@@ -85,6 +85,22 @@ static int read_some(struct build *b, struct lmdb_order *o, MDB_txn *txn,
 	return rc ? lmdb_error(rc) : 1;
 }
 
+struct reading {
+	struct build *b;
+	struct lmdb_order *o;
+	MDB_txn *txn;
+	size_t max;
+	int rc; /* of read_some */
+};
+
+static int run_read_some(void *arg)
+{
+	struct reading *s = arg;
+
+	s->rc = read_some(s->b, s->o, s->txn, s->max);
+	return 0;
+}
+
 /* 1: there are more; 0: it is complete; -EAGAIN: somebody else has changed the
  * environment meanwhile. */
 static int build_some(struct build *b, size_t max)
@@ -107,7 +123,10 @@ static int build_some(struct build *b, size_t max)
 		rc = (o = lmdb_btree_add(orders, b->prefix, b->len)) ? 0 :
 								       -ENOMEM;
 	if (rc == 0 && !o->complete) {
-		rc = read_some(b, o, r.txn, max);
+		struct reading s = { b, o, r.txn, max, 0 };
+
+		rc = lmdb_error(lmdb_guard(b->store, run_read_some, &s));
+		rc = rc < 0 ? rc : s.rc;
 		o->complete = rc == 0;
 		if (rc < 0)
 			lmdb_btree_drop(orders, o);

@@ -121,7 +121,9 @@ static int write_copy(struct lmdb_store *store, const char *path,
 		return -errno;
 	lmdb_long_begin(store);
 	pthread_rwlock_rdlock(&store->lock);
-	rc = store->env ? copy_through(store, fd, t) : -EIO;
+	rc = store->env ? lmdb_look_at_file(store, false) : -EIO;
+	if (rc == 0)
+		rc = copy_through(store, fd, t);
 	pthread_rwlock_unlock(&store->lock);
 	lmdb_long_end(store);
 	if (rc == 0 && fsync(fd) < 0)

@@ -11,12 +11,23 @@
  * would take as long as there are keys. */
 #define SEARCHED_MAX 65536
 
+/* Where a name stands among those of the list, which has LMDB's order. */
+static size_t place_of(const struct lmdb_store *store, const char *name)
+{
+	size_t i = 1;
+
+	while (i < store->n_dbs && strcmp(store->db[i].name, name) < 0)
+		i++;
+	return i;
+}
+
 static int add_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi dbi,
 		  const char *name)
 {
 	struct lmdb_db db = { .dbi = dbi, .int_width = sizeof(size_t) };
 	struct lmdb_db *more =
 		realloc(store->db, (store->n_dbs + 1) * sizeof(*more));
+	size_t at = name ? place_of(store, name) : store->n_dbs;
 	MDB_cursor *c;
 	MDB_val key, value;
 	int rc;
@@ -25,6 +36,8 @@ static int add_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi dbi,
 		return ENOMEM;
 	store->db = more;
 	rc = mdb_dbi_flags(txn, dbi, &db.flags);
+	if (rc == 0 && name && db.flags & MDB_REVERSEKEY)
+		return lmdb_names_add(&store->left_out, name);
 	if (rc == 0)
 		rc = mdb_cursor_open(txn, dbi, &c);
 	if (rc)
@@ -35,7 +48,11 @@ static int add_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi dbi,
 	mdb_cursor_close(c);
 	if (name && !(db.name = strdup(name)))
 		return ENOMEM;
-	more[store->n_dbs++] = db;
+	memmove(&more[at + 1], &more[at], (store->n_dbs - at) * sizeof(*more));
+	more[at] = db;
+	store->n_dbs++;
+	if (name)
+		lmdb_walks_insert(store, at);
 	return 0;
 }
 
@@ -44,6 +61,7 @@ static int try_db(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
 {
 	char name[LMDB_KEY_MAX + 1];
 	MDB_dbi dbi;
+	size_t at;
 	int rc;
 
 	/* As a directory it would be none, or several; LMDB may have been
@@ -54,31 +72,31 @@ static int try_db(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
 		return 0;
 	memcpy(name, key->mv_data, key->mv_size);
 	name[key->mv_size] = '\0';
+	at = place_of(store, name);
+	if ((at < store->n_dbs && strcmp(store->db[at].name, name) == 0) ||
+	    lmdb_names_has(&store->left_out, name, key->mv_size))
+		return 0;
 	rc = mdb_dbi_open(txn, name, 0, &dbi);
 	if (rc == MDB_INCOMPATIBLE || rc == MDB_NOTFOUND)
 		return 0;
 	if (rc)
 		return rc;
 	store->many = true;
+	lmdb_names_remove(&store->gone, name, key->mv_size);
 	return add_db(store, txn, dbi, name);
 }
 
-static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
+/* Those that stand in the unnamed database, and not in the list. */
+int lmdb_dbs_add(struct lmdb_store *store, MDB_txn *txn)
 {
 	MDB_val key, value;
 	MDB_cursor *c;
 	MDB_stat st;
-	MDB_dbi dbi;
-	int rc = mdb_dbi_open(txn, NULL, 0, &dbi);
+	int rc = mdb_stat(txn, store->db[0].dbi, &st);
 
-	if (rc == 0)
-		rc = add_db(store, txn, dbi, NULL);
-	if (rc == 0)
-		rc = mdb_stat(txn, dbi, &st);
-	if (rc || st.ms_entries > SEARCHED_MAX ||
-	    store->db[0].flags & (MDB_DUPSORT | MDB_INTEGERKEY))
+	if (rc || st.ms_entries > SEARCHED_MAX)
 		return rc;
-	rc = mdb_cursor_open(txn, dbi, &c);
+	rc = mdb_cursor_open(txn, store->db[0].dbi, &c);
 	if (rc)
 		return rc;
 	while ((rc = mdb_cursor_get(c, &key, &value, MDB_NEXT)) == 0) {
@@ -87,7 +105,21 @@ static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
 			break;
 	}
 	mdb_cursor_close(c);
-	return rc == MDB_NOTFOUND ? 0 : rc;
+	return rc == MDB_NOTFOUND || rc == MDB_DBS_FULL ? 0 : rc;
+}
+
+static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
+{
+	MDB_dbi dbi;
+	int rc = mdb_dbi_open(txn, NULL, 0, &dbi);
+
+	if (rc == 0)
+		rc = add_db(store, txn, dbi, NULL);
+	if (rc || store->db[0].flags & (MDB_DUPSORT | MDB_INTEGERKEY))
+		return rc;
+	store->searched = true;
+	store->seen_entries = lmdb_dbs_entries(store, txn);
+	return lmdb_dbs_add(store, txn);
 }
 
 static int find_db(struct lmdb_store *store, MDB_txn *txn, const char *name,
@@ -130,18 +162,13 @@ int lmdb_open_dbs(struct lmdb_store *store, const struct blt_open_options *opts,
 
 int lmdb_check_dbs(struct lmdb_store *store, struct blt_error *err)
 {
-	for (size_t i = 0; i < store->n_dbs; i++) {
-		const struct lmdb_db *db = &store->db[i];
-
-		if (db->flags & MDB_REVERSEKEY)
-			return store_fail(
-				err, -ENOTSUP,
-				"%s: %s%s has its keys in reversed order "
-				"(MDB_REVERSEKEY), which is not supported",
-				store->path,
-				db->name ? "database " : "the database",
-				db->name ? db->name : "");
-	}
+	if (store->db[0].flags & MDB_REVERSEKEY)
+		return store_fail(err, -ENOTSUP,
+				  "%s: %s%s has its keys in reversed order "
+				  "(MDB_REVERSEKEY), which is not supported",
+				  store->path,
+				  store->only ? "database " : "the database",
+				  store->only ? store->only : "");
 	if (store->face.writable && !store->many &&
 	    store->db[0].flags & MDB_DUPSORT)
 		return store_fail(
@@ -151,16 +178,6 @@ int lmdb_check_dbs(struct lmdb_store *store, struct blt_error *err)
 			"(-o ro)",
 			store->path);
 	return 0;
-}
-
-/* Another process has dropped it. */
-static void leave_out(struct lmdb_store *store, size_t i)
-{
-	free(store->db[i].name);
-	store->n_dbs--;
-	memmove(&store->db[i], &store->db[i + 1],
-		(store->n_dbs - i) * sizeof(*store->db));
-	lmdb_walks_forget(store, i);
 }
 
 int lmdb_reopen_dbs(struct lmdb_store *store)
@@ -176,12 +193,15 @@ int lmdb_reopen_dbs(struct lmdb_store *store)
 		rc = mdb_dbi_open(txn, name ? name : store->only, 0,
 				  &store->db[i].dbi);
 		if (name && (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)) {
-			leave_out(store, i);
+			lmdb_dbs_leave_out(store, i);
 			rc = 0;
 		} else {
 			i++;
 		}
 	}
+	/* those that are left out have no handle to be opened */
+	if (rc == 0 && store->searched)
+		rc = lmdb_dbs_add(store, txn);
 	if (rc == 0)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);

@@ -16,6 +16,15 @@ static bool has_numbers(const struct dir_cursor *l)
 	return l->db->flags & MDB_INTEGERKEY;
 }
 
+/* What reads the environment is guarded (lmdb_guard): fn's result is l->rc, and
+ * the cursors are closed by dir_cursor_end in any case. */
+static int guard(struct dir_cursor *l, int (*fn)(void *arg))
+{
+	int rc = lmdb_error(lmdb_guard(l->r.store, fn, l));
+
+	return rc < 0 ? rc : l->rc;
+}
+
 void dir_cursor_end(struct dir_cursor *l)
 {
 	mdb_cursor_close(l->cursor);
@@ -57,6 +66,14 @@ static int find_values(struct dir_cursor *l)
 	return rc == MDB_NOTFOUND ? 0 : rc ? lmdb_error(rc) : 1;
 }
 
+static int run_find_values(void *arg)
+{
+	struct dir_cursor *l = arg;
+
+	l->rc = find_values(l);
+	return 0;
+}
+
 static bool is_possible(const struct lmdb_db *db, size_t len)
 {
 	if (len == 0)
@@ -87,7 +104,7 @@ int dir_cursor_begin(struct dir_cursor *l, struct lmdb_store *store,
 		}
 		rc = open_cursors(l);
 		if (rc == 0) {
-			rc = find_values(l);
+			rc = guard(l, run_find_values);
 			if (rc >= 0)
 				return 1;
 			dir_cursor_end(l);
@@ -122,13 +139,25 @@ static int any_below(struct dir_cursor *l, const void *prefix, size_t len,
 	return 1;
 }
 
+static int run_there(void *arg)
+{
+	struct dir_cursor *l = arg;
+
+	l->rc = any_below(l, l->prefix, l->prefix_len, &l->marked);
+	return 0;
+}
+
 int dir_cursor_there(struct dir_cursor *l, bool *ret_marked)
 {
+	int rc;
+
 	*ret_marked = false;
 	/* The root and a database are there with nothing in them. */
 	if (l->prefix_len == 0 || l->n_values)
 		return 1;
-	return any_below(l, l->prefix, l->prefix_len, ret_marked);
+	rc = guard(l, run_there);
+	*ret_marked = rc > 0 && l->marked;
+	return rc;
 }
 
 /* Whether there is a key of these bytes, where keys are directories. */
@@ -162,6 +191,23 @@ static int is_dir(struct dir_cursor *l, const uint8_t *name, size_t len)
 
 /* ---- its names ---- */
 
+static int64_t seen(struct dir_cursor *l, const struct dir_cursor_entry *e,
+		    const MDB_val *value)
+{
+	const size_t own = l->db->name ? strlen(l->db->name) : 0;
+	uint8_t key[LMDB_KEY_MAX + 1 + 2 * DIR_CURSOR_ROOM];
+	size_t len = 0;
+
+	if (own) {
+		memcpy(key, l->db->name, own);
+		key[own] = '/';
+		len = own + 1;
+	}
+	memcpy(key + len, l->prefix, l->prefix_len);
+	memcpy(key + len + l->prefix_len, e->name, e->len);
+	return lmdb_seen(&l->r, key, len + l->prefix_len + e->len, value);
+}
+
 /* The databases come first, in the root. */
 static int next_db(struct dir_cursor *l, struct dir_cursor_entry *ret)
 {
@@ -193,6 +239,7 @@ static int next_value(struct dir_cursor *l, struct dir_cursor_entry *ret)
 	ret->is_dir = false;
 	ret->value_len = value.mv_size;
 	ret->len = (uint16_t)sprintf((char *)ret->name, "%zu", l->value_at++);
+	ret->seen = seen(l, ret, &value);
 	rc = is_dir(l, ret->name, ret->len);
 	ret->conflict = rc > 0;
 	return rc < 0 ? rc : 1;
@@ -298,19 +345,30 @@ static int next_key(struct dir_cursor *l, struct dir_cursor_entry *ret)
 			continue;
 		}
 		rc = make_entry(l, &key, &value, ret);
+		if (rc > 0 && !ret->is_dir)
+			ret->seen = seen(l, ret, &value);
 		if (rc)
 			return rc;
 	}
 	return rc == MDB_NOTFOUND ? 0 : lmdb_error(rc);
 }
 
+static int run_next(void *arg)
+{
+	struct dir_cursor *l = arg;
+
+	l->rc = next_db(l, l->entry);
+	if (l->rc == 0)
+		l->rc = next_value(l, l->entry);
+	if (l->rc == 0)
+		l->rc = next_key(l, l->entry);
+	return 0;
+}
+
 int dir_cursor_next(struct dir_cursor *l, struct dir_cursor_entry *ret)
 {
-	int rc = next_db(l, ret);
-
-	if (rc == 0)
-		rc = next_value(l, ret);
-	return rc ? rc : next_key(l, ret);
+	l->entry = ret;
+	return guard(l, run_next);
 }
 
 /* ---- going on ---- */
@@ -346,8 +404,8 @@ static bool go_behind_db(struct dir_cursor *l, const uint8_t *name, size_t len)
 	return false;
 }
 
-void dir_cursor_from(struct dir_cursor *l, const uint8_t *name, size_t len,
-		     bool is_dir)
+static void go_behind(struct dir_cursor *l, const uint8_t *name, size_t len,
+		      bool is_dir)
 {
 	struct lmdb_place at = { .db = l->db };
 	uint8_t whole[2 * DIR_CURSOR_ROOM];
@@ -369,4 +427,27 @@ void dir_cursor_from(struct dir_cursor *l, const uint8_t *name, size_t len,
 		stand_behind_dir(l, name, len);
 	else if (lmdb_place_in(&at, whole, l->prefix_len + len) == 0)
 		stand_behind(l, &at.key);
+}
+
+struct resuming {
+	struct dir_cursor *l;
+	const uint8_t *name;
+	size_t len;
+	bool is_dir;
+};
+
+static int run_from(void *arg)
+{
+	const struct resuming *r = arg;
+
+	go_behind(r->l, r->name, r->len, r->is_dir);
+	return 0;
+}
+
+int dir_cursor_from(struct dir_cursor *l, const uint8_t *name, size_t len,
+		    bool is_dir)
+{
+	struct resuming r = { l, name, len, is_dir };
+
+	return lmdb_error(lmdb_guard(l->r.store, run_from, &r));
 }

@@ -2,7 +2,8 @@
  *
  *   rc = dir_cursor_begin(&l, store, prefix, len);   1; 0: there can be none
  *   if (rc > 0) {
- *           dir_cursor_from(&l, name, len, is_dir);  or from the beginning
+ *           rc = dir_cursor_from(&l, name, len, is_dir);  or from the
+ *                                                         beginning
  *           while ((rc = dir_cursor_next(&l, &entry)) > 0)
  *                   ...
  *           dir_cursor_end(&l);
@@ -38,6 +39,7 @@ struct dir_cursor_entry {
 	bool conflict; /* a file beside a directory of its name */
 	uint16_t len;
 	uint64_t value_len;
+	int64_t seen; /* struct blt_stat's */
 	uint8_t name[DIR_CURSOR_ROOM];
 };
 
@@ -56,6 +58,10 @@ struct dir_cursor {
 	bool behind;
 	size_t at_len;
 	uint8_t at[2 * DIR_CURSOR_ROOM];
+	/* of the call that goes on */
+	int rc;
+	bool marked;
+	struct dir_cursor_entry *entry;
 };
 
 int dir_cursor_begin(struct dir_cursor *l, struct lmdb_store *store,
@@ -66,8 +72,8 @@ void dir_cursor_end(struct dir_cursor *l);
 int dir_cursor_there(struct dir_cursor *l, bool *ret_marked);
 
 /* Goes on behind a name, which need not be there any more. */
-void dir_cursor_from(struct dir_cursor *l, const uint8_t *name, size_t len,
-		     bool is_dir);
+int dir_cursor_from(struct dir_cursor *l, const uint8_t *name, size_t len,
+		    bool is_dir);
 
 int dir_cursor_next(struct dir_cursor *l,
 		    struct dir_cursor_entry *ret); /* 1; 0: the end */

@@ -161,7 +161,9 @@ static void describe(struct listing *l, const struct dir_cursor_entry *e,
 		.comp = e->name,
 		.comp_len = e->len,
 		.hash = keyhash_of(l->whole, l->len + e->len),
-		.stat = { e->value_len, BLT_NO_TIME },
+		.stat = { .len = e->value_len,
+			  .timestamp = BLT_NO_TIME,
+			  .seen = e->seen },
 	};
 	/* of the name alone: a listing goes on when its directory is renamed */
 	ret->cookie = hash_cookie(XXH3_64bits(e->name, e->len), e->is_dir);
@@ -185,12 +187,14 @@ static int fill(struct listing *l)
 	l->chunk.n = 0;
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
-	if (l->begun)
-		dir_cursor_from(&look, l->last, l->last_len, l->last_is_dir);
-	else
+	if (!l->begun) {
 		rc = dir_cursor_there(&look, &marked);
-	if (rc == 0)
-		rc = -ENOENT;
+		rc = rc == 0 ? -ENOENT : rc;
+	} else {
+		rc = dir_cursor_from(&look, l->last, l->last_len,
+				     l->last_is_dir);
+		rc = rc == 0 ? 1 : rc;
+	}
 	while (rc > 0 && l->chunk.n < CHUNK)
 		if ((rc = dir_cursor_next(&look, &l->chunk.at[l->chunk.n])) > 0)
 			remember(l, &l->chunk.at[l->chunk.n++]);

@@ -125,11 +125,11 @@ static int read_heads(int fd, struct head *ret, size_t *ret_page,
 		return -EUCLEAN;
 	if (pread(fd, &h[1], sizeof(h[1]), (off_t)page) != sizeof(h[1]))
 		return -ENODATA;
-	/* of another version LMDB itself says so */
-	if (h[0].version == h[1].version &&
-	    (!fits(&h[0], page) || !fits(&h[1], page)))
-		return -EUCLEAN;
 	*ret = h[h[1].txn > h[0].txn];
+	/* Of another version LMDB itself says so.  The older head may be half
+	 * of one that could not be written: LMDB leaves that there. */
+	if (h[0].version == h[1].version && !fits(ret, page))
+		return -EUCLEAN;
 	*ret_page = page;
 	*ret_need = ((uint64_t)ret->last_page + 1) * page;
 	return 0;

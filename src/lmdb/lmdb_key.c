@@ -64,21 +64,27 @@ size_t lmdb_key_bytes(const struct lmdb_db *db, const MDB_val *key,
 
 /* ---- places ---- */
 
+/* Whether a key is that name, or below it. */
+static bool is_of(const MDB_val *key, const char *name)
+{
+	size_t len = strlen(name);
+
+	return key->mv_size >= len && memcmp(key->mv_data, name, len) == 0 &&
+	       (key->mv_size == len ||
+		((const char *)key->mv_data)[len] == '/');
+}
+
 bool lmdb_is_db(const struct lmdb_store *store, const struct lmdb_db *in,
 		const MDB_val *key)
 {
-	if (!store->many || in->name)
+	if (in->name)
 		return false;
-	for (size_t i = 0; i < store->n_dbs; i++) {
-		const char *name = store->db[i].name;
-		size_t len = name ? strlen(name) : 0;
-
-		if (name && key->mv_size >= len &&
-		    memcmp(key->mv_data, name, len) == 0 &&
-		    (key->mv_size == len ||
-		     ((const char *)key->mv_data)[len] == '/'))
+	for (size_t i = 0; i < atomic_load(&store->left_out.n); i++)
+		if (is_of(key, store->left_out.at[i]))
 			return true;
-	}
+	for (size_t i = 0; store->many && i < store->n_dbs; i++)
+		if (store->db[i].name && is_of(key, store->db[i].name))
+			return true;
 	return false;
 }
 

@@ -1,16 +1,13 @@
-/* Recognising, opening and closing an environment, and facts. */
+/* Recognising, opening and closing an environment. */
 #include "lmdb/lmdb_dir_cursor.h"
 #include "lmdb/lmdb_btree.h"
 
-#include "booklet/format/serial.h"
 #include "base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,6 +129,9 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 	store->env = NULL;
 	close_lock(store);
 	rc = fn(arg);
+	atomic_store(&store->longest, 0);
+	if (store->times)
+		lmdb_times_moved(store->times);
 	rc2 = open_env(store);
 	if (rc2 == 0)
 		lmdb_list_note(store);
@@ -140,11 +140,8 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 		rc2 = lmdb_reopen_dbs(store);
 	if (rc2 == 0)
 		return rc;
-	mdb_env_close(store->env);
-	store->env = NULL;
-	store->fd = -1;
+	lmdb_give_up(store);
 	close_lock(store);
-	atomic_store(&store->failed, -EIO);
 	return lmdb_error(rc2);
 }
 
@@ -201,6 +198,7 @@ static struct lmdb_store *new_store(const char *path,
 	pthread_mutex_init(&store->spare_lock, NULL);
 	pthread_mutex_init(&store->commits_lock, NULL);
 	pthread_mutex_init(&store->walks_lock, NULL);
+	pthread_mutex_init(&store->names_lock, NULL);
 	listeners_init(&store->listeners);
 	return store;
 }
@@ -227,27 +225,14 @@ static void free_store(struct lmdb_store *store)
 	pthread_mutex_destroy(&store->spare_lock);
 	pthread_mutex_destroy(&store->commits_lock);
 	pthread_mutex_destroy(&store->walks_lock);
+	pthread_mutex_destroy(&store->names_lock);
+	lmdb_names_clear(&store->left_out);
+	lmdb_names_clear(&store->gone);
 	listeners_release(&store->listeners);
 	free(store->noted.at);
+	free(store->changes.at);
+	lmdb_times_free(store->times);
 	free(store);
-}
-
-/* lmdb_replace closes the descriptor, and its number may be another file's
- * meanwhile: to be called with lock held, or while nobody else has the store.
- */
-static struct stat stat_of(const struct lmdb_store *store)
-{
-	struct stat st;
-
-	if (fstat(store->fd, &st) < 0)
-		st = (struct stat){ 0 };
-	return st;
-}
-
-static int64_t mtime_of(const struct stat *st)
-{
-	return (int64_t)st->st_mtim.tv_sec * 1000000 +
-	       st->st_mtim.tv_nsec / 1000;
 }
 
 static int open_listed(struct lmdb_store *store, const char *file,
@@ -271,12 +256,11 @@ static int open_listed(struct lmdb_store *store, const char *file,
 static int open_in(struct lmdb_store *store, const char *file,
 		   const struct blt_open_options *opts, struct blt_error *err)
 {
-	struct stat st;
 	int rc = open_listed(store, file, err);
 
 	if (rc == 0) {
-		st = stat_of(store);
-		store->opened = mtime_of(&st);
+		store->opened = lmdb_modified(&store->face);
+		store->times = lmdb_times_new(store->opened);
 		rc = lmdb_open_dbs(store, opts, err);
 	}
 	if (rc == 0)
@@ -331,153 +315,3 @@ int lmdb_store_close(struct blt *blt)
 	free_store(lmdb_of(blt));
 	return rc;
 }
-
-/* ---- facts ---- */
-
-static const char *path_of(const struct blt *blt)
-{
-	return const_lmdb_of(blt)->path;
-}
-
-static int fd_of(const struct blt *blt)
-{
-	return const_lmdb_of(blt)->fd;
-}
-
-static const char *database(const struct blt *blt)
-{
-	return const_lmdb_of(blt)->only;
-}
-
-static void clear_dead(struct blt *blt)
-{
-	struct lmdb_store *store = lmdb_of(blt);
-	int dead;
-
-	pthread_rwlock_rdlock(&store->lock);
-	(void)mdb_reader_check(store->env, &dead);
-	pthread_rwlock_unlock(&store->lock);
-}
-
-static bool takes_empty(const struct blt *blt)
-{
-	(void)blt;
-	return true;
-}
-
-static uint64_t count_keys(struct lmdb_store *store)
-{
-	struct lmdb_read r;
-	uint64_t n = 0;
-	MDB_stat st;
-
-	if (lmdb_read_begin(store, &r) < 0)
-		return 0;
-	for (size_t i = 0; i < store->n_dbs; i++)
-		if (mdb_stat(r.txn, store->db[i].dbi, &st) == 0)
-			n += st.ms_entries;
-	lmdb_read_end(&r);
-	/* The unnamed one has a record for each of the others. */
-	return store->many ? n - (store->n_dbs - 1) : n;
-}
-
-static struct stat stat_locked(struct lmdb_store *store)
-{
-	struct stat st;
-
-	pthread_rwlock_rdlock(&store->lock);
-	st = stat_of(store);
-	pthread_rwlock_unlock(&store->lock);
-	return st;
-}
-
-static int64_t modified(struct blt *blt)
-{
-	struct stat st = stat_locked(lmdb_of(blt));
-
-	return mtime_of(&st);
-}
-
-static int lmdb_statvfs(struct blt *blt, struct statvfs *ret)
-{
-	struct lmdb_store *store = lmdb_of(blt);
-	int rc = -EIO;
-
-	pthread_rwlock_rdlock(&store->lock);
-	if (store->env)
-		rc = fstatvfs(store->fd, ret) < 0 ? -errno : 0;
-	pthread_rwlock_unlock(&store->lock);
-	return rc;
-}
-
-static void get_info(struct blt *blt, struct blt_info *ret)
-{
-	struct lmdb_store *store = lmdb_of(blt);
-	struct stat st = stat_locked(store);
-
-	*ret = (struct blt_info){
-		.engine = lmdb_backend.name,
-		.shared = true,
-		.version = 1,
-		.writable = blt->writable,
-		.key_serializer = (unsigned)serial_code("bytes"),
-		.value_serializer = (unsigned)serial_code("bytes"),
-		.n_keys = count_keys(store),
-		.file_size = (uint64_t)st.st_size,
-		.created = store->opened,
-		.modified = mtime_of(&st),
-		.failed = atomic_load(&store->failed),
-		.value_max = LMDB_VALUE_MAX,
-	};
-}
-
-const struct backend lmdb_backend = {
-	.name = "lmdb",
-
-	.is_mine = lmdb_is_mine,
-	.open = lmdb_store_open,
-	.check_file = lmdb_check_file,
-	.rebuild = lmdb_rebuild,
-	.close = lmdb_store_close,
-	.path = path_of,
-	.fd = fd_of,
-	.get_info = get_info,
-	.modified = modified,
-	.statvfs = lmdb_statvfs,
-	.count = lmdb_count,
-	.takes_empty = takes_empty,
-
-	.get = lmdb_get,
-	.get_many = lmdb_get_many,
-	.get_part = lmdb_get_part,
-	.dirty_by_others = lmdb_changes_by_others,
-	.database = database,
-	.clear_dead = clear_dead,
-	.view_release = lmdb_view_release,
-	.stat_key = lmdb_stat_key,
-
-	.key = lmdb_key,
-	.check_value = lmdb_check_value,
-	.time = lmdb_time,
-	.put = lmdb_put,
-	.put_from = lmdb_put_from,
-	.delete = lmdb_delete,
-	.touch = lmdb_touch,
-	.commit = lmdb_commit,
-	.watch = lmdb_watch,
-	.unwatch = lmdb_unwatch,
-	.flush = lmdb_flush,
-	.sync = lmdb_sync,
-	.settle = lmdb_settle,
-
-	.iter_open = lmdb_iter_open,
-	.iter_next = lmdb_iter_next,
-	.iter_free = lmdb_iter_free,
-
-	.hold_file = lmdb_hold_file,
-	.prune = lmdb_prune,
-	.copy = lmdb_copy,
-	.check = lmdb_check,
-
-	.dirs = &lmdb_dirs,
-};

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int copy_view(const MDB_val *value, struct blt_view *ret)
+static int copy_view(const struct lmdb_store *store, const MDB_val *value,
+		     struct blt_view *ret)
 {
-	uint8_t *copy = malloc(value->mv_size + 1);
+	uint8_t *copy = lmdb_alloc(store, value->mv_size);
 
 	if (!copy)
 		return -ENOMEM;
@@ -24,75 +25,132 @@ static int copy_view(const MDB_val *value, struct blt_view *ret)
 	return 0;
 }
 
+/* One key, read in a guarded function (lmdb_guard), which returns 0 and leaves
+ * its result in rc. */
+struct reading {
+	struct lmdb_read r;
+	const void *key;
+	size_t len;
+	struct blt_view *view;
+	struct blt_stat *stat;
+	void *to; /* n bytes from offset on; n becomes how many there are */
+	size_t n;
+	uint64_t offset;
+	int rc;
+};
+
 /* As long as the reading lasts. */
-static int find_value(struct lmdb_read *r, const void *key, size_t len,
-		      MDB_val *ret)
+static int find_value(struct reading *o, MDB_val *ret)
 {
 	struct lmdb_place at;
-	int rc = lmdb_find_place(r->store, key, len, &at, NULL);
+	int rc = lmdb_find_place(o->r.store, o->key, o->len, &at, NULL);
 
-	return rc < 0 ? rc : lmdb_error(lmdb_value(r->txn, &at, ret));
+	return rc < 0 ? rc : lmdb_error(lmdb_value(o->r.txn, &at, ret));
 }
 
-static int get(struct lmdb_read *r, const void *key, size_t len,
-	       struct blt_view *ret)
+static int run_get(void *arg)
 {
+	struct reading *o = arg;
 	MDB_val value;
-	int rc = find_value(r, key, len, &value);
 
-	return rc == 0 ? copy_view(&value, ret) : rc;
+	o->rc = find_value(o, &value);
+	if (o->rc == 0)
+		o->rc = copy_view(o->r.store, &value, o->view);
+	return 0;
+}
+
+static int run_get_part(void *arg)
+{
+	struct reading *o = arg;
+	MDB_val value;
+	size_t left;
+
+	o->rc = find_value(o, &value);
+	if (o->rc < 0)
+		return 0;
+	left = o->offset < value.mv_size ? value.mv_size - (size_t)o->offset :
+					   0;
+	o->n = o->n < left ? o->n : left;
+	if (o->n)
+		memcpy(o->to, (const uint8_t *)value.mv_data + o->offset, o->n);
+	return 0;
+}
+
+static int run_stat(void *arg)
+{
+	struct reading *o = arg;
+	MDB_val value;
+
+	o->rc = find_value(o, &value);
+	if (o->rc == 0)
+		*o->stat = (struct blt_stat){
+			.len = value.mv_size,
+			.timestamp = BLT_NO_TIME,
+			.seen = lmdb_seen(&o->r, o->key, o->len, &value),
+		};
+	return 0;
+}
+
+static int read_guarded(struct reading *o, int (*fn)(void *arg))
+{
+	int rc = lmdb_error(lmdb_guard(o->r.store, fn, o));
+
+	return rc < 0 ? rc : o->rc;
+}
+
+static int read_one(struct blt *blt, struct reading *o, int (*fn)(void *arg))
+{
+	int rc = lmdb_read_begin(lmdb_of(blt), &o->r);
+
+	if (rc < 0)
+		return rc;
+	rc = read_guarded(o, fn);
+	lmdb_read_end(&o->r);
+	return rc;
 }
 
 int lmdb_get(struct blt *blt, const void *key, size_t len, struct blt_view *ret)
 {
-	struct lmdb_read r;
-	int rc = lmdb_read_begin(lmdb_of(blt), &r);
+	struct reading o = { .key = key, .len = len, .view = ret };
 
-	if (rc < 0)
-		return rc;
-	rc = get(&r, key, len, ret);
-	lmdb_read_end(&r);
-	return rc;
+	return read_one(blt, &o, run_get);
 }
 
 int64_t lmdb_get_part(struct blt *blt, const void *key, size_t len, void *to,
 		      size_t n, uint64_t offset)
 {
-	struct lmdb_read r;
-	MDB_val value;
-	int rc = lmdb_read_begin(lmdb_of(blt), &r);
+	struct reading o = {
+		.key = key, .len = len, .to = to, .n = n, .offset = offset
+	};
+	int rc = read_one(blt, &o, run_get_part);
 
-	if (rc < 0)
-		return rc;
-	rc = find_value(&r, key, len, &value);
-	if (rc == 0) {
-		size_t left = offset < value.mv_size ?
-				      value.mv_size - (size_t)offset :
-				      0;
+	return rc < 0 ? rc : (int64_t)o.n;
+}
 
-		n = n < left ? n : left;
-		if (n)
-			memcpy(to, (const uint8_t *)value.mv_data + offset, n);
-	}
-	lmdb_read_end(&r);
-	return rc < 0 ? rc : (int64_t)n;
+int lmdb_stat_key(struct blt *blt, const void *key, size_t len,
+		  struct blt_stat *ret)
+{
+	struct reading o = { .key = key, .len = len, .stat = ret };
+
+	return read_one(blt, &o, run_stat);
 }
 
 size_t lmdb_get_many(struct blt *blt, const struct blt_bytes *keys, size_t n,
 		     struct blt_view *ret, int *ret_result)
 {
-	struct lmdb_read r;
+	struct reading o = { .key = NULL };
 	size_t found = 0;
-	int rc = lmdb_read_begin(lmdb_of(blt), &r);
+	int rc = lmdb_read_begin(lmdb_of(blt), &o.r);
 
 	for (size_t i = 0; i < n; i++) {
-		ret_result[i] =
-			rc < 0 ? rc :
-				 get(&r, keys[i].bytes, keys[i].len, &ret[i]);
+		o.key = keys[i].bytes;
+		o.len = keys[i].len;
+		o.view = &ret[i];
+		ret_result[i] = rc < 0 ? rc : read_guarded(&o, run_get);
 		found += ret_result[i] == 0;
 	}
 	if (rc == 0)
-		lmdb_read_end(&r);
+		lmdb_read_end(&o.r);
 	return found;
 }
 
@@ -100,22 +158,6 @@ void lmdb_view_release(struct blt_view *view)
 {
 	free(view->hold);
 	view->hold = NULL;
-}
-
-int lmdb_stat_key(struct blt *blt, const void *key, size_t len,
-		  struct blt_stat *ret)
-{
-	struct lmdb_read r;
-	MDB_val value;
-	int rc = lmdb_read_begin(lmdb_of(blt), &r);
-
-	if (rc < 0)
-		return rc;
-	rc = find_value(&r, key, len, &value);
-	if (rc == 0)
-		*ret = (struct blt_stat){ value.mv_size, BLT_NO_TIME };
-	lmdb_read_end(&r);
-	return rc;
 }
 
 /* ---- the iterator ---- */

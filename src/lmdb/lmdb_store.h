@@ -25,8 +25,10 @@
  *                      key's; only read
  *
  * Errors: -errno; lmdb_error turns LMDB's own into these.  -EUCLEAN where LMDB
- * finds a page wrong.  After a commit or sync that the disk failed, failed is
- * set and nothing is written any more.
+ * finds a page wrong.  A commit or sync that the disk fails sets failed and
+ * returns the error; the next change or sync opens the environment anew first
+ * (lmdb_heal).  -EIO for as long as that fails, and for changes of a data file
+ * that has been removed, and all of one that has been cut short.
  *
  * Threads: as blt.h has it.  lock is shared by whoever has a transaction, and
  * exclusive while the map or the list of databases changes; write, taken before
@@ -36,6 +38,8 @@
 #define BLT_LMDB_STORE_H
 
 #include "engine/backend.h"
+
+#include "lmdb/lmdb_times.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -57,6 +61,28 @@ struct lmdb_db {
 	MDB_dbi dbi;
 	unsigned flags;     /* MDB_INTEGERKEY, MDB_DUPSORT, ... */
 	unsigned int_width; /* bytes of an integer key */
+};
+
+/* Names of databases; n is 0 nearly always. */
+struct lmdb_names {
+	char **at;
+	size_t room;
+	_Atomic size_t n;
+};
+
+/* One that a transaction of ours makes, for the times (lmdb_times.h). */
+struct lmdb_change {
+	enum backend_op_kind kind;
+	const void *key, *to; /* the caller's */
+	size_t len, to_len;
+	int64_t time;
+	uint64_t version; /* of the value where it is put */
+};
+
+struct lmdb_changes {
+	struct lmdb_change *at;
+	size_t n, room;
+	uint64_t others; /* commits of others in front of it */
 };
 
 struct lmdb_cookie_cache;
@@ -96,13 +122,26 @@ struct lmdb_store {
 	pthread_mutex_t write;
 	struct lmdb_db *db; /* the unnamed one first, where many */
 	size_t n_dbs;
+	bool searched; /* the unnamed one, for others */
+	/* Under lock: those that cannot be shown.  Under names_lock: those that
+	 * others have dropped, and that nothing stands in the place of. */
+	struct lmdb_names left_out, gone;
+	pthread_mutex_t names_lock;
+	/* The list is that of the transaction seen_txn; under commits_lock: how
+	 * many commits of others there were, entries of the unnamed one. */
+	_Atomic size_t seen_txn;
+	uint64_t seen_others;
+	size_t seen_entries;
 	atomic_int failed;
+	_Atomic int64_t longest; /* the data file, as long as it was seen */
 	/* Commits, as LMDB numbers them: the last that is known of, of all of
 	 * them; one of ours that is on its way, or 0; how many were others'. */
 	pthread_mutex_t commits_lock;
 	size_t last_known, ours;
 	uint64_t by_others; /* under commits_lock, as these */
 	struct listeners listeners;
+	struct lmdb_changes changes; /* under write */
+	struct lmdb_times *times;    /* NULL: no memory */
 	struct lmdb_noted noted; /* under write, as this: commits of others */
 	uint64_t told_others;    /* that those who watch have been told of */
 	pthread_mutex_t walks_lock;
@@ -157,6 +196,19 @@ void lmdb_list_remove(struct lmdb_store *store);
 /* Whether this process has it open. */
 bool lmdb_is_open(const char *file);
 
+/* ---- lmdb_heal.c: what is beyond LMDB's own care ---- */
+
+/* With lock held, or while nobody else has the store: whether the data file is
+ * there, as long as it was, and, to be written, has a name.  0 or -EIO. */
+int lmdb_look_at_file(struct lmdb_store *store, bool write);
+/* LMDB reads the file as memory: runs fn, EIO where the file is cut short under
+ * it.  What fn has begun by then is the caller's to end, and it holds no lock.
+ */
+int lmdb_guard(struct lmdb_store *store, int (*fn)(void *arg), void *arg);
+/* Opens an environment anew that LMDB has given up, or that failed.  No lock is
+ * held but write.  0, or -EIO: it is as before. */
+int lmdb_heal(struct lmdb_store *store);
+
 /* ---- lmdb_dbs.c ---- */
 
 /* Finds the databases that are the store, the one that opts asks for (which is
@@ -168,6 +220,38 @@ int lmdb_check_dbs(struct lmdb_store *store, struct blt_error *err);
 /* New handles, in an environment that was opened anew.  LMDB's codes. */
 int lmdb_reopen_dbs(struct lmdb_store *store);
 
+/* ---- lmdb_dbs_others.c: databases that other processes make and drop ---- */
+
+/* Whether the list may be another in a transaction that shows the commits up to
+ * last. */
+bool lmdb_dbs_changed(struct lmdb_store *store, MDB_txn *txn, size_t last);
+/* Our commit of that number left so many entries in the unnamed database. */
+void lmdb_dbs_note(struct lmdb_store *store, size_t txn, size_t entries);
+size_t lmdb_dbs_entries(struct lmdb_store *store, MDB_txn *txn);
+/* Looks what there is.  No lock is held but write.  LMDB's codes. */
+int lmdb_dbs_renew(struct lmdb_store *store);
+/* Leaves out the database at i; with lock held alone. */
+void lmdb_dbs_leave_out(struct lmdb_store *store, size_t i);
+/* Adds those that are not in the list; the same. */
+int lmdb_dbs_add(struct lmdb_store *store, MDB_txn *txn);
+/* Whether it is there in this transaction, to be written: 0, ENOENT, or LMDB's
+ * codes.  LMDB itself trusts that it is. */
+int lmdb_db_there(const struct lmdb_store *store, MDB_txn *txn,
+		  const struct lmdb_db *db);
+/* As mdb_stat; of one that is not there: no entries. */
+int lmdb_db_stat(const struct lmdb_store *store, MDB_txn *txn,
+		 const struct lmdb_db *db, MDB_stat *ret);
+/* Whether a key of the unnamed database may be put: 0; ENOENT where it is below
+ * a database that is gone. */
+int lmdb_gone_check(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key);
+
+/* ENOMEM or 0. */
+int lmdb_names_add(struct lmdb_names *names, const char *name);
+bool lmdb_names_has(const struct lmdb_names *names, const void *name,
+		    size_t len);
+void lmdb_names_remove(struct lmdb_names *names, const void *name, size_t len);
+void lmdb_names_clear(struct lmdb_names *names);
+
 /* ---- lmdb_txn.c ---- */
 
 int lmdb_error(int rc);
@@ -176,10 +260,6 @@ struct lmdb_read {
 	struct lmdb_store *store;
 	MDB_txn *txn;
 };
-
-/* Once, when the environment is open. */
-void lmdb_commits_begin(struct lmdb_store *store);
-uint64_t lmdb_changes_by_others(struct blt *blt);
 
 /* Around what has the lock shared for as long as a whole environment takes;
  * no other reading may begin in the same thread meanwhile. */
@@ -205,6 +285,30 @@ int lmdb_write(struct lmdb_store *store, lmdb_write_fn *fn, void *arg);
 int lmdb_make_room(struct lmdb_store *store, uint64_t len);
 
 void lmdb_drop_spares(struct lmdb_store *store);
+/* There is no map any more, and nothing may be asked of LMDB without; with lock
+ * held alone. */
+void lmdb_give_up(struct lmdb_store *store);
+/* Facts of the environment; LMDB's codes. */
+int lmdb_ask_env(struct lmdb_store *store, MDB_envinfo *ret,
+		 MDB_stat *ret_stat);
+
+/* ---- lmdb_commits.c ---- */
+
+/* Once, when the environment is open. */
+void lmdb_commits_begin(struct lmdb_store *store);
+uint64_t lmdb_changes_by_others(struct blt *blt);
+/* The same, up to the commit of that number. */
+uint64_t lmdb_commits_until(struct lmdb_store *store, size_t last);
+/* Ends a transaction of ours; *txn becomes NULL first.  LMDB's codes. */
+int lmdb_commit_txn(struct lmdb_store *store, MDB_txn **txn);
+
+/* ---- lmdb_memory.c ---- */
+
+/* For a value of this length, to be freed as any other; NULL: no memory.  A
+ * long one does not count as memory that the process needs. */
+void *lmdb_alloc(const struct lmdb_store *store, size_t len);
+/* The same for what is there, and holds nothing yet. */
+void lmdb_back_memory(const struct lmdb_store *store, void *at, size_t len);
 
 /* ---- lmdb_key.c ---- */
 
@@ -263,12 +367,26 @@ int lmdb_walk_new(struct lmdb_store *store, const void *prefix, size_t len,
 		  bool values, struct lmdb_walk **ret);
 int lmdb_walk_next(struct lmdb_walk *w, struct lmdb_met *ret); /* 1, 0 */
 void lmdb_walk_free(struct lmdb_walk *w);
-/* The database at i is about to leave the list; with the lock held alone. */
+/* The database at i is about to leave the list, or has come into it; with the
+ * lock held alone. */
 void lmdb_walks_forget(struct lmdb_store *store, size_t i);
+void lmdb_walks_insert(struct lmdb_store *store, size_t i);
 
 /* That this key is about to be changed: LMDB's codes, or a positive errno. */
 int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
 		    size_t len, const struct lmdb_place *at);
+
+/* ---- lmdb_seen.c: when values became what they are ---- */
+
+/* Of a value that is read, in a guarded function: microseconds, or 0. */
+int64_t lmdb_seen(struct lmdb_read *r, const void *key, size_t len,
+		  const MDB_val *value);
+
+/* With write held: what an operation changes (0 or ENOMEM); behind the last
+ * one; and behind the commit. */
+int lmdb_seen_note(struct lmdb_store *store, const struct backend_op *op);
+void lmdb_seen_look(struct lmdb_store *store, MDB_txn *txn);
+void lmdb_seen_apply(struct lmdb_store *store);
 
 /* ---- lmdb_listeners.c: with write held ---- */
 
@@ -285,6 +403,10 @@ void lmdb_watch_others(struct lmdb_store *store, uint64_t by_others);
 /* lmdb_listeners.c */
 void lmdb_watch(struct blt *blt, struct listener *w);
 void lmdb_unwatch(struct blt *blt, struct listener *w);
+
+/* lmdb_facts.c */
+int64_t lmdb_modified(struct blt *blt);
+int64_t lmdb_mtime_of(const struct stat *st);
 
 /* lmdb_open.c */
 int lmdb_store_open(const char *path, const struct blt_open_options *opts,

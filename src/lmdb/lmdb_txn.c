@@ -12,16 +12,12 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
+
+/* Of a transaction, among LMDB's codes: databases came or went by others. */
+#define DBS_CHANGED (LMDB_NOTHING - 1)
 
 /* The least by which the map grows. */
 #define MAP_STEP ((size_t)16 << 20)
-
-/* A disk with less than that left is full: what a filesystem takes at a time,
- * which it may refuse as a whole. */
-#define NO_ROOM ((size_t)4 << 20)
 
 int lmdb_error(int rc)
 {
@@ -97,7 +93,7 @@ static int try_room(size_t size)
 }
 
 /* There is no map any more, and nothing may be asked of LMDB without. */
-static void give_up(struct lmdb_store *store)
+void lmdb_give_up(struct lmdb_store *store)
 {
 	lmdb_drop_spares(store);
 	mdb_env_close(store->env);
@@ -116,23 +112,43 @@ static int resize_map(struct lmdb_store *store, size_t size)
 	if (rc == 0) {
 		rc = mdb_env_set_mapsize(store->env, size);
 		if (rc == ENOMEM)
-			give_up(store);
+			lmdb_give_up(store);
 	}
 	pthread_rwlock_unlock(&store->lock);
 	return rc;
 }
 
-/* What LMDB says of the environment it reads from the map. */
-static int look_at_env(struct lmdb_store *store, MDB_envinfo *ret,
-		       MDB_stat *ret_stat)
+struct env_look {
+	MDB_env *env;
+	MDB_envinfo info;
+	MDB_stat stat;
+};
+
+static int ask_env(void *arg)
+{
+	struct env_look *l = arg;
+	int rc = mdb_env_info(l->env, &l->info);
+
+	return rc ? rc : mdb_env_stat(l->env, &l->stat);
+}
+
+/* It is read from the map. */
+int lmdb_ask_env(struct lmdb_store *store, MDB_envinfo *ret, MDB_stat *ret_stat)
 {
 	int rc;
 
+	struct env_look look;
+
 	pthread_rwlock_rdlock(&store->lock);
-	rc = store->env ? mdb_env_info(store->env, ret) : EIO;
+	look.env = store->env;
+	rc = look.env ? -lmdb_look_at_file(store, false) : EIO;
 	if (rc == 0)
-		rc = mdb_env_stat(store->env, ret_stat);
+		rc = lmdb_guard(store, ask_env, &look);
 	pthread_rwlock_unlock(&store->lock);
+	if (rc == 0) {
+		*ret = look.info;
+		*ret_stat = look.stat;
+	}
 	return rc;
 }
 
@@ -140,7 +156,7 @@ static int enlarge_map(struct lmdb_store *store)
 {
 	MDB_envinfo info;
 	MDB_stat st;
-	int rc = look_at_env(store, &info, &st);
+	int rc = lmdb_ask_env(store, &info, &st);
 
 	if (rc)
 		return rc;
@@ -156,7 +172,7 @@ int lmdb_make_room(struct lmdb_store *store, uint64_t len)
 	MDB_envinfo info;
 	MDB_stat st;
 	uint64_t need, size;
-	int rc = look_at_env(store, &info, &st);
+	int rc = lmdb_ask_env(store, &info, &st);
 
 	if (rc)
 		return lmdb_error(rc);
@@ -203,69 +219,123 @@ void lmdb_drop_spares(struct lmdb_store *store)
 		mdb_txn_abort(txn);
 }
 
-static int begin(struct lmdb_store *store, MDB_txn **ret)
+struct beginning {
+	struct lmdb_store *store;
+	MDB_txn *txn; /* a spare one, or NULL; then the one that has begun */
+};
+
+static int run_begin(void *arg)
 {
-	MDB_txn *txn = take_spare(store);
+	struct beginning *b = arg;
+	MDB_env *env = b->store->env;
 	int rc, dead;
 
-	if (!store->env)
-		return EIO;
-	if (txn) {
-		rc = mdb_txn_renew(txn);
-		if (rc == 0)
-			*ret = txn;
-		else
-			mdb_txn_abort(txn);
-		return rc;
-	}
-	rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, ret);
+	if (b->txn)
+		return mdb_txn_renew(b->txn);
+	rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &b->txn);
 	/* Slots of processes that died are taken until somebody looks. */
-	if (rc == MDB_READERS_FULL &&
-	    mdb_reader_check(store->env, &dead) == 0 && dead > 0)
-		rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, ret);
+	if (rc == MDB_READERS_FULL && mdb_reader_check(env, &dead) == 0 &&
+	    dead > 0)
+		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &b->txn);
 	return rc;
 }
 
-/* LMDB's codes. */
-static int try_begin(struct lmdb_store *store, struct lmdb_read *ret)
+/* With lock held, shared. */
+static int begin(struct lmdb_store *store, MDB_txn **ret)
+{
+	struct beginning b = { .store = store };
+	MDB_txn *spare;
+	int rc;
+
+	if (!store->env)
+		return MDB_PANIC;
+	rc = -lmdb_look_at_file(store, false);
+	if (rc)
+		return rc;
+	b.txn = spare = take_spare(store);
+	rc = lmdb_guard(store, run_begin, &b);
+	if (rc == 0)
+		*ret = b.txn;
+	else if (spare)
+		mdb_txn_abort(spare);
+	return rc;
+}
+
+static void end(struct lmdb_read *r)
+{
+	mdb_txn_reset(r->txn);
+	if (!keep_spare(r->store, r->txn))
+		mdb_txn_abort(r->txn);
+}
+
+/* What was tried once to make a transaction possible. */
+struct tried {
+	bool heal, renew;
+};
+
+/* LMDB's codes, or DBS_CHANGED. */
+static int try_begin(struct lmdb_store *store, const struct tried *tried,
+		     struct lmdb_read *ret)
 {
 	int rc;
 
+	ret->store = store;
 	pthread_rwlock_rdlock(&store->lock);
 	rc = begin(store, &ret->txn);
+	if (rc == 0 && !tried->renew &&
+	    lmdb_dbs_changed(store, ret->txn, mdb_txn_id(ret->txn))) {
+		end(ret);
+		rc = DBS_CHANGED;
+	}
 	if (rc)
 		pthread_rwlock_unlock(&store->lock);
-	ret->store = store;
 	return rc;
+}
+
+/* What was in the way of a transaction is taken out of it: 0, try again. */
+static int clear_way(struct lmdb_store *store, int rc, struct tried *tried)
+{
+	if (rc == MDB_MAP_RESIZED)
+		return resize_map(store, 0);
+	if (rc == DBS_CHANGED) {
+		tried->renew = true;
+		return lmdb_dbs_renew(store);
+	}
+	if (rc != MDB_PANIC || tried->heal)
+		return rc;
+	tried->heal = true;
+	atomic_store(&store->failed, -EIO);
+	return -lmdb_heal(store);
 }
 
 int lmdb_read_begin(struct lmdb_store *store, struct lmdb_read *ret)
 {
-	int rc = try_begin(store, ret);
+	struct tried tried = { 0 };
+	int rc;
 
-	while (rc == MDB_MAP_RESIZED) {
-		rc = resize_map(store, 0);
+	do {
+		rc = try_begin(store, &tried, ret);
 		if (rc == 0)
-			rc = try_begin(store, ret);
-	}
+			return 0;
+		rc = clear_way(store, rc, &tried);
+	} while (rc == 0);
 	return lmdb_error(rc);
 }
 
 int lmdb_long_read_begin(struct lmdb_store *store, struct lmdb_read *ret)
 {
+	struct tried tried = { 0 };
 	int rc;
 
-	for (;;) {
+	do {
 		lmdb_long_begin(store);
-		rc = try_begin(store, ret);
+		rc = try_begin(store, &tried, ret);
 		if (rc == 0)
 			return 0;
 		lmdb_long_end(store);
-		if (rc == MDB_MAP_RESIZED)
-			rc = resize_map(store, 0);
-		if (rc)
-			return lmdb_error(rc);
-	}
+		rc = clear_way(store, rc, &tried);
+	} while (rc == 0);
+	return lmdb_error(rc);
 }
 
 void lmdb_long_read_end(struct lmdb_read *r)
@@ -276,151 +346,90 @@ void lmdb_long_read_end(struct lmdb_read *r)
 
 void lmdb_read_end(struct lmdb_read *r)
 {
-	mdb_txn_reset(r->txn);
-	if (!keep_spare(r->store, r->txn))
-		mdb_txn_abort(r->txn);
+	end(r);
 	pthread_rwlock_unlock(&r->store->lock);
-}
-
-/* ---- whose commits ---- */
-
-/* All up to that one have been made; commits_lock is held. */
-static void count_commits(struct lmdb_store *store, size_t last)
-{
-	bool one_is_ours =
-		store->ours > store->last_known && store->ours <= last;
-
-	if (last <= store->last_known)
-		return;
-	store->by_others += last - store->last_known - one_is_ours;
-	store->last_known = last;
-}
-
-void lmdb_commits_begin(struct lmdb_store *store)
-{
-	MDB_envinfo info;
-	MDB_stat st;
-
-	if (look_at_env(store, &info, &st) == 0) {
-		store->last_known = info.me_last_txnid;
-		store->by_others = 0;
-	}
-}
-
-uint64_t lmdb_changes_by_others(struct blt *blt)
-{
-	struct lmdb_store *store = lmdb_of(blt);
-	MDB_envinfo info;
-	MDB_stat st;
-	uint64_t n;
-
-	if (look_at_env(store, &info, &st) != 0)
-		info.me_last_txnid = 0;
-	pthread_mutex_lock(&store->commits_lock);
-	count_commits(store, info.me_last_txnid);
-	n = store->by_others;
-	pthread_mutex_unlock(&store->commits_lock);
-	return n;
-}
-
-/* LMDB says EIO where less was written than it wanted: the disk is full, or the
- * file as long as it may be.  That was before anything refers to it. */
-static bool has_no_room(const struct lmdb_store *store)
-{
-	struct statvfs fs;
-	struct rlimit limit;
-	struct stat st;
-
-	if (fstatvfs(store->fd, &fs) == 0 && fs.f_frsize &&
-	    fs.f_bavail < NO_ROOM / fs.f_frsize)
-		return true;
-	return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-	       limit.rlim_cur != RLIM_INFINITY && fstat(store->fd, &st) == 0 &&
-	       (rlim_t)st.st_size >= limit.rlim_cur;
-}
-
-/* While we have LMDB's lock nobody else commits.  What changed nothing has no
- * number afterwards. */
-static int commit(struct lmdb_store *store, MDB_txn *txn)
-{
-	const size_t id = mdb_txn_id(txn);
-	MDB_envinfo info;
-	int rc;
-
-	pthread_mutex_lock(&store->commits_lock);
-	count_commits(store, id - 1);
-	store->ours = id;
-	pthread_mutex_unlock(&store->commits_lock);
-	rc = mdb_txn_commit(txn);
-	if (rc == EFBIG || (rc == EIO && has_no_room(store)))
-		rc = ENOSPC;
-	pthread_mutex_lock(&store->commits_lock);
-	if (rc == 0 && mdb_env_info(store->env, &info) == 0)
-		count_commits(store, info.me_last_txnid);
-	else
-		store->by_others++; /* whoever has that number now */
-	store->ours = 0;
-	pthread_mutex_unlock(&store->commits_lock);
-	return rc;
 }
 
 /* ---- writing ---- */
 
-/* With write and lock (shared) held. */
-static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
-{
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-	uint64_t by_others;
+struct writing {
+	struct lmdb_store *store;
+	lmdb_write_fn *fn;
+	void *arg;
+	MDB_txn *txn; /* NULL: it has ended */
+};
 
+static int run_write(void *arg)
+{
+	struct writing *w = arg;
+	struct lmdb_store *store = w->store;
+	MDB_txn *txn = w->txn;
+	int rc;
+
+	lmdb_btrees_begin(store, txn);
+	store->changes.others = lmdb_commits_until(store, mdb_txn_id(txn) - 1);
+	store->changes.n = 0;
+	lmdb_watch_others(store, store->changes.others);
+	store->noted.n = 0;
+	rc = w->fn(w->arg, txn);
 	if (rc)
 		return rc;
-	lmdb_btrees_begin(store, txn);
-	pthread_mutex_lock(&store->commits_lock);
-	count_commits(store, mdb_txn_id(txn) - 1);
-	by_others = store->by_others;
-	pthread_mutex_unlock(&store->commits_lock);
-	lmdb_watch_others(store, by_others);
-	store->noted.n = 0;
-	rc = fn(arg, txn);
-	if (rc) {
-		mdb_txn_abort(txn);
-		return rc == LMDB_NOTHING ? 0 : rc;
-	}
 	lmdb_btrees_look(store, txn);
-	rc = commit(store, txn);
+	lmdb_seen_look(store, txn);
+	/* the end of the transaction, whatever comes of it */
+	return lmdb_commit_txn(store, &w->txn);
+}
+
+/* With write and lock (shared) held. */
+static int write_once(struct lmdb_store *store, const struct tried *tried,
+		      lmdb_write_fn *fn, void *arg)
+{
+	struct writing w = { store, fn, arg, NULL };
+	int rc = store->env ? -lmdb_look_at_file(store, true) : MDB_PANIC;
+
+	if (rc == 0)
+		rc = mdb_txn_begin(store->env, NULL, 0, &w.txn);
+	if (rc)
+		return rc;
+	rc = !tried->renew && lmdb_dbs_changed(store, w.txn,
+					       mdb_txn_id(w.txn) - 1) ?
+		     DBS_CHANGED :
+		     lmdb_guard(store, run_write, &w);
+	if (w.txn)
+		mdb_txn_abort(w.txn);
+	if (rc == LMDB_NOTHING || rc == 0)
+		lmdb_seen_apply(store);
+	if (rc == LMDB_NOTHING)
+		return 0;
 	if (rc == 0) {
 		lmdb_btrees_apply(store);
 		lmdb_watch_tell(store);
 	}
 	/* The kernel may have dropped what it could not write. */
-	if (rc == EIO || rc == MDB_PANIC)
+	if (rc == EIO)
 		atomic_store(&store->failed, -EIO);
 	return rc;
 }
 
 int lmdb_write(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 {
-	int rc;
+	struct tried tried = { 0 };
+	int rc = 0;
 
 	if (!store->face.writable)
 		return -EROFS;
 	pthread_mutex_lock(&store->write);
-	for (;;) {
-		rc = EIO;
-		if (atomic_load(&store->failed))
-			break;
+	/* what another change, which has returned the error, left */
+	if (atomic_load(&store->failed))
+		rc = -lmdb_heal(store);
+	while (rc == 0) {
 		pthread_rwlock_rdlock(&store->lock);
-		rc = write_once(store, fn, arg);
+		rc = write_once(store, &tried, fn, arg);
 		pthread_rwlock_unlock(&store->lock);
-		if (rc == MDB_MAP_FULL)
-			rc = enlarge_map(store);
-		else if (rc == MDB_MAP_RESIZED)
-			rc = resize_map(store, 0);
-		else
+		if (rc == 0)
 			break;
-		if (rc)
-			break;
+		rc = rc == MDB_MAP_FULL ? enlarge_map(store) :
+					  clear_way(store, rc, &tried);
 	}
 	pthread_mutex_unlock(&store->write);
 	return lmdb_error(rc);

@@ -106,6 +106,18 @@ void lmdb_walks_forget(struct lmdb_store *store, size_t i)
 	pthread_mutex_unlock(&store->walks_lock);
 }
 
+void lmdb_walks_insert(struct lmdb_store *store, size_t i)
+{
+	pthread_mutex_lock(&store->walks_lock);
+	for (struct lmdb_walk *w = store->walks; w; w = w->next_walk) {
+		pthread_mutex_lock(&w->lock);
+		if (w->db >= i)
+			w->db++;
+		pthread_mutex_unlock(&w->lock);
+	}
+	pthread_mutex_unlock(&store->walks_lock);
+}
+
 /* ---- what changes in front of it ---- */
 
 static bool is_wanted(const struct lmdb_walk *w, const void *key, size_t len)
@@ -127,18 +139,27 @@ static bool is_behind(const struct lmdb_walk *w, MDB_txn *txn,
 	return w->begun && mdb_cmp(txn, at->db->dbi, &at->key, &last) <= 0;
 }
 
-static int remember_old(struct lmdb_walk *w, MDB_txn *txn, const void *key,
-			size_t len, const struct lmdb_place *at)
+struct changing {
+	struct lmdb_walk *w;
+	MDB_txn *txn;
+	const void *key;
+	size_t len;
+	const struct lmdb_place *at;
+};
+
+static int remember_old(void *arg)
 {
+	const struct changing *c = arg;
+	struct lmdb_walk *w = c->w;
 	MDB_val value = { 0 };
 	int rc;
 
-	if (is_behind(w, txn, at) || undo_has(&w->before, key, len))
+	if (is_behind(w, c->txn, c->at) || undo_has(&w->before, c->key, c->len))
 		return 0;
-	rc = lmdb_value(txn, at, &value);
+	rc = lmdb_value(c->txn, c->at, &value);
 	if (rc && rc != MDB_NOTFOUND)
 		return rc;
-	return -undo_put(&w->before, key, len, rc == 0,
+	return -undo_put(&w->before, c->key, c->len, rc == 0,
 			 w->values ? value.mv_data : NULL, value.mv_size,
 			 rc == 0 && w->values ? lmdb_token(&value) : 0);
 }
@@ -146,6 +167,7 @@ static int remember_old(struct lmdb_walk *w, MDB_txn *txn, const void *key,
 int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
 		    size_t len, const struct lmdb_place *at)
 {
+	struct changing c = { NULL, txn, key, len, at };
 	int rc = 0;
 
 	if (at->self)
@@ -155,8 +177,9 @@ int lmdb_walks_tell(struct lmdb_store *store, MDB_txn *txn, const void *key,
 	     w = w->next_walk) {
 		if (!is_wanted(w, key, len))
 			continue;
+		c.w = w;
 		pthread_mutex_lock(&w->lock);
-		rc = remember_old(w, txn, key, len, at);
+		rc = lmdb_guard(store, remember_old, &c);
 		pthread_mutex_unlock(&w->lock);
 	}
 	pthread_mutex_unlock(&store->walks_lock);
@@ -190,9 +213,12 @@ static int have_room(struct lmdb_walk *w, size_t more)
 	if (room <= w->room)
 		return 0;
 	room = room < CHUNK_BYTES ? CHUNK_BYTES : room;
-	bytes = realloc(w->bytes, room);
+	bytes = lmdb_alloc(w->store, room);
 	if (!bytes)
 		return -ENOMEM;
+	if (w->room)
+		memcpy(bytes, w->bytes, w->room);
+	free(w->bytes);
 	w->bytes = bytes;
 	w->room = room;
 	return 0;
@@ -379,25 +405,42 @@ static int walk_db(struct lmdb_walk *w, const struct lmdb_db *db, MDB_txn *txn)
 	return taken < 0 ? -taken : rc ? rc : MDB_NOTFOUND;
 }
 
-static int fill(struct lmdb_walk *w)
-{
-	struct lmdb_read r;
-	int rc = lmdb_read_begin(w->store, &r);
+struct filling {
+	struct lmdb_walk *w;
+	MDB_txn *txn;
+};
 
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&w->lock);
+static int run_fill(void *arg)
+{
+	const struct filling *f = arg;
+	struct lmdb_walk *w = f->w;
+	int rc = 0;
+
 	w->n = w->next = w->len = 0;
 	while (rc == 0 && !is_full(w) && w->db < w->store->n_dbs) {
-		rc = walk_db(w, &w->store->db[w->db], r.txn);
+		rc = walk_db(w, &w->store->db[w->db], f->txn);
 		if (rc == MDB_NOTFOUND) {
 			w->db++;
 			w->begun = false;
 			rc = 0;
 		}
 	}
-	if (rc == 0)
-		rc = take_deleted(w);
+	return rc ? rc : take_deleted(w);
+}
+
+static int fill(struct lmdb_walk *w)
+{
+	struct filling f = { .w = w };
+	struct lmdb_read r;
+	int rc = lmdb_read_begin(w->store, &r);
+
+	if (rc < 0)
+		return rc;
+	f.txn = r.txn;
+	pthread_mutex_lock(&w->lock);
+	rc = lmdb_guard(w->store, run_fill, &f);
+	if (rc)
+		w->n = w->next = 0;
 	pthread_mutex_unlock(&w->lock);
 	lmdb_read_end(&r);
 	return lmdb_error(rc);

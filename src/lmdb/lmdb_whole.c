@@ -41,7 +41,7 @@ static int count_pages(struct lmdb_store *store, struct blt_census *c)
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++) {
-		rc = mdb_stat(r.txn, store->db[i].dbi, &st);
+		rc = lmdb_db_stat(store, r.txn, &store->db[i], &st);
 		if (rc == 0)
 			c->live_bytes +=
 				(st.ms_branch_pages + st.ms_leaf_pages +
@@ -86,6 +86,8 @@ struct checking {
 	void *arg;
 	struct blt_check_result result;
 	uint64_t total;
+	MDB_txn *txn;
+	int rc; /* of run_check */
 };
 
 /* key NULL: none was met so far. */
@@ -191,7 +193,7 @@ static int check_db(struct checking *c, MDB_txn *txn, const struct lmdb_db *db)
 	int rc = check_keys(c, txn, db, &n);
 
 	if (rc == 0)
-		rc = lmdb_error(mdb_stat(txn, db->dbi, &st));
+		rc = lmdb_error(lmdb_db_stat(c->store, txn, db, &st));
 	if (rc == 0 && c->result.faults == faults && n != st.ms_entries)
 		rc = fault(c, BLT_FAULT_COUNT, db,
 			   "holds another number of keys than it says", NULL);
@@ -210,13 +212,25 @@ static int count_dead(MDB_txn *txn, struct blt_check_result *c)
 	return lmdb_error(rc);
 }
 
+static int run_check(void *arg)
+{
+	struct checking *c = arg;
+	struct lmdb_store *store = c->store;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++)
+		rc = check_db(c, c->txn, &store->db[i]);
+	c->rc = rc == 0 ? count_dead(c->txn, &c->result) : rc;
+	return 0;
+}
+
 /* In one transaction: what others commit meanwhile is not looked at, and what
  * they replace keeps its place until the end. */
 int lmdb_check(struct blt *blt, const struct blt_check_options *opts,
 	       blt_fault_fn *fn, void *arg, struct blt_check_result *ret)
 {
 	struct lmdb_store *store = lmdb_of(blt);
-	struct checking c = { store, opts, fn, arg, { 0 }, 0 };
+	struct checking c = { store, opts, fn, arg, { 0 }, 0, NULL, 0 };
 	struct blt_info info;
 	struct lmdb_read r;
 	int rc;
@@ -226,10 +240,9 @@ int lmdb_check(struct blt *blt, const struct blt_check_options *opts,
 	rc = lmdb_long_read_begin(store, &r);
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++)
-		rc = check_db(&c, r.txn, &store->db[i]);
-	if (rc == 0)
-		rc = count_dead(r.txn, &c.result);
+	c.txn = r.txn;
+	rc = lmdb_error(lmdb_guard(store, run_check, &c));
+	rc = rc < 0 ? rc : c.rc;
 	lmdb_long_read_end(&r);
 	c.result.live_blocks = c.result.keys;
 	if (rc == 0)

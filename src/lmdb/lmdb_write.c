@@ -49,7 +49,7 @@ int lmdb_check_value(struct blt *blt, const void *value, size_t len)
 	return len > LMDB_VALUE_MAX ? -EFBIG : 0;
 }
 
-/* Checked as anywhere, and kept nowhere. */
+/* Checked as anywhere, and kept no longer than the store is open. */
 int lmdb_time(const struct blt *blt, int64_t timestamp, int64_t *ret)
 {
 	(void)blt;
@@ -95,20 +95,47 @@ static int check_width(MDB_txn *txn, const struct lmdb_place *at)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* A database needs no marker to be there, and is no directory that could be
- * removed. */
-static int set(MDB_txn *txn, const struct lmdb_place *at, const MDB_val *value)
+/* Whether a put finds the database that it was meant for. */
+static int check_database(struct lmdb_store *store, MDB_txn *txn,
+			  const struct lmdb_place *at)
 {
-	MDB_val k = at->key, v = *value;
+	int rc = lmdb_db_there(store, txn, at->db);
+
+	if (rc == 0 && store->searched && !at->db->name)
+		rc = lmdb_gone_check(store, txn, &at->key);
+	return rc ? rc : check_width(txn, at);
+}
+
+/* Room for a value, which stands there when it is filled.  A database needs no
+ * marker to be there, and is no directory that could be removed. */
+static int reserve(struct lmdb_store *store, MDB_txn *txn,
+		   const struct lmdb_place *at, MDB_val *ret)
+{
+	MDB_val k = at->key;
 	int rc;
 
 	if (at->self)
-		return v.mv_size ? EINVAL : 0;
+		return ret->mv_size ? EINVAL : 0;
 	/* a longer one that another program has put here, under another key */
-	if (v.mv_size > LMDB_VALUE_MAX)
+	if (ret->mv_size > LMDB_VALUE_MAX)
 		return EFBIG;
-	rc = check_width(txn, at);
-	return rc ? rc : mdb_put(txn, at->db->dbi, &k, &v, 0);
+	rc = check_database(store, txn, at);
+	if (rc == 0)
+		rc = mdb_put(txn, at->db->dbi, &k, ret, MDB_RESERVE);
+	if (rc == 0)
+		lmdb_back_memory(store, ret->mv_data, ret->mv_size);
+	return rc;
+}
+
+static int set(struct lmdb_store *store, MDB_txn *txn,
+	       const struct lmdb_place *at, const MDB_val *value)
+{
+	MDB_val v = { value->mv_size, NULL };
+	int rc = reserve(store, txn, at, &v);
+
+	if (rc == 0 && v.mv_size)
+		memcpy(v.mv_data, value->mv_data, v.mv_size);
+	return rc;
 }
 
 static int drop(MDB_txn *txn, const struct lmdb_place *at)
@@ -120,8 +147,36 @@ static int drop(MDB_txn *txn, const struct lmdb_place *at)
 	return mdb_del(txn, at->db->dbi, &k, NULL);
 }
 
+static bool same_place(const struct backend_op *op)
+{
+	return op->key.len == op->to.len &&
+	       memcmp(op->key.bytes, op->to.bytes, op->key.len) == 0;
+}
+
+/* From one place straight into the other: what is read stays where it is until
+ * the next change. */
+static int run_rename(struct lmdb_store *store, MDB_txn *txn,
+		      const struct backend_op *op,
+		      const struct lmdb_place *from,
+		      const struct lmdb_place *to)
+{
+	MDB_val value, room;
+	int rc = lmdb_value(txn, from, &value);
+
+	if (rc || same_place(op))
+		return rc;
+	room.mv_size = value.mv_size;
+	rc = reserve(store, txn, to, &room);
+	if (rc == 0)
+		rc = lmdb_value(txn, from, &value);
+	if (rc == 0 && value.mv_size)
+		memcpy(room.mv_data, value.mv_data, value.mv_size);
+	return rc ? rc : drop(txn, from);
+}
+
 /* A copy: what stands in a page moves with the next change. */
-static int copy_of(MDB_txn *txn, const struct lmdb_place *at, MDB_val *ret)
+static int copy_of(struct lmdb_store *store, MDB_txn *txn,
+		   const struct lmdb_place *at, MDB_val *ret)
 {
 	MDB_val value;
 	int rc = lmdb_value(txn, at, &value);
@@ -129,7 +184,7 @@ static int copy_of(MDB_txn *txn, const struct lmdb_place *at, MDB_val *ret)
 
 	if (rc)
 		return rc;
-	copy = malloc(value.mv_size + 1);
+	copy = lmdb_alloc(store, value.mv_size);
 	if (!copy)
 		return ENOMEM;
 	memcpy(copy, value.mv_data, value.mv_size);
@@ -138,57 +193,32 @@ static int copy_of(MDB_txn *txn, const struct lmdb_place *at, MDB_val *ret)
 	return 0;
 }
 
-static bool same_place(const struct backend_op *op)
-{
-	return op->key.len == op->to.len &&
-	       memcmp(op->key.bytes, op->to.bytes, op->key.len) == 0;
-}
-
-static int run_rename(MDB_txn *txn, const struct backend_op *op,
-		      const struct lmdb_place *from,
-		      const struct lmdb_place *to)
-{
-	MDB_val value = { 0 };
-	int rc = copy_of(txn, from, &value);
-
-	if (rc == 0 && !same_place(op)) {
-		rc = drop(txn, from);
-		if (rc == 0)
-			rc = set(txn, to, &value);
-	}
-	free(value.mv_data);
-	return rc;
-}
-
-static int run_exchange(MDB_txn *txn, const struct lmdb_place *one,
+static int run_exchange(struct lmdb_store *store, MDB_txn *txn,
+			const struct lmdb_place *one,
 			const struct lmdb_place *two)
 {
 	MDB_val a = { 0 }, b = { 0 };
-	int rc = copy_of(txn, one, &a);
+	int rc = copy_of(store, txn, one, &a);
 
 	if (rc == 0)
-		rc = copy_of(txn, two, &b);
+		rc = copy_of(store, txn, two, &b);
 	if (rc == 0)
-		rc = set(txn, one, &b);
+		rc = set(store, txn, one, &b);
 	if (rc == 0)
-		rc = set(txn, two, &a);
+		rc = set(store, txn, two, &a);
 	free(a.mv_data);
 	free(b.mv_data);
 	return rc;
 }
 
 /* The value is read into its place. */
-static int set_from(MDB_txn *txn, const struct lmdb_place *at,
+static int set_from(struct lmdb_store *store, MDB_txn *txn,
+		    const struct lmdb_place *at,
 		    const struct blt_source *source)
 {
 	MDB_val value = { source->len, NULL };
-	MDB_val k = at->key;
-	int rc = at->self                     ? EINVAL :
-		 source->len > LMDB_VALUE_MAX ? EFBIG :
-						check_width(txn, at);
+	int rc = at->self ? EINVAL : reserve(store, txn, at, &value);
 
-	if (rc == 0)
-		rc = mdb_put(txn, at->db->dbi, &k, &value, MDB_RESERVE);
 	if (rc == 0 && source->len)
 		rc = -source->read(source->arg, value.mv_data, source->len, 0);
 	return rc;
@@ -249,6 +279,8 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 		rc = place_of(b, &op->to, &to);
 	if (rc == 0 && changes(op, &at))
 		rc = tell_all(b, txn, op, &at, &to);
+	if (rc == 0 && (changes(op, &at) || op->kind == BACKEND_TOUCH))
+		rc = lmdb_seen_note(b->store, op);
 	if (rc)
 		return rc;
 	b->changed =
@@ -256,8 +288,8 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 	switch (op->kind) {
 	case BACKEND_PUT:
 		if (op->source.read)
-			return set_from(txn, &at, &op->source);
-		return set(txn, &at, &value);
+			return set_from(b->store, txn, &at, &op->source);
+		return set(b->store, txn, &at, &value);
 	case BACKEND_DELETE:
 		return drop(txn, &at);
 	case BACKEND_DROP:
@@ -267,9 +299,9 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 	case BACKEND_TOUCH:
 		return lmdb_value(txn, &at, &value);
 	case BACKEND_RENAME:
-		return run_rename(txn, op, &at, &to);
+		return run_rename(b->store, txn, op, &at, &to);
 	case BACKEND_EXCHANGE:
-		return run_exchange(txn, &at, &to);
+		return run_exchange(b->store, txn, &at, &to);
 	case BACKEND_ABSENT:
 		rc = lmdb_value(txn, &at, &value);
 		return rc == 0 ? EEXIST : rc == MDB_NOTFOUND ? 0 : rc;
@@ -338,7 +370,7 @@ int lmdb_put(struct blt *blt, const void *key, size_t key_len,
 		.value = value,
 		.value_len = value_len,
 	};
-	int rc = lmdb_time(blt, timestamp, &timestamp);
+	int rc = lmdb_time(blt, timestamp, &op.timestamp);
 
 	if (rc == 0)
 		rc = lmdb_check_value(blt, value, value_len);
@@ -359,7 +391,7 @@ int lmdb_touch(struct blt *blt, const void *key, size_t len, int64_t timestamp)
 {
 	struct backend_op op = { .kind = BACKEND_TOUCH,
 				 .key = { .bytes = key, .len = len } };
-	int rc = lmdb_time(blt, timestamp, &timestamp);
+	int rc = lmdb_time(blt, timestamp, &op.timestamp);
 
 	return rc < 0 ? rc : run_one(blt, &op);
 }
@@ -367,28 +399,31 @@ int lmdb_touch(struct blt *blt, const void *key, size_t len, int64_t timestamp)
 /* Read straight into the pages. */
 struct put_from {
 	struct lmdb_store *store;
-	struct backend_key key;
-	const struct blt_source *source;
+	struct backend_op op;
 };
 
 static int run_put_from(void *arg, MDB_txn *txn)
 {
 	struct put_from *p = arg;
 	struct lmdb_place at;
-	int rc = -find_writable(p->store, p->key.bytes, p->key.len, &at);
+	const struct backend_key *key = &p->op.key;
+	int rc = -find_writable(p->store, key->bytes, key->len, &at);
 
 	if (rc == 0)
-		rc = tell(p->store, txn, &p->key, &at, false);
-	return rc ? rc : set_from(txn, &at, p->source);
+		rc = tell(p->store, txn, key, &at, false);
+	if (rc == 0)
+		rc = lmdb_seen_note(p->store, &p->op);
+	return rc ? rc : set_from(p->store, txn, &at, &p->op.source);
 }
 
 int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,
 		  const struct blt_source *source, int64_t timestamp)
 {
 	struct put_from p = { lmdb_of(blt),
-			      { .bytes = key, .len = key_len },
-			      source };
-	int rc = lmdb_time(blt, timestamp, &timestamp);
+			      { .kind = BACKEND_PUT,
+				.key = { .bytes = key, .len = key_len },
+				.source = *source } };
+	int rc = lmdb_time(blt, timestamp, &p.op.timestamp);
 
 	if (rc == 0 && source->len > LMDB_VALUE_MAX)
 		rc = -EFBIG;
@@ -402,10 +437,11 @@ int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,
 
 /* ---- making it last ---- */
 
-/* Every commit has been handed to the kernel. */
+/* Every commit has been handed to the kernel, or has failed. */
 int lmdb_flush(struct blt *blt)
 {
-	return atomic_load(&lmdb_of(blt)->failed);
+	(void)blt;
+	return 0;
 }
 
 int lmdb_sync(struct blt *blt)
@@ -415,10 +451,13 @@ int lmdb_sync(struct blt *blt)
 
 	if (!blt->writable)
 		return 0;
-	if (atomic_load(&store->failed))
+	/* what a change or sync, which has returned the error, left */
+	if (atomic_load(&store->failed) && lmdb_heal(store) < 0)
 		return -EIO;
 	pthread_rwlock_rdlock(&store->lock);
-	rc = store->env ? mdb_env_sync(store->env, 1) : EIO;
+	rc = store->env ? -lmdb_look_at_file(store, true) : EIO;
+	if (rc == 0)
+		rc = mdb_env_sync(store->env, 1);
 	pthread_rwlock_unlock(&store->lock);
 	if (rc)
 		atomic_store(&store->failed, -EIO);

@@ -40,7 +40,8 @@ static int read_key(int fd, struct tool_key *ret, struct blt_stat *stat)
 		offset += k.len;
 	} while (offset < k.key_len);
 	if (stat)
-		*stat = (struct blt_stat){ k.size, k.timestamp };
+		*stat = (struct blt_stat){ .len = k.size,
+					   .timestamp = k.timestamp };
 	return 0;
 }
 

@@ -171,7 +171,9 @@ START_TEST(test_what_is_not_supported)
 	struct raw r = raw_open("back", MDB_CREATE | MDB_REVERSEKEY);
 
 	raw_close(&r);
-	ck_assert_int_eq(try_open(BLT_READ, NULL, NULL), -ENOTSUP);
+	ck_assert_int_eq(try_open(BLT_READ, NULL, "back"), -ENOTSUP);
+	/* left out of the whole (unit/lmdb-heal) */
+	ck_assert_int_eq(try_open(BLT_READ, NULL, NULL), 0);
 	r = raw_open("plain", MDB_CREATE);
 	raw_close(&r);
 	ck_assert_int_eq(try_open(BLT_WRITE, NULL, "plain"), 0);

@@ -67,18 +67,18 @@ int file_read(const struct file *f, void *to, size_t len, uint64_t pos)
 
 int file_try(int (*fn)(void *arg), void *arg)
 {
-	sigjmp_buf here;
+	sigjmp_buf here, *const outer = way_back;
 	int rc;
 
 	pthread_once(&once, install);
 	/* The signal mask, whose saving is a system call, the handler restores.
 	 */
 	if (sigsetjmp(here, 0)) {
-		way_back = NULL;
+		way_back = outer;
 		return -EIO;
 	}
 	way_back = &here;
 	rc = fn(arg);
-	way_back = NULL;
+	way_back = outer;
 	return rc;
 }

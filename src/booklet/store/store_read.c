@@ -229,8 +229,10 @@ int booklet_stat_key(struct blt *blt, const void *key, size_t len,
 	pthread_rwlock_rdlock(&wal->lock);
 	rc = find(store, &hash, &l);
 	if (rc == 0)
-		*ret = (struct blt_stat){ l.place.block.head.value_len,
-					  l.place.block.head.timestamp };
+		*ret = (struct blt_stat){
+			.len = l.place.block.head.value_len,
+			.timestamp = l.place.block.head.timestamp,
+		};
 	pthread_rwlock_unlock(&wal->lock);
 	return rc;
 }

@@ -165,8 +165,10 @@ int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret)
 	int rc = load(&l);
 
 	if (rc == 0)
-		*ret = (struct blt_stat){ l.block.head.value_len,
-					  l.block.head.timestamp };
+		*ret = (struct blt_stat){
+			.len = l.block.head.value_len,
+			.timestamp = l.block.head.timestamp,
+		};
 	return rc;
 }
 

@@ -146,6 +146,11 @@ static void look_at_readers(struct doctor *d)
 
 /* ---- what is in it ---- */
 
+static void note_caution(void *arg, const char *text)
+{
+	doctor_find(arg, DOCTOR_NOTE, NULL, "%s", text);
+}
+
 static void look_inside(struct doctor *d)
 {
 	const struct blt_open_options how = { .mode = BLT_READ };
@@ -168,6 +173,7 @@ static void look_inside(struct doctor *d)
 		return;
 	}
 	blt_get_info(store, &info);
+	blt_cautions(store, note_caution, d);
 	blt_close(store);
 	snprintf(advice, sizeof(advice), "mount it, or: blt recover %s",
 		 d->store);

@@ -188,7 +188,8 @@ static int print_item(struct listing *l, const struct blt_item *item)
 	struct entry e = { .kind = BLT_FILE,
 			   .key = item->key,
 			   .key_len = item->key_len,
-			   .stat = { item->value_len, item->timestamp } };
+			   .stat = { .len = item->value_len,
+				     .timestamp = item->timestamp } };
 	bool marker, empty = false;
 	char *path = NULL;
 	int r;

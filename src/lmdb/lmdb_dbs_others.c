@@ -1,0 +1,296 @@
+/* Named databases that other processes make and drop while we have the
+ * environment open.
+ *
+ * Each is a record of the unnamed database.  Who begins a transaction compares:
+ * where others have committed since the list was made, and there are named
+ * databases, or the unnamed one has another number of entries, the list is made
+ * anew, with the lock held alone, before anything else is asked.
+ *
+ * LMDB takes for granted that a database which it has a handle of is there: a
+ * put into one that is not is a fault of the memory.  So whoever puts asks
+ * before (lmdb_db_there), in the same transaction. */
+#include "lmdb/lmdb_store.h"
+
+#include "base/array.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Named databases among so many entries are looked through whenever others have
+ * committed; among more, when their number is another. */
+#define ALWAYS_MAX 1024u
+#define CLOSED_MAX 16 /* handles at a time */
+
+/* ---- names ---- */
+
+int lmdb_names_add(struct lmdb_names *names, const char *name)
+{
+	size_t n = atomic_load(&names->n);
+	char *copy;
+
+	if (lmdb_names_has(names, name, strlen(name)))
+		return 0;
+	if (ARRAY_ROOM(names->at, names->room, n + 1) < 0 ||
+	    !(copy = strdup(name)))
+		return ENOMEM;
+	names->at[n] = copy;
+	atomic_store(&names->n, n + 1);
+	return 0;
+}
+
+static size_t find_name(const struct lmdb_names *names, const void *name,
+			size_t len)
+{
+	size_t n = atomic_load(&names->n), i;
+
+	for (i = 0; i < n; i++)
+		if (strlen(names->at[i]) == len &&
+		    memcmp(names->at[i], name, len) == 0)
+			break;
+	return i;
+}
+
+bool lmdb_names_has(const struct lmdb_names *names, const void *name,
+		    size_t len)
+{
+	return find_name(names, name, len) < atomic_load(&names->n);
+}
+
+void lmdb_names_remove(struct lmdb_names *names, const void *name, size_t len)
+{
+	size_t n = atomic_load(&names->n), i = find_name(names, name, len);
+
+	if (i == n)
+		return;
+	free(names->at[i]);
+	names->at[i] = names->at[n - 1];
+	atomic_store(&names->n, n - 1);
+}
+
+void lmdb_names_clear(struct lmdb_names *names)
+{
+	for (size_t i = 0; i < atomic_load(&names->n); i++)
+		free(names->at[i]);
+	free(names->at);
+	*names = (struct lmdb_names){ 0 };
+}
+
+/* ---- whether the list is right ---- */
+
+size_t lmdb_dbs_entries(struct lmdb_store *store, MDB_txn *txn)
+{
+	MDB_stat st;
+
+	if (!store->searched || mdb_stat(txn, store->db[0].dbi, &st) != 0)
+		return 0;
+	return st.ms_entries;
+}
+
+static void note(struct lmdb_store *store, size_t txn, uint64_t others,
+		 size_t entries)
+{
+	if (txn < atomic_load(&store->seen_txn))
+		return;
+	store->seen_others = others;
+	store->seen_entries = entries;
+	atomic_store(&store->seen_txn, txn);
+}
+
+bool lmdb_dbs_changed(struct lmdb_store *store, MDB_txn *txn, size_t last)
+{
+	uint64_t others;
+	size_t entries, seen;
+	bool changed;
+
+	if (!store->searched || atomic_load(&store->seen_txn) == last)
+		return false;
+	others = lmdb_commits_until(store, last);
+	entries = lmdb_dbs_entries(store, txn);
+	pthread_mutex_lock(&store->commits_lock);
+	seen = atomic_load(&store->seen_txn);
+	changed = last > seen && (!seen || others != store->seen_others) &&
+		  (entries != store->seen_entries ||
+		   (store->many && entries <= ALWAYS_MAX));
+	if (!changed)
+		note(store, last, others, entries);
+	pthread_mutex_unlock(&store->commits_lock);
+	return changed;
+}
+
+void lmdb_dbs_note(struct lmdb_store *store, size_t txn, size_t entries)
+{
+	pthread_mutex_lock(&store->commits_lock);
+	note(store, txn, store->seen_others, entries);
+	pthread_mutex_unlock(&store->commits_lock);
+}
+
+/* ---- one database ---- */
+
+int lmdb_db_there(const struct lmdb_store *store, MDB_txn *txn,
+		  const struct lmdb_db *db)
+{
+	const char *name = db->name ? db->name : store->only;
+	MDB_val key, value;
+	MDB_cursor *c;
+	MDB_dbi main_db;
+	int rc;
+
+	if (!name)
+		return 0;
+	rc = mdb_dbi_open(txn, NULL, 0, &main_db);
+	key = (MDB_val){ strlen(name), (void *)(uintptr_t)name };
+	if (rc == 0)
+		rc = mdb_get(txn, main_db, &key, &value);
+	if (rc == 0 && value.mv_size != LMDB_SUB_DB)
+		rc = MDB_NOTFOUND;
+	if (rc == 0)
+		rc = mdb_cursor_open(txn, db->dbi, &c);
+	if (rc)
+		return rc == MDB_NOTFOUND ? ENOENT : rc;
+	/* a plain value, or a database of another kind: MDB_INCOMPATIBLE */
+	rc = mdb_cursor_get(c, &key, &value, MDB_FIRST);
+	mdb_cursor_close(c);
+	return rc == MDB_INCOMPATIBLE ? ENOENT : rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int lmdb_db_stat(const struct lmdb_store *store, MDB_txn *txn,
+		 const struct lmdb_db *db, MDB_stat *ret)
+{
+	int rc = lmdb_db_there(store, txn, db);
+
+	if (rc == 0)
+		return mdb_stat(txn, db->dbi, ret);
+	if (rc != ENOENT)
+		return rc;
+	rc = mdb_env_stat(store->env, ret);
+	*ret = (MDB_stat){ .ms_psize = ret->ms_psize };
+	return rc;
+}
+
+int lmdb_gone_check(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
+{
+	const char *slash;
+	MDB_val at = *key, value;
+	MDB_cursor *c;
+	size_t len;
+	bool gone;
+	int rc;
+
+	if (atomic_load(&store->gone.n) == 0 || key->mv_size == 0)
+		return 0;
+	slash = memchr(key->mv_data, '/', key->mv_size);
+	len = slash ? (size_t)(slash - (const char *)key->mv_data) :
+		      key->mv_size;
+	pthread_mutex_lock(&store->names_lock);
+	gone = lmdb_names_has(&store->gone, key->mv_data, len);
+	/* somebody makes something else of the name */
+	if (gone && len + (slash ? 1 : 0) == key->mv_size) {
+		lmdb_names_remove(&store->gone, key->mv_data, len);
+		gone = false;
+	}
+	pthread_mutex_unlock(&store->names_lock);
+	if (!gone)
+		return 0;
+	/* or has made it elsewhere */
+	rc = mdb_cursor_open(txn, store->db[0].dbi, &c);
+	if (rc)
+		return rc;
+	at.mv_size = len + 1;
+	rc = mdb_cursor_get(c, &at, &value, MDB_SET_RANGE);
+	if (rc == 0 && (at.mv_size <= len ||
+			memcmp(at.mv_data, key->mv_data, len + 1) != 0))
+		rc = MDB_NOTFOUND;
+	mdb_cursor_close(c);
+	return rc == MDB_NOTFOUND ? ENOENT : rc;
+}
+
+/* ---- making the list anew ---- */
+
+void lmdb_dbs_leave_out(struct lmdb_store *store, size_t i)
+{
+	pthread_mutex_lock(&store->names_lock);
+	/* without memory: a name as any other */
+	(void)lmdb_names_add(&store->gone, store->db[i].name);
+	pthread_mutex_unlock(&store->names_lock);
+	free(store->db[i].name);
+	store->n_dbs--;
+	memmove(&store->db[i], &store->db[i + 1],
+		(store->n_dbs - i) * sizeof(*store->db));
+	lmdb_walks_forget(store, i);
+}
+
+struct renewal {
+	struct lmdb_store *store;
+	MDB_txn *txn;
+};
+
+/* Handles are closed with no transaction. */
+static int drop_gone(struct renewal *r)
+{
+	struct lmdb_store *store = r->store;
+	MDB_dbi dbi[CLOSED_MAX]; /* the rest next time */
+	size_t n = 0;
+	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &r->txn);
+
+	if (rc)
+		return rc;
+	for (size_t i = 1; rc == 0 && i < store->n_dbs && n < CLOSED_MAX;) {
+		rc = lmdb_db_there(store, r->txn, &store->db[i]);
+		if (rc == ENOENT) {
+			dbi[n++] = store->db[i].dbi;
+			lmdb_dbs_leave_out(store, i);
+			rc = 0;
+		} else {
+			i++;
+		}
+	}
+	mdb_txn_abort(r->txn);
+	r->txn = NULL;
+	while (n)
+		mdb_dbi_close(store->env, dbi[--n]);
+	return rc;
+}
+
+static int run_renew(void *arg)
+{
+	struct renewal *r = arg;
+	struct lmdb_store *store = r->store;
+	size_t last, entries;
+	uint64_t others;
+	MDB_txn *txn;
+	int rc = drop_gone(r);
+
+	if (rc == 0)
+		rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &r->txn);
+	if (rc == 0)
+		rc = lmdb_dbs_add(store, r->txn);
+	if (rc)
+		return rc;
+	last = mdb_txn_id(r->txn);
+	entries = lmdb_dbs_entries(store, r->txn);
+	txn = r->txn;
+	r->txn = NULL;
+	rc = mdb_txn_commit(txn); /* the handles last */
+	others = lmdb_commits_until(store, last);
+	pthread_mutex_lock(&store->commits_lock);
+	note(store, last, others, entries);
+	pthread_mutex_unlock(&store->commits_lock);
+	return rc;
+}
+
+int lmdb_dbs_renew(struct lmdb_store *store)
+{
+	struct renewal r = { .store = store };
+	int rc;
+
+	lmdb_lock_alone(store);
+	rc = store->env ? -lmdb_look_at_file(store, false) : MDB_PANIC;
+	if (rc == 0) {
+		rc = lmdb_guard(store, run_renew, &r);
+		if (r.txn)
+			mdb_txn_abort(r.txn);
+	}
+	pthread_rwlock_unlock(&store->lock);
+	return rc;
+}

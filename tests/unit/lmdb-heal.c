@@ -1,0 +1,394 @@
+/* An LMDB environment whose disk fails, whose file others remove or cut short,
+ * and whose databases they make and drop. */
+#include "lib/lmdbenv.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- a disk that fails ---- */
+
+#define HEADS_END (2 * 4096) /* the two first pages */
+
+enum { FAIL_NOTHING, FAIL_HEADS, FAIL_PAGES, FAIL_SYNC };
+
+static int failing;    /* FAIL_... */
+static int fails;      /* so many more times */
+static int both_heads; /* written as they are, so many times */
+
+static bool refuse(int what)
+{
+	if (failing != what || fails == 0)
+		return false;
+	fails--;
+	errno = EIO;
+	return true;
+}
+
+#define SHOWN __attribute__((visibility("default")))
+
+/* In place of the C library's: LMDB calls these. */
+SHOWN ssize_t pwrite(int fd, const void *buf, size_t n, off_t at)
+{
+	both_heads += at == 0 && n == HEADS_END;
+	if (refuse(at < HEADS_END && n < HEADS_END ? FAIL_HEADS : FAIL_PAGES))
+		return -1;
+	return syscall(SYS_pwrite64, fd, buf, n, at);
+}
+
+SHOWN ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	return refuse(FAIL_PAGES) ? -1 : syscall(SYS_writev, fd, iov, n);
+}
+
+SHOWN int fdatasync(int fd)
+{
+	return refuse(FAIL_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+static void expect(struct blt *s, const char *key, int rc)
+{
+	struct blt_view view;
+
+	ck_assert_int_eq(blt_get(s, key, strlen(key), &view), rc);
+	if (rc == 0)
+		blt_view_release(&view);
+}
+
+/* The change that meets it fails; the next one does not. */
+static void heals(int what, int times)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+
+	ck_assert_int_eq(put_rc(s, "before"), 0);
+	failing = what;
+	fails = times;
+	ck_assert_int_eq(put_rc(s, "met"), -EIO);
+	ck_assert_int_eq(fails, 0);
+	expect(s, "before", 0);
+	ck_assert_int_eq(put_rc(s, "after"), 0);
+	ck_assert_int_eq(blt_sync(s), 0);
+	expect(s, "before", 0);
+	expect(s, "after", 0);
+	ck_assert_int_eq(blt_close(s), 0);
+	s = open_with(BLT_READ, NULL);
+	ck_assert_uint_eq(count_items(s, ""), 2);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+
+START_TEST(test_head_fails)
+{
+	heals(FAIL_HEADS, 1);
+}
+END_TEST
+
+START_TEST(test_page_fails)
+{
+	heals(FAIL_PAGES, 1);
+}
+END_TEST
+
+START_TEST(test_commit_sync_fails)
+{
+	heals(FAIL_SYNC, 1);
+}
+END_TEST
+
+/* What the failed sync may have lost is written again before the next one
+ * says that all is well. */
+START_TEST(test_sync_fails)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+
+	ck_assert_int_eq(put_rc(s, "k"), 0);
+	failing = FAIL_SYNC;
+	fails = 1;
+	ck_assert_int_eq(blt_sync(s), -EIO);
+	both_heads = 0;
+	ck_assert_int_eq(blt_sync(s), 0);
+	ck_assert_int_eq(both_heads, 1);
+	fails = 2;
+	ck_assert_int_eq(blt_sync(s), -EIO);
+	ck_assert_int_eq(blt_sync(s), -EIO);
+	ck_assert_int_eq(blt_sync(s), 0);
+	expect(s, "k", 0);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
+/* ---- a file that others change ---- */
+
+/* The first that is not: nothing is there to go on with. */
+static void refuses(struct blt *s, int reads)
+{
+	struct blt_iter *it;
+	struct blt_item item;
+	int rc;
+
+	ck_assert_int_eq(put_rc(s, "more"), -EIO);
+	ck_assert_int_eq(blt_sync(s), -EIO);
+	expect(s, "k", reads);
+	ck_assert_int_eq(blt_iter_open(s, NULL, &it), 0);
+	rc = blt_iter_next(it, &item);
+	ck_assert_int_eq(rc, reads < 0 ? reads : 1);
+	blt_iter_free(it);
+	ck_assert_int_eq(put_rc(s, "more"), -EIO);
+}
+
+static struct blt *open_some(void)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+
+	for (char key[] = "a"; key[0] <= 'z'; key[0]++)
+		ck_assert_int_eq(put_rc(s, key), 0);
+	return s;
+}
+
+START_TEST(test_removed)
+{
+	struct blt *s = open_some();
+
+	ck_assert_int_eq(unlink(lmdbenv_path), 0);
+	refuses(s, 0);
+	ck_assert_int_eq(blt_close(s), -EIO);
+}
+END_TEST
+
+START_TEST(test_replaced)
+{
+	struct blt *s = open_some();
+	char other[300];
+	FILE *f;
+
+	snprintf(other, sizeof(other), "%s-copy", lmdbenv_path);
+	f = fopen(other, "w");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fclose(f), 0);
+	ck_assert_int_eq(rename(other, lmdbenv_path), 0);
+	refuses(s, 0);
+	ck_assert_int_eq(blt_close(s), -EIO);
+}
+END_TEST
+
+START_TEST(test_cut)
+{
+	static const off_t lengths[] = { 3 * 4096, 4096, 100, 0 };
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		struct blt *s = open_some();
+
+		ck_assert_int_eq(truncate(lmdbenv_path, lengths[i]), 0);
+		refuses(s, -EIO);
+		ck_assert_int_eq(blt_close(s), -EIO);
+		ck_assert_int_eq(unlink(lmdbenv_path), 0);
+	}
+}
+END_TEST
+
+/* The file is cut short while a change is being made. */
+static int cut_in_between(void *arg, void *to, size_t n, uint64_t offset)
+{
+	(void)arg;
+	(void)offset;
+	memset(to, 'x', n);
+	ck_assert_int_eq(truncate(lmdbenv_path, 0), 0);
+	return 0;
+}
+
+START_TEST(test_cut_in_between)
+{
+	struct blt *s = open_some();
+	struct blt_source source = { .read = cut_in_between, .len = 10000 };
+	struct blt_batch *b;
+
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_put_from(b, "n", 1, &source, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_put(b, "zz", 2, "v", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_delete(b, "a", 1), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EIO);
+	refuses(s, -EIO);
+	ck_assert_int_eq(blt_close(s), -EIO);
+}
+END_TEST
+
+/* ---- databases that others make and drop ---- */
+
+/* In another process, which must end well: fn of a database. */
+static void other_process(const char *db, unsigned flags,
+			  void (*fn)(struct raw *r))
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		struct raw r = raw_open(db, flags);
+
+		fn(&r);
+		raw_close(&r);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+static void put_key(struct raw *r)
+{
+	raw_text(r, "key", "value");
+}
+
+static void drop(struct raw *r)
+{
+	ck_assert_int_eq(mdb_drop(r->txn, r->dbi, 1), 0);
+}
+
+static int put_two(struct blt *s, const char *one, const char *two)
+{
+	struct blt_batch *b;
+
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_put(b, one, strlen(one), "1", 1, BLT_NOW),
+			 0);
+	ck_assert_int_eq(blt_batch_put(b, two, strlen(two), "2", 1, BLT_NOW),
+			 0);
+	return blt_batch_commit(b);
+}
+
+START_TEST(test_dropped)
+{
+	struct blt *s;
+	struct blt_ns *ns;
+	struct blt_info info;
+
+	other_process("one", MDB_CREATE, put_key);
+	other_process("two", MDB_CREATE, put_key);
+	s = open_with(BLT_WRITE, NULL);
+	ns = open_ns(s);
+	ck_assert_int_eq(put_rc(s, "one/x"), 0);
+	other_process("one", 0, drop);
+	ck_assert_int_eq(put_rc(s, "one/y"), -ENOENT);
+	ck_assert_int_eq(put_two(s, "two/y", "one/y"), -ENOENT);
+	expect(s, "one/key", -ENOENT);
+	expect(s, "two/y", -ENOENT);
+	expect_list(ns, "", "two/ ");
+	blt_get_info(s, &info);
+	ck_assert_uint_eq(info.n_keys, 1);
+	/* the name is free for a directory */
+	ck_assert_int_eq(blt_put(s, "one/", 4, "", 0, BLT_NOW), 0);
+	ck_assert_int_eq(put_rc(s, "one/y"), 0);
+	expect_list(ns, "", "two/ one/ ");
+	ck_assert_int_eq(blt_delete(s, "one/y", 5), 0);
+	ck_assert_int_eq(blt_delete(s, "one/", 4), 0);
+	/* and for a database again, of another kind */
+	other_process("one", MDB_CREATE | MDB_DUPSORT, put_key);
+	expect_list(ns, "one/key/", "0 ");
+	ck_assert_int_eq(put_rc(s, "one/y"), -EROFS);
+	blt_ns_free(ns);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
+START_TEST(test_only_one_dropped)
+{
+	struct blt *s;
+
+	other_process("one", MDB_CREATE, put_key);
+	s = open_with(BLT_WRITE, "one");
+	expect(s, "key", 0);
+	other_process("one", 0, drop);
+	ck_assert_int_eq(put_rc(s, "y"), -ENOENT);
+	expect(s, "key", -ENOENT);
+	ck_assert_uint_eq(count_items(s, ""), 0);
+	other_process("one", MDB_CREATE, put_key);
+	ck_assert_int_eq(put_rc(s, "y"), 0);
+	ck_assert_uint_eq(count_items(s, ""), 2);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
+START_TEST(test_made)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+	struct blt_ns *ns = open_ns(s);
+	struct blt_info info;
+
+	ck_assert_int_eq(put_rc(s, "plain"), 0);
+	other_process("made", MDB_CREATE, put_key);
+	expect(s, "made/key", 0);
+	expect(s, "made", -ENOENT);
+	expect_list(ns, "", "made/ plain ");
+	ck_assert_int_eq(put_rc(s, "made/more"), 0);
+	expect_list(ns, "made/", "key more ");
+	/* one goes and another comes at once: as many as before */
+	other_process("made", 0, drop);
+	other_process("other", MDB_CREATE, put_key);
+	expect_list(ns, "", "other/ plain ");
+	blt_get_info(s, &info);
+	ck_assert_uint_eq(info.n_keys, 2);
+	blt_ns_free(ns);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
+static void note_text(void *arg, const char *text)
+{
+	strcat(arg, text);
+}
+
+START_TEST(test_reversed)
+{
+	struct blt *s;
+	struct blt_ns *ns;
+	struct blt_info info;
+	char said[1000] = "";
+
+	other_process("back", MDB_CREATE | MDB_REVERSEKEY, put_key);
+	other_process("one", MDB_CREATE, put_key);
+	ck_assert_int_eq(try_open(BLT_READ, NULL, "back"), -ENOTSUP);
+	s = open_with(BLT_WRITE, NULL);
+	ns = open_ns(s);
+	blt_cautions(s, note_text, said);
+	ck_assert_ptr_nonnull(strstr(said, "database back is not shown"));
+	expect_list(ns, "", "one/ ");
+	ck_assert_int_eq(put_rc(s, "one/x"), 0);
+	expect(s, "back", -ENOENT);
+	expect(s, "back/key", -ENOENT);
+	ck_assert_int_eq(put_rc(s, "back"), -EINVAL);
+	ck_assert_int_eq(put_rc(s, "back/key"), -EINVAL);
+	blt_get_info(s, &info);
+	ck_assert_uint_eq(info.n_keys, 2);
+	ck_assert_uint_eq(count_items(s, ""), 2);
+	/* and one that comes later */
+	other_process("new", MDB_CREATE | MDB_REVERSEKEY, put_key);
+	expect_list(ns, "", "one/ ");
+	blt_ns_free(ns);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(tc, test_head_fails);
+	tcase_add_test(tc, test_page_fails);
+	tcase_add_test(tc, test_commit_sync_fails);
+	tcase_add_test(tc, test_sync_fails);
+	tcase_add_test(tc, test_removed);
+	tcase_add_test(tc, test_replaced);
+	tcase_add_test(tc, test_cut);
+	tcase_add_test(tc, test_cut_in_between);
+	tcase_add_test(tc, test_dropped);
+	tcase_add_test(tc, test_only_one_dropped);
+	tcase_add_test(tc, test_made);
+	tcase_add_test(tc, test_reversed);
+}
+
+int main(void)
+{
+	return lmdbenv_run("lmdb-heal", add);
+}
