@@ -103,6 +103,10 @@ enum blt_mode {
 	BLT_TRUNCATE, /* made anew, whatever stood there */
 };
 
+/* As a serializer of a new store: a class that only its Python program knows,
+ * which the file has as code 0. */
+#define BLT_SERIALIZER_CUSTOM 4294967295u
+
 /* What a new store is like; zeros are the defaults. */
 struct blt_create_options {
 	uint32_t n_buckets; /* 0: 12007 */
@@ -565,6 +569,10 @@ BLT_PUBLIC int blt_slot_get(struct blt *store, enum blt_slot slot,
 /* BLT_METADATA must be a JSON document (-EINVAL). */
 BLT_PUBLIC int blt_slot_put(struct blt *store, enum blt_slot slot,
 			    const void *value, size_t len);
+/* The same with a timestamp, as blt_put has it. */
+BLT_PUBLIC int blt_slot_put_at(struct blt *store, enum blt_slot slot,
+			       const void *value, size_t len,
+			       int64_t timestamp);
 BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
 
 /* ---- whole-file operations ---- */

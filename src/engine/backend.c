@@ -259,12 +259,18 @@ int blt_slot_get(struct blt *store, enum blt_slot slot, struct blt_view *ret)
 	return store->backend->slot_get(store, slot, ret);
 }
 
-int blt_slot_put(struct blt *store, enum blt_slot slot, const void *value,
-		 size_t len)
+int blt_slot_put_at(struct blt *store, enum blt_slot slot, const void *value,
+		    size_t len, int64_t timestamp)
 {
 	if (!store->backend->slot_put)
 		return -ENOTSUP;
-	return store->backend->slot_put(store, slot, value, len);
+	return store->backend->slot_put(store, slot, value, len, timestamp);
+}
+
+int blt_slot_put(struct blt *store, enum blt_slot slot, const void *value,
+		 size_t len)
+{
+	return blt_slot_put_at(store, slot, value, len, BLT_NOW);
 }
 
 int blt_slot_delete(struct blt *store, enum blt_slot slot)

@@ -269,7 +269,7 @@ struct backend {
 	int (*slot_get)(struct blt *store, enum blt_slot slot,
 			struct blt_view *ret);
 	int (*slot_put)(struct blt *store, enum blt_slot slot,
-			const void *value, size_t len);
+			const void *value, size_t len, int64_t timestamp);
 	int (*slot_delete)(struct blt *store, enum blt_slot slot);
 
 	/* NULL, any of these three: -ENOTSUP */

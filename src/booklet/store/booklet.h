@@ -55,7 +55,7 @@ int booklet_flush(struct blt *blt);
 int booklet_sync(struct blt *blt);
 int booklet_settle(struct blt *blt, bool idle);
 int booklet_slot_put(struct blt *blt, enum blt_slot slot, const void *value,
-		     size_t len);
+		     size_t len, int64_t timestamp);
 int booklet_slot_delete(struct blt *blt, enum blt_slot slot);
 
 /* ---- stream.c ---- */

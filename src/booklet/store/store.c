@@ -17,6 +17,18 @@
 
 /* ---- making a store ---- */
 
+static bool serializer_known(unsigned code)
+{
+	return !code || code == BLT_SERIALIZER_CUSTOM || serial_name(code);
+}
+
+static unsigned serializer_or(unsigned code, const char *usual)
+{
+	if (code == BLT_SERIALIZER_CUSTOM)
+		return 0;
+	return code ? code : (unsigned)serial_code(usual);
+}
+
 static int check_new(const struct blt_create_options *c, const char *path,
 		     struct blt_error *err)
 {
@@ -26,13 +38,13 @@ static int check_new(const struct blt_create_options *c, const char *path,
 			"%s: a store with values of a fixed length has no "
 			"value serializer; give one of the two",
 			path);
-	if (!serial_name(c->key_serializer) && c->key_serializer)
+	if (!serializer_known(c->key_serializer))
 		return store_fail(
 			err, -EINVAL,
 			"%s: %u is no serializer code; booklet's are 1 to "
 			"32",
 			path, c->key_serializer);
-	if (!serial_name(c->value_serializer) && c->value_serializer)
+	if (!serializer_known(c->value_serializer))
 		return store_fail(
 			err, -EINVAL,
 			"%s: %u is no serializer code; booklet's are 1 to "
@@ -49,14 +61,13 @@ static void new_format(const struct blt_create_options *c, struct format *f)
 		.timestamps = !c->value_len && !c->no_timestamps,
 		.n_buckets =
 			c->n_buckets ? c->n_buckets : FORMAT_DEFAULT_BUCKETS,
-		.key_serializer = c->key_serializer ?
-					  c->key_serializer :
-					  (unsigned)serial_code("str"),
-		.value_serializer = c->value_serializer,
+		.key_serializer = serializer_or(c->key_serializer, "str"),
+		.value_serializer =
+			c->value_len ?
+				0 :
+				serializer_or(c->value_serializer, "bytes"),
 		.created = now_us(),
 	};
-	if (!f->fixed && !f->value_serializer)
-		f->value_serializer = (unsigned)serial_code("bytes");
 	if (getrandom(f->uuid, sizeof(f->uuid), 0) < 0)
 		put_le(f->uuid, (uint64_t)f->created, 8);
 	/* A random uuid as RFC 4122 marks it. */

@@ -452,7 +452,7 @@ static int slot_key(struct store *store, enum blt_slot slot,
 }
 
 int booklet_slot_put(struct blt *blt, enum blt_slot slot, const void *value,
-		     size_t len)
+		     size_t len, int64_t timestamp)
 {
 	struct store *store = store_of(blt);
 	struct batch_value v = { .bytes = value, .len = len };
@@ -461,7 +461,9 @@ int booklet_slot_put(struct blt *blt, enum blt_slot slot, const void *value,
 
 	if (rc == 0 && slot == BLT_METADATA)
 		rc = serial_valid((unsigned)serial_code("json"), value, len);
-	return rc < 0 ? rc : put_one(store, &k, &v, now_us());
+	if (rc == 0)
+		rc = store_time(store, timestamp, &timestamp);
+	return rc < 0 ? rc : put_one(store, &k, &v, timestamp);
 }
 
 int booklet_slot_delete(struct blt *blt, enum blt_slot slot)
