@@ -6,8 +6,10 @@
 
 static PyObject *method(PyObject *serializer, const char *name)
 {
-	PyObject *found = PyObject_GetAttrString(serializer, name);
+	PyObject *text = PyUnicode_InternFromString(name);
+	PyObject *found = text ? PyObject_GetAttr(serializer, text) : NULL;
 
+	Py_XDECREF(text);
 	if (found && !PyCallable_Check(found)) {
 		Py_DECREF(found);
 		PyErr_Format(PyExc_TypeError,

@@ -8,6 +8,8 @@ read -ra cc <<<"${CC:-cc}"
 flags=(-std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 	-DFUSE_USE_VERSION=312 "-I$top/src" "-I$top/fs")
 read -ra fuse <<<"$(pkg-config --cflags fuse3)"
+# empty where the Python module is not built
+read -ra python <<<"${PYTHON_CFLAGS:-}"
 failed=0
 count=0
 
@@ -23,8 +25,9 @@ while IFS= read -r header; do
 		"${cc[@]}" -x c -fsyntax-only - 2>/dev/null || continue
 	[[ $header != */uring_inner.h ]] || echo '#include <liburing.h>' |
 		"${cc[@]}" -x c -fsyntax-only - 2>/dev/null || continue
+	[[ $header != */pyblt.h || ${#python[@]} -gt 0 ]] || continue
 	count=$((count + 1))
-	compiles c "$header" "${flags[@]}" "${fuse[@]}" || {
+	compiles c "$header" "${flags[@]}" "${fuse[@]}" "${python[@]}" || {
 		echo "$header does not compile alone" >&2
 		failed=1
 	}

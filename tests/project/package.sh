@@ -130,8 +130,19 @@ inside '
 	objdump -p main | grep -F "libblt.so.1" >/dev/null
 ' >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; exit 1; }
 
+echo "== the Python module"
+inside '
+	apt-get install -y --no-install-recommends /root/debs/python3-blt_*.deb
+	cd /root
+	python3 -c "
+import blt as booklet
+with booklet.open(\"kv.blt\") as store:
+    assert store[\"greeting\"] == b\"hello\\n\"
+"
+' >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; exit 1; }
+
 echo "== removed"
-inside 'apt-get purge -y bltfs libblt1 libblt-dev' >"$dir/log" 2>&1 ||
+inside 'apt-get purge -y bltfs libblt1 libblt-dev python3-blt' >"$dir/log" 2>&1 ||
 	{ tail -n 40 "$dir/log"; exit 1; }
 left=$(inside 'find / -xdev -not -path "/root/*" -not -path "/var/*" | sort' |
 	comm -13 "$dir/before" - | grep -E '/(lib|mount\.|_)?blt[^/]*$' || true)

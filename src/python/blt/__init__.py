@@ -87,7 +87,7 @@ def _close_all() -> None:
         store.close()
 
 
-class _Store(_blt.Store, MutableMapping):  # type: ignore[misc, type-arg]
+class _Store(_blt.Store, MutableMapping):  # type: ignore[type-arg]
     """What the two classes share."""
 
     _fixed = False

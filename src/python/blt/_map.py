@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from itertools import islice
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NoReturn
 
 CHUNK_SECONDS = 0.01
 CHUNK_ITEMS = 2048
@@ -95,17 +95,22 @@ class _Worker:
         theirs.close()
 
     def give(self, chunk: list[tuple[bytes, bytes]]) -> None:
-        self.ours.send(chunk)
+        try:
+            self.ours.send(chunk)
+        except OSError:
+            self.died()
         self.ahead += 1
+
+    def died(self) -> NoReturn:
+        self.process.join()
+        raise MapError(
+            f"a worker of map ended with code {self.process.exitcode}")
 
     def answer(self) -> tuple[list[Any], Exception | None]:
         try:
             results, error, seconds = pickle.loads(self.ours.recv_bytes())
-        except EOFError:
-            self.process.join()
-            raise MapError(
-                f"a worker of map ended with code {self.process.exitcode}"
-            ) from None
+        except (EOFError, OSError):
+            self.died()
         self.ahead -= 1
         if seconds < CHUNK_SECONDS / 2:
             self.size = min(2 * self.size, CHUNK_ITEMS)

@@ -62,8 +62,12 @@ def _str(name: str) -> _Pair:
 
 def _int(name: str) -> _Pair:
     width, signed = int(name[-1]), name.startswith("int")
+
+    def dumps(number: int) -> bytes:
+        return number.to_bytes(width, "little", signed=signed)
+
     return _Pair(
-        name, lambda n: n.to_bytes(width, "little", signed=signed),
+        name, dumps,
         lambda data: int.from_bytes(data, "little", signed=signed))
 
 
@@ -113,8 +117,8 @@ def _pandas(name: str) -> _Pair:
 
 
 def _wkb(name: str) -> _Pair:
-    import shapely
-    return _Pair(name, shapely.to_wkb, shapely.from_wkb)
+    from shapely import wkb
+    return _Pair(name, wkb.dumps, wkb.loads)
 
 
 # name (without _zstd): what makes it, and the packages that this needs
