@@ -83,6 +83,11 @@ struct control_name {
 };
 int control_list(struct bltfs *fs, uint64_t dir, struct control_name **ret,
 		 size_t *ret_n);
+/* BLTFS_IOC_ATTEND on the open directory of that handle, which has been closed:
+ * its jobs are cancelled. */
+int control_attend(struct control *c, uint64_t handle, uint64_t job);
+void control_left(struct control *c, uint64_t handle);
+
 int control_opendir(struct bltfs *fs, uint64_t ino,
 		    struct control_handle **ret);
 /* Until control_close. */

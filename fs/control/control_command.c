@@ -5,6 +5,7 @@
 #include "bltfs_ioctl.h"
 #include "control/control_inner.h"
 #include "main/uring.h"
+#include "map/ledger.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -168,6 +169,22 @@ static int run_map(struct bltfs *fs, void *arg)
 	return start_with_args(fs, &req, m->args, &m->job);
 }
 
+static int run_ledger(struct bltfs *fs, void *arg)
+{
+	struct bltfs_map *m = arg;
+	uint8_t *bytes;
+	size_t len;
+	int rc = ledger_pack(fs->store, &bytes, &len);
+
+	m->args = 0;
+	if (rc < 0)
+		return rc;
+	if (len)
+		rc = control_args_add(fs->control, &m->args, bytes, len);
+	free(bytes);
+	return rc;
+}
+
 static int run_prune(struct bltfs *fs, void *arg)
 {
 	struct bltfs_prune *p = arg;
@@ -309,6 +326,7 @@ static const struct command commands[] = {
 	{ NULL, HARMLESS, BLTFS_IOC_JOB, NULL, run_job },
 	{ NULL, HARMLESS, BLTFS_IOC_NEXT_JOB, NULL, run_next_job },
 	{ NULL, HARMLESS, BLTFS_IOC_JOB_ERROR, NULL, run_job_error },
+	{ NULL, HARMLESS, BLTFS_IOC_LEDGER, NULL, run_ledger },
 	{ NULL, HARMLESS, BLTFS_IOC_TXN_BEGIN, NULL, control_txn_begin },
 	{ NULL, HARMLESS, BLTFS_IOC_TXN_COMMIT, NULL, control_txn_commit },
 	{ NULL, HARMLESS, BLTFS_IOC_TXN_ABORT, NULL, control_txn_abort },

@@ -49,8 +49,12 @@ struct control {
 	_Atomic uint64_t prune_from;
 	uint64_t calls; /* of busy: requests when it was asked last */
 	struct control_args args[CONTROL_ARGS]; /* lock */
-	uint64_t last_args;                     /* lock */
-	struct control_handle *open;            /* lock; a list */
+	struct control_attended {
+		uint64_t handle, job;
+	} * attended; /* lock, as these */
+	size_t n_attended, attended_room;
+	uint64_t last_args;          /* lock */
+	struct control_handle *open; /* lock; a list */
 	unsigned slow; /* lock; moved: commands that run elsewhere */
 };
 

@@ -184,6 +184,7 @@ void control_free(struct control *c)
 	control_close_all(c);
 	pthread_mutex_destroy(&c->lock);
 	free(c->reply);
+	free(c->attended);
 	free(c);
 }
 

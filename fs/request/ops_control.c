@@ -303,7 +303,7 @@ static bool takes(struct bltfs *fs, fuse_ino_t ino, unsigned cmd)
 	if (cmd == BLTFS_IOC_PIECE || cmd == BLTFS_IOC_FETCH)
 		return true;
 	return (ino == INODE_ROOT || control_owns(ino)) &&
-	       control_knows_ioctl(cmd);
+	       (cmd == BLTFS_IOC_ATTEND || control_knows_ioctl(cmd));
 }
 
 /* What is stored: bytes on their way into a file do not count. */
@@ -392,6 +392,22 @@ static void start(struct asked *a)
 	}
 }
 
+static void attend(fuse_req_t req, const struct fuse_file_info *fi,
+		   const void *in, size_t len)
+{
+	struct bltfs_job job;
+	int rc = -EINVAL;
+
+	if (len >= sizeof(job)) {
+		memcpy(&job, in, sizeof(job));
+		rc = control_attend(ops_fs(req)->control, fi->fh, job.job);
+	}
+	if (rc < 0)
+		ops_reply(req, rc);
+	else
+		fuse_reply_ioctl(req, 0, &job, sizeof(job));
+}
+
 void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 		       struct fuse_file_info *fi, unsigned flags,
 		       const void *in, size_t in_len, size_t out_len)
@@ -400,13 +416,16 @@ void control_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 	struct asked *a;
 
 	(void)arg;
-	(void)fi;
 	if (flags & FUSE_IOCTL_UNRESTRICTED || !takes(ops_fs(req), ino, cmd)) {
 		ops_reply(req, -ENOTTY);
 		return;
 	}
 	if (refused(req))
 		return;
+	if (cmd == BLTFS_IOC_ATTEND) {
+		attend(req, fi, in, in_len);
+		return;
+	}
 	a = calloc(1, sizeof(*a) + len + 1);
 	if (!a) {
 		ops_reply(req, -ENOMEM);

@@ -1,5 +1,6 @@
 #include "request/ops.h"
 
+#include "control/control.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -150,8 +151,11 @@ void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
-	dir_close(ops_fs_of(req, ino), handle_of(fi));
+	struct bltfs *fs = ops_fs_of(req, ino);
+
+	if (fs->control)
+		control_left(fs->control, fi->fh);
+	dir_close(fs, handle_of(fi));
 	ops_reply(req, 0);
 }
 

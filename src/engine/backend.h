@@ -54,6 +54,8 @@ enum backend_op_kind {
 	BACKEND_DROP,   /* a delete of what may not be there */
 	BACKEND_CHECK,  /* calls check: what is not 0 is the batch's result */
 	BACKEND_ABSENT, /* -EEXIST where the key is there */
+	BACKEND_NOTE,   /* of the note key: value NULL: it goes; to.bytes: what
+			 * it is now, NULL: not there; else -ESTALE */
 };
 
 /* A key that the engine has taken; hash is the engine's, to set when it needs
@@ -68,7 +70,7 @@ struct backend_key {
 struct backend_op {
 	enum backend_op_kind kind;
 	struct backend_key key;
-	struct backend_key to; /* rename, exchange */
+	struct backend_key to; /* rename, exchange, note */
 	const void *value;     /* put */
 	size_t value_len;
 	struct blt_source source; /* put, where it has a read */
@@ -83,6 +85,28 @@ struct backend_op {
 	struct backend_op *next;
 	uint8_t bytes[];
 };
+
+/* ---- notes ----
+ *
+ * Small records beside the keys: a name, and bytes.  A note changes only in a
+ * batch (backend_batch_note), with the batch's other operations or not at all,
+ * and only where it is still what the caller believes.  Notes are not keys:
+ * walks, listings, counts and mounts do not show them, and Python does not.
+ * The ledger of maps (map/ledger.h) is kept in them.
+ */
+#define BACKEND_NOTE_NAME_MAX 255u
+#define BACKEND_NOTE_MAX (4u << 20)
+
+struct backend_note {
+	const char *name; /* not NUL-terminated */
+	size_t name_len;
+	const void *bytes;
+	size_t len;
+};
+
+/* Called for each note, borrowed for the call; not 0 ends the walk with it.
+ * Must not use the store. */
+typedef int backend_note_fn(void *arg, const struct backend_note *note);
 
 /* ---- directories ---- */
 
@@ -265,6 +289,24 @@ struct backend {
 	int (*iter_next)(struct blt_iter *it, struct blt_item *ret);
 	void (*iter_free)(struct blt_iter *it);
 
+	/* A walk over keys and values in an order of the keys that is the same
+	 * for each walk of the store, whatever happens to it: behind the key
+	 * after, which need not be there any more (NULL: from the first).  It
+	 * shows a key that stays once; keys that come or go meanwhile, or
+	 * values that change, as they were when it began or later.  booklet: by
+	 * the keys' hashes, for which it holds 16 bytes a key, 256 MiB at most;
+	 * LMDB: by key.  NULL: -ENOTSUP. */
+	int (*iter_ordered)(struct blt *store, const void *after,
+			    size_t after_len, struct blt_iter **ret);
+
+	/* -EEXIST: the place where notes go holds something of somebody else.
+	 * NULL, both: there are no notes, -ENOTSUP. */
+	int (*notes)(struct blt *store, backend_note_fn *fn, void *arg);
+	/* Of 2^62 numbers, n from at on are the caller's until the descriptor
+	 * is closed or the process dies: -EWOULDBLOCK.  NULL: other processes
+	 * cannot have the store open (not shared), or cannot be kept out. */
+	int (*hold)(struct blt *store, uint64_t at, uint64_t n, int *ret_fd);
+
 	/* NULL, all of these: -ENOTSUP */
 	int (*slot_get)(struct blt *store, enum blt_slot slot,
 			struct blt_view *ret);
@@ -293,6 +335,11 @@ struct backend {
 int backend_batch_drop(struct blt_batch *b, const void *key, size_t len);
 int backend_batch_check(struct blt_batch *b, int (*check)(void *arg),
 			void *arg);
+/* The note becomes value (NULL: it goes) where it is still what it was (NULL:
+ * not there); else the commit is -ESTALE.  -ENOTSUP, -EINVAL. */
+int backend_batch_note(struct blt_batch *b, const char *name,
+		       const struct blt_bytes *was,
+		       const struct blt_bytes *value);
 
 /* The engines there are. */
 extern const struct backend booklet_backend;
@@ -311,6 +358,14 @@ int backend_convert(struct blt *from, const char *path,
 		    const struct blt_create_options *opts, bool replace,
 		    blt_progress_fn *progress, void *arg,
 		    struct blt_error *err);
+
+/* A new store of the keys of all n, as blt_copy makes one of the first, but
+ * without metadata and slots; opts->engine is set.  A key of several of them has
+ * the same value in each: -EEXIST.  -EINVAL: other serializers, or another
+ * length of values, than the first has. */
+int backend_merge(struct blt *const *from, size_t n, const char *path,
+		  const struct blt_create_options *opts, bool replace,
+		  blt_progress_fn *progress, void *arg, struct blt_error *err);
 
 /* Says in *err (which may be NULL) what went wrong; returns code. */
 __attribute__((format(printf, 3, 4))) int

@@ -176,6 +176,38 @@ int backend_batch_check(struct blt_batch *b, int (*check)(void *arg), void *arg)
 	return 0;
 }
 
+int backend_batch_note(struct blt_batch *b, const char *name,
+		       const struct blt_bytes *was,
+		       const struct blt_bytes *value)
+{
+	struct backend_key k = { .bytes = name, .len = strlen(name) };
+	size_t was_len = was ? was->len : 0, len = value ? value->len : 0;
+	struct backend_op *op;
+	uint8_t *both;
+
+	if (!b->store->backend->notes)
+		return -ENOTSUP;
+	if (k.len > BACKEND_NOTE_NAME_MAX || len > BACKEND_NOTE_MAX)
+		return -EINVAL;
+	both = malloc(was_len + len + 1);
+	if (!both)
+		return -ENOMEM;
+	if (was_len)
+		memcpy(both, was->bytes, was_len);
+	if (len)
+		memcpy(both + was_len, value->bytes, len);
+	op = add(b, BACKEND_NOTE, &k, both, was_len + len);
+	free(both);
+	if (!op)
+		return -ENOMEM;
+	if (was)
+		op->to = (struct backend_key){ .bytes = op->bytes + k.len,
+					       .len = was_len };
+	op->value = value ? op->bytes + k.len + was_len : NULL;
+	op->value_len = len;
+	return 0;
+}
+
 int blt_batch_delete(struct blt_batch *b, const void *key, size_t len)
 {
 	return add_delete(b, BACKEND_DELETE, key, len);

@@ -14,7 +14,9 @@
 #define SMALL_VALUE ((size_t)64 << 10)
 
 struct convert {
-	struct blt *from, *to;
+	struct blt *const *all; /* whose keys are put, one after the other */
+	size_t n_all, at;
+	struct blt *from, *to; /* from: all[at] */
 	const char *path;
 	blt_progress_fn *progress;
 	void *arg;
@@ -142,11 +144,51 @@ static int put_large(struct convert *c, struct value *v, int64_t time)
 	return rc < 0 ? fail_key(c, v->item, rc) : 0;
 }
 
+/* 1: the same bytes. */
+static int is_same(struct convert *c, struct value *v,
+		   const struct blt_view *there)
+{
+	uint64_t len = v->item->value_len, n;
+	int rc = there->len == len;
+
+	for (uint64_t at = 0; rc == 1 && at < len; at += n) {
+		n = min_u64(SMALL_VALUE, len - at);
+		rc = read_value(v, c->buf, n, at);
+		if (rc < 0)
+			return fail_read(c, rc);
+		rc = memcmp(c->buf, there->data + at, n) == 0;
+	}
+	return rc;
+}
+
+/* What an earlier store has put: 1, 0: nothing. */
+static int is_there(struct convert *c, struct value *v)
+{
+	char key[SHOWN_ROOM];
+	struct blt_view there;
+	int rc = blt_get(c->to, v->item->key, v->item->key_len, &there);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : fail_write(c, rc);
+	rc = is_same(c, v, &there);
+	blt_view_release(&there);
+	if (rc != 0)
+		return rc;
+	show_bytes(v->item->key, v->item->key_len, key);
+	return store_fail(c->err, -EEXIST,
+			  "%s: has another value than the stores before it "
+			  "for the key %s; delete it in one of them",
+			  blt_path(c->from), key);
+}
+
 static int put(struct convert *c, const struct blt_item *item)
 {
 	struct value v = { c, item, 0 };
 	int64_t time = item->timestamp < 0 ? c->time : item->timestamp;
+	int rc = c->at ? is_there(c, &v) : 0;
 
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
 	c->keys++;
 	c->done += item->key_len + item->value_len;
 	if (item->in_file)
@@ -228,7 +270,10 @@ static int fill(struct convert *c, const char *file,
 	rc = c->buf ? make(c, file, opts, info) :
 		      store_fail(c->err, -ENOMEM, "out of memory");
 	if (rc == 0) {
-		rc = put_all(c);
+		for (; rc == 0 && c->at < c->n_all; c->at++) {
+			c->from = c->all[c->at];
+			rc = put_all(c);
+		}
 		rc2 = blt_close(c->to);
 		if (rc == 0 && rc2 < 0)
 			rc = fail_write(c, rc2);
@@ -237,11 +282,32 @@ static int fill(struct convert *c, const char *file,
 	return rc;
 }
 
-int backend_convert(struct blt *from, const char *path,
-		    const struct blt_create_options *opts, bool replace,
-		    blt_progress_fn *progress, void *arg, struct blt_error *err)
+/* Whether what one holds can be put beside what the first does. */
+static int check_alike(struct blt *first, struct blt *other,
+		       struct blt_error *err)
 {
-	struct convert c = { .from = from,
+	struct blt_info a, b;
+
+	blt_get_info(first, &a);
+	blt_get_info(other, &b);
+	if (a.key_serializer == b.key_serializer &&
+	    a.value_serializer == b.value_serializer &&
+	    a.value_len == b.value_len)
+		return 0;
+	return store_fail(err, -EINVAL,
+			  "%s: has other serializers, or another length of "
+			  "values, than %s",
+			  blt_path(other), blt_path(first));
+}
+
+int backend_merge(struct blt *const *all, size_t n, const char *path,
+		  const struct blt_create_options *opts, bool replace,
+		  blt_progress_fn *progress, void *arg, struct blt_error *err)
+{
+	struct blt *from = all[0];
+	struct convert c = { .all = all,
+			     .n_all = n,
+			     .from = from,
 			     .path = path,
 			     .progress = progress,
 			     .arg = arg,
@@ -255,6 +321,17 @@ int backend_convert(struct blt *from, const char *path,
 	blt_get_info(from, &info);
 	c.total = info.file_size;
 	c.time = info.modified;
+	for (size_t i = 1; i < n && rc == 0; i++) {
+		struct blt_info more;
+
+		rc = check_alike(from, all[i], err);
+		blt_get_info(all[i], &more);
+		c.total += more.file_size;
+		info.n_keys += more.n_keys;
+		info.n_buckets = 0;
+	}
+	if (rc < 0)
+		return rc;
 	rc = store_place_begin(&place, from, path, replace, err);
 	if (rc == 0)
 		rc = fill(&c, place.temporary, opts, &info);
@@ -264,4 +341,11 @@ int backend_convert(struct blt *from, const char *path,
 	if (rc == 0 && progress)
 		(void)progress(arg, c.total, c.total, c.keys);
 	return rc;
+}
+
+int backend_convert(struct blt *from, const char *path,
+		    const struct blt_create_options *opts, bool replace,
+		    blt_progress_fn *progress, void *arg, struct blt_error *err)
+{
+	return backend_merge(&from, 1, path, opts, replace, progress, arg, err);
 }

@@ -83,6 +83,11 @@ int job_map(struct job *job)
 	if (rc < 0)
 		return rc;
 	rc = map_run(job->jobs->store, &how, &hooks, &r, &err);
+	if (rc == 0 && how.forget) {
+		job_result(job, "job %s is forgotten", how.job);
+		map_options_free(&how);
+		return 0;
+	}
 	map_options_free(&how);
 	job_facts(job, (const uint64_t[JOB_FACTS]){
 			       r.processed, r.written, r.skipped,

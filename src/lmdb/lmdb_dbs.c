@@ -72,6 +72,8 @@ static int try_db(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
 		return 0;
 	memcpy(name, key->mv_data, key->mv_size);
 	name[key->mv_size] = '\0';
+	if (strcmp(name, LMDB_NOTES_DB) == 0)
+		return 0;
 	at = place_of(store, name);
 	if ((at < store->n_dbs && strcmp(store->db[at].name, name) == 0) ||
 	    lmdb_names_has(&store->left_out, name, key->mv_size))

@@ -61,6 +61,8 @@ static bool takes_empty(const struct blt *blt)
 
 static uint64_t count_keys(struct lmdb_store *store)
 {
+	static const char notes[] = LMDB_NOTES_DB;
+	MDB_val key = { strlen(notes), (void *)(uintptr_t)notes }, value;
 	struct lmdb_read r;
 	uint64_t n = 0;
 	MDB_stat st;
@@ -70,6 +72,8 @@ static uint64_t count_keys(struct lmdb_store *store)
 	for (size_t i = 0; i < store->n_dbs; i++)
 		if (lmdb_db_stat(store, r.txn, &store->db[i], &st) == 0)
 			n += st.ms_entries;
+	if (!store->only && mdb_get(r.txn, store->db[0].dbi, &key, &value) == 0)
+		n--;
 	lmdb_read_end(&r);
 	/* The unnamed one has a record for each of the others. */
 	n -= store->many ? store->n_dbs - 1 : 0;
@@ -223,6 +227,10 @@ const struct backend lmdb_backend = {
 	.iter_open = lmdb_iter_open,
 	.iter_next = lmdb_iter_next,
 	.iter_free = lmdb_iter_free,
+	.iter_ordered = lmdb_iter_ordered,
+
+	.notes = lmdb_notes,
+	.hold = lmdb_hold,
 
 	.hold_file = lmdb_hold_file,
 	.prune = lmdb_prune,

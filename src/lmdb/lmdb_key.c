@@ -77,8 +77,11 @@ static bool is_of(const MDB_val *key, const char *name)
 bool lmdb_is_db(const struct lmdb_store *store, const struct lmdb_db *in,
 		const MDB_val *key)
 {
-	if (in->name)
+	if (in->name || store->only)
 		return false;
+	if (key->mv_size == strlen(LMDB_NOTES_DB) &&
+	    memcmp(key->mv_data, LMDB_NOTES_DB, key->mv_size) == 0)
+		return true;
 	for (size_t i = 0; i < atomic_load(&store->left_out.n); i++)
 		if (is_of(key, store->left_out.at[i]))
 			return true;

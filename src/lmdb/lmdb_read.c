@@ -187,6 +187,23 @@ int lmdb_iter_open(struct blt *blt, const struct blt_iter_options *opts,
 	return 0;
 }
 
+int lmdb_iter_ordered(struct blt *blt, const void *after, size_t after_len,
+		      struct blt_iter **ret)
+{
+	struct blt_iter *it;
+	int rc = lmdb_iter_open(blt, NULL, &it);
+
+	if (rc == 0 && after) {
+		rc = lmdb_walk_after(((struct iter *)(void *)it)->walk, after,
+				     after_len);
+		if (rc < 0)
+			lmdb_iter_free(it);
+	}
+	if (rc == 0)
+		*ret = it;
+	return rc;
+}
+
 int lmdb_iter_next(struct blt_iter *face, struct blt_item *ret)
 {
 	struct iter *it = (struct iter *)(void *)face;

@@ -52,6 +52,8 @@
 #define LMDB_VALUE_MAX (0x7fff0000u - 16u)
 #define LMDB_SPARE 16u /* transactions kept for the next reading */
 #define LMDB_DBS_MAX 1024u
+/* The database that holds the notes (lmdb_notes.c): none of the store's. */
+#define LMDB_NOTES_DB ".blt-notes"
 /* The bytes that stand for a database in the unnamed one. */
 #define LMDB_SUB_DB 48u
 
@@ -365,6 +367,9 @@ struct lmdb_met {
 
 int lmdb_walk_new(struct lmdb_store *store, const void *prefix, size_t len,
 		  bool values, struct lmdb_walk **ret);
+/* The walk begins behind this key, which need not be there.  -ENOENT: no key of
+ * the store could be that. */
+int lmdb_walk_after(struct lmdb_walk *w, const void *key, size_t len);
 int lmdb_walk_next(struct lmdb_walk *w, struct lmdb_met *ret); /* 1, 0 */
 void lmdb_walk_free(struct lmdb_walk *w);
 /* The database at i is about to leave the list, or has come into it; with the
@@ -431,6 +436,8 @@ int lmdb_stat_key(struct blt *blt, const void *key, size_t len,
 		  struct blt_stat *ret);
 int lmdb_iter_open(struct blt *blt, const struct blt_iter_options *opts,
 		   struct blt_iter **ret);
+int lmdb_iter_ordered(struct blt *blt, const void *after, size_t after_len,
+		      struct blt_iter **ret);
 int lmdb_iter_next(struct blt_iter *it, struct blt_item *ret);
 void lmdb_iter_free(struct blt_iter *it);
 
@@ -449,6 +456,12 @@ int lmdb_commit(struct blt *blt, struct backend_op *first);
 int lmdb_flush(struct blt *blt);
 int lmdb_sync(struct blt *blt);
 int lmdb_settle(struct blt *blt, bool idle);
+
+/* lmdb_notes.c */
+int lmdb_notes(struct blt *blt, backend_note_fn *fn, void *arg);
+int lmdb_hold(struct blt *blt, uint64_t at, uint64_t n, int *ret_fd);
+/* BACKEND_NOTE: LMDB's codes, or a positive errno. */
+int lmdb_run_note(MDB_txn *txn, const struct backend_op *op);
 
 /* lmdb_whole.c */
 int lmdb_count(struct blt *blt, struct blt_census *ret);

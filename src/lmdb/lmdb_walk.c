@@ -75,6 +75,27 @@ int lmdb_walk_new(struct lmdb_store *store, const void *prefix, size_t len,
 	return 0;
 }
 
+int lmdb_walk_after(struct lmdb_walk *w, const void *key, size_t len)
+{
+	struct lmdb_store *store = w->store;
+	struct lmdb_place at;
+	int rc;
+
+	pthread_rwlock_rdlock(&store->lock);
+	rc = lmdb_find_place(store, key, len, &at, NULL);
+	if (rc == 0) {
+		pthread_mutex_lock(&w->lock);
+		w->db = (size_t)(at.db - store->db);
+		w->begun = true;
+		w->last_len = at.key.mv_size;
+		memcpy(w->last, at.key.mv_data, at.key.mv_size);
+		w->number = at.dup ? at.number + 1 : 0;
+		pthread_mutex_unlock(&w->lock);
+	}
+	pthread_rwlock_unlock(&store->lock);
+	return rc;
+}
+
 void lmdb_walk_free(struct lmdb_walk *w)
 {
 	struct lmdb_walk **at;

@@ -273,6 +273,10 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 
 	if (op->kind == BACKEND_CHECK)
 		return -op->check(op->check_arg);
+	if (op->kind == BACKEND_NOTE) {
+		b->changed = true;
+		return lmdb_run_note(txn, op);
+	}
 	rc = place_of(b, &op->key, &at);
 	if (rc == 0 &&
 	    (op->kind == BACKEND_RENAME || op->kind == BACKEND_EXCHANGE))
@@ -307,6 +311,7 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 		return rc == 0 ? EEXIST : rc == MDB_NOTFOUND ? 0 : rc;
 	case BACKEND_ONLY_IF:
 	case BACKEND_CHECK:
+	case BACKEND_NOTE:
 		break;
 	}
 	return EINVAL;

@@ -25,6 +25,8 @@ struct map {
 	struct map_function function;
 	struct map_input input;
 	struct map_output output;
+	struct map_order order;      /* of a job */
+	struct map_options of_retry; /* options, with the keys of a retry */
 	struct pool *pool;
 	int fd;         /* the store's file, for the workers */
 	bool fed;       /* the input is at its end */
@@ -109,22 +111,47 @@ static int look_around(struct map *m)
 
 /* ---- starting ---- */
 
-/* What came of a task; the pool's callback. */
-static void take_back(void *arg, struct pool_task *task, const char *why)
+static void put_out(struct map *m, struct pool_task *task, const char *why)
 {
-	struct map *m = arg;
 	int rc = 0;
 
-	m->back++;
-	m->bytes += task->len;
-	if (why) {
-		map_output_error(&m->output, task->key, task->key_len, why);
+	if (m->failed) {
+		pool_task_free(task); /* nothing more is settled */
+	} else if (why) {
+		rc = map_output_error(&m->output, task->key, task->key_len,
+				      why);
 		pool_task_free(task);
 	} else {
 		rc = map_output_add(&m->output, task);
 	}
 	if (rc < 0 && !m->failed)
 		m->failed = rc;
+}
+
+/* For a job, when all items in front of it have ended. */
+static void put_in_order(struct map *m, struct pool_task *task, const char *why)
+{
+	struct map_ended next;
+
+	if (map_order_end(&m->order, task, why) < 0 && !m->failed)
+		m->failed = store_fail(m->err, -ENOMEM, "out of memory");
+	while (map_order_next(&m->order, &next)) {
+		put_out(m, next.task, next.why);
+		free(next.why);
+	}
+}
+
+/* What came of a task; the pool's callback. */
+static void take_back(void *arg, struct pool_task *task, const char *why)
+{
+	struct map *m = arg;
+
+	m->back++;
+	m->bytes += task->len;
+	if (m->order.ring)
+		put_in_order(m, task, why);
+	else
+		put_out(m, task, why);
 }
 
 /* A worker that was killed as it read the store holds something there. */
@@ -207,23 +234,72 @@ static int start_pool(struct map *m)
 	return rc < 0 ? fail_pool(m, rc) : 0;
 }
 
+static int start_job(struct map *m)
+{
+	const struct ledger_row *row = ledger_row(m->output.ledger);
+	bool retry = m->options->retry_failed;
+	int rc = map_order_init(&m->order);
+
+	m->of_retry = *m->options;
+	m->of_retry.keys = NULL;
+	m->of_retry.n_keys = 0;
+	if (rc == 0 && retry)
+		rc = map_job_failed(row, &m->of_retry);
+	if (rc < 0)
+		return store_fail(m->err, rc, "out of memory");
+	/* A job that is done takes no new keys. */
+	m->fed = !retry && row->state == LEDGER_DONE;
+	return map_input_open(&m->input, m->store,
+			      retry ? &m->of_retry : m->options,
+			      retry ? NULL : row, m->err);
+}
+
 static int start(struct map *m)
 {
-	int rc = map_check(m->options, m->err);
+	int rc = open_again(m);
 
-	if (rc == 0)
-		rc = open_again(m);
 	if (rc == 0)
 		rc = start_pool(m);
 	if (rc == 0)
-		rc = map_input_open(&m->input, m->store, m->options, m->err);
+		rc = map_output_open(&m->output, m->store, &m->input,
+				     m->options, m->hooks, m->result, m->err);
+	if (rc == 0 && m->options->job)
+		return start_job(m);
 	if (rc == 0)
-		rc = map_output_open(&m->output, m->store, m->options, m->hooks,
-				     m->result, m->err);
+		rc = map_input_open(&m->input, m->store, m->options, NULL,
+				    m->err);
 	return rc;
 }
 
 /* ---- running ---- */
+
+static bool wants(const struct map *m)
+{
+	return pool_wants(m->pool) &&
+	       (!m->order.ring || map_order_wants(&m->order));
+}
+
+/* A key that was asked for and is not there is an item that failed. */
+static int put_missing(struct map *m, const struct map_key *key)
+{
+	struct pool_task *task = calloc(1, sizeof(*task));
+
+	if (task)
+		task->key = malloc(key->len + 1);
+	if (!task || !task->key) {
+		free(task);
+		return store_fail(m->err, -ENOMEM, "out of memory");
+	}
+	memcpy(task->key, key->bytes, key->len);
+	task->key_len = key->len;
+	if (m->order.ring) {
+		task->seq = map_order_give(&m->order);
+		put_in_order(m, task, "no such key");
+	} else {
+		put_out(m, task, "no such key");
+	}
+	return m->failed;
+}
 
 static int feed(struct map *m)
 {
@@ -231,11 +307,13 @@ static int feed(struct map *m)
 	struct pool_task *task;
 	int rc = 1;
 
-	for (int i = 0; i < FEED_MAX && pool_wants(m->pool); i++) {
+	for (int i = 0; i < FEED_MAX && wants(m); i++) {
 		rc = map_input_next(&m->input, &task, &missing);
 		if (rc == -ENOENT) {
-			map_output_error(&m->output, missing->bytes,
-					 missing->len, "no such key");
+			rc = put_missing(m, missing);
+			if (rc < 0)
+				return rc;
+			rc = 1;
 			continue;
 		}
 		if (rc <= 0)
@@ -243,10 +321,12 @@ static int feed(struct map *m)
 		if (!task)
 			continue;
 		m->given++;
+		if (m->order.ring)
+			task->seq = map_order_give(&m->order);
 		pool_put(m->pool, task);
 	}
 	m->fed = rc == 0;
-	if (rc >= 0 || rc == -ENOENT)
+	if (rc >= 0)
 		return 0;
 	return store_fail(m->err, rc, "%s: cannot be read: %s",
 			  blt_path(m->store), strerror(-rc));
@@ -255,7 +335,7 @@ static int feed(struct map *m)
 /* The workers are waited for where there is nothing else to do. */
 static int step(struct map *m)
 {
-	bool more = !m->fed && pool_wants(m->pool);
+	bool more = !m->fed && wants(m);
 	int rc = 0;
 
 	if (!pool_idle(m->pool))
@@ -280,8 +360,12 @@ static int run(struct map *m)
 	}
 	/* What is done is kept, even where the rest is not to be. */
 	if (rc == 0 || rc == -ECANCELED || rc == -EINTR) {
-		int r = m->failed ? m->failed : map_output_commit(&m->output);
+		int r = m->failed == -ECANCELED ? 0 : m->failed;
 
+		if (m->output.ledger)
+			ledger_finish(m->output.ledger, rc == 0 && r == 0);
+		if (r == 0)
+			r = map_output_commit(&m->output);
 		rc = rc < 0 ? rc : r;
 	}
 	if (rc == 0)
@@ -301,14 +385,13 @@ const char *map_result_text(const struct map_result *r,
 	return to;
 }
 
-int map_run(struct blt *store, const struct map_options *options,
-	    const struct map_hooks *hooks, struct map_result *ret,
-	    struct blt_error *err)
+static int run_all(struct blt *store, const struct map_options *options,
+		   const struct map_hooks *hooks, struct map_result *ret,
+		   struct blt_error *err)
 {
-	static const struct map_hooks none;
 	struct map m = { .store = store,
 			 .options = options,
-			 .hooks = hooks ? hooks : &none,
+			 .hooks = hooks,
 			 .fd = -1,
 			 .result = ret,
 			 .err = err };
@@ -329,9 +412,57 @@ int map_run(struct blt *store, const struct map_options *options,
 		m.output.err = NULL; /* it says what came first */
 	r = map_output_close(&m.output);
 	map_input_close(&m.input);
+	map_order_release(&m.order);
+	map_job_free_failed(&m.of_retry);
 	map_function_free(&m.function);
 	if (m.fd >= 0)
 		close(m.fd);
 	ret->seconds = (double)(steady_us() - began) / 1e6;
 	return rc < 0 ? rc : r;
+}
+
+static void add_up(struct map_result *sum, const struct map_result *r)
+{
+	sum->processed += r->processed;
+	sum->written += r->written;
+	sum->skipped += r->skipped;
+	sum->errors += r->errors;
+	sum->seconds += r->seconds;
+	sum->began = sum->began || r->began;
+}
+
+/* One shard after the other. */
+static int retry_shards(struct blt *store, const struct map_options *options,
+			const struct map_hooks *hooks, struct map_result *ret,
+			struct blt_error *err)
+{
+	struct map_options o = *options;
+	struct map_result r;
+	unsigned n = 0;
+	int rc = map_job_shards(store, options, &n, err);
+
+	for (o.shards = n, o.shard = 1; rc == 0 && o.shard <= n; o.shard++) {
+		rc = run_all(store, &o, hooks, &r, err);
+		add_up(ret, &r);
+	}
+	return rc;
+}
+
+int map_run(struct blt *store, const struct map_options *options,
+	    const struct map_hooks *hooks, struct map_result *ret,
+	    struct blt_error *err)
+{
+	static const struct map_hooks none;
+	int rc = map_check(options, err);
+
+	*ret = (struct map_result){ 0 };
+	if (!hooks)
+		hooks = &none;
+	if (rc < 0)
+		return rc;
+	if (options->forget)
+		return map_job_forget(store, options, err);
+	if (options->retry_failed && !options->shards)
+		return retry_shards(store, options, hooks, ret, err);
+	return run_all(store, options, hooks, ret, err);
 }

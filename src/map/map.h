@@ -16,6 +16,7 @@
  *   -EINVAL     an option      -EROFS   nowhere to write to
  *   -ENOEXEC    the function cannot be run, or does not want to
  *   -ECHILD     the processes of the map do not live
+ *   -EBUSY, -EEXIST, -ESTALE, -ENOENT   the job's, as ledger.h has them
  *   -ECANCELED  cancelled, or more errors than max_errors
  *   others      the store, the output, or the system failed
  * Threads: map_run may be called from any number of threads at once, on one
@@ -73,6 +74,15 @@ struct map_options {
 	bool if_unchanged; /* write only where the item's key still has the
 			    * value that was read */
 
+	/* Many processes, and one more time (ledger.h, blt-map(7)). */
+	unsigned shard, shards; /* only keys whose hash falls to shard, of 1
+				 * to shards; shards 0: all */
+	const char *job;        /* the name of a ledger; NULL: none */
+	bool restart;           /* as if the job had not begun */
+	bool retry_failed;      /* the keys that failed, of each shard, or of
+				 * shard, and no others */
+	bool forget;            /* the job has never been; nothing is run */
+
 	unsigned workers;    /* 0: as many as there are processors */
 	int timeout_ms;      /* for one item; 0: none */
 	uint64_t max_errors; /* go on up to so many; MAP_ERRORS_ANY */
@@ -119,6 +129,10 @@ struct map_hooks {
 	void (*before_commit)(void *arg);
 	void (*wrote)(void *arg, const void *key, size_t len);
 	void (*after_commit)(void *arg);
+	/* Not NULL: results go here, as they come, and to no store.  Negative:
+	 * the map stops with that result. */
+	int (*result)(void *arg, const void *key, size_t key_len,
+		      const void *value, size_t value_len);
 	struct map_cancel *cancel; /* or NULL */
 };
 

@@ -4,6 +4,7 @@
 #ifndef BLT_MAP_INNER_H
 #define BLT_MAP_INNER_H
 
+#include "map/ledger.h"
 #include "map/map.h"
 #include "map/pool.h"
 
@@ -38,6 +39,29 @@ int map_template(const char *template, const char *text, char *to, size_t room);
 /* 0, or -EINVAL: a template with another field, or with a lone brace. */
 int map_template_check(const char *template);
 
+/* What a job is, so that another is not taken for it; function: in words, of
+ * room bytes. */
+int map_identity(const struct map_options *o, struct blt *in,
+		 uint8_t ret[BLT_HASH_LEN], char *function, size_t room);
+
+struct map_output;
+
+/* The ledger of the options' job, in the output's store. */
+int map_job_open(struct map_output *out);
+/* The item ended so: 0, or what stops the map.  Without a job: 0. */
+int map_job_settle(struct map_output *out, const void *key, size_t len,
+		   enum ledger_what what);
+/* The keys that failed, as those of options; to be freed whatever it returns.
+ */
+int map_job_failed(const struct ledger_row *row, struct map_options *ret);
+void map_job_free_failed(struct map_options *o);
+/* Without a map: the number of shards of the options' job; or the job has never
+ * been. */
+int map_job_shards(struct blt *in, const struct map_options *options,
+		   unsigned *ret, struct blt_error *err);
+int map_job_forget(struct blt *in, const struct map_options *options,
+		   struct blt_error *err);
+
 /* How a map's function becomes a process: the worker program,
  * its arguments and its environment.
  */
@@ -63,7 +87,8 @@ void map_function_free(struct map_function *f);
  *   map_input_close(&in)                 when no task is left
  *
  * A walk and a list both show the store as it was at the opening; while they
- * are open, nothing moves or takes the space of what they show.
+ * are open, nothing moves or takes the space of what they show.  Those of a job
+ * come in an order that is the same each time, behind the last key of its row.
  */
 
 struct map_input {
@@ -80,8 +105,12 @@ struct map_input {
 	size_t n_list, at;
 };
 
+/* row: of the job's shard; NULL: no job, or all of the list. */
 int map_input_open(struct map_input *in, struct blt *store,
-		   const struct map_options *options, struct blt_error *err);
+		   const struct map_options *options,
+		   const struct ledger_row *row, struct blt_error *err);
+/* Whether an item of that key would be one of these. */
+bool map_input_takes(const struct map_input *in, const void *key, size_t len);
 
 /* 1: an item, or, *ret NULL, a key that is none, for the caller to have a look
  * at other things; 0: the end.  -ENOENT: a listed key that is not there, in
@@ -90,6 +119,36 @@ int map_input_next(struct map_input *in, struct pool_task **ret,
 		   const struct map_key **ret_missing);
 
 void map_input_close(struct map_input *in);
+
+/* Items in their order, for a job: what ends before an item in front of it
+ * waits.
+ *
+ *   while (map_order_wants(&o)) { task->seq = map_order_give(&o); ... }
+ *   map_order_end(&o, task, why);
+ *   while (map_order_next(&o, &ended))  ...
+ */
+
+#define MAP_ORDER_MAX 4096u                  /* items that wait, */
+#define MAP_ORDER_BYTES ((uint64_t)64 << 20) /* and their bytes, at most */
+
+struct map_ended {
+	struct pool_task *task;
+	char *why; /* malloc'd, or NULL */
+};
+
+struct map_order {
+	struct map_ended *ring; /* NULL: there is no order */
+	uint64_t given, first;  /* first: the next that is told */
+	uint64_t bytes;
+};
+
+int map_order_init(struct map_order *o);
+void map_order_release(struct map_order *o);
+bool map_order_wants(const struct map_order *o);
+uint64_t map_order_give(struct map_order *o);
+/* Takes the task over, whatever it returns. */
+int map_order_end(struct map_order *o, struct pool_task *task, const char *why);
+bool map_order_next(struct map_order *o, struct map_ended *ret);
 
 /* What a map writes: results gathered, and committed in batches.
  *
@@ -103,7 +162,10 @@ void map_input_close(struct map_input *in);
 
 struct map_output {
 	struct blt *in;
-	struct blt *store; /* in, or another one, that is ours */
+	struct blt *store; /* in, or another one, that is ours; NULL: there is
+			    * only hooks->result */
+	const struct map_input *input;
+	struct ledger *ledger; /* NULL: no job */
 	const struct map_options *options;
 	const struct map_hooks *hooks;
 	struct map_result *result;
@@ -117,7 +179,11 @@ struct map_output {
 	int64_t since; /* the first pending one was added, by steady_us */
 };
 
+/* The store that the options name; opened, or the input's. */
+int map_output_open_store(struct map_output *out);
+/* input need not be open yet. */
 int map_output_open(struct map_output *out, struct blt *in,
+		    const struct map_input *input,
 		    const struct map_options *options,
 		    const struct map_hooks *hooks, struct map_result *result,
 		    struct blt_error *err);
@@ -125,9 +191,10 @@ int map_output_open(struct map_output *out, struct blt *in,
 /* Takes the task over.  An item whose results cannot be written is an error of
  * its own; what is returned stops the map. */
 int map_output_add(struct map_output *out, struct pool_task *task);
-/* An item that gave nothing, for the reason given.  Borrows all. */
-void map_output_error(struct map_output *out, const void *key, size_t len,
-		      const char *why);
+/* An item that gave nothing, for the reason given.  Borrows all.  What is
+ * returned stops the map. */
+int map_output_error(struct map_output *out, const void *key, size_t len,
+		     const char *why);
 
 /* Whether enough is pending, or for long enough. */
 bool map_output_due(const struct map_output *out, int64_t now);

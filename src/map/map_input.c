@@ -70,8 +70,43 @@ static int look_up(struct map_input *in)
 	return 0;
 }
 
+static bool in_shard(const struct map_options *o, const void *key, size_t len)
+{
+	return o->shards < 2 ||
+	       blt_key_hash(key, len) % o->shards == o->shard - 1;
+}
+
+/* A list is in the order of its bytes. */
+static void pass_settled(struct map_input *in, const struct ledger_row *row)
+{
+	const struct map_key last = { row->last.bytes, row->last.len };
+	const struct map_listed to = { .key = &last };
+
+	while (in->at < in->n_list && compare_keys(&in->list[in->at], &to) <= 0)
+		in->at++;
+}
+
+static int open_walk(struct map_input *in, const struct ledger_row *row)
+{
+	const struct backend *is = in->store->backend;
+	const void *after = row && row->has_last ? row->last.bytes : NULL;
+	uint64_t settled = 0;
+
+	if (!row || in->options->keys_only)
+		return blt_iter_new(in->store, &in->iter);
+	if (!is->iter_ordered)
+		return -ENOTSUP;
+	for (int i = 0; i < LEDGER__WHAT; i++)
+		settled += row->count[i];
+	if (in->options->shards)
+		settled *= in->options->shards;
+	in->total -= min_u64(in->total, settled);
+	return is->iter_ordered(in->store, after, row->last.len, &in->iter);
+}
+
 int map_input_open(struct map_input *in, struct blt *store,
-		   const struct map_options *options, struct blt_error *err)
+		   const struct map_options *options,
+		   const struct ledger_row *row, struct blt_error *err)
 {
 	struct blt_info info;
 	bool is_signed;
@@ -95,12 +130,14 @@ int map_input_open(struct map_input *in, struct blt *store,
 				  "older",
 				  blt_path(store));
 	in->text = malloc(MAP_TEXT_ROOM);
-	rc = in->text ? blt_iter_new(store, &in->iter) : -ENOMEM;
+	rc = in->text ? open_walk(in, row) : -ENOMEM;
 	/* So that hardly a value has to be sent through a socket. */
 	if (rc == 0)
 		rc = blt_flush(store);
 	if (rc == 0 && options->keys_only)
 		rc = look_up(in);
+	if (rc == 0 && options->keys_only && row && row->has_last)
+		pass_settled(in, row);
 	if (rc < 0)
 		store_fail(err, rc, "%s: cannot be read: %s", blt_path(store),
 			   strerror(-rc));
@@ -128,6 +165,20 @@ static bool is_marker(const struct map_input *in, const struct blt_item *item)
 		(item->value && blt_seq_is_mark(item->value, item->value_len)));
 }
 
+static bool fits_patterns(const struct map_input *in, const void *key,
+			  size_t len)
+{
+	const struct map_options *o = in->options;
+
+	if (!o->glob && !o->prefix)
+		return true;
+	if (map_text(in->serializer, key, len, in->text) < 0)
+		return false;
+	if (o->prefix && strncmp(in->text, o->prefix, strlen(o->prefix)) != 0)
+		return false;
+	return !o->glob || !fnmatch(o->glob, in->text, 0);
+}
+
 /* item's key is in memory. */
 static bool wanted(const struct map_input *in, const struct blt_item *item)
 {
@@ -137,43 +188,55 @@ static bool wanted(const struct map_input *in, const struct blt_item *item)
 	    (o->newer_than && item->timestamp <= o->newer_than) ||
 	    (o->older_than && item->timestamp >= o->older_than))
 		return false;
-	if (!o->glob && !o->prefix)
-		return true;
-	if (map_text(in->serializer, item->key, item->key_len, in->text) < 0)
-		return false;
-	if (o->prefix && strncmp(in->text, o->prefix, strlen(o->prefix)) != 0)
-		return false;
-	return !o->glob || !fnmatch(o->glob, in->text, 0);
+	return fits_patterns(in, item->key, item->key_len);
 }
 
-/* What is in the file may have been cut off by somebody. */
-static int copy_item(const struct blt_item *item, struct pool_task *task)
+bool map_input_takes(const struct map_input *in, const void *key, size_t len)
 {
+	const struct map_key k = { key, len };
+	const struct map_listed l = { .key = &k };
+
+	if (in->list)
+		return bsearch(&l, in->list, in->n_list, sizeof(l),
+			       compare_keys);
+	return fits_patterns(in, key, len);
+}
+
+/* What is in the file may have been cut off by somebody.  1, or 0: another
+ * shard's, whose value is left alone. */
+static int copy_item(const struct map_input *in, const struct blt_item *item,
+		     struct pool_task *task)
+{
+	bool copy = !item->in_file || item->value_len <= COPY_MAX;
 	int rc = file_copy(task->key, item->key, item->key_len);
 
-	if (rc == 0 && task->value)
-		rc = file_copy(task->value, item->value, item->value_len);
-	return rc;
+	if (rc < 0 || !in_shard(in->options, task->key, item->key_len))
+		return rc;
+	if (copy) {
+		task->value = malloc(item->value_len + 1);
+		rc = task->value ? file_copy(task->value, item->value,
+					     item->value_len) :
+				   -ENOMEM;
+	}
+	return rc < 0 ? rc : 1;
 }
 
-static int make_task(const struct blt_item *item, struct pool_task **ret)
+/* 1, 0 or negative as copy_item. */
+static int make_task(const struct map_input *in, const struct blt_item *item,
+		     struct pool_task **ret)
 {
 	struct pool_task *task = calloc(1, sizeof(*task));
-	bool copy = !item->in_file || item->value_len <= COPY_MAX;
 	int rc;
 
 	if (!task)
 		return -ENOMEM;
 	task->key = malloc(item->key_len + 1);
-	if (copy)
-		task->value = malloc(item->value_len + 1);
 	task->key_len = item->key_len;
 	task->pos = item->value_offset;
 	task->len = item->value_len;
 	task->time = item->timestamp < 0 ? WIRE_NO_TIME : item->timestamp;
-	rc = task->key && (task->value || !copy) ? copy_item(item, task) :
-						   -ENOMEM;
-	if (rc < 0)
+	rc = task->key ? copy_item(in, item, task) : -ENOMEM;
+	if (rc <= 0)
 		pool_task_free(task);
 	else
 		*ret = task;
@@ -184,15 +247,19 @@ static int take(struct map_input *in, const struct blt_item *item,
 		struct pool_task **ret)
 {
 	struct blt_item copied = *item;
-	struct pool_task *task;
+	struct pool_task *task = NULL;
 	int rc;
 
-	rc = make_task(item, &task);
+	rc = make_task(in, item, &task);
 	if (rc < 0)
 		return rc;
+	in->seen++;
+	if (rc == 0) {
+		*ret = NULL;
+		return 1;
+	}
 	task->by_key = in->by_key && task->len > COPY_MAX;
 	copied.key = task->key;
-	in->seen++;
 	if (!wanted(in, &copied)) {
 		pool_task_free(task);
 		task = NULL;
@@ -210,6 +277,11 @@ static int next_listed(struct map_input *in, struct pool_task **ret,
 	if (in->at == in->n_list)
 		return 0;
 	l = &in->list[in->at++];
+	if (!in_shard(in->options, l->key->bytes, l->key->len)) {
+		in->seen++;
+		*ret = NULL;
+		return 1;
+	}
 	if (!l->there) {
 		in->seen++;
 		*ret_missing = l->key;

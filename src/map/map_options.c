@@ -15,8 +15,33 @@
 
 #define NOTHING UINT32_MAX /* the length of a string that is NULL */
 
+static int check_job(const struct map_options *o, struct blt_error *err)
+{
+	if (o->shards > LEDGER_SHARDS_MAX ||
+	    (o->shards && (!o->shard || o->shard > o->shards)))
+		return store_fail(err, -EINVAL,
+				  "a shard is 1/N to N/N, and N at most %d",
+				  LEDGER_SHARDS_MAX);
+	if (o->job && !ledger_is_name(o->job))
+		return store_fail(err, -EINVAL,
+				  "%s: a job's name is up to %d letters, "
+				  "digits, and . _ - + behind the first",
+				  o->job, LEDGER_NAME_MAX);
+	if (!o->job && (o->restart || o->retry_failed || o->forget))
+		return store_fail(err, -EINVAL, "no job is named");
+	if (o->restart && o->retry_failed)
+		return store_fail(err, -EINVAL,
+				  "a job is begun anew, or what failed is "
+				  "tried again: one of the two");
+	return 0;
+}
+
 int map_check(const struct map_options *o, struct blt_error *err)
 {
+	int rc = check_job(o, err);
+
+	if (rc < 0 || o->forget)
+		return rc;
 	if (!o->argv || !o->argv[0] || !o->argv[0][0])
 		return store_fail(err, -EINVAL, "no function is given");
 	if (o->kind < MAP_COMMAND || o->kind > MAP_BUILTIN)
@@ -70,7 +95,7 @@ static void pack_number(struct packer *p, uint64_t v)
 	pack_field(p, bytes, 8);
 }
 
-#define N_FIXED 17
+#define N_FIXED 20
 
 static size_t list_len(char *const *list)
 {
@@ -102,6 +127,10 @@ static void fixed_of(const struct map_options *o, uint64_t fixed[N_FIXED])
 		(uint32_t)o->timeout_ms,
 		o->max_errors,
 		list_len(o->env),
+		o->shard,
+		o->shards,
+		(uint64_t)o->restart | (uint64_t)o->retry_failed << 1 |
+			(uint64_t)o->forget << 2,
 	};
 
 	memcpy(fixed, all, sizeof(all));
@@ -120,6 +149,7 @@ int map_pack(const struct map_options *o, uint8_t **ret, size_t *ret_len)
 	pack_text(&p, o->key_template);
 	pack_text(&p, o->to);
 	pack_text(&p, o->dir);
+	pack_text(&p, o->job);
 	for (char *const *a = o->argv; a && *a; a++)
 		pack_text(&p, *a);
 	for (char *const *e = o->env; e && *e; e++)
@@ -217,6 +247,11 @@ static void set_fixed(struct map_options *o, const uint64_t fixed[N_FIXED])
 		.workers = (unsigned)fixed[13],
 		.timeout_ms = (int)fixed[14],
 		.max_errors = fixed[15],
+		.shard = (unsigned)fixed[17],
+		.shards = (unsigned)fixed[18],
+		.restart = fixed[19] & 1,
+		.retry_failed = fixed[19] & 2,
+		.forget = fixed[19] & 4,
 	};
 }
 
@@ -265,7 +300,8 @@ int map_unpack(const void *bytes, size_t len, struct map_options *ret)
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		fixed[i] = unpack_number(&u);
 	if (u.rc < 0 || fixed[0] > len || fixed[5] > len || fixed[16] > len ||
-	    fixed[4] > MAP_BUILTIN || fixed[13] > MAP_WORKERS_MAX)
+	    fixed[4] > MAP_BUILTIN || fixed[13] > MAP_WORKERS_MAX ||
+	    fixed[17] > LEDGER_SHARDS_MAX || fixed[18] > LEDGER_SHARDS_MAX)
 		return -EINVAL;
 	set_fixed(&o, fixed);
 	o.glob = unpack_text(&u);
@@ -273,6 +309,7 @@ int map_unpack(const void *bytes, size_t len, struct map_options *ret)
 	o.key_template = unpack_text(&u);
 	o.to = unpack_text(&u);
 	o.dir = unpack_text(&u);
+	o.job = unpack_text(&u);
 	rc = unpack_list(&u, &o.argv, (size_t)fixed[5]);
 	if (rc == 0 && fixed[16])
 		rc = unpack_list(&u, &o.env, (size_t)fixed[16]);
@@ -307,6 +344,7 @@ void map_options_free(struct map_options *o)
 	for (size_t i = 0; i < o->n_keys; i++)
 		drop(o->keys[i].bytes);
 	drop(o->dir);
+	drop(o->job);
 	drop(o->keys);
 	drop(o->glob);
 	drop(o->prefix);

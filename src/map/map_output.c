@@ -56,14 +56,33 @@ static int open_other(struct map_output *out)
 	return rc;
 }
 
+int map_output_open_store(struct map_output *out)
+{
+	struct blt_info info;
+
+	blt_get_info(out->in, &info);
+	if (out->options->to)
+		return open_other(out);
+	if (!info.writable)
+		return store_fail(out->err, -EROFS,
+				  "%s: is open for reading only; name another "
+				  "store to write to",
+				  blt_path(out->in));
+	out->store = out->in;
+	return 0;
+}
+
 int map_output_open(struct map_output *out, struct blt *in,
+		    const struct map_input *input,
 		    const struct map_options *options,
 		    const struct map_hooks *hooks, struct map_result *result,
 		    struct blt_error *err)
 {
 	struct blt_info info;
+	int rc = 0;
 
 	*out = (struct map_output){ .in = in,
+				    .input = input,
 				    .options = options,
 				    .hooks = hooks,
 				    .result = result,
@@ -75,33 +94,48 @@ int map_output_open(struct map_output *out, struct blt *in,
 	out->made = malloc(BLT_KEY_MAX + 1);
 	if (!out->text || !out->made)
 		return store_fail(err, -ENOMEM, "out of memory");
-	if (options->to)
-		return open_other(out);
-	if (!info.writable)
-		return store_fail(err, -EROFS,
-				  "%s: is open for reading only; name another "
-				  "store to write to",
-				  blt_path(in));
-	out->store = in;
-	return 0;
+	if (!hooks->result)
+		rc = map_output_open_store(out);
+	if (rc == 0 && options->job)
+		rc = map_job_open(out);
+	return rc;
 }
 
 /* ---- items that end without a result ---- */
 
-void map_output_error(struct map_output *out, const void *key, size_t len,
-		      const char *why)
+int map_output_error(struct map_output *out, const void *key, size_t len,
+		     const char *why)
 {
+	int rc = map_job_settle(out, key, len, LEDGER_FAILED);
+
+	if (rc < 0)
+		return rc;
 	out->result->processed++;
 	out->result->errors++;
 	if (out->hooks->error)
 		out->hooks->error(out->hooks->arg, key, len, why);
+	return 0;
 }
 
-static void skip(struct map_output *out, struct pool_task *task)
+static int fail_task(struct map_output *out, struct pool_task *task,
+		     const char *why)
 {
-	out->result->processed++;
-	out->result->skipped++;
+	int rc = map_output_error(out, task->key, task->key_len, why);
+
 	pool_task_free(task);
+	return rc;
+}
+
+static int skip(struct map_output *out, struct pool_task *task)
+{
+	int rc = map_job_settle(out, task->key, task->key_len, LEDGER_SKIPPED);
+
+	if (rc == 0) {
+		out->result->processed++;
+		out->result->skipped++;
+	}
+	pool_task_free(task);
+	return rc;
 }
 
 /* ---- adding ---- */
@@ -136,6 +170,17 @@ static const char *bad_key(int rc)
 				     "under the store's serializer";
 }
 
+/* What is written under such a key would be an item after an interruption
+ * (ledger.h, rule 6). */
+static bool is_another_item(const struct map_output *out,
+			    const struct pool_task *task,
+			    const struct map_key *key)
+{
+	return out->ledger && out->store == out->in &&
+	       compare_bytes(key->bytes, key->len, task->key, task->key_len) &&
+	       map_input_takes(out->input, key->bytes, key->len);
+}
+
 /* NULL: all its results can be written. */
 static const char *refuse(struct map_output *out, const struct pool_task *task)
 {
@@ -144,10 +189,16 @@ static const char *refuse(struct map_output *out, const struct pool_task *task)
 
 	for (const struct pool_result *r = task->results; r; r = r->next) {
 		rc = key_of(out, task, r, &key);
-		if (rc == 0)
+		if (rc == 0 && out->store)
 			rc = blt_check_key(out->store, key.bytes, key.len);
 		if (rc < 0)
 			return bad_key(rc);
+		if (is_another_item(out, task, &key))
+			return "its result has the key of another item of the "
+			       "job; write to another store (--to), or take "
+			       "fewer keys (--prefix, --keys)";
+		if (!out->store)
+			continue;
 		rc = blt_check_value(out->store, r->bytes + r->key_len,
 				     r->value_len);
 		if (rc < 0)
@@ -219,7 +270,32 @@ static int append(struct map_output *out, struct pool_task *task)
 	out->last = &p->next;
 	out->n++;
 	rc = put_all(out, p);
-	return rc < 0 ? fail_write(out, rc) : 0;
+	if (rc < 0)
+		return fail_write(out, rc);
+	return map_job_settle(out, task->key, task->key_len, LEDGER_WRITTEN);
+}
+
+/* To who asked for them, at once. */
+static int hand_over(struct map_output *out, struct pool_task *task)
+{
+	struct map_key key;
+	int rc = 0;
+
+	out->result->processed++;
+	for (const struct pool_result *r = task->results; r && rc >= 0;
+	     r = r->next) {
+		rc = key_of(out, task, r, &key);
+		if (rc == 0)
+			rc = out->hooks->result(out->hooks->arg, key.bytes,
+						key.len, r->bytes + r->key_len,
+						r->value_len);
+		out->result->written += rc >= 0;
+	}
+	pool_task_free(task);
+	if (rc < 0)
+		store_fail(out->err, rc, "results cannot be handed on: %s",
+			   strerror(-rc));
+	return rc < 0 ? rc : 0;
 }
 
 int map_output_add(struct map_output *out, struct pool_task *task)
@@ -227,24 +303,19 @@ int map_output_add(struct map_output *out, struct pool_task *task)
 	const char *why;
 	int rc = 1;
 
-	if (!task->results) {
-		skip(out, task);
-		return 0;
-	}
+	if (!task->results)
+		return skip(out, task);
 	why = refuse(out, task);
-	if (why) {
-		map_output_error(out, task->key, task->key_len, why);
-		pool_task_free(task);
-		return 0;
-	}
+	if (why)
+		return fail_task(out, task, why);
+	if (!out->store)
+		return hand_over(out, task);
 	if (out->options->if_unchanged && out->store != out->in)
 		rc = as_read(out, task);
 	if (rc > 0)
 		return append(out, task);
-	if (rc == 0) {
-		skip(out, task);
-		return 0;
-	}
+	if (rc == 0)
+		return skip(out, task);
 	pool_task_free(task);
 	return store_fail(out->err, rc, "%s: cannot be read: %s",
 			  blt_path(out->in), strerror(-rc));
@@ -254,8 +325,9 @@ int map_output_add(struct map_output *out, struct pool_task *task)
 
 bool map_output_due(const struct map_output *out, int64_t now)
 {
-	return out->n && (out->bytes >= BATCH_BYTES || out->n >= BATCH_ITEMS ||
-			  now - out->since >= BATCH_US);
+	return (out->n && (out->bytes >= BATCH_BYTES || out->n >= BATCH_ITEMS ||
+			   now - out->since >= BATCH_US)) ||
+	       (out->ledger && ledger_due(out->ledger, now));
 }
 
 static void drop_pending(struct map_output *out)
@@ -295,22 +367,42 @@ static void count_pending(struct map_output *out)
 	}
 }
 
-int map_output_commit(struct map_output *out)
+/* The row goes along with the results that it settles. */
+static int add_ledger(struct map_output *out)
 {
-	bool tell = out->store == out->in;
-	int rc;
+	int rc = 0;
 
 	if (!out->batch)
+		rc = blt_batch_new(out->store, &out->batch);
+	return rc < 0 ? rc : ledger_add(out->ledger, out->batch);
+}
+
+int map_output_commit(struct map_output *out)
+{
+	bool tell = out->store == out->in, moved, beat;
+	int rc = 0;
+
+	moved = out->ledger && ledger_moved(out->ledger);
+	beat = out->ledger && ledger_due(out->ledger, steady_us());
+	if (!out->batch && !moved && !beat)
 		return 0;
+	if (out->ledger)
+		rc = add_ledger(out);
+	if (rc < 0)
+		return ledger_failed(out->ledger, rc, out->err);
 	if (tell && out->hooks->before_commit)
 		out->hooks->before_commit(out->hooks->arg);
 	rc = blt_batch_commit(out->batch);
 	out->batch = NULL;
+	if (rc == 0 && out->ledger)
+		ledger_committed(out->ledger);
 	if (rc == 0)
 		count_pending(out);
 	if (tell && out->hooks->after_commit)
 		out->hooks->after_commit(out->hooks->arg);
 	drop_pending(out);
+	if (rc == -ESTALE && out->ledger)
+		return ledger_failed(out->ledger, rc, out->err);
 	return rc < 0 ? fail_write(out, rc) : 0;
 }
 
@@ -320,6 +412,7 @@ int map_output_close(struct map_output *out)
 
 	blt_batch_abort(out->batch);
 	drop_pending(out);
+	ledger_close(out->ledger);
 	if (out->store && out->store != out->in) {
 		rc = blt_close(out->store);
 		if (rc < 0)

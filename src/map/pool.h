@@ -45,6 +45,7 @@ struct pool_task {
 	bool by_key;  /* a worker that has the store open may read it, as long
 		       * as pos stands for the value there */
 	int64_t time; /* or WIRE_NO_TIME */
+	uint64_t seq; /* for who makes it */
 
 	/* What came of it. */
 	struct pool_result *results;

@@ -328,6 +328,10 @@ int mount_client_start(const struct tool *t, int fd, unsigned cmd, void *args)
 	struct source s;
 	int code = start(t, fd, cmd, args, &s);
 
+	/* A map that can go on later ends with us, so that it can go on. */
+	if (!code && (tool_has(t, OPT_JOB) || tool_has(t, OPT_RETRY_FAILED)) &&
+	    !tool_has(t, OPT_DETACH))
+		ioctl(fd, BLTFS_IOC_ATTEND, &(struct bltfs_job){ s.id });
 	if (!code && tool_has(t, OPT_DETACH)) {
 		printf("%" PRIu64 "\n", s.id);
 		code = tool_flush(t);

@@ -47,6 +47,7 @@ enum tool_opt {
 	OPT_FLAT,
 	OPT_FORCE,
 	OPT_FOREGROUND,
+	OPT_FORGET,
 	OPT_FORMAT,
 	OPT_FRAMED,
 	OPT_FROM,
@@ -55,6 +56,7 @@ enum tool_opt {
 	OPT_HIDDEN,
 	OPT_IF_UNCHANGED,
 	OPT_IN_PLACE,
+	OPT_JOB,
 	OPT_JOBS,
 	OPT_JSON,
 	OPT_KEY,
@@ -66,6 +68,7 @@ enum tool_opt {
 	OPT_LOCK_TIMEOUT,
 	OPT_LONG,
 	OPT_MAX_ERRORS,
+	OPT_MERGE,
 	OPT_NEWER,
 	OPT_NEWER_THAN,
 	OPT_NO_TIMESTAMPS,
@@ -78,10 +81,14 @@ enum tool_opt {
 	OPT_RAW,
 	OPT_REBUILD,
 	OPT_RECURSIVE,
+	OPT_RESTART,
+	OPT_RETRY_FAILED,
 	OPT_ROUNDS,
+	OPT_SHARD,
 	OPT_SHARED,
 	OPT_SKIP_EXISTING,
 	OPT_SORT,
+	OPT_STATUS,
 	OPT_TIME,
 	OPT_TIMEOUT,
 	OPT_TIMESTAMPS,
@@ -378,6 +385,7 @@ struct jout {
 	unsigned depth;
 	bool first; /* nothing yet at this depth */
 	bool flat;  /* objects inside stand on one line each */
+	bool line;  /* all of it stands on one line */
 };
 void jout_open(struct jout *j, const char *name, char bracket);
 void jout_close(struct jout *j, char bracket);

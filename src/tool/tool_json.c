@@ -12,7 +12,7 @@ static void start(struct jout *j, const char *name)
 		putc(',', j->to);
 	if (j->depth == 0)
 		;
-	else if (j->flat && j->depth > 1)
+	else if (j->line || (j->flat && j->depth > 1))
 		fputs(j->first ? "" : " ", j->to);
 	else
 		fprintf(j->to, "\n%*s", (int)(2 * j->depth), "");
@@ -36,7 +36,7 @@ void jout_open(struct jout *j, const char *name, char bracket)
 void jout_close(struct jout *j, char bracket)
 {
 	j->depth--;
-	if (!j->first && !(j->flat && j->depth > 0))
+	if (!j->first && !j->line && !(j->flat && j->depth > 0))
 		fprintf(j->to, "\n%*s", (int)(2 * j->depth), "");
 	putc(bracket, j->to);
 	if (j->depth == 0)

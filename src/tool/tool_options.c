@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define MAX_OPTIONS 32
+#define MAX_OPTIONS 48
 #define TIMEOUT_MAX 2e6 /* as an int of milliseconds */
 #define LOCK_TIMEOUT_MS 3000
 #define HELP_WIDTH 78

@@ -451,6 +451,7 @@ static int translate(struct translation *x, const struct backend_op *op)
 	case BACKEND_ONLY_IF:
 	case BACKEND_DROP:
 	case BACKEND_CHECK:
+	case BACKEND_NOTE:
 		break;
 	}
 	return -ENOTSUP;

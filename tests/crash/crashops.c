@@ -106,8 +106,8 @@ static int batch_pair(struct crashwork *w, struct blt_batch *b,
 	return blt_batch_rename(b, one, one_len, two, two_len);
 }
 
-static int batch_one(struct crashwork *w, struct blt_batch *b,
-		     struct crash_state *s)
+int crash_batch_one(struct crashwork *w, struct blt_batch *b,
+		    struct crash_state *s)
 {
 	unsigned i = (unsigned)crash_draw(w, CRASH_KEYS);
 	size_t key_len, len;
@@ -140,7 +140,7 @@ static int do_batch(struct crashwork *w)
 	int rc = blt_batch_new(w->store, &b);
 
 	for (uint64_t n = 1 + crash_draw(w, 5); n && rc == 0; n--)
-		rc = batch_one(w, b, &s);
+		rc = crash_batch_one(w, b, &s);
 	if (rc < 0) {
 		blt_batch_abort(b);
 		return crash_outcome(w, rc, "a batch", false);
@@ -219,7 +219,7 @@ static int do_big(struct crashwork *w)
 			     "a put of a long value", true);
 }
 
-static int do_slot(struct crashwork *w)
+int crash_do_slot(struct crashwork *w)
 {
 	unsigned i = (unsigned)crash_draw(w, CRASH_SLOTS);
 	struct crash_state s = *crash_newest(w);
@@ -254,7 +254,7 @@ static int change_in(struct crashwork *w, struct blt *txn,
 	if (rc < 0)
 		return rc;
 	for (uint64_t n = 1 + crash_draw(w, 5); n && rc == 0; n--)
-		rc = batch_one(w, b, s);
+		rc = crash_batch_one(w, b, s);
 	if (rc == 0)
 		return blt_batch_commit(b);
 	blt_batch_abort(b);
@@ -397,7 +397,8 @@ static const struct {
 	{ 10, do_touch, PHASE_CHANGES },
 	{ 12, do_batch, PHASE_CHANGES },
 	{ 2, do_big, PHASE_LONG },
-	{ 4, do_slot, PHASE_CHANGES },
+	{ 4, crash_do_slot, PHASE_CHANGES },
+	{ 6, crash_do_note, PHASE_CHANGES },
 	{ 10, do_rename, PHASE_RENAME },
 	{ 8, do_flush, PHASE_CHANGES },
 	{ 12, do_sync, PHASE_SYNC },

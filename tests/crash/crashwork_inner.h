@@ -44,6 +44,12 @@ int crash_outcome(struct crashwork *w, int rc, const char *what, bool commits);
 
 /* ---- crashstream.c ---- */
 
+/* One operation of a batch, and what s then is; a slot; a note. */
+int crash_batch_one(struct crashwork *w, struct blt_batch *b,
+		    struct crash_state *s);
+int crash_do_slot(struct crashwork *w);
+int crash_do_note(struct crashwork *w);
+
 int crash_do_stream(struct crashwork *w);
 void crash_drop_streams(struct crashwork *w);
 

@@ -37,7 +37,7 @@ compare("commands", words,
 macros = set(re.findall(r"#define (BLTFS_IOC_\w+) _IO",
                         read("fs", "bltfs_ioctl.h")))
 compare("ioctls", macros, {name for _, _, name in rows} |
-        {"BLTFS_IOC_KEY", "BLTFS_IOC_SEQ"})
+        {"BLTFS_IOC_ATTEND", "BLTFS_IOC_KEY", "BLTFS_IOC_SEQ"})
 compare("ioctls", macros,
         {name for line in re.findall(r"^\.It Dv (.*)", parts["IOCTLS"], re.M)
          for name in line.split(" , ")})

@@ -329,6 +329,33 @@ int batch_copy(struct batch *b, const struct batch_key *key,
 	return rc;
 }
 
+int batch_read(struct batch *b, const struct batch_key *key, uint8_t **ret,
+	       size_t *ret_len)
+{
+	struct stored_value v = { .wal = &b->engine->wal };
+	struct index_place place;
+	int found = find(b, key, &place), rc;
+	struct chunk *pin;
+	uint8_t *bytes;
+
+	if (found <= 0)
+		return found ? found : -ENOENT;
+	bytes = malloc(place.block.head.value_len + 1u);
+	if (!bytes)
+		return -ENOMEM;
+	v.pos = block_value_pos(&place.block);
+	v.chunk = pin = wal_pin(v.wal, place.block.pos);
+	rc = read_stored(&v, bytes, place.block.head.value_len, 0);
+	chunk_put(pin);
+	if (rc < 0) {
+		free(bytes);
+		return rc;
+	}
+	*ret = bytes;
+	*ret_len = place.block.head.value_len;
+	return 0;
+}
+
 struct move {
 	struct wal *wal;
 	uint64_t from, to;

@@ -50,6 +50,9 @@ const struct backend booklet_backend = {
 	.iter_open = booklet_iter_open,
 	.iter_next = booklet_iter_next,
 	.iter_free = booklet_iter_free,
+	.iter_ordered = booklet_iter_ordered,
+
+	.notes = booklet_notes,
 
 	.slot_get = booklet_slot_get,
 	.slot_put = booklet_slot_put,

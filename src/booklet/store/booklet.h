@@ -58,6 +58,10 @@ int booklet_slot_put(struct blt *blt, enum blt_slot slot, const void *value,
 		     size_t len, int64_t timestamp);
 int booklet_slot_delete(struct blt *blt, enum blt_slot slot);
 
+/* ---- store_notes.c ---- */
+
+int booklet_notes(struct blt *blt, backend_note_fn *fn, void *arg);
+
 /* ---- stream.c ---- */
 
 int booklet_stream_open(struct blt *blt, size_t key_len, uint64_t room,
@@ -77,6 +81,8 @@ void booklet_stream_abort(struct blt_stream *s);
 
 int booklet_iter_open(struct blt *blt, const struct blt_iter_options *opts,
 		      struct blt_iter **ret);
+int booklet_iter_ordered(struct blt *blt, const void *after, size_t after_len,
+			 struct blt_iter **ret);
 int booklet_iter_next(struct blt_iter *it, struct blt_item *ret);
 void booklet_iter_free(struct blt_iter *it);
 

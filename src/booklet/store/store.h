@@ -60,6 +60,10 @@ int store_key(struct store *store, const void *key, size_t len,
 /* The time that a put or touch is to write: -EINVAL where none can. */
 int store_time(const struct store *store, int64_t timestamp, int64_t *ret);
 
+/* BACKEND_NOTE, in store_notes.c. */
+int store_note(struct store *store, struct batch *b,
+	       const struct backend_op *op);
+
 /* What a commit may bring about, with no lock held: the index grows where
  * n_keys has passed n_buckets, in a thread of its own or, where the store has
  * none, by a step; much that waits for a sync is synced.  What fails there is

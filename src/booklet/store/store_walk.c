@@ -1,7 +1,7 @@
 /* Walking: the public iterator, and the thread that fills the tree. */
 #include "booklet/store/store.h"
 
-#include "booklet/core/snapshot.h"
+#include "booklet/core/hash_order.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -10,7 +10,8 @@
 
 struct iter {
 	struct blt_iter face;
-	struct snapshot snapshot;
+	struct snapshot snapshot; /* or, not NULL: */
+	struct hash_order *order;
 	bool no_values;
 	size_t prefix_len;
 	uint8_t prefix[];
@@ -26,6 +27,7 @@ int booklet_iter_open(struct blt *blt, const struct blt_iter_options *opts,
 	if (!it)
 		return -ENOMEM;
 	it->face.store = blt;
+	it->order = NULL;
 	it->no_values = opts && opts->no_values;
 	it->prefix_len = len;
 	if (len)
@@ -33,6 +35,30 @@ int booklet_iter_open(struct blt *blt, const struct blt_iter_options *opts,
 	snapshot_start(&it->snapshot, &store->engine, false);
 	*ret = &it->face;
 	return 0;
+}
+
+int booklet_iter_ordered(struct blt *blt, const void *after, size_t after_len,
+			 struct blt_iter **ret)
+{
+	struct store *store = store_of(blt);
+	struct iter *it = calloc(1, sizeof(*it));
+	struct keyhash hash = { { 0 } };
+	struct blt_info info;
+	int rc;
+
+	if (!it)
+		return -ENOMEM;
+	booklet_get_info(blt, &info);
+	it->face.store = blt;
+	if (after)
+		hash = keyhash_of(after, after_len);
+	rc = hash_order_new(&store->engine, info.n_keys, after ? &hash : NULL,
+			    0, &it->order);
+	if (rc < 0)
+		free(it);
+	else
+		*ret = &it->face;
+	return rc;
 }
 
 struct matching {
@@ -73,10 +99,11 @@ int booklet_iter_next(struct blt_iter *face, struct blt_item *ret)
 	int rc;
 
 	do {
-		rc = snapshot_next(&it->snapshot, &b);
+		rc = it->order ? hash_order_next(it->order, &b) :
+				 snapshot_next(&it->snapshot, &b);
 		if (rc <= 0)
 			return rc;
-		rc = is_wanted(it, &b);
+		rc = it->order ? 1 : is_wanted(it, &b);
 	} while (rc == 0);
 	if (rc < 0)
 		return rc;
@@ -87,7 +114,8 @@ int booklet_iter_next(struct blt_iter *face, struct blt_item *ret)
 		.value_len = b.head.value_len,
 		.timestamp = b.head.timestamp,
 		.value_offset = block_value_pos(&b),
-		.in_file = !it->snapshot.pin,
+		.in_file = it->order ? !hash_order_pinned(it->order) :
+				       !it->snapshot.pin,
 	};
 	return 1;
 }
@@ -96,7 +124,10 @@ void booklet_iter_free(struct blt_iter *face)
 {
 	struct iter *it = iter_of(face);
 
-	snapshot_end(&it->snapshot);
+	if (it->order)
+		hash_order_free(it->order);
+	else
+		snapshot_end(&it->snapshot);
 	free(it);
 }
 

@@ -241,6 +241,8 @@ static int run_op(struct store *store, struct batch *b,
 		return op->check(op->check_arg);
 	case BACKEND_ABSENT:
 		return batch_absent(b, &key);
+	case BACKEND_NOTE:
+		return store_note(store, b, op);
 	case BACKEND_ONLY_IF:
 		break;
 	}

@@ -3,6 +3,7 @@
 
 #include "bltfs_ioctl.h"
 #include "base/util.h"
+#include "engine/backend.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -213,9 +214,85 @@ static int fail_copy(const struct tool *t, int err, const char *text)
 {
 	if (tool_signal())
 		return tool_fail(t, TOOL_SIGNALLED,
-				 "interrupted; %s is as it was", t->arg[1]);
+				 "interrupted; %s is as it was",
+				 t->arg[t->n_args - 1]);
 	return tool_fail(t, err == -ENOENT ? EX_CANTCREAT : tool_exit_code(err),
 			 "%s%s", text, tool_copy_advice(t, err, text));
+}
+
+/* ---- of several store files ---- */
+
+/* t->store is the first; the others are closed by the caller. */
+static int open_others(struct tool *t, struct blt **all, int n)
+{
+	struct blt_open_options how = { .mode = BLT_READ,
+					.db = t->opt[OPT_DB] };
+	struct blt_error err;
+	int code = tool_opt_lock(t, &how.lock_timeout_ms), rc;
+
+	all[0] = t->store;
+	for (int i = 1; i < n && !code; i++) {
+		if (tool_is_mount(t->arg[i]))
+			return tool_fail(t, EX_USAGE,
+					 "--merge: %s is a mount; name store "
+					 "files",
+					 t->arg[i]);
+		rc = blt_open(t->arg[i], &how, &all[i], &err);
+		if (rc < 0)
+			code = tool_fail_open(t, t->arg[i], rc, &err);
+	}
+	return code;
+}
+
+static int merge(struct tool *t, struct blt *const *all, size_t n,
+		 const struct blt_create_options *create)
+{
+	const char *to = t->arg[n];
+	struct progress progress;
+	struct blt_error err;
+	int r;
+
+	tool_catch_signals();
+	progress_start(&progress, "copy", 0, tool_has(t, OPT_QUIET));
+	r = backend_merge(all, n, to, create, tool_has(t, OPT_FORCE),
+			  progress_follow, &progress, &err);
+	progress_end(&progress);
+	if (r < 0)
+		return fail_copy(t, r, err.text);
+	if (!tool_has(t, OPT_QUIET))
+		printf("%" PRIu64 " keys of %zu stores\n", progress.items, n);
+	return tool_flush(t);
+}
+
+static int run_merge(struct tool *t, const struct wish *w)
+{
+	struct blt_create_options create;
+	int n = t->n_args - 1, code;
+	struct blt_info info;
+	struct blt **all;
+
+	if (tool_is_mount(t->arg[0]))
+		return tool_fail(t, EX_USAGE,
+				 "--merge: %s is a mount; name store files",
+				 t->arg[0]);
+	code = tool_open(t, t->arg[0], BLT_READ, NULL);
+	if (!code)
+		code = complete(t, w, &create);
+	all = code ? NULL : calloc((size_t)n, sizeof(struct blt *));
+	if (!code && !all)
+		code = tool_fail(t, EX_OSERR, "out of memory");
+	if (code)
+		return code;
+	blt_get_info(t->store, &info);
+	if (!create.engine)
+		create.engine = info.engine;
+	code = open_others(t, all, n);
+	if (!code)
+		code = merge(t, all, (size_t)n, &create);
+	for (int i = 1; i < n; i++)
+		blt_close(all[i]);
+	free(all);
+	return code;
 }
 
 static int run_copy(struct tool *t)
@@ -229,6 +306,13 @@ static int run_copy(struct tool *t)
 	code = parse_options(t, &wish);
 	if (!code && tool_has(t, OPT_ENGINE))
 		code = tool_check_engine(t, t->opt[OPT_ENGINE]);
+	if (!code && !tool_has(t, OPT_MERGE) && t->n_args != 2)
+		code = tool_fail(t, EX_USAGE,
+				 "%s: one store is copied; --merge makes one "
+				 "of several",
+				 t->arg[2]);
+	if (!code && tool_has(t, OPT_MERGE))
+		return run_merge(t, &wish);
 	if (!code)
 		code = mount_client_open(t, t->arg[0], &fd);
 	if (!code && fd >= 0)
@@ -262,6 +346,8 @@ static const struct tool_option options[] = {
 	  "made of an LMDB environment: what keys are to Python (bytes)" },
 	{ OPT_VALUE_SERIALIZER, 'v', "value-serializer", "NAME",
 	  "the same: what values are to Python (bytes)" },
+	{ OPT_MERGE, 'm', "merge", NULL,
+	  "NEW gets the keys of several STOREs" },
 	{ OPT_FORCE, 'f', "force", NULL,
 	  "replace NEW if it exists and nobody uses it" },
 	TOOL_OPT_JOB,
@@ -272,7 +358,7 @@ static const struct tool_option options[] = {
 
 const struct tool_command tool_copy = {
 	.name = "copy",
-	.args = "STORE|MOUNTPOINT NEW",
+	.args = "STORE|MOUNTPOINT... NEW",
 	.summary = "make a compact copy of a store",
 	.help = "Copies what STORE holds to the new file NEW, without the "
 		"space of what was overwritten and deleted, and says how much "
@@ -282,9 +368,9 @@ const struct tool_command tool_copy = {
 		"To compact a store, copy it and rename the copy to its name "
 		"while nobody uses it. A mounted store is copied while it is "
 		"written: the copy shows it as it was when the copying "
-		"began.",
+		"began. --merge makes one store of several store files.",
 	.min_args = 2,
-	.max_args = 2,
+	.max_args = -1,
 	.options = options,
 	.run = run_copy,
 };

@@ -23,6 +23,11 @@ static int parse_function(const struct tool *t, struct map_options *o,
 	const char *first = builtin ? t->opt[OPT_BUILTIN] : t->opt[OPT_SHARED];
 	int n = 0;
 
+	o->argv = argv;
+	if (o->forget)
+		return t->n_args == 1 ? 0 :
+					tool_fail(t, EX_USAGE,
+						  "--forget: takes no command");
 	if (builtin + shared + framed > 1)
 		return tool_fail(t, EX_USAGE,
 				 "--builtin, --shared and --framed: give one "
@@ -43,7 +48,6 @@ static int parse_function(const struct tool *t, struct map_options *o,
 		argv[n++] = (char *)(uintptr_t)first;
 	for (int i = 1; i < t->n_args; i++)
 		argv[n++] = t->arg[i];
-	o->argv = argv;
 	return 0;
 }
 
@@ -156,6 +160,25 @@ static int check_create(const struct tool *t)
 	return 0;
 }
 
+static int check_stdout(const struct tool *t)
+{
+	if (!map_to_stdout(t))
+		return 0;
+	if (tool_has(t, OPT_CREATE))
+		return tool_fail(t, EX_USAGE,
+				 "--create: goes with --to, which names the "
+				 "store");
+	if (tool_has(t, OPT_JOB) || tool_has(t, OPT_RETRY_FAILED))
+		return tool_fail(t, EX_USAGE,
+				 "--to -: standard output cannot be committed, "
+				 "so a job is kept in a store; name one");
+	if (tool_has(t, OPT_IF_UNCHANGED))
+		return tool_fail(t, EX_USAGE,
+				 "--if-unchanged: is for results that are "
+				 "stored");
+	return 0;
+}
+
 static int open_input(struct tool *t, struct map_options *o)
 {
 	struct blt_info info;
@@ -186,7 +209,11 @@ static int map_store(struct tool *t, const struct map_options *o)
 	int rc;
 
 	map_report_start(&report, t);
+	if (report.stream)
+		hooks.result = map_report_value;
 	rc = map_run(t->store, o, &hooks, &result, &err);
+	if (rc == 0 && o->forget && !tool_has(t, OPT_QUIET))
+		printf("job %s is forgotten\n", o->job);
 	return map_report_end(&report, &result, rc, err.text);
 }
 
@@ -200,12 +227,18 @@ static int map_mounted(struct tool *t, int fd, struct map_options *o)
 	size_t len = 0;
 	int code;
 
-	code = mount_client_store(t, fd, &info, NULL);
+	if (map_to_stdout(t))
+		code = tool_fail(t, EX_USAGE,
+				 "--to -: %s is a mount, whose daemon has "
+				 "another standard output; name a store",
+				 t->arg[0]);
+	else
+		code = mount_client_store(t, fd, &info, NULL);
 	if (!code)
 		code = parse_create(t, &info, o);
 	if (!code && tool_has(t, OPT_KEYS_FROM))
 		code = map_keys_read(t, fd, t->opt[OPT_KEYS_FROM], o);
-	if (!code)
+	if (!code && !o->forget)
 		code = map_mount_paths(t, o, &paths);
 	if (!code && map_pack(o, &packed, &len) < 0)
 		code = tool_fail(t, EX_OSERR, "out of memory");
@@ -228,16 +261,21 @@ static int run_map(struct tool *t)
 	struct map_options o = { .glob = t->opt[OPT_KEYS],
 				 .prefix = t->opt[OPT_PREFIX],
 				 .key_template = t->opt[OPT_KEY],
-				 .to = t->opt[OPT_TO],
+				 .to = map_to_stdout(t) ? NULL : t->opt[OPT_TO],
 				 .if_unchanged =
 					 tool_has(t, OPT_IF_UNCHANGED) };
 	char **argv = calloc((size_t)t->n_args + 2, sizeof(*argv));
 	struct blt_error err;
 	int code, fd = -1;
 
-	if (!argv)
-		return tool_fail(t, EX_OSERR, "out of memory");
-	code = parse_function(t, &o, argv);
+	if (!argv || tool_has(t, OPT_STATUS)) {
+		free(argv);
+		return argv ? map_job_status(t) :
+			      tool_fail(t, EX_OSERR, "out of memory");
+	}
+	code = map_job_parse(t, &o);
+	if (!code)
+		code = parse_function(t, &o, argv);
 	if (!code)
 		code = parse_env(t, &o);
 	if (!code)
@@ -246,6 +284,8 @@ static int run_map(struct tool *t)
 		code = tool_fail(t, EX_USAGE, "%s", err.text);
 	if (!code)
 		code = check_create(t);
+	if (!code)
+		code = check_stdout(t);
 	if (!code)
 		code = mount_client_open(t, t->arg[0], &fd);
 	if (!code && fd >= 0) {
@@ -273,6 +313,17 @@ static const struct tool_option options[] = {
 	{ OPT_FRAMED, 'f', "framed", NULL,
 	  "CMD stays up and speaks the protocol" },
 	{ OPT_JOBS, 'j', "jobs", "N", "worker processes (one a processor)" },
+	{ OPT_SHARD, 'S', "shard", "PART",
+	  "only keys whose hash falls to PART, which is I/N: 1/N to N/N" },
+	{ OPT_JOB, 'J', "job", "NAME",
+	  "note in the store how far the map is, and go on there" },
+	{ OPT_STATUS, 0, "status", NULL,
+	  "instead of CMD: show how far the job is, or all jobs" },
+	{ OPT_RESTART, 0, "restart", NULL, "begin the job anew" },
+	{ OPT_FORGET, 0, "forget", NULL,
+	  "instead of CMD: delete what is noted of the job" },
+	{ OPT_RETRY_FAILED, 0, "retry-failed", "NAME",
+	  "only the keys of the job NAME that failed" },
 	{ OPT_KEYS, 'k', "keys", "GLOB",
 	  "only keys that match; * and ? match / too" },
 	{ OPT_PREFIX, 'p', "prefix", "PREFIX", "only keys that begin so" },
@@ -287,7 +338,8 @@ static const struct tool_option options[] = {
 	  "only keys with an earlier timestamp" },
 	{ OPT_KEY, 'K', "key", "TEMPLATE",
 	  "the key of the result, of {key} {dir} {name} {stem} {ext}" },
-	{ OPT_TO, 't', "to", "OTHER", "write to the store OTHER" },
+	{ OPT_TO, 't', "to", "OTHER",
+	  "write to the store OTHER (-: to standard output)" },
 	{ OPT_CREATE, 'c', "create", NULL,
 	  "make OTHER where it is missing, like STORE but for these:" },
 	{ OPT_BUCKETS, 'B', "buckets", "N", "size of its index" },
