@@ -25,9 +25,9 @@ static int add_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi dbi,
 		  const char *name)
 {
 	struct lmdb_db db = { .dbi = dbi, .int_width = sizeof(size_t) };
+	size_t at = name ? place_of(store, name) : store->n_dbs;
 	struct lmdb_db *more =
 		realloc(store->db, (store->n_dbs + 1) * sizeof(*more));
-	size_t at = name ? place_of(store, name) : store->n_dbs;
 	MDB_cursor *c;
 	MDB_val key, value;
 	int rc;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""doc/map-cluster.md: shards that GNU parallel, Slurm (srun, an array) and the
-line of a Kubernetes job start over a mount and to stores of their own; tasks
-are killed and requeued, and each value is mapped exactly once.
+"""doc/map-cluster.md: shards that GNU parallel, Slurm (srun) and the line of
+a Kubernetes job start over a mount and to stores of their own; tasks are
+killed, and each value is mapped exactly once.
 
 Slurm is a real one of this machine's packages, with two nodes, as root alone."""
 
@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 
 import controllib
 import daemonlib
@@ -208,13 +207,6 @@ class Slurm:
             p.wait()
 
 
-def job_state(job):
-    """Of the tasks of an array, or of the one job."""
-    done = subprocess.run(["squeue", "-h", "-t", "all", "-j", job, "-o", "%T"],
-                          check=False, capture_output=True)
-    return set(done.stdout.decode().split())
-
-
 def srun(store):
     """Four tasks of one step over a mount, which find their shards; the step
     is cancelled in the middle, and started again."""
@@ -239,48 +231,6 @@ def srun(store):
     sound(store, "srun")
 
 
-def array(store):
-    """Each task to a store of its own; tasks are requeued while they run."""
-    outs = [os.path.join(work, f"task-{i}.blt") for i in range(1, 5)]
-    script = os.path.join(work, "array.sh")
-    with open(script, "w", encoding="ascii") as f:
-        f.write(f"""#!/bin/sh
-#SBATCH --array=1-4
-#SBATCH --requeue
-#SBATCH --overcommit
-exec {t.BLT} map {store} -q -j 1 --to {work}/task-$SLURM_ARRAY_TASK_ID.blt \\
-	--create --job plus --shard "$SLURM_ARRAY_TASK_ID/4" {' '.join(FUNCTION)}
-""")
-    done = subprocess.run(["sbatch", "--parsable", "-o", f"{work}/task-%a.log",
-                           script], check=True, capture_output=True)
-    job = done.stdout.decode().strip()
-    for i in (1, 2, 3, 4):
-        daemonlib.until("a task has begun", lambda i=i: os.path.exists(
-            outs[i - 1]))
-        subprocess.run(["scontrol", "requeue", f"{job}_{i}"], check=False,
-                       stderr=subprocess.DEVNULL)
-    wait_for(job)
-    for out in outs:
-        t.equal({s for _, s in states(out)} - {"not begun"}, {"done"}, out)
-    whole = os.path.join(work, "array.blt")
-    t.ok("copy", "-q", "--merge", *outs, whole)
-    sound(whole, "an array")
-
-
-def wait_for(job):
-    """Requeued tasks wait for a while before Slurm starts them again; they need
-    not."""
-    end = time.monotonic() + t.LIMIT
-    while (state := job_state(job)) - {"COMPLETED"}:
-        assert time.monotonic() < end, state
-        subprocess.run(["scontrol", "update", f"JobId={job}",
-                        "StartTime=now"], check=False,
-                       stderr=subprocess.DEVNULL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(["scontrol", "wait_job", job], check=False,
-                           timeout=1, capture_output=True)
-
-
 def slurm():
     needed = "munged", "slurmctld", "slurmd", "srun", "sbatch"
     missing = [p for p in needed if not shutil.which(p)]
@@ -294,7 +244,6 @@ def slurm():
     try:
         with Slurm(where):
             srun(fresh("srun.blt"))
-            array(fresh("array-in.blt"))
     except BaseException:
         for name in os.listdir(where):
             if name.endswith("log"):
