@@ -224,11 +224,18 @@ int64_t control_census(struct bltfs *fs, uint64_t file_size,
 	return counted;
 }
 
-static void print_census(struct bltfs *fs, uint64_t file_size, FILE *to)
+static void print_census(struct bltfs *fs, const struct blt_info *info,
+			 FILE *to)
 {
 	struct blt_census census;
-	int64_t counted = control_census(fs, file_size, &census);
+	int64_t counted = control_census(fs, info->file_size, &census);
 
+	if (info->dead_known && info->file_size > COUNT_AT_ONCE)
+		census.dead_bytes = info->dead_bytes;
+	if (counted || info->dead_known)
+		fprintf(to, "dead_bytes %" PRIu64 "\ndead_share %.3f\n",
+			census.dead_bytes,
+			(double)census.dead_bytes / (double)info->file_size);
 	if (!counted)
 		return;
 	fprintf(to, "live_bytes %" PRIu64 "\n", census.live_bytes);

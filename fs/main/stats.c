@@ -81,11 +81,11 @@ void stats_get(struct stats *s, enum stats_op op, struct stats_sum *ret)
 
 uint64_t stats_calls(struct stats *s)
 {
-	struct sum sum;
+	struct stats_sum sum;
 	uint64_t n = 0;
 
 	for (int i = 0; i < STATS__COUNT; i++) {
-		add_up(s, i, &sum);
+		stats_get(s, (enum stats_op)i, &sum);
 		n += sum.calls;
 	}
 	return n;

@@ -65,6 +65,8 @@ struct stats_sum {
 };
 void stats_get(struct stats *s, enum stats_op op, struct stats_sum *ret);
 const char *stats_name(enum stats_op op);
+/* All that have ended. */
+uint64_t stats_calls(struct stats *s);
 
 /* Lines "op.NAME.calls N", and so on: bltfs-control(7). */
 void stats_print(struct stats *s, FILE *to);

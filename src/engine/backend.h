@@ -360,8 +360,8 @@ int backend_convert(struct blt *from, const char *path,
 		    struct blt_error *err);
 
 /* A new store of the keys of all n, as blt_copy makes one of the first, but
- * without metadata and slots; opts->engine is set.  A key of several of them has
- * the same value in each: -EEXIST.  -EINVAL: other serializers, or another
+ * without metadata and slots; opts->engine is set.  A key of several of them
+ * has the same value in each: -EEXIST.  -EINVAL: other serializers, or another
  * length of values, than the first has. */
 int backend_merge(struct blt *const *from, size_t n, const char *path,
 		  const struct blt_create_options *opts, bool replace,

@@ -151,11 +151,13 @@ static int commit_row(struct ledger *l)
 static int set_last(struct ledger *l, const void *key, size_t len)
 {
 	uint8_t *bytes = l->row.last.bytes;
+	uint8_t *more;
 
 	if (!l->row.has_last || len > l->row.last.len) {
-		bytes = realloc(bytes, len + 1);
-		if (!bytes)
+		more = realloc(bytes, len + 1);
+		if (!more)
 			return -ENOMEM;
+		bytes = more;
 	}
 	if (len)
 		memcpy(bytes, key, len);

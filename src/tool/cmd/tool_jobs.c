@@ -114,8 +114,9 @@ static int run_jobs(struct tool *t)
 	struct jout j = { .to = stdout, .flat = true };
 	bool json = tool_has(t, OPT_JSON), any = false;
 	const struct layout at = layout();
-	struct job_info info = { 0 };
-	int fd, r, code = mount_client_mount(t, t->arg[0], &fd);
+	struct job_list list = { 0 };
+	struct job_info info;
+	int r, code = mount_client_mount(t, t->arg[0], &list.fd);
 
 	if (code)
 		return code;
