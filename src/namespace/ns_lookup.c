@@ -241,11 +241,7 @@ static int may_make_file(const struct query *q, int found,
 static int may_make_dir(const struct query *q, int found,
 			const struct answer *a)
 {
-	if (q->conflict)
-		return -EINVAL;
-	if (q->by_hash && (found != 1 || a->kind != BLT_DIR))
-		return -EINVAL;
-	return 0;
+	return found == 1 && a->kind == BLT_DIR && !q->conflict ? 0 : -EINVAL;
 }
 
 int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
@@ -264,11 +260,16 @@ int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
 	rc = query_init(&q, ns, dir, dir_len, name, name_len);
 	if (rc < 0)
 		goto out;
-	rc = query_run(&q, &a);
-	if (rc < 0)
-		goto out;
-	rc = kind == BLT_DIR ? may_make_dir(&q, rc, &a) :
-			       may_make_file(&q, rc, &a);
+	/* a directory's plain name is right whatever is there: a path of many of
+	 * them is not looked up once for each */
+	if (kind == BLT_DIR && !q.by_hash && !q.conflict) {
+		rc = 0;
+	} else {
+		rc = query_run(&q, &a);
+		if (rc >= 0)
+			rc = kind == BLT_DIR ? may_make_dir(&q, rc, &a) :
+					       may_make_file(&q, rc, &a);
+	}
 	if (rc < 0)
 		goto out;
 	len = q.key_len + (kind == BLT_DIR);

@@ -117,6 +117,22 @@ START_TEST(test_more_than_one_block)
 }
 END_TEST
 
+START_TEST(test_longer_and_longer)
+{
+	uint8_t key[400];
+	struct keyhash_prefixes p = { .key = key };
+
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)(i * 7);
+	for (size_t len = 0; len <= sizeof(key); len += 1 + len % 5) {
+		struct keyhash h = keyhash_of_prefix(&p, len);
+		struct keyhash whole = keyhash_of(key, len);
+
+		ck_assert(keyhash_equal(&h, &whole));
+	}
+}
+END_TEST
+
 START_TEST(test_empty_without_bytes)
 {
 	struct keyhash none = keyhash_of(NULL, 0);
@@ -172,6 +188,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_ways_side_by_side, 0, (int)keyhash_n_ways);
 	tcase_add_test(tc, test_bucket);
 	tcase_add_test(tc, test_more_than_one_block);
+	tcase_add_test(tc, test_longer_and_longer);
 	tcase_add_test(tc, test_empty_without_bytes);
 	tcase_add_test(tc, test_vector);
 	tcase_add_test(tc, test_equal_and_word);

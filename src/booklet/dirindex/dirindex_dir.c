@@ -314,6 +314,7 @@ int dirs_make(struct dirindex *t, const uint8_t *prefix, size_t len,
 	      uint32_t *ret)
 {
 	uint32_t number = t->last;
+	struct keyhash_prefixes hashes = { .key = prefix };
 	size_t slashes = 0, n, from, to;
 
 	if (dir_is(t, number, prefix, len))
@@ -329,7 +330,7 @@ int dirs_make(struct dirindex *t, const uint8_t *prefix, size_t len,
 		int err;
 
 		to = from + cut_behind(prefix + from, len - from, 1);
-		h = keyhash_of(prefix, to - 1);
+		h = keyhash_of_prefix(&hashes, to - 1);
 		err = dir_new(t, number, prefix + from, to - 1 - from,
 			      keyhash_word(&h), &number);
 		if (err) {

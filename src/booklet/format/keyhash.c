@@ -3,8 +3,6 @@
 #include "blt.h"
 #include "base/util.h"
 
-#include <blake2.h>
-
 struct keyhash keyhash_of(const void *key, size_t len)
 {
 	struct keyhash_key block = { key, len };
@@ -18,6 +16,22 @@ struct keyhash keyhash_of(const void *key, size_t len)
 	}
 	/* Fails only for a digest or key length that BLAKE2s does not have. */
 	blake2s(h.byte, key, NULL, KEYHASH_LEN, len, 0);
+	return h;
+}
+
+struct keyhash keyhash_of_prefix(struct keyhash_prefixes *p, size_t len)
+{
+	blake2s_state whole;
+	struct keyhash h;
+
+	if (len <= KEYHASH_BLOCK)
+		return keyhash_of(p->key, len);
+	if (!p->fed)
+		blake2s_init(&p->state, KEYHASH_LEN);
+	blake2s_update(&p->state, p->key + p->fed, len - p->fed);
+	p->fed = len;
+	whole = p->state;
+	blake2s_final(&whole, h.byte, KEYHASH_LEN);
 	return h;
 }
 

@@ -6,6 +6,7 @@
 #ifndef BLT_KEYHASH_H
 #define BLT_KEYHASH_H
 
+#include <blake2.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,21 @@ struct keyhash keyhash_of(const void *key, size_t len);
 struct blt_bytes;
 void keyhash_of_many(const struct blt_bytes *keys, size_t n,
 		     struct keyhash *ret);
+
+/* The hashes of longer and longer beginnings of one key, which together cost as
+ * much as that of the longest: a path has as many directories as it has slashes.
+ *
+ *   struct keyhash_prefixes p = { .key = key };
+ *   h = keyhash_of_prefix(&p, len); ...   len never becomes less
+ *
+ * The key is borrowed.  One thread at a time. */
+struct keyhash_prefixes {
+	const uint8_t *key;
+	size_t fed; /* bytes that are in state; 0: it is not begun */
+	blake2s_state state;
+};
+
+struct keyhash keyhash_of_prefix(struct keyhash_prefixes *p, size_t len);
 
 static inline bool keyhash_equal(const struct keyhash *a,
 				 const struct keyhash *b)
