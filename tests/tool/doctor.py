@@ -151,6 +151,12 @@ def check_store():
         f.seek(16)
         f.write(b"\6\0")
     doctor("later.blt").has("contents", "note", "version 6", "-o ro")
+    t.ok("create", "--value-len", "8", "fixed.blt")
+    fixed = doctor("fixed.blt")
+    t.equal([f["state"] for f in fixed.found if f["check"] == "contents"],
+            ["ok"], "Python grows an index that stands in front")
+    t.ok("reindex", "fixed.blt")
+    doctor("fixed.blt").has("contents", "note", "more than 144013 keys")
 
 
 def check_mounted():

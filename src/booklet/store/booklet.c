@@ -12,6 +12,7 @@ const struct backend booklet_backend = {
 	.path = booklet_path,
 	.fd = booklet_fd,
 	.get_info = booklet_get_info,
+	.cautions = booklet_cautions,
 	.count = booklet_count,
 	.takes_empty = booklet_takes_empty,
 

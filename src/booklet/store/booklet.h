@@ -19,6 +19,10 @@ void booklet_get_info(struct blt *blt, struct blt_info *ret);
 int booklet_count(struct blt *blt, struct blt_census *ret);
 bool booklet_takes_empty(const struct blt *blt);
 
+/* ---- store_grow.c ---- */
+
+void booklet_cautions(struct blt *blt, blt_caution_fn *fn, void *arg);
+
 /* ---- store_read.c ---- */
 
 int booklet_get(struct blt *blt, const void *key, size_t len,

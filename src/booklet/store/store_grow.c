@@ -1,5 +1,6 @@
 /* The index grows: in a thread of the store's own, or step by step with those
  * who commit. */
+#include "booklet/store/booklet.h"
 #include "booklet/store/store.h"
 
 #include "booklet/maintain/maintain.h"
@@ -7,6 +8,9 @@
 #include "base/util.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 /* How long a commit waits where much waits for a sync that the thread is
@@ -216,4 +220,31 @@ int booklet_reindex(struct blt *blt, uint32_t n_buckets,
 		rc = run_alone(store, n_buckets, progress, arg);
 	pthread_mutex_unlock(&e->whole);
 	return rc;
+}
+
+/* ---- what Python cannot do ---- */
+
+/* Python's booklet covers an index that it leaves behind with one dead block,
+ * which in a store of fixed-length values reaches only so far; where that is
+ * too short it fails with OverflowError in the middle of the work. */
+void booklet_cautions(struct blt *blt, blt_caution_fn *fn, void *arg)
+{
+	struct blt_info i;
+	char *text;
+
+	booklet_get_info(blt, &i);
+	if (!i.value_len || i.index_offset == FORMAT_HEADER_LEN ||
+	    format_index_len(i.n_buckets) <= 21u + UINT16_MAX + i.value_len ||
+	    !format_next_buckets(i.n_buckets) ||
+	    asprintf(&text,
+		     "%s: once it has more than %" PRIu32
+		     " keys, Python's booklet fails to grow its index "
+		     "(OverflowError) and damages it, as it does with any "
+		     "store of fixed-length values of that size; have bltfs "
+		     "or blt put the next ones, or grow it before: blt "
+		     "reindex",
+		     booklet_path(blt), i.n_buckets) < 0)
+		return;
+	fn(arg, text);
+	free(text);
 }
