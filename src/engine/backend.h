@@ -145,6 +145,9 @@ struct backend_dirs {
 	/* Whether all that is there is known: its result, once it is; the
 	 * same or -EAGAIN; whether it has ended well; keys met so far. */
 	int (*wait)(struct blt *store);
+	/* Waits only until more is known than at *seen, which moves on (0 at
+	 * first): 1; or until all is, then as wait. */
+	int (*wait_more)(struct blt *store, uint64_t *seen);
 	int (*ready)(struct blt *store);
 	bool (*complete)(struct blt *store);
 	uint64_t (*known)(struct blt *store);

@@ -67,6 +67,12 @@ static int dirs_wait(struct blt *blt)
 	return 0;
 }
 
+static int dirs_wait_more(struct blt *blt, uint64_t *seen)
+{
+	(void)seen;
+	return dirs_wait(blt);
+}
+
 static bool dirs_complete(struct blt *blt)
 {
 	(void)blt;
@@ -437,6 +443,7 @@ static int dirs_find_long(struct blt *blt, const void *prefix, size_t len,
 const struct backend_dirs lmdb_dirs = {
 	.start = dirs_start,
 	.wait = dirs_wait,
+	.wait_more = dirs_wait_more,
 	.ready = dirs_wait,
 	.complete = dirs_complete,
 	.known = dirs_known,

@@ -220,6 +220,7 @@ int ns_has_dir(struct blt_ns *ns, const uint8_t *key, size_t len)
 	struct blt_stat marker;
 	uint8_t *prefix;
 	size_t prefix_len;
+	uint64_t seen = 0;
 	bool complete;
 	int rc;
 
@@ -228,14 +229,14 @@ int ns_has_dir(struct blt_ns *ns, const uint8_t *key, size_t len)
 	rc = ns_join(key, len, NULL, 0, true, &prefix, &prefix_len);
 	if (rc < 0)
 		return rc == -ENAMETOOLONG ? 0 : rc;
-	/* Before the look: what it has not met counts only then. */
-	complete = ns->dirs->complete(ns->store);
-	rc = ns_find_dir(ns, prefix, prefix_len, &marker);
-	if (rc == 0 && !complete) {
-		rc = ns->dirs->wait(ns->store);
-		if (rc == 0)
-			rc = ns_find_dir(ns, prefix, prefix_len, &marker);
-	}
+	do {
+		/* Before the look: what it has not met counts only then. */
+		complete = ns->dirs->complete(ns->store);
+		rc = ns_find_dir(ns, prefix, prefix_len, &marker);
+		if (rc != 0 || complete)
+			break;
+		rc = ns->dirs->wait_more(ns->store, &seen);
+	} while (rc >= 0);
 	free(prefix);
 	return rc;
 }

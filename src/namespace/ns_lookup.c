@@ -168,11 +168,12 @@ static int look(struct query *q, bool complete, struct answer *ret)
 	return 1;
 }
 
-/* Looks, and where the answer needs the whole tree waits for it and looks
- * again.  A name in conflict is nothing without its key, however the tree will
- * look. */
+/* Looks, and where the name is not known waits until more is, and looks again,
+ * until the walk has met it or has ended.  A name in conflict is nothing without
+ * its key, however the tree will look. */
 static int query_run(struct query *q, struct answer *ret)
 {
+	uint64_t seen = 0;
 	bool complete;
 	int rc;
 
@@ -183,8 +184,8 @@ static int query_run(struct query *q, struct answer *ret)
 			return rc;
 		if (complete || (q->conflict && ret->file != 1))
 			return 0;
-		rc = q->ns->dirs->wait(q->ns->store);
-	} while (rc == 0);
+		rc = q->ns->dirs->wait_more(q->ns->store, &seen);
+	} while (rc >= 0);
 	return rc;
 }
 

@@ -204,6 +204,13 @@ static int wait(struct blt *face)
 	return txn_dirs_of(txn_of(face)->lower)->wait(txn_of(face)->lower);
 }
 
+static int wait_more(struct blt *face, uint64_t *seen)
+{
+	struct blt *lower = txn_of(face)->lower;
+
+	return txn_dirs_of(lower)->wait_more(lower, seen);
+}
+
 static int ready(struct blt *face)
 {
 	return txn_dirs_of(txn_of(face)->lower)->ready(txn_of(face)->lower);
@@ -358,6 +365,7 @@ static int hold(struct blt *face, const void *prefix, size_t len, bool held)
 const struct backend_dirs txn_dirs = {
 	.start = start,
 	.wait = wait,
+	.wait_more = wait_more,
 	.ready = ready,
 	.complete = complete,
 	.known = known,

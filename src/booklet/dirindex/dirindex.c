@@ -281,6 +281,27 @@ bool dirindex_is_flat(const struct dirindex *t)
 	return t->flat;
 }
 
+void dirindex_advance(struct dirindex *t)
+{
+	pthread_mutex_lock(&t->wait_lock);
+	t->advances++;
+	pthread_cond_broadcast(&t->wait_cond);
+	pthread_mutex_unlock(&t->wait_lock);
+}
+
+int dirindex_wait_more(struct dirindex *t, uint64_t *seen)
+{
+	bool complete;
+
+	pthread_mutex_lock(&t->wait_lock);
+	while (!atomic_load(&t->complete) && t->advances == *seen)
+		pthread_cond_wait(&t->wait_cond, &t->wait_lock);
+	complete = atomic_load(&t->complete);
+	*seen = t->advances;
+	pthread_mutex_unlock(&t->wait_lock);
+	return complete ? dirindex_fault(t) : 1;
+}
+
 void dirindex_complete(struct dirindex *t, int err)
 {
 	pthread_mutex_lock(&t->wait_lock);

@@ -103,8 +103,15 @@ struct dirindex_rename {
 int dirindex_rename(struct dirindex *t, const struct dirindex_rename *r,
 		    int (*change)(void *arg), void *arg);
 
+/* The walk has met more: dirindex_wait_more returns. */
+void dirindex_advance(struct dirindex *t);
+
 /* The walk has ended (err 0), or has failed: waiting calls return. */
 void dirindex_complete(struct dirindex *t, int err);
+
+/* Waits until the walk has advanced since *seen, which becomes where it is (0
+ * before the first call), or has ended: 1 or 0, or its err. */
+int dirindex_wait_more(struct dirindex *t, uint64_t *seen);
 
 /* Waits for dirindex_complete; returns its err. */
 int dirindex_wait(struct dirindex *t);

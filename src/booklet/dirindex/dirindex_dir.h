@@ -84,6 +84,7 @@ struct dirindex {
 
 	pthread_mutex_t wait_lock; /* protects the rest, but for reading */
 	pthread_cond_t wait_cond;
+	uint64_t advances;
 	atomic_bool complete;
 	atomic_int walk_err; /* meaningful once complete is set */
 	atomic_int failed;   /* an entry is missing */

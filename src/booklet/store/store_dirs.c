@@ -24,6 +24,11 @@ static int dirs_wait(struct blt *blt)
 	return dirindex_wait(dirindex_of(blt));
 }
 
+static int dirs_wait_more(struct blt *blt, uint64_t *seen)
+{
+	return dirindex_wait_more(dirindex_of(blt), seen);
+}
+
 static int dirs_ready(struct blt *blt)
 {
 	return dirindex_ready(dirindex_of(blt));
@@ -160,6 +165,7 @@ static int dirs_order_find(struct blt *blt, const void *prefix, size_t len,
 const struct backend_dirs booklet_dirs = {
 	.start = dirs_start,
 	.wait = dirs_wait,
+	.wait_more = dirs_wait_more,
 	.ready = dirs_ready,
 	.complete = dirs_complete,
 	.known = dirs_known,

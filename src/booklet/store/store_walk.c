@@ -205,6 +205,8 @@ int store_stat_at(struct store *store, uint64_t pos, struct blt_stat *ret)
 
 /* Blocks met under one hold of the write lock. */
 #define WALK_STRIDE 256
+/* Strides after which those who wait for a name look again. */
+#define WALK_ADVANCE 64
 
 struct walk {
 	struct engine *engine;
@@ -268,6 +270,7 @@ static void *walk_blocks(void *arg)
 	struct wal *wal = &store->engine.wal;
 	struct walk w = { .engine = &store->engine,
 			  .dirindex = atomic_load(&store->engine.dirindex) };
+	unsigned strides = 0;
 	int rc = 0;
 
 	pthread_mutex_lock(&wal->write);
@@ -279,6 +282,8 @@ static void *walk_blocks(void *arg)
 	       !atomic_load(&store->stop_walk)) {
 		rc = walk_stride(&w);
 		pthread_mutex_unlock(&wal->write);
+		if (++strides % WALK_ADVANCE == 0)
+			dirindex_advance(w.dirindex);
 		batch_give_way(&store->engine);
 		pthread_mutex_lock(&wal->write);
 	}
