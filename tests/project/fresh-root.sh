@@ -2,8 +2,10 @@
 # A fresh minimal Debian does what the README says, for root and for an ordinary
 # user, and passes the tests.
 #
-#   fresh-root.sh [bookworm]    all tests; takes many minutes
-#   fresh-root.sh trixie        the unit tests, and some of each other kind
+#   fresh-root.sh SUITE [all]    SUITE: bookworm, trixie
+#
+# The tests are the unit tests and some of each other kind, run by the ordinary
+# user on bookworm and by root on trixie; "all": each of them runs all.
 #
 # Puts the committed files in a root of their own and follows the README there;
 # prints the time of each step.  What that needs: root.sh.  Takes minutes, so it is
@@ -12,7 +14,8 @@ set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/tests/project/root.sh"
-suite=${1:-bookworm}
+suite=${1:?}
+how_many=${2:-some}
 
 # copy DIRECTORY: the committed files, there.
 copy() {
@@ -31,7 +34,7 @@ inside '/root/bltfs/tests/project/newcomer.sh try'
 echo "== ./bootstrap mount"
 # shellcheck disable=SC2016 # expanded inside
 inside '
-	cd /root/bltfs
+	cd bltfs
 	./bootstrap mount /root/kv.blt /root/kv
 	echo hello > /root/kv/greeting
 	[ "$(cat /root/kv/greeting)" = hello ]
@@ -48,26 +51,39 @@ echo "== the README, as an ordinary user"
 inside 'useradd -m ada'
 copy home/ada/bltfs
 inside 'chown -R ada: /home/ada/bltfs'
-if [[ $suite == bookworm ]]; then
+# who runs the tests builds what they run
+if [[ $suite == bookworm || $how_many == all ]]; then
 	as_user ada '/home/ada/bltfs/tests/project/newcomer.sh build'
 fi
 as_user ada '/home/ada/bltfs/tests/project/newcomer.sh try'
 
-echo "== the tests"
-if [[ $suite == bookworm ]]; then
-	inside 'cd /root/bltfs && ./bootstrap check'
-else
-	inside 'apt-get install -y --no-install-recommends attr procps python3 \
-		python3-lmdb >/dev/null'
-	# shellcheck disable=SC2016 # expanded by make
-	inside 'cd /root/bltfs && TEST_FEW=1 CRASH_IMAGES=300 MODEL_ROUNDS=1 \
-		make -C build -j"$(nproc)" check TESTS='\''$(unit_tests) \
+# Where the programs are built.
+# shellcheck disable=SC2016 # expanded by make
+some='
+	set -o pipefail
+	TEST_FEW=1 CRASH_IMAGES=300 MODEL_ROUNDS=1 make -C bltfs/build \
+		-j"$(nproc)" -k check TESTS='\''$(unit_tests) \
 		tests/mount/control.py tests/mount/friction.py \
 		tests/mount/metrics.py tests/mount/options.sh \
 		tests/mount/posix.py tests/mount/txn.py \
-		tests/project/readme.py tests/tool/copies.py \
-		tests/tool/docs.py tests/tool/errors.py \
-		tests/tool/friction.py tests/tool/map.py'\'' |
+		tests/project/readme.py tests/python/files.py \
+		tests/tool/badfiles.py tests/tool/copies.py tests/tool/docs.py \
+		tests/tool/errors.py tests/tool/friction.py \
+		tests/tool/map.py'\'' |
 		grep -E "^(# (TOTAL|PASS|FAIL|SKIP|ERROR):|(FAIL|ERROR|SKIP):)"
-	'
-fi
+'
+
+echo "== the tests"
+# shellcheck disable=SC2016 # expanded inside
+[[ $how_many == all ]] || inside '
+	needs=$(bltfs/bootstrap packages 2>&1)
+	apt-get install -y --no-install-recommends ${needs##*install} >/dev/null
+'
+case $how_many:$suite in
+all:*)
+	inside 'cd bltfs && ./bootstrap check'
+	as_user ada 'cd bltfs && ./bootstrap check'
+	;;
+*:bookworm) as_user ada "$some" ;;
+*) inside "$some" ;;
+esac

@@ -4,7 +4,8 @@
 #   . "$(dirname "$0")/root.sh"
 #   make_root SUITE    debootstrap makes it in $root, below $dir, from the mirror
 #                      that this machine's apt uses; exits 77 where it cannot
-#   inside 'COMMANDS'  runs them there, as root, with nothing of our environment
+#   inside 'COMMANDS'  runs them there, as root, at home, with nothing of our
+#                      environment
 #   as_user NAME 'COMMANDS'    the same as another user, who is there
 #
 # Needs root, /dev/fuse and the mirror.  $dir is removed at the end, with all that
@@ -71,5 +72,5 @@ enter() {
 	chroot --userspec="$1" "$root" /usr/bin/env -i HOME="$2" LANG=C.UTF-8 \
 		DEBIAN_FRONTEND=noninteractive \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		bash -euc "$3"
+		bash -euc "cd; $3"
 }
