@@ -5,7 +5,9 @@
 #include "main/options.h"
 
 #include "base/array.h"
+#include "base/os.h"
 #include "base/suggest.h"
+#include "base/util.h"
 #include "main/options_value.h"
 
 #include <errno.h>
@@ -14,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Memory for files that are being written, at most, if the user does not say.
+ */
+#define STAGING (UINT64_C(256) << 20)
 
 #define AT(field) offsetof(struct options, field)
 
@@ -69,7 +75,7 @@ static const struct option_row rows[] = {
 	{ "lock_timeout", NUMBER, AT(lock_timeout), 0, 86400, "SECONDS",
 	  "wait so long for the store's lock (default 10)", false },
 	{ "max_staging", SIZE, AT(max_staging), 0, UINT64_C(1) << 50, "SIZE",
-	  "memory for files being written (default 256M)", false },
+	  "memory for files being written (default 256M, or less)", false },
 	{ "control", TEXT, AT(control), 0, 0, "NAME",
 	  "the control directory's name, or none (default .bltfs)", false },
 	{ "poll_us", NUMBER, AT(poll_us), 0, 1000000, "N",
@@ -384,7 +390,7 @@ static int set_defaults(struct options *opts)
 		.autoprune = 50,
 		.lock_timeout = 10,
 		.look_ms = 100,
-		.max_staging = UINT64_C(256) << 20,
+		.max_staging = min_u64(STAGING, os_memory_limit() / 4),
 	};
 	if (option_set_text(&opts->control, ".bltfs") < 0 ||
 	    option_set_text(&opts->subtype, "bltfs") < 0)

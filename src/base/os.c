@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <spawn.h>
@@ -67,6 +68,76 @@ const char *os_remote(int fd)
 		if ((unsigned long)fs.f_type == known[i].magic)
 			return known[i].name;
 	return NULL;
+}
+
+/* ---- the memory limit ---- */
+
+static uint64_t read_limit(const char *path)
+{
+	FILE *from = fopen(path, "re");
+	unsigned long long limit;
+	uint64_t found = UINT64_MAX;
+
+	if (!from)
+		return found;
+	/* v2 has the word "max" where there is none, v1 a huge number */
+	if (fscanf(from, "%llu", &limit) == 1)
+		found = limit;
+	fclose(from);
+	return found;
+}
+
+/* The limits of a group and of those that it is in. */
+static uint64_t limit_of_group(const char *mount, const char *group,
+			       const char *file)
+{
+	size_t len = strlen(group);
+	uint64_t least = UINT64_MAX;
+	char path[PATH_MAX];
+
+	while (len > 0) {
+		uint64_t limit;
+
+		snprintf(path, sizeof(path), "%s%.*s/%s", mount, (int)len,
+			 group, file);
+		limit = read_limit(path);
+		least = limit < least ? limit : least;
+		while (len > 0 && group[--len] != '/')
+			;
+	}
+	snprintf(path, sizeof(path), "%s/%s", mount, file);
+	return min_u64(least, read_limit(path));
+}
+
+/* A line is "4:memory:/group", and "0::/group" for v2. */
+uint64_t os_memory_limit(void)
+{
+	FILE *groups = fopen("/proc/self/cgroup", "re");
+	uint64_t least = UINT64_MAX;
+	char line[PATH_MAX];
+
+	while (groups && fgets(line, sizeof(line), groups)) {
+		char *rest = line, *controllers, *group;
+
+		line[strcspn(line, "\n")] = '\0';
+		strsep(&rest, ":");
+		controllers = strsep(&rest, ":");
+		group = rest;
+		if (!group)
+			continue;
+		if (strcmp(controllers, "memory") == 0)
+			least = min_u64(
+				least,
+				limit_of_group("/sys/fs/cgroup/memory", group,
+					       "memory.limit_in_bytes"));
+		else if (!*controllers)
+			least = min_u64(least,
+					limit_of_group("/sys/fs/cgroup", group,
+						       "memory.max"));
+	}
+	if (groups)
+		fclose(groups);
+	return least;
 }
 
 /* A line is "1: FLOCK  ADVISORY  WRITE 123 08:01:4567 0 EOF", with "->" behind

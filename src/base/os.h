@@ -1,11 +1,12 @@
 /* os.h - what the operating system is asked for: files without a name, the
- * holder of a lock, child processes.  Any thread.
+ * holder of a lock, the memory limit, child processes.  Any thread.
  */
 #ifndef BLT_OS_H
 #define BLT_OS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Temporary files that nobody can find, and that vanish with their
@@ -23,6 +24,10 @@ const char *unnamed_dir(void);
 /* The name of the filesystem that a file is on, where the kernel caches it for
  * a server (FUSE, NFS, SMB, 9p); else NULL. */
 const char *os_remote(int fd);
+
+/* The least of the memory limits of the control groups that this process is in
+ * (cgroups(7), v1 and v2), in bytes; UINT64_MAX: none is known. */
+uint64_t os_memory_limit(void);
 
 /* Who holds the lock on a file, as far as the system tells.
  *

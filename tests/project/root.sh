@@ -57,6 +57,9 @@ make_root() {
 	mount -t sysfs -o ro sysfs "$root/sys"
 	mount --rbind /dev "$root/dev"
 	mount --make-rslave "$root/dev"
+	# as udev has it on a system that was booted: for everybody
+	mknod -m 666 "$dir/fuse" c 10 229
+	mount --bind "$dir/fuse" "$root/dev/fuse"
 }
 
 inside() {
