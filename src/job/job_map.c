@@ -92,9 +92,9 @@ int job_map(struct job *job)
 	job_facts(job, (const uint64_t[JOB_FACTS]){
 			       r.processed, r.written, r.skipped,
 			       job->info.fact[JOB_MAP_BYTES] });
-	/* too many errors are no wish of anybody */
+	/* It stopped before its end, and nobody cancelled it. */
 	if (rc == -ECANCELED && !atomic_load(&job->cancel))
-		rc = -EIO;
+		rc = -EAGAIN;
 	if (rc < 0 && rc != -ECANCELED && err.text[0])
 		job_result(job, "%s", err.text);
 	else

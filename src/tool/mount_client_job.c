@@ -234,7 +234,7 @@ static int fail_job(const struct tool *t, const struct job_info *i)
 	const char *advice = "";
 	int code = tool_exit_code(i->err);
 
-	if (i->errors)
+	if (i->errors && i->kind != JOB_MAP)
 		code = EX_SOFTWARE;
 	else if (i->err == -ENOENT && makes)
 		code = EX_CANTCREAT;

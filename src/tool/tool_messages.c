@@ -84,7 +84,7 @@ static const struct meaning {
 	{ ENOMEM, EX_OSERR, "out of memory" },
 	{ ENOEXEC, EX_USAGE, NULL },
 	{ ECHILD, EX_UNAVAILABLE, NULL },
-	{ ECANCELED, EX_SOFTWARE, NULL }, /* more errors than were allowed */
+	{ ECANCELED, EX_TEMPFAIL, NULL }, /* a map that stopped */
 	{ EBADF, EX_IOERR, NULL },        /* a standard file that is closed */
 	{ EIO, EX_IOERR, "the disk failed, or somebody cut the file short" },
 	{ ENOSPC, EX_IOERR,

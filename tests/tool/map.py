@@ -115,7 +115,7 @@ def skipping():
     done = t.run("map", STORE, "-e", "2", "-j", "1", "false")
     said = re.search(rb"stopped after (\d+) errors", done.stderr)
     t.equal((done.returncode, said and 3 <= int(said[1]) < n),
-            (SOFTWARE, True), done.stderr)
+            (t.TEMPFAIL, True), done.stderr)
 
 
 def tried_again():
