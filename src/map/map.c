@@ -342,7 +342,8 @@ static int step(struct map *m)
 		rc = pool_step(m->pool, more ? 0 : STEP_MS);
 	if (rc < 0)
 		return fail_pool(m, rc);
-	return map_output_due(&m->output, steady_us()) ?
+	/* A result that failed may be in the batch in part. */
+	return !m->failed && map_output_due(&m->output, steady_us()) ?
 		       map_output_commit(&m->output) :
 		       0;
 }
@@ -363,7 +364,8 @@ static int run(struct map *m)
 		int r = m->failed == -ECANCELED ? 0 : m->failed;
 
 		if (m->output.ledger)
-			ledger_finish(m->output.ledger, rc == 0 && r == 0);
+			ledger_finish(m->output.ledger,
+				      rc == 0 && m->failed == 0);
 		if (r == 0)
 			r = map_output_commit(&m->output);
 		rc = rc < 0 ? rc : r;

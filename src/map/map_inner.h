@@ -177,6 +177,7 @@ struct map_output {
 	uint64_t bytes;
 	unsigned n;
 	int64_t since; /* the first pending one was added, by steady_us */
+	bool broken;   /* a commit failed, and the row is ahead of it */
 };
 
 /* The store that the options name; opened, or the input's. */
@@ -198,6 +199,7 @@ int map_output_error(struct map_output *out, const void *key, size_t len,
 
 /* Whether enough is pending, or for long enough. */
 bool map_output_due(const struct map_output *out, int64_t now);
+/* After one that failed: nothing. */
 int map_output_commit(struct map_output *out);
 
 /* Drops what is pending.  0, or what closing another store says. */

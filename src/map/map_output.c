@@ -377,15 +377,11 @@ static int add_ledger(struct map_output *out)
 	return rc < 0 ? rc : ledger_add(out->ledger, out->batch);
 }
 
-int map_output_commit(struct map_output *out)
+static int commit(struct map_output *out)
 {
-	bool tell = out->store == out->in, moved, beat;
+	bool tell = out->store == out->in;
 	int rc = 0;
 
-	moved = out->ledger && ledger_moved(out->ledger);
-	beat = out->ledger && ledger_due(out->ledger, steady_us());
-	if (!out->batch && !moved && !beat)
-		return 0;
 	if (out->ledger)
 		rc = add_ledger(out);
 	if (rc < 0)
@@ -404,6 +400,21 @@ int map_output_commit(struct map_output *out)
 	if (rc == -ESTALE && out->ledger)
 		return ledger_failed(out->ledger, rc, out->err);
 	return rc < 0 ? fail_write(out, rc) : 0;
+}
+
+/* The row in memory is past what a failed commit dropped: no later commit may
+ * store it. */
+int map_output_commit(struct map_output *out)
+{
+	bool moved = out->ledger && ledger_moved(out->ledger);
+	bool beat = out->ledger && ledger_due(out->ledger, steady_us());
+	int rc;
+
+	if (out->broken || (!out->batch && !moved && !beat))
+		return 0;
+	rc = commit(out);
+	out->broken = rc < 0;
+	return rc;
 }
 
 int map_output_close(struct map_output *out)

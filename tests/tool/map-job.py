@@ -129,6 +129,16 @@ def failed(where, engine):
                              for k, v in ITEMS.items()}, "the values")
 
 
+def full(where, engine):
+    """A key that the ledger cannot note as failed is not settled: the job is
+    not done, also where that key is the last one."""
+    most = 4096
+    store = fresh(where, engine, {b"%d" % i: b"x" for i in range(most + 1)})
+    unzstd = (store, "--job", "f", "-b", "unzstd")
+    t.refused(t.TEMPFAIL, "keeps no more keys", args=["map", *unzstd])
+    t.equal(states(store), [("f", 1, 1, "stopped", 0, 0, most)], "one is left")
+
+
 def other_keys(where, engine):
     """A result must not be an item of the next run."""
     store, n = fresh(where, engine), len(ITEMS)
@@ -284,6 +294,7 @@ def main():
         launchers(where, engine)
         going_on(where, engine)
         failed(where, engine)
+        full(where, engine)
         other_keys(where, engine)
         streamed(where, engine)
         merged(where, engine)
