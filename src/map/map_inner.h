@@ -109,8 +109,10 @@ struct map_input {
 int map_input_open(struct map_input *in, struct blt *store,
 		   const struct map_options *options,
 		   const struct ledger_row *row, struct blt_error *err);
-/* Whether an item of that key would be one of these. */
-bool map_input_takes(const struct map_input *in, const void *key, size_t len);
+/* Whether o, the options of the map, take that key as an item.  On a retry the
+ * input lists fewer keys than they do. */
+bool map_input_takes(const struct map_input *in, const struct map_options *o,
+		     const void *key, size_t len);
 
 /* 1: an item, or, *ret NULL, a key that is none, for the caller to have a look
  * at other things; 0: the end.  -ENOENT: a listed key that is not there, in

@@ -191,15 +191,29 @@ static bool wanted(const struct map_input *in, const struct blt_item *item)
 	return fits_patterns(in, item->key, item->key_len);
 }
 
-bool map_input_takes(const struct map_input *in, const void *key, size_t len)
+/* The keys of the options have no order; those of the input do. */
+static bool lists(const struct map_input *in, const struct map_options *o,
+		  const struct map_key *key)
 {
-	const struct map_key k = { key, len };
-	const struct map_listed l = { .key = &k };
+	const struct map_listed l = { .key = key };
 
-	if (in->list)
+	if (o == in->options)
 		return bsearch(&l, in->list, in->n_list, sizeof(l),
 			       compare_keys);
-	return fits_patterns(in, key, len);
+	for (size_t i = 0; i < o->n_keys; i++)
+		if (compare_bytes(o->keys[i].bytes, o->keys[i].len, key->bytes,
+				  key->len) == 0)
+			return true;
+	return false;
+}
+
+bool map_input_takes(const struct map_input *in, const struct map_options *o,
+		     const void *key, size_t len)
+{
+	const struct map_key k = { key, len };
+
+	return fits_patterns(in, key, len) &&
+	       (!o->keys_only || lists(in, o, &k));
 }
 
 /* What is in the file may have been cut off by somebody.  1, or 0: another

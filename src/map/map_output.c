@@ -178,7 +178,7 @@ static bool is_another_item(const struct map_output *out,
 {
 	return out->ledger && out->store == out->in &&
 	       compare_bytes(key->bytes, key->len, task->key, task->key_len) &&
-	       map_input_takes(out->input, key->bytes, key->len);
+	       map_input_takes(out->input, out->options, key->bytes, key->len);
 }
 
 /* NULL: all its results can be written. */

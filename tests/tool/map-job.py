@@ -155,6 +155,31 @@ def other_keys(where, engine):
     t.equal([s[0] for s in states(store)], ["o", "p"], "and only there")
 
 
+def retried_keys(where, engine):
+    """Nor on a retry, whose own items are fewer than those of the job."""
+    store, n = fresh(where, engine), len(ITEMS)
+    how = ("-b", "upper", "--key", "{key}.u")
+    t.refused(t.TEMPFAIL, "stopped after", args=[
+        "map", store, "--job", "o", "-j", "1", "--max-errors", "3", *how])
+    tried = states(store)[0][6]
+    got, why = t.mapped(store, "--retry-failed", "o", *how, exit_code=SOFTWARE)
+    t.equal((got, {"another item" in w for w in why.values()}),
+            ((tried, 0, 0, tried), {True}), why)
+    names = os.path.join(where, "names")
+    with open(names, "wb") as f:
+        f.write(b"".join(b"%s\n%s.u\n" % (k, k) for k in ITEMS))
+    listed = ("--keys-from", names, *how)
+    t.ok("put", store, "k1.u", stdin=b"x")
+    t.equal(t.mapped(store, "--job", "l", *listed, exit_code=SOFTWARE)[0],
+            (2 * n, 1, 0, 2 * n - 1), "listed, all but one of them missing")
+    got, why = t.mapped(store, "--retry-failed", "l", *listed,
+                        exit_code=SOFTWARE)
+    t.equal((got, "another item" in why["k1"]),
+            ((2 * n - 1, 0, 0, 2 * n - 1), True), "again")
+    t.equal(t.items(store), {**ITEMS, b"k1.u": b"x", b"k1.u.u": b"X"},
+            "no item is written")
+
+
 def merged(where, engine):
     """Read-only shards of one file, each to a store of its own."""
     store, n = fresh(where, engine), len(ITEMS)
@@ -296,6 +321,7 @@ def main():
         failed(where, engine)
         full(where, engine)
         other_keys(where, engine)
+        retried_keys(where, engine)
         streamed(where, engine)
         merged(where, engine)
         owned(where, engine)
