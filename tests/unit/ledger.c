@@ -103,6 +103,37 @@ START_TEST(notes)
 }
 END_TEST
 
+static int one_note(void *arg, const struct backend_note *n)
+{
+	(void)arg;
+	(void)n;
+	return 1;
+}
+
+/* A file can say any length: a slot that is too long is not read at all, even
+ * where it begins as a table does. */
+START_TEST(slot_too_long)
+{
+	size_t len = NOTES_MAX + 1;
+	uint8_t *slot = calloc(1, len);
+	struct blt_bytes to = { "x", 1 };
+	struct blt *s = make();
+	struct blt_batch *b;
+	struct table t = { NULL, 0 };
+
+	ck_assert_int_eq(change(&t, "a", NULL, "one"), 0);
+	memcpy(slot, t.bytes, t.len);
+	ck_assert_int_eq(blt_slot_put(s, BLT_RESERVED_1, slot, len), 0);
+	ck_assert_int_eq(s->backend->notes(s, one_note, NULL), -EEXIST);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(backend_batch_note(b, "a", NULL, &to), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EEXIST);
+	free(t.bytes);
+	free(slot);
+	end(s);
+}
+END_TEST
+
 /* ---- rows ---- */
 
 START_TEST(rows)
@@ -327,6 +358,7 @@ int main(void)
 	TCase *t = tcase_create("ledger");
 
 	tcase_add_test(t, notes);
+	tcase_add_test(t, slot_too_long);
 	tcase_add_test(t, rows);
 	tcase_add_test(t, owners);
 	tcase_add_test(t, going_on);

@@ -329,8 +329,8 @@ int batch_copy(struct batch *b, const struct batch_key *key,
 	return rc;
 }
 
-int batch_read(struct batch *b, const struct batch_key *key, uint8_t **ret,
-	       size_t *ret_len)
+int batch_read(struct batch *b, const struct batch_key *key, size_t max,
+	       uint8_t **ret, size_t *ret_len)
 {
 	struct stored_value v = { .wal = &b->engine->wal };
 	struct index_place place;
@@ -340,7 +340,9 @@ int batch_read(struct batch *b, const struct batch_key *key, uint8_t **ret,
 
 	if (found <= 0)
 		return found ? found : -ENOENT;
-	bytes = malloc(place.block.head.value_len + 1u);
+	if (place.block.head.value_len > max)
+		return -EFBIG;
+	bytes = malloc((size_t)place.block.head.value_len + 1);
 	if (!bytes)
 		return -ENOMEM;
 	v.pos = block_value_pos(&place.block);

@@ -98,9 +98,9 @@ int batch_exchange(struct batch *b, const struct batch_key *one,
 /* 0, -EEXIST: the key is there, or another error. */
 int batch_absent(struct batch *b, const struct batch_key *key);
 
-/* Its value as it is now, malloc'd; -ENOENT. */
-int batch_read(struct batch *b, const struct batch_key *key, uint8_t **ret,
-	       size_t *ret_len);
+/* Its value as it is now, malloc'd; -ENOENT; -EFBIG: over max bytes. */
+int batch_read(struct batch *b, const struct batch_key *key, size_t max,
+	       uint8_t **ret, size_t *ret_len);
 
 /* Whether key has still the value that stood at value_pos: 1, 0, or negative.
  * The bytes there must be as they were. */

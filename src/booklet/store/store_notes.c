@@ -18,6 +18,11 @@ int booklet_notes(struct blt *blt, backend_note_fn *fn, void *arg)
 
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
+	/* Another library's: the magic need not be read. */
+	if (v.len > NOTES_MAX) {
+		blt_view_release(&v);
+		return -EEXIST;
+	}
 	table = malloc(v.len + 1);
 	rc = table ? 0 : -ENOMEM;
 	if (rc == 0 && blt_view_copy(&v, table, v.len, 0) != (int64_t)v.len)
@@ -66,7 +71,9 @@ int store_note(struct store *store, struct batch *b,
 
 	if (store->engine.wal.fmt.fixed)
 		return -ENOTSUP;
-	rc = batch_read(b, &key, &table, &len);
+	rc = batch_read(b, &key, NOTES_MAX, &table, &len);
+	if (rc == -EFBIG)
+		return -EEXIST;
 	if (rc == 0 || rc == -ENOENT)
 		rc = change(b, &key, table, len, op);
 	free(table);
