@@ -51,8 +51,11 @@ const struct ledger_row *ledger_row(const struct ledger *l)
 
 bool ledger_row_lives(const struct ledger_row *row, int64_t now)
 {
+	uint64_t a = (uint64_t)row->renewed, b = (uint64_t)now;
+
+	/* A time to come is as wrong as one long past, and has no end. */
 	return row->state == LEDGER_RUNNING &&
-	       now - row->renewed < LEDGER_DEAD_US;
+	       (row->renewed > now ? a - b : b - a) < LEDGER_DEAD_US;
 }
 
 static uint64_t random_number(void)

@@ -186,6 +186,13 @@ START_TEST(owners)
 
 	ck_assert(ledger_row_lives(&row, 1000 + LEDGER_DEAD_US - 1));
 	ck_assert(!ledger_row_lives(&row, 1000 + LEDGER_DEAD_US));
+	/* a clock that was set back, or a damaged file */
+	ck_assert(ledger_row_lives(&row, 1000 - LEDGER_DEAD_US + 1));
+	ck_assert(!ledger_row_lives(&row, 1000 - LEDGER_DEAD_US));
+	row.renewed = INT64_MIN;
+	ck_assert(!ledger_row_lives(&row, 1000));
+	row.renewed = INT64_MAX;
+	ck_assert(!ledger_row_lives(&row, -1000));
 	row.state = LEDGER_STOPPED;
 	ck_assert(!ledger_row_lives(&row, 1000));
 	ck_assert(ledger_is_name("a-1.b_c+"));
