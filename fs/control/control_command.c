@@ -432,7 +432,8 @@ bool control_knows_ioctl(unsigned cmd)
 
 bool control_is_slow(unsigned cmd)
 {
-	return cmd == BLTFS_IOC_TXN_COMMIT || cmd == BLTFS_IOC_SEQ;
+	return cmd == BLTFS_IOC_TXN_COMMIT || cmd == BLTFS_IOC_SEQ ||
+	       cmd == BLTFS_IOC_LEDGER;
 }
 
 int control_ioctl(struct bltfs *fs, unsigned cmd, void *arg, size_t len,

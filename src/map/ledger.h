@@ -153,13 +153,15 @@ struct ledger_entry {
 	const char *job;
 	unsigned shard;
 	bool running;
+	bool damaged; /* what is noted; of the head: no shard, and head is 0 */
 	const struct ledger_head *head;
 	const struct ledger_row *row; /* NULL: this shard has not begun */
 };
 typedef int ledger_fn(void *arg, const struct ledger_entry *e);
 
 /* Each shard of each job, or of that job; not 0 ends it.  -ENOENT: job is not
- * NULL, and there is none of that name. */
+ * NULL, and there is none of that name.  -EUCLEAN: one was damaged; the others
+ * were told too. */
 int ledger_each(struct blt *store, const char *job, ledger_fn *fn, void *arg);
 
 /* The number of shards: of a job that has begun, or -ENOENT. */
@@ -173,8 +175,7 @@ int ledger_fail(struct blt *store, const char *job, int rc,
 int ledger_forget(struct blt *store, const char *job, int wait_ms,
 		  struct blt_error *err);
 
-/* ledger_each of a store elsewhere: all entries as bytes, and back.  -EPROTO.
- */
+/* ledger_each of a store elsewhere: its notes as bytes, and back.  -EPROTO. */
 int ledger_pack(struct blt *store, uint8_t **ret, size_t *ret_len);
 int ledger_unpack(const uint8_t *bytes, size_t len, const char *job,
 		  ledger_fn *fn, void *arg);

@@ -59,6 +59,25 @@ bool ledger_hold_is_sure(const struct blt *store);
 /* The note of that name; freed by the caller. */
 int ledger_note_get(struct blt *store, const char *name,
 		    struct ledger_note *ret);
+/* All notes of jobs, copied, so that the store is free when they are used. */
+struct ledger_copies {
+	struct ledger_copy {
+		char *name; /* it begins with "job/" */
+		struct ledger_note note;
+		bool running; /* a row's */
+	} * at;
+	size_t n, room, bytes;
+};
+
+/* -E2BIG: too many for memory.  Only what succeeded is dropped. */
+int ledger_copies_take(struct blt *store, struct ledger_copies *ret);
+int ledger_copies_add(struct ledger_copies *c, const void *name,
+		      size_t name_len, const void *bytes, size_t len);
+void ledger_copies_drop(struct ledger_copies *c);
+/* As ledger_each.  Sorts them. */
+int ledger_copies_tell(struct ledger_copies *all, const char *job,
+		       ledger_fn *fn, void *arg);
+
 /* Deletes all of a job's notes in one batch: 0, -ESTALE where one has changed
  * since, or an error. */
 int ledger_delete(struct blt *store, const char *job);

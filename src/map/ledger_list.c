@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define PREFIX "job/"
+#define COPIES_MAX (64u << 20) /* bytes of all; an engine may have more */
 
 int ledger_fail(struct blt *store, const char *job, int rc,
 		struct blt_error *err)
@@ -80,35 +81,36 @@ int ledger_note_get(struct blt *store, const char *name,
 	return 0;
 }
 
-/* All notes of jobs, copied, so that the store is free when they are used. */
-struct copies {
-	struct copy {
-		char *name;
-		struct ledger_note note;
-	} * at;
-	size_t n, room;
-};
-
 static int copy_note(void *arg, const struct backend_note *n)
 {
-	struct copies *c = arg;
-	struct copy to = { .note = { .there = true, .len = n->len } };
+	struct ledger_copies *c = arg;
 
 	if (n->name_len < strlen(PREFIX) ||
 	    memcmp(n->name, PREFIX, strlen(PREFIX)) != 0 ||
 	    memchr(n->name, '\0', n->name_len))
 		return 0;
+	c->bytes += sizeof(*c->at) + n->name_len + n->len;
+	if (c->bytes > COPIES_MAX)
+		return -E2BIG;
+	return ledger_copies_add(c, n->name, n->name_len, n->bytes, n->len);
+}
+
+int ledger_copies_add(struct ledger_copies *c, const void *name,
+		      size_t name_len, const void *bytes, size_t len)
+{
+	struct ledger_copy to = { .note = { .there = true, .len = len } };
+
 	if (ARRAY_ROOM(c->at, c->room, c->n + 1) < 0)
 		return -ENOMEM;
-	to.name = strndup(n->name, n->name_len);
-	to.note.bytes = malloc(n->len + 1);
-	if (to.note.bytes)
-		memcpy(to.note.bytes, n->bytes, n->len);
+	to.name = strndup(name, name_len);
+	to.note.bytes = malloc(len + 1);
+	if (to.note.bytes && len)
+		memcpy(to.note.bytes, bytes, len);
 	c->at[c->n++] = to;
 	return to.name && to.note.bytes ? 0 : -ENOMEM;
 }
 
-static void drop_copies(struct copies *c)
+void ledger_copies_drop(struct ledger_copies *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		free(c->at[i].name);
@@ -117,14 +119,14 @@ static void drop_copies(struct copies *c)
 	free(c->at);
 }
 
-static int copy_all(struct blt *store, struct copies *ret)
+static int copy_all(struct blt *store, struct ledger_copies *ret)
 {
 	int rc = store->backend->notes ?
 			 store->backend->notes(store, copy_note, ret) :
 			 -ENOTSUP;
 
 	if (rc < 0)
-		drop_copies(ret);
+		ledger_copies_drop(ret);
 	return rc;
 }
 
@@ -141,7 +143,7 @@ static int of_job(const char *name, const char *job)
 
 int ledger_delete(struct blt *store, const char *job)
 {
-	struct copies all = { .n = 0 };
+	struct ledger_copies all = { .n = 0 };
 	struct blt_batch *b = NULL;
 	bool any = false;
 	int rc = copy_all(store, &all);
@@ -158,7 +160,7 @@ int ledger_delete(struct blt *store, const char *job)
 		any = true;
 		rc = backend_batch_note(b, all.at[i].name, &was, NULL);
 	}
-	drop_copies(&all);
+	ledger_copies_drop(&all);
 	if (rc == 0 && any)
 		return blt_batch_commit(b);
 	blt_batch_abort(b);
@@ -185,22 +187,38 @@ int ledger_forget(struct blt *store, const char *job, int wait_ms,
 
 /* ---- each shard ---- */
 
-static const struct ledger_note *find(const struct copies *all,
-				      const char *name)
+/* Of a row; false: a head, or not a name that the ledger gives. */
+static bool is_row(const char *name, char job[LEDGER_NAME_MAX + 1],
+		   unsigned *ret_shard)
 {
-	for (size_t i = 0; i < all->n; i++)
-		if (strcmp(all->at[i].name, name) == 0)
-			return &all->at[i].note;
-	return NULL;
+	const char *slash = strchr(name += strlen(PREFIX), '/');
+	size_t n = slash ? (size_t)(slash - name) : 0;
+
+	if (n == 0 || n > LEDGER_NAME_MAX)
+		return false;
+	memcpy(job, name, n);
+	job[n] = '\0';
+	*ret_shard = (unsigned)strtoul(slash + 1, NULL, 10);
+	return ledger_is_name(job) && *ret_shard <= LEDGER_SHARDS_MAX;
 }
 
-static bool is_running(struct blt *store, const char *job, unsigned shard,
-		       const struct ledger_row *row)
+static bool is_running(struct blt *store, const struct ledger_copy *c)
 {
 	struct ledger_hold *hold = NULL;
+	struct ledger_row row;
+	char job[LEDGER_NAME_MAX + 1];
+	unsigned shard;
+	bool lives;
 
-	if (!ledger_hold_is_sure(store))
-		return ledger_row_lives(row, now_us());
+	if (!is_row(c->name, job, &shard))
+		return false;
+	if (!ledger_hold_is_sure(store)) {
+		if (ledger_row_unpack(c->note.bytes, c->note.len, &row) < 0)
+			return false;
+		lives = ledger_row_lives(&row, now_us());
+		ledger_row_release(&row);
+		return lives;
+	}
 	/* Nobody can have a store that is not shared but a mount's daemon,
 	 * whose list this is. */
 	if (ledger_hold_take(store, job, shard, 0, &hold) == -EBUSY)
@@ -209,68 +227,93 @@ static bool is_running(struct blt *store, const char *job, unsigned shard,
 	return false;
 }
 
-static int tell_shard(struct blt *store, const struct copies *all,
-		      const char *job, unsigned shard,
-		      const struct ledger_head *head, ledger_fn *fn, void *arg)
+int ledger_copies_take(struct blt *store, struct ledger_copies *ret)
 {
-	struct ledger_entry e = { job, shard, false, head, NULL };
-	struct ledger_row row = { .state = LEDGER_STOPPED };
-	char name[LEDGER_NOTE_NAME];
-	const struct ledger_note *n;
-	int rc = 0;
+	int rc = copy_all(store, ret);
 
-	ledger_row_name(job, shard, name);
-	n = find(all, name);
-	if (n) {
-		rc = ledger_row_unpack(n->bytes, n->len, &row);
-		e.row = &row;
-	}
-	if (rc == 0 && store)
-		e.running = is_running(store, job, shard, &row);
-	if (rc == 0)
-		rc = fn(arg, &e);
-	ledger_row_release(&row);
+	for (size_t i = 0; rc == 0 && i < ret->n; i++)
+		ret->at[i].running = is_running(store, &ret->at[i]);
 	return rc;
 }
 
 static int compare_names(const void *one, const void *two)
 {
-	return strcmp(((const struct copy *)one)->name,
-		      ((const struct copy *)two)->name);
+	return strcmp(((const struct ledger_copy *)one)->name,
+		      ((const struct ledger_copy *)two)->name);
 }
 
-static int tell_all(struct blt *store, struct copies *all, const char *job,
-		    ledger_fn *fn, void *arg)
+static int tell_shard(const struct ledger_copies *all, const char *job,
+		      unsigned shard, const struct ledger_head *head,
+		      ledger_fn *fn, void *arg)
 {
-	struct ledger_head head;
-	bool any = false;
+	struct ledger_entry e = { .job = job, .shard = shard, .head = head };
+	struct ledger_row row = { .state = LEDGER_STOPPED };
+	char name[LEDGER_NOTE_NAME];
+	const struct ledger_copy key = { .name = name }, *c;
 	int rc = 0;
+
+	ledger_row_name(job, shard, name);
+	c = bsearch(&key, all->at, all->n, sizeof(key), compare_names);
+	if (c) {
+		rc = ledger_row_unpack(c->note.bytes, c->note.len, &row);
+		e.running = c->running;
+		e.damaged = rc == -EUCLEAN;
+		e.row = rc == 0 ? &row : NULL;
+	}
+	if (rc == 0 || e.damaged)
+		rc = fn(arg, &e);
+	ledger_row_release(&row);
+	return rc == 0 && e.damaged ? -EUCLEAN : rc;
+}
+
+static int tell_job(const struct ledger_copies *all,
+		    const struct ledger_copy *c, ledger_fn *fn, void *arg)
+{
+	const char *job = c->name + strlen(PREFIX);
+	struct ledger_head head = { .shards = 0 };
+	struct ledger_entry e = { .job = job, .head = &head, .damaged = true };
+	int rc = ledger_head_unpack(c->note.bytes, c->note.len, &head), r;
+
+	if (rc == -EUCLEAN) {
+		r = fn(arg, &e);
+		return r ? r : rc;
+	}
+	for (unsigned s = 1; s <= head.shards && (!rc || rc == -EUCLEAN); s++) {
+		r = tell_shard(all, job, s, &head, fn, arg);
+		rc = r ? r : rc;
+	}
+	return rc;
+}
+
+int ledger_copies_tell(struct ledger_copies *all, const char *job,
+		       ledger_fn *fn, void *arg)
+{
+	bool any = false;
+	int rc = 0, r;
 
 	if (all->n)
 		qsort(all->at, all->n, sizeof(*all->at), compare_names);
-	for (size_t i = 0; i < all->n && rc == 0; i++) {
+	for (size_t i = 0; i < all->n && (!rc || rc == -EUCLEAN); i++) {
 		const char *name = all->at[i].name + strlen(PREFIX);
 
-		if (strchr(name, '/') || (job && strcmp(name, job) != 0))
+		if (!ledger_is_name(name) || (job && strcmp(name, job) != 0))
 			continue;
 		any = true;
-		rc = ledger_head_unpack(all->at[i].note.bytes,
-					all->at[i].note.len, &head);
-		for (unsigned s = 1; rc == 0 && s <= head.shards; s++)
-			rc = tell_shard(store, all, name, s, &head, fn, arg);
+		r = tell_job(all, &all->at[i], fn, arg);
+		rc = r ? r : rc;
 	}
 	return rc == 0 && job && !any ? -ENOENT : rc;
 }
 
 int ledger_each(struct blt *store, const char *job, ledger_fn *fn, void *arg)
 {
-	struct copies all = { .n = 0 };
-	int rc = copy_all(store, &all);
+	struct ledger_copies all = { .n = 0 };
+	int rc = ledger_copies_take(store, &all);
 
 	if (rc < 0)
 		return rc;
-	rc = tell_all(store, &all, job, fn, arg);
-	drop_copies(&all);
+	rc = ledger_copies_tell(&all, job, fn, arg);
+	ledger_copies_drop(&all);
 	return rc;
 }
 

@@ -1,10 +1,11 @@
-/* The entries of ledger_each as bytes, for a process that has not got the
- * store: each
+/* The notes of all jobs as bytes, for a process that has not got the store. Who
+ * has it does not make an entry of each shard: a head of a few bytes claims
+ * thousands.  Of each note
  *
- *   2 bytes  length of the job's name       4 bytes  length of the head
- *   4 bytes  shard                          4 bytes  length of the row, or
- *   1 byte   running                                 2^32 - 1: there is none
- *   name, head, row
+ *   1 byte   running
+ *   2 bytes  length of its name
+ *   4 bytes  length of its bytes
+ *   name, bytes
  */
 #include "map/ledger_inner.h"
 
@@ -14,118 +15,81 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD 15u
-#define NONE UINT32_MAX
+#define HEAD 7u
 
-struct packed {
-	uint8_t *bytes;
-	size_t len;
-};
-
-static int add(void *arg, const struct ledger_entry *e)
+static int add(uint8_t **bytes, size_t *len, const struct ledger_copy *c)
 {
-	struct packed *p = arg;
-	uint8_t fixed[HEAD], *head = NULL, *row = NULL;
-	size_t head_len = 0, row_len = 0;
-	int rc = ledger_head_pack(e->head, &head, &head_len);
+	size_t name_len = strlen(c->name);
+	uint8_t fixed[HEAD];
+	int rc;
 
-	if (rc == 0 && e->row)
-		rc = ledger_row_pack(e->row, &row, &row_len);
-	put_le(fixed, strlen(e->job), 2);
-	put_le(fixed + 2, e->shard, 4);
-	put_le(fixed + 6, e->running, 1);
-	put_le(fixed + 7, head_len, 4);
-	put_le(fixed + 11, row ? row_len : NONE, 4);
+	put_le(fixed, c->running, 1);
+	put_le(fixed + 1, name_len, 2);
+	put_le(fixed + 3, c->note.len, 4);
+	rc = bytes_append(bytes, len, fixed, HEAD);
 	if (rc == 0)
-		rc = bytes_append(&p->bytes, &p->len, fixed, HEAD);
+		rc = bytes_append(bytes, len, c->name, name_len);
 	if (rc == 0)
-		rc = bytes_append(&p->bytes, &p->len, e->job, strlen(e->job));
-	if (rc == 0)
-		rc = bytes_append(&p->bytes, &p->len, head, head_len);
-	if (rc == 0 && row)
-		rc = bytes_append(&p->bytes, &p->len, row, row_len);
-	free(head);
-	free(row);
+		rc = bytes_append(bytes, len, c->note.bytes, c->note.len);
 	return rc;
 }
 
 int ledger_pack(struct blt *store, uint8_t **ret, size_t *ret_len)
 {
-	struct packed p = { .bytes = NULL };
-	int rc = bytes_append(&p.bytes, &p.len, "", 0);
+	struct ledger_copies all = { .n = 0 };
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+	int rc = ledger_copies_take(store, &all);
 
-	if (rc == 0)
-		rc = ledger_each(store, NULL, add, &p);
+	if (rc < 0)
+		return rc;
+	rc = bytes_append(&bytes, &len, "", 0);
+	for (size_t i = 0; rc == 0 && i < all.n; i++)
+		rc = add(&bytes, &len, &all.at[i]);
+	ledger_copies_drop(&all);
 	if (rc < 0) {
-		free(p.bytes);
+		free(bytes);
 		return rc;
 	}
-	*ret = p.bytes;
-	*ret_len = p.len;
+	*ret = bytes;
+	*ret_len = len;
 	return 0;
 }
 
-/* One entry at at, of left bytes: how many it has, or negative. */
-static int64_t tell(const uint8_t *at, size_t left, const char *job,
-		    ledger_fn *fn, void *arg)
+/* One note at at, of left bytes: how many it has, or negative. */
+static int64_t take(const uint8_t *at, size_t left, struct ledger_copies *to)
 {
-	struct ledger_row row = { .state = LEDGER_STOPPED };
-	size_t name_len, head_len, row_len, len;
-	char name[LEDGER_NAME_MAX + 1];
-	struct ledger_entry e = { .job = name };
-	struct ledger_head head;
+	size_t name_len, len;
 	int rc;
 
 	if (left < HEAD)
 		return -EPROTO;
-	name_len = (size_t)get_le(at, 2);
-	head_len = (size_t)get_le(at + 7, 4);
-	row_len = (size_t)get_le(at + 11, 4);
-	len = HEAD + name_len + head_len + (row_len == NONE ? 0 : row_len);
-	if (name_len > LEDGER_NAME_MAX || len > left)
+	name_len = (size_t)get_le(at + 1, 2);
+	len = (size_t)get_le(at + 3, 4);
+	if (name_len > left - HEAD || len > left - HEAD - name_len ||
+	    name_len < strlen("job/") || memcmp(at + HEAD, "job/", 4) != 0)
 		return -EPROTO;
-	memcpy(name, at + HEAD, name_len);
-	name[name_len] = '\0';
-	e.shard = (unsigned)get_le(at + 2, 4);
-	e.running = at[6] != 0;
-	e.head = &head;
-	rc = ledger_head_unpack(at + HEAD + name_len, head_len, &head);
-	if (rc == 0 && row_len != NONE) {
-		rc = ledger_row_unpack(at + HEAD + name_len + head_len, row_len,
-				       &row);
-		e.row = &row;
-	}
-	if (rc == 0 && ledger_is_name(name) && (!job || strcmp(job, name) == 0))
-		rc = fn(arg, &e);
-	ledger_row_release(&row);
-	return rc == -EUCLEAN ? -EPROTO : rc < 0 ? rc : (int64_t)len;
-}
-
-struct named {
-	ledger_fn *fn;
-	void *arg;
-	bool any;
-};
-
-static int note_any(void *arg, const struct ledger_entry *e)
-{
-	struct named *n = arg;
-
-	n->any = true;
-	return n->fn(n->arg, e);
+	rc = ledger_copies_add(to, at + HEAD, name_len, at + HEAD + name_len,
+			       len);
+	if (rc < 0)
+		return rc;
+	to->at[to->n - 1].running = at[0] != 0;
+	return (int64_t)(HEAD + name_len + len);
 }
 
 int ledger_unpack(const uint8_t *bytes, size_t len, const char *job,
 		  ledger_fn *fn, void *arg)
 {
-	struct named n = { .fn = fn, .arg = arg };
+	struct ledger_copies all = { .n = 0 };
+	int64_t n = 0;
+	int rc;
 
-	for (size_t at = 0; at < len;) {
-		int64_t rc = tell(bytes + at, len - at, job, note_any, &n);
-
-		if (rc < 0)
-			return (int)rc;
-		at += (size_t)rc;
+	for (size_t at = 0; at < len && n >= 0; at += (size_t)n) {
+		n = take(bytes + at, len - at, &all);
+		if (n < 0)
+			break;
 	}
-	return job && !n.any ? -ENOENT : 0;
+	rc = n < 0 ? (int)n : ledger_copies_tell(&all, job, fn, arg);
+	ledger_copies_drop(&all);
+	return rc;
 }

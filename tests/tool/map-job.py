@@ -4,6 +4,7 @@ failed, and each value mapped exactly once though blt is killed 20 times."""
 
 import json
 import os
+import pty
 import random
 import struct
 import subprocess
@@ -221,6 +222,36 @@ def slot_in_use(where):
               args=["map", fixed, "--job", "j", *UPPER])
 
 
+def damaged(where):
+    """What is noted of one job is damaged, or is not what the ledger writes:
+    the others are shown, and a terminal obeys nothing of it."""
+    store, n = fresh(where, "booklet"), len(ITEMS)
+    for job in "a", "b", "c":
+        t.mapped(store, "--job", job, *UPPER)
+    slot = t.ok("slot", store, "get", "1")
+    owner = status(store)[0]["owner"].encode()
+    bad = slot.replace(b"job/b\1", b"job/b\x09").replace(
+        owner, b"\x1b[7m"[:len(owner)].ljust(len(owner), b"x"))
+    for name in b"job/" + b"x" * 65, b"job/\x1b[7m":
+        bad += struct.pack("<HI", len(name), 1) + name + b"?"
+    t.ok("slot", store, "put", "1", stdin=bad)
+    done = t.run("map", store, "--status", "--json")
+    t.equal((done.returncode, b"is damaged" in done.stderr),
+            (t.DATAERR, True), done)
+    t.equal([(e["job"], e["state"], e["written"])
+             for e in json.loads(done.stdout)],
+            [("a", "done", n), ("b", "damaged", 0), ("c", "done", n)], "all")
+    ours, theirs = pty.openpty()
+    subprocess.run([t.BLT, "map", store, "--status"], stdout=theirs,
+                   stderr=subprocess.DEVNULL, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    t.equal((b"?[7m" in shown, b"\x1b" in shown), (True, False), shown)
+    t.ok("map", store, "--job", "b", "--forget")
+    t.equal([s[0] for s in states(store)], ["a", "c"], "and mended")
+
+
 def usage(where):
     store = fresh(where, "booklet")
     for text, args in (
@@ -327,6 +358,7 @@ def main():
         owned(where, engine)
         killed(where, engine)
     slot_in_use(where)
+    damaged(where)
     usage(where)
 
 

@@ -296,6 +296,78 @@ START_TEST(taken_over)
 }
 END_TEST
 
+/* ---- elsewhere ---- */
+
+static void note(struct blt *s, const char *name, const void *bytes, size_t len)
+{
+	const struct blt_bytes to = { bytes, len };
+	struct blt_batch *b;
+
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(backend_batch_note(b, name, NULL, &to), 0);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+}
+
+struct told {
+	unsigned n, rows, running, damaged;
+};
+
+static int count_entry(void *arg, const struct ledger_entry *e)
+{
+	struct told *t = arg;
+
+	t->n++;
+	t->rows += e->row != NULL;
+	t->running += e->running;
+	t->damaged += e->damaged;
+	return 0;
+}
+
+/* Heads of a few bytes claim thousands of shards each. */
+START_TEST(elsewhere)
+{
+	struct ledger_head head = { .shards = LEDGER_SHARDS_MAX };
+	struct blt *s = make();
+	struct ledger *l = begin(s, 1, 2, 0);
+	struct told t = { 0 }, here = { 0 };
+	char name[LEDGER_NOTE_NAME];
+	uint8_t *bytes, *packed;
+	size_t len, packed_len;
+
+	ck_assert_int_eq(commit(s, l, "one"), 0);
+	ck_assert_int_eq(ledger_head_pack(&head, &bytes, &len), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "job/h%u", i);
+		note(s, name, bytes, len);
+	}
+	note(s, "job/bad", bytes, len - 1);
+	note(s, "job/no name", bytes, len);
+	ck_assert_int_eq(ledger_pack(s, &packed, &packed_len), 0);
+	ck_assert_uint_lt(packed_len, 4096);
+	ck_assert_int_eq(
+		ledger_unpack(packed, packed_len, NULL, count_entry, &t),
+		-EUCLEAN);
+	ck_assert_uint_eq(t.n, 10 * LEDGER_SHARDS_MAX + 2 + 1);
+	ck_assert(t.rows == 1 && t.running == 1 && t.damaged == 1);
+	ck_assert_int_eq(ledger_each(s, NULL, count_entry, &here), -EUCLEAN);
+	ck_assert_mem_eq(&here, &t, sizeof(t));
+	t = (struct told){ 0 };
+	ck_assert_int_eq(
+		ledger_unpack(packed, packed_len, "j", count_entry, &t), 0);
+	ck_assert_uint_eq(t.n, 2);
+	ck_assert_int_eq(
+		ledger_unpack(packed, packed_len, "k", count_entry, &t),
+		-ENOENT);
+	ck_assert_int_eq(
+		ledger_unpack(packed, packed_len - 1, NULL, count_entry, &t),
+		-EPROTO);
+	free(packed);
+	free(bytes);
+	ledger_close(l);
+	end(s);
+}
+END_TEST
+
 /* ---- the order ---- */
 
 #define KEYS 3000u
@@ -370,6 +442,7 @@ int main(void)
 	tcase_add_test(t, owners);
 	tcase_add_test(t, going_on);
 	tcase_add_test(t, taken_over);
+	tcase_add_test(t, elsewhere);
 	tcase_add_test(t, order);
 	suite_add_tcase(s, t);
 	return run_suite(s);

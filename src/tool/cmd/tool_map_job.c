@@ -129,6 +129,8 @@ struct show {
 
 static const char *state_of(const struct ledger_entry *e)
 {
+	if (e->damaged)
+		return "damaged";
 	if (e->running)
 		return "running";
 	if (!e->row)
@@ -171,13 +173,15 @@ static int show_entry(void *arg, const struct ledger_entry *e)
 		show_json(&s->j, e);
 		return 0;
 	}
+	/* The ledger gives no other names of jobs than ledger_is_name's. */
 	printf("%s %u/%u %s", e->job, e->shard, e->head->shards, state_of(e));
 	if (r)
 		printf(", %" PRIu64 " written, %" PRIu64 " skipped, %" PRIu64
-		       " failed, %s, %s",
+		       " failed, %s, ",
 		       r->count[LEDGER_WRITTEN], r->count[LEDGER_SKIPPED],
-		       r->count[LEDGER_FAILED], time_text(r->renewed, when),
-		       r->owner);
+		       r->count[LEDGER_FAILED], time_text(r->renewed, when));
+	if (r)
+		tool_print_name(r->owner, strlen(r->owner));
 	fputs(": ", stdout);
 	tool_print_name(e->head->function, strlen(e->head->function));
 	putchar('\n');
@@ -219,6 +223,11 @@ static int fail_status(struct tool *t, int rc)
 {
 	struct blt_error err;
 
+	if (rc == -EUCLEAN)
+		return tool_fail(t, EX_DATAERR,
+				 "%s: what is noted of a job is damaged; begin "
+				 "it anew with --restart, or --forget it",
+				 t->arg[0]);
 	if (t->store)
 		return ledger_fail(t->store, t->opt[OPT_JOB], rc, &err),
 		       tool_fail(t, tool_exit_code(rc), "%s", err.text);
