@@ -233,12 +233,16 @@ static int store_end(struct store *s)
 	struct blt *blt = s->blt;
 	int rc;
 
-	if (!blt || s->closing)
-		return 0;
-	if (!store_is_here(s)) {
+	if (blt && !store_is_here(s)) {
+		/* The walks and the threads are the parent's. */
 		s->blt = NULL;
+		s->walks = NULL;
+		s->busy = 0;
+		s->closing = false;
 		return 0;
 	}
+	if (!blt || s->closing)
+		return 0;
 	s->closing = true;
 	walks_drop(s);
 	wait_idle(s);
@@ -335,7 +339,7 @@ static PyObject *get_closed(PyObject *self, void *unused)
 	struct store *s = store_of(self);
 
 	(void)unused;
-	return PyBool_FromLong(!s->blt || s->closing);
+	return PyBool_FromLong(!s->blt || (s->closing && store_is_here(s)));
 }
 
 static PyObject *get_compactions(PyObject *self, void *unused)
@@ -411,9 +415,12 @@ static PyType_Spec spec = {
 	.slots = slots,
 };
 
+/* The threads that waited for idle are not in this process. */
 static void count_fork(void)
 {
 	fork_count++;
+	pthread_mutex_init(&idle_lock, NULL);
+	pthread_cond_init(&idle, NULL);
 }
 
 int store_init(PyObject *module)

@@ -45,6 +45,7 @@ struct walk {
 	bool running; /* a thread is within fill */
 	bool dropped;
 	bool ended;
+	unsigned forks;   /* as those of the store when it began */
 	uint64_t changes; /* of the store when it began */
 	uint8_t *arena;
 	size_t room, used;
@@ -93,9 +94,16 @@ static int walk_begin(struct walk *w)
 	return 0;
 }
 
+/* False in a process that was forked since it began, also where the store was
+ * opened anew there: the engine's iterator and the list are the parent's. */
+static bool is_here(const struct walk *w)
+{
+	return w->forks == w->s->forks && store_is_here(w->s);
+}
+
 static void walk_end(struct walk *w)
 {
-	if (w->link) {
+	if (w->link && is_here(w)) {
 		*w->link = w->next;
 		if (w->next)
 			w->next->link = w->link;
@@ -278,7 +286,8 @@ static PyObject *give(struct walk *w)
 
 static int check_changes(struct walk *w)
 {
-	if (!w->dropped && !(w->strict && w->changes != w->s->changes))
+	if (is_here(w) && !w->dropped &&
+	    !(w->strict && w->changes != w->s->changes))
 		return 0;
 	walk_end(w);
 	w->ended = true;
@@ -357,6 +366,7 @@ static PyObject *walk_new(struct store *s, enum walk_what what, bool decode)
 	w->what = what;
 	w->decode = decode;
 	w->strict = !s->snapshot && what != WALK_RAW;
+	w->forks = s->forks;
 	w->changes = s->changes;
 	if (walk_begin(w) < 0) {
 		Py_DECREF((PyObject *)w);
@@ -401,8 +411,7 @@ static void walk_dealloc(PyObject *self)
 	struct walk *w = walk_of(self);
 
 	PyObject_GC_UnTrack(self);
-	/* in a forked process the engine is left alone */
-	if (w->s && w->it && store_is_here(w->s))
+	if (w->s)
 		walk_end(w);
 	free(w->arena);
 	Py_XDECREF((PyObject *)w->s);

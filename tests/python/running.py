@@ -137,6 +137,37 @@ class Forked(Case):
         s.reopen("r")
         self.assertEqual(dict(s.items()), {"a": "1", "b": "2"})
 
+    def in_fork(self, child):
+        """child(), in a forked process, raises nothing."""
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                child()
+                code = 0
+            finally:
+                os._exit(code)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    def test_a_forked_process_opens_the_store_anew(self):
+        s = self.make()
+        s.update({str(i): "1" for i in range(1000)})
+        s.reopen("r")
+        kept = s.keys()
+        gone = [s.keys() for _ in range(10)]
+
+        def child():
+            gone.clear()
+            s.reopen("r")
+            self.assertEqual(len(list(s.keys())), 1000)
+            with self.assertRaises(RuntimeError):
+                next(kept)
+            s.close()
+
+        self.in_fork(child)
+        self.assertEqual(len(list(kept)), 1000)
+        s.close()
+
     def test_the_lock_ends_with_close(self):
         s = self.make()
         r, w = os.pipe()
