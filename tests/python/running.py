@@ -3,6 +3,7 @@
 loops."""
 
 import gc
+import io
 import os
 import signal
 import subprocess
@@ -166,6 +167,26 @@ class Forked(Case):
 
         self.in_fork(child)
         self.assertEqual(len(list(kept)), 1000)
+        s.close()
+
+    def test_a_forked_process_leaves_the_file_of_a_buffer(self):
+        buffer = io.BytesIO()
+        s = blt.open(buffer, "n", key_serializer="str",
+                     value_serializer="str")
+        s["a"] = "1"
+        s.sync()
+
+        def child():
+            s.reopen("w")
+            s["b"] = "2"
+            s.close()
+
+        self.in_fork(s.close)
+        self.in_fork(child)
+        s["c"] = "3"
+        s.close()
+        s.reopen("r")
+        self.assertEqual(dict(s.items()), {"a": "1", "c": "3"})
         s.close()
 
     def test_the_lock_ends_with_close(self):

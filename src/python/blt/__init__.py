@@ -98,9 +98,9 @@ class _Store(_blt.Store, MutableMapping):  # type: ignore[type-arg]
                  timeout: float | None, snapshot: bool, engine: str | None,
                  db: str | None) -> None:
         self._buffer = file_path if isinstance(file_path, io.BytesIO) else None
-        self._temporary = _spill(self._buffer) if self._buffer is not None \
-            else None
-        self._path = self._temporary or os.fspath(file_path)  # type: ignore
+        self._spilled_by = 0  # the process that made the temporary file
+        self._path = "" if isinstance(file_path, io.BytesIO) \
+            else os.fspath(file_path)
         self._serializers = key_serializer, value_serializer
         self._timeout, self._snapshot = timeout, snapshot
         self._engine, self._db = engine, db
@@ -114,6 +114,9 @@ class _Store(_blt.Store, MutableMapping):  # type: ignore[type-arg]
     def _begin(self, flag: str) -> None:
         if flag not in _MODES:
             raise ValueError(f"the flag is one of r, w, c and n, not {flag!r}")
+        if self._buffer is not None and self._spilled_by != os.getpid():
+            self._path = _spill(self._buffer)
+            self._spilled_by = os.getpid()
         n_buckets, value_len, timestamps, init_bytes = self._create
         mode = _MODES[flag]
         kept = flag != "n" and self._check_file(flag)
@@ -295,9 +298,10 @@ class _Store(_blt.Store, MutableMapping):  # type: ignore[type-arg]
     # ---- a store in an io.BytesIO ----
 
     def _store_buffer(self) -> None:
-        if self._buffer is None or self._temporary is None:
+        # In a forked process the file is the parent's.
+        if self._buffer is None or self._spilled_by != os.getpid():
             return
-        with builtins.open(self._temporary, "rb") as file:
+        with builtins.open(self._path, "rb") as file:
             data = file.read()
         if data != self._buffer.getvalue():
             self._buffer.seek(0)
@@ -305,9 +309,9 @@ class _Store(_blt.Store, MutableMapping):  # type: ignore[type-arg]
             self._buffer.write(data)
 
     def _forget_temporary(self) -> None:
-        if self._temporary is not None:
-            os.unlink(self._temporary)
-            self._temporary = None
+        if self._spilled_by == os.getpid():
+            os.unlink(self._path)
+            self._spilled_by = 0
 
 
 class VariableLengthValue(_Store):
