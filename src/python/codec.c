@@ -67,6 +67,17 @@ void codec_clear(struct codec *codec)
 	Py_XDECREF(loads);
 }
 
+/* The function may open the store anew, which replaces the codec. */
+static PyObject *call(PyObject *function, PyObject *arg)
+{
+	PyObject *ret;
+
+	Py_INCREF(function);
+	ret = PyObject_CallFunctionObjArgs(function, arg, NULL);
+	Py_DECREF(function);
+	return ret;
+}
+
 /* ---- to bytes ---- */
 
 int raw_of_bytes(PyObject *obj, struct raw *ret)
@@ -159,7 +170,7 @@ static int raw_of_int(const struct codec *codec, PyObject *obj, struct raw *ret)
 static int raw_of_call(const struct codec *codec, PyObject *obj,
 		       struct raw *ret)
 {
-	PyObject *bytes = PyObject_CallFunctionObjArgs(codec->dumps, obj, NULL);
+	PyObject *bytes = call(codec->dumps, obj);
 	int rc = -1;
 
 	ret->view.obj = NULL;
@@ -237,7 +248,7 @@ PyObject *codec_decode_object(const struct codec *codec, PyObject *bytes)
 	if (!bytes || codec->kind == CODEC_BYTES)
 		return bytes;
 	if (codec->kind == CODEC_CALL)
-		ret = PyObject_CallFunctionObjArgs(codec->loads, bytes, NULL);
+		ret = call(codec->loads, bytes);
 	else
 		ret = codec_decode(codec, PyBytes_AsString(bytes),
 				   (size_t)PyBytes_Size(bytes));

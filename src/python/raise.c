@@ -21,6 +21,8 @@ PyObject *raise_errno(const struct store *s, int rc)
 	case -EFBIG:
 		return PyErr_Format(PyExc_ValueError, "%s", strerror(-rc));
 	case -ENOTSUP:
+		if (!path)
+			break;
 		blt_get_info(s->blt, &info);
 		return PyErr_Format(PyExc_NotImplementedError,
 				    "%s: a store of the engine %s%s has none "
@@ -30,16 +32,18 @@ PyObject *raise_errno(const struct store *s, int rc)
 						     "length" :
 						     "");
 	case -EUCLEAN:
+		if (!path)
+			break;
 		return PyErr_Format(PyExc_ValueError,
 				    "%s: the store is damaged; run: blt check "
 				    "%s",
 				    path, path);
 	default:
-		errno = -rc;
-		return path ? PyErr_SetFromErrnoWithFilename(PyExc_OSError,
-							     path) :
-			      PyErr_SetFromErrno(PyExc_OSError);
+		break;
 	}
+	errno = -rc;
+	return path ? PyErr_SetFromErrnoWithFilename(PyExc_OSError, path) :
+		      PyErr_SetFromErrno(PyExc_OSError);
 }
 
 static PyObject *raise_value(const struct store *s, int rc,
