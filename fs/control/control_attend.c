@@ -5,6 +5,15 @@
 #include "base/array.h"
 #include "control/control_inner.h"
 
+/* lock is held. */
+static bool is_attended(const struct control *c, uint64_t job)
+{
+	for (size_t i = 0; i < c->n_attended; i++)
+		if (c->attended[i].job == job)
+			return true;
+	return false;
+}
+
 int control_attend(struct control *c, uint64_t handle, uint64_t job)
 {
 	struct job_info info;
@@ -14,7 +23,7 @@ int control_attend(struct control *c, uint64_t handle, uint64_t job)
 		return rc;
 	pthread_mutex_lock(&c->lock);
 	rc = ARRAY_ROOM(c->attended, c->attended_room, c->n_attended + 1);
-	if (rc == 0)
+	if (rc == 0 && !is_attended(c, job))
 		c->attended[c->n_attended++] =
 			(struct control_attended){ handle, job };
 	pthread_mutex_unlock(&c->lock);

@@ -302,8 +302,11 @@ static bool takes(struct bltfs *fs, fuse_ino_t ino, unsigned cmd)
 	/* what goes with a sequence's */
 	if (cmd == BLTFS_IOC_PIECE || cmd == BLTFS_IOC_FETCH)
 		return true;
+	/* no other directory's closing is noticed */
+	if (cmd == BLTFS_IOC_ATTEND)
+		return ino == INODE_ROOT;
 	return (ino == INODE_ROOT || control_owns(ino)) &&
-	       (cmd == BLTFS_IOC_ATTEND || control_knows_ioctl(cmd));
+	       control_knows_ioctl(cmd);
 }
 
 /* What is stored: bytes on their way into a file do not count. */
