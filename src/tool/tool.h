@@ -428,6 +428,8 @@ const char *time_text(int64_t us, char buf[TIME_BUF]);
  * ago",
  * "-2d".  0 or -EINVAL.  Now is BLT_NOW. */
 int time_parse(const char *text, int64_t *ret);
+/* Whether it is another time each time it is parsed. */
+bool time_is_relative(const char *text);
 
 /* ---- tool_progress.c ---- */
 

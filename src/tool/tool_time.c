@@ -198,6 +198,17 @@ static int parse_ago(const char *s, int64_t *ret)
 	return in_range((now - span) / SECOND, (now - span) % SECOND, ret);
 }
 
+static bool is_ago(const char *text)
+{
+	return text[0] == '-' || strstr(text, " ago");
+}
+
+bool time_is_relative(const char *text)
+{
+	return !strcmp(text, "now") || !strcmp(text, "today") ||
+	       !strcmp(text, "yesterday") || is_ago(text);
+}
+
 int time_parse(const char *text, int64_t *ret)
 {
 	const char *s = text;
@@ -211,7 +222,7 @@ int time_parse(const char *text, int64_t *ret)
 		v = now_us() / DAY * DAY - (*text == 'y' ? DAY : 0);
 		return in_range(v / SECOND, 0, ret);
 	}
-	if (text[0] == '-' || strstr(text, " ago"))
+	if (is_ago(text))
 		return parse_ago(text, ret);
 	if (strchr(text, '-'))
 		return parse_date(text, ret);

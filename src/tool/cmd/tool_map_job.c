@@ -2,6 +2,7 @@
 #include "tool/cmd/tool_map.h"
 
 #include "base/array.h"
+#include "base/util.h"
 #include "bltfs_ioctl.h"
 #include "map/map_inner.h"
 #include "tool/mount_client.h"
@@ -104,10 +105,37 @@ static int check_together(const struct tool *t)
 	return 0;
 }
 
+/* A job has the same keys whenever it goes on. */
+static int check_times(const struct tool *t)
+{
+	static const enum tool_opt times[] = { OPT_NEWER_THAN, OPT_OLDER_THAN };
+	char when[TIME_BUF];
+	int64_t us;
+
+	if (!tool_has(t, OPT_JOB) && !tool_has(t, OPT_RETRY_FAILED))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		const char *text = t->opt[times[i]];
+
+		if (!text || !time_is_relative(text) ||
+		    time_parse(text, &us) < 0)
+			continue;
+		return tool_fail(
+			t, EX_USAGE,
+			"--%s %s: is another time when the job goes "
+			"on; write %s",
+			tool_opt_name(t, times[i]), text,
+			time_text(us == BLT_NOW ? now_us() : us, when));
+	}
+	return 0;
+}
+
 int map_job_parse(const struct tool *t, struct map_options *o)
 {
 	int code = check_together(t);
 
+	if (!code)
+		code = check_times(t);
 	if (!code)
 		code = parse_shard(t, o);
 	o->retry_failed = tool_has(t, OPT_RETRY_FAILED);
