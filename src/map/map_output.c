@@ -272,6 +272,8 @@ static int append(struct map_output *out, struct pool_task *task)
 	rc = put_all(out, p);
 	if (rc < 0)
 		return fail_write(out, rc);
+	/* Only the commit, which the row is part of, finds out whether it is
+	 * held: in the row it counts as written in either case. */
 	return map_job_settle(out, task->key, task->key_len, LEDGER_WRITTEN);
 }
 
