@@ -243,8 +243,8 @@ struct bltfs_name {
 #define BLTFS_IOC_CANCEL _IOWR(BLTFS_IOC_MAGIC, 19, struct bltfs_job)
 /* How far the maps with a name are: args is an answer to be fetched. */
 #define BLTFS_IOC_LEDGER _IOWR(BLTFS_IOC_MAGIC, 20, struct bltfs_map)
-/* The job is cancelled when this open directory is closed, as it is where its
- * process dies. */
+/* The job is cancelled when this open directory, the root, is closed, as it is
+ * where its process dies. */
 #define BLTFS_IOC_ATTEND _IOWR(BLTFS_IOC_MAGIC, 21, struct bltfs_job)
 
 #ifdef __cplusplus
