@@ -199,7 +199,8 @@ static bool is_row(const char *name, char job[LEDGER_NAME_MAX + 1],
 	memcpy(job, name, n);
 	job[n] = '\0';
 	*ret_shard = (unsigned)strtoul(slash + 1, NULL, 10);
-	return ledger_is_name(job) && *ret_shard <= LEDGER_SHARDS_MAX;
+	return ledger_is_name(job) && *ret_shard >= 1 &&
+	       *ret_shard <= LEDGER_SHARDS_MAX;
 }
 
 static bool is_running(struct blt *store, const struct ledger_copy *c)
