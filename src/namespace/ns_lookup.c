@@ -169,8 +169,8 @@ static int look(struct query *q, bool complete, struct answer *ret)
 }
 
 /* Looks, and where the name is not known waits until more is, and looks again,
- * until the walk has met it or has ended.  A name in conflict is nothing without
- * its key, however the tree will look. */
+ * until the walk has met it or has ended.  A name in conflict is nothing
+ * without its key, however the tree will look. */
 static int query_run(struct query *q, struct answer *ret)
 {
 	uint64_t seen = 0;
@@ -261,8 +261,8 @@ int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
 	rc = query_init(&q, ns, dir, dir_len, name, name_len);
 	if (rc < 0)
 		goto out;
-	/* a directory's plain name is right whatever is there: a path of many of
-	 * them is not looked up once for each */
+	/* a directory's plain name is right whatever is there: a path of many
+	 * of them is not looked up once for each */
 	if (kind == BLT_DIR && !q.by_hash && !q.conflict) {
 		rc = 0;
 	} else {

@@ -26,7 +26,8 @@ void keyhash_of_many(const struct blt_bytes *keys, size_t n,
 		     struct keyhash *ret);
 
 /* The hashes of longer and longer beginnings of one key, which together cost as
- * much as that of the longest: a path has as many directories as it has slashes.
+ * much as that of the longest: a path has as many directories as it has
+ * slashes.
  *
  *   struct keyhash_prefixes p = { .key = key };
  *   h = keyhash_of_prefix(&p, len); ...   len never becomes less
