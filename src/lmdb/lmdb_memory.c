@@ -1,14 +1,10 @@
-/* Memory for long values.
+/* Memory for copies of long values.
  *
- * LMDB gives a value that is put memory of its own, until the commit has
- * written it; and what is read is copied.  A value of 1 GiB would so need 1
- * GiB, and a daemon with less would be killed.  So the pages of long ones are
- * replaced by those of an unlinked file beside the environment, which the
- * system writes out and takes back as it needs.
- *
- * To the allocator the memory stays what it is: only whole pages within a live
- * block are replaced, and a block of that length is a mapping of its own, which
- * goes as a whole when it is freed. */
+ * What is read is copied.  A copy of 1 GiB would need as much memory, and a
+ * daemon with less would be killed; so the pages of a long one are those of an
+ * unlinked file beside the environment, which the system writes out and takes
+ * back as it needs.  It is a mapping of its own, which the allocator of the
+ * process knows nothing of: its blocks are left alone. */
 #include "lmdb/lmdb_store.h"
 
 #include "base/os.h"
@@ -20,7 +16,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The C library maps each block that is longer than this. */
 #define BACKED_MIN ((size_t)33 << 20)
 
 static int open_unnamed(const struct lmdb_store *store)
@@ -35,27 +30,29 @@ static int open_unnamed(const struct lmdb_store *store)
 	return fd;
 }
 
-void lmdb_back_memory(const struct lmdb_store *store, void *at, size_t len)
-{
-	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	const uintptr_t from = ((uintptr_t)at + page - 1) & ~(page - 1);
-	const uintptr_t to = ((uintptr_t)at + len) & ~(page - 1);
-	int fd = len >= BACKED_MIN ? open_unnamed(store) : -1;
-
-	if (fd < 0)
-		return;
-	/* with no room the memory stays what it was */
-	if (fallocate(fd, 0, 0, (off_t)(to - from)) == 0)
-		(void)!mmap((void *)from, to - from, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_FIXED, fd, 0);
-	close(fd);
-}
-
 void *lmdb_alloc(const struct lmdb_store *store, size_t len)
 {
-	void *at = malloc(len + 1);
+	void *at = MAP_FAILED;
+	int fd;
 
-	if (at)
-		lmdb_back_memory(store, at, len);
-	return at;
+	if (len < BACKED_MIN)
+		return malloc(len + 1);
+	fd = open_unnamed(store);
+	if (fd >= 0 && fallocate(fd, 0, 0, (off_t)len) == 0)
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	/* no room there */
+	if (at == MAP_FAILED)
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+void lmdb_free(void *at, size_t len)
+{
+	if (len < BACKED_MIN)
+		free(at);
+	else if (at)
+		munmap(at, len);
 }

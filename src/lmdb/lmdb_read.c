@@ -156,7 +156,7 @@ size_t lmdb_get_many(struct blt *blt, const struct blt_bytes *keys, size_t n,
 
 void lmdb_view_release(struct blt_view *view)
 {
-	free(view->hold);
+	lmdb_free(view->hold, view->len);
 	view->hold = NULL;
 }
 

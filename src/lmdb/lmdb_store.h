@@ -306,11 +306,10 @@ int lmdb_commit_txn(struct lmdb_store *store, MDB_txn **txn);
 
 /* ---- lmdb_memory.c ---- */
 
-/* For a value of this length, to be freed as any other; NULL: no memory.  A
- * long one does not count as memory that the process needs. */
+/* For a value of this length; NULL: no memory.  A long one does not count as
+ * memory that the process needs. */
 void *lmdb_alloc(const struct lmdb_store *store, size_t len);
-/* The same for what is there, and holds nothing yet. */
-void lmdb_back_memory(const struct lmdb_store *store, void *at, size_t len);
+void lmdb_free(void *at, size_t len); /* NULL is fine */
 
 /* ---- lmdb_key.c ---- */
 

@@ -109,7 +109,7 @@ void lmdb_walk_free(struct lmdb_walk *w)
 	pthread_mutex_unlock(&w->store->walks_lock);
 	undo_clear(&w->before);
 	pthread_mutex_destroy(&w->lock);
-	free(w->bytes);
+	lmdb_free(w->bytes, w->room);
 	free(w);
 }
 
@@ -239,7 +239,7 @@ static int have_room(struct lmdb_walk *w, size_t more)
 		return -ENOMEM;
 	if (w->room)
 		memcpy(bytes, w->bytes, w->room);
-	free(w->bytes);
+	lmdb_free(w->bytes, w->room);
 	w->bytes = bytes;
 	w->room = room;
 	return 0;

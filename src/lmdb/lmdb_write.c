@@ -120,11 +120,7 @@ static int reserve(struct lmdb_store *store, MDB_txn *txn,
 	if (ret->mv_size > LMDB_VALUE_MAX)
 		return EFBIG;
 	rc = check_database(store, txn, at);
-	if (rc == 0)
-		rc = mdb_put(txn, at->db->dbi, &k, ret, MDB_RESERVE);
-	if (rc == 0)
-		lmdb_back_memory(store, ret->mv_data, ret->mv_size);
-	return rc;
+	return rc ? rc : mdb_put(txn, at->db->dbi, &k, ret, MDB_RESERVE);
 }
 
 static int set(struct lmdb_store *store, MDB_txn *txn,
@@ -206,8 +202,8 @@ static int run_exchange(struct lmdb_store *store, MDB_txn *txn,
 		rc = set(store, txn, one, &b);
 	if (rc == 0)
 		rc = set(store, txn, two, &a);
-	free(a.mv_data);
-	free(b.mv_data);
+	lmdb_free(a.mv_data, a.mv_size);
+	lmdb_free(b.mv_data, b.mv_size);
 	return rc;
 }
 

@@ -5,12 +5,15 @@
 
 #include <check.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 START_TEST(test_reads_what_lmdb_wrote)
 {
@@ -444,6 +447,66 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* ---- long values ---- */
+
+#define LONG ((size_t)40 << 20)
+
+static void *above; /* keeps what is freed below it in the heap */
+
+static int fill_long(void *arg, void *to, size_t n, uint64_t offset)
+{
+	(void)arg;
+	(void)offset;
+	memset(to, 'v', n);
+	above = malloc((size_t)1 << 20);
+	return above ? 0 : -ENOMEM;
+}
+
+/* What a child process writes to is its own copy. */
+static void expect_private(void)
+{
+	char *block = malloc(LONG / 2);
+	pid_t pid;
+	int status;
+
+	ck_assert_ptr_nonnull(block);
+	memset(block, 'p', LONG / 2);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		memset(block, 'c', LONG / 2);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	for (size_t i = 0; i < LONG / 2; i += 4096)
+		ck_assert_int_eq(block[i], 'p');
+	free(block);
+}
+
+/* The allocator may have any block in its heap, and give its memory to others
+ * afterwards. */
+START_TEST(test_heap_is_left_alone)
+{
+	const struct blt_source source = { .read = fill_long, .len = LONG };
+	struct blt *s = open_with(BLT_CREATE, NULL);
+	struct blt_view v;
+
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	ck_assert_int_eq(blt_put_from(s, "k", 1, &source, BLT_NOW), 0);
+	expect_private();
+	free(above);
+	ck_assert_int_eq(blt_get(s, "k", 1, &v), 0);
+	above = malloc((size_t)1 << 20);
+	ck_assert_uint_eq(v.len, LONG);
+	ck_assert(v.data[0] == 'v' && v.data[LONG - 1] == 'v');
+	blt_view_release(&v);
+	expect_private();
+	free(above);
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, test_reads_what_lmdb_wrote);
@@ -460,6 +523,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_prune);
 	tcase_add_test(tc, test_truncate);
 	tcase_add_test(tc, test_threads);
+	tcase_add_test(tc, test_heap_is_left_alone);
 }
 
 int main(void)
