@@ -29,6 +29,7 @@ void lmdb_commits_begin(struct lmdb_store *store)
 	if (lmdb_ask_env(store, &info, &st) == 0) {
 		store->last_known = info.me_last_txnid;
 		store->by_others = 0;
+		atomic_store(&store->seen_txn, 0); /* by another count */
 	}
 }
 

@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An unnamed database of more keys holds data; to look for others among them
- * would take as long as there are keys. */
-#define SEARCHED_MAX 65536
-
 /* Where a name stands among those of the list, which has LMDB's order. */
 static size_t place_of(const struct lmdb_store *store, const char *name)
 {
@@ -96,7 +92,7 @@ int lmdb_dbs_add(struct lmdb_store *store, MDB_txn *txn)
 	MDB_stat st;
 	int rc = mdb_stat(txn, store->db[0].dbi, &st);
 
-	if (rc || st.ms_entries > SEARCHED_MAX)
+	if (rc || st.ms_entries > LMDB_SEARCHED_MAX)
 		return rc;
 	rc = mdb_cursor_open(txn, store->db[0].dbi, &c);
 	if (rc)
@@ -120,8 +116,8 @@ static int find_dbs(struct lmdb_store *store, MDB_txn *txn)
 	if (rc || store->db[0].flags & (MDB_DUPSORT | MDB_INTEGERKEY))
 		return rc;
 	store->searched = true;
-	store->seen_entries = lmdb_dbs_entries(store, txn);
-	return lmdb_dbs_add(store, txn);
+	rc = lmdb_dbs_mark(store, txn);
+	return rc ? rc : lmdb_dbs_add(store, txn);
 }
 
 static int find_db(struct lmdb_store *store, MDB_txn *txn, const char *name,
@@ -204,6 +200,8 @@ int lmdb_reopen_dbs(struct lmdb_store *store)
 	/* those that are left out have no handle to be opened */
 	if (rc == 0 && store->searched)
 		rc = lmdb_dbs_add(store, txn);
+	if (rc == 0 && store->searched)
+		rc = lmdb_dbs_mark(store, txn);
 	if (rc == 0)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);

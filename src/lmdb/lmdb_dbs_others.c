@@ -3,8 +3,14 @@
  *
  * Each is a record of the unnamed database.  Who begins a transaction compares:
  * where others have committed since the list was made, and there are named
- * databases, or the unnamed one has another number of entries, the list is made
- * anew, with the lock held alone, before anything else is asked.
+ * databases, or the unnamed one has another number of entries, the records that
+ * may be databases are looked through.  If they are others than those of the
+ * list, it is made anew, with the lock held alone.
+ *
+ * A change waits for that: a key that is meant for a database that it does not
+ * know would be put into the unnamed one, and hidden there.  A reading does not
+ * wait for anything that takes long, and goes on with the old list: it finds
+ * nothing in a database that is gone, and does not see a new one yet.
  *
  * LMDB takes for granted that a database which it has a handle of is there: a
  * put into one that is not is a fault of the memory.  So whoever puts asks
@@ -16,6 +22,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 /* Named databases among so many entries are looked through whenever others have
  * committed; among more, when their number is another. */
@@ -87,6 +94,7 @@ size_t lmdb_dbs_entries(struct lmdb_store *store, MDB_txn *txn)
 	return st.ms_entries;
 }
 
+/* commits_lock is held. */
 static void note(struct lmdb_store *store, size_t txn, uint64_t others,
 		 size_t entries)
 {
@@ -97,25 +105,68 @@ static void note(struct lmdb_store *store, size_t txn, uint64_t others,
 	atomic_store(&store->seen_txn, txn);
 }
 
-bool lmdb_dbs_changed(struct lmdb_store *store, MDB_txn *txn, size_t last)
+/* A database's record begins with 4 bytes for the size of pages, and 2 that say
+ * of which kind it is. */
+static uint64_t add_record(uint64_t hash, const MDB_val *key,
+			   const MDB_val *value)
 {
-	uint64_t others;
+	const uint8_t *kind = (const uint8_t *)value->mv_data + 4;
+
+	hash = XXH3_64bits_withSeed(key->mv_data, key->mv_size, hash);
+	return XXH3_64bits_withSeed(kind, 2, hash);
+}
+
+/* Names and kinds of all that may be a database. */
+static int hash_names(struct lmdb_store *store, MDB_txn *txn, MDB_cursor **c,
+		      uint64_t *ret)
+{
+	MDB_val key, value;
+	uint64_t hash = 0;
+	int rc;
+
+	*ret = 0;
+	if (lmdb_dbs_entries(store, txn) > LMDB_SEARCHED_MAX)
+		return 0;
+	rc = mdb_cursor_open(txn, store->db[0].dbi, c);
+	if (rc)
+		return rc;
+	while ((rc = mdb_cursor_get(*c, &key, &value, MDB_NEXT)) == 0)
+		if (value.mv_size == LMDB_SUB_DB)
+			hash = add_record(hash, &key, &value);
+	mdb_cursor_close(*c);
+	*c = NULL;
+	*ret = hash;
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int lmdb_dbs_changed(struct lmdb_store *store, MDB_txn *txn, size_t last,
+		     MDB_cursor **c)
+{
+	uint64_t others, names;
 	size_t entries, seen;
-	bool changed;
+	bool differs;
+	int rc;
 
 	if (!store->searched || atomic_load(&store->seen_txn) == last)
-		return false;
+		return 0;
 	others = lmdb_commits_until(store, last);
 	entries = lmdb_dbs_entries(store, txn);
 	pthread_mutex_lock(&store->commits_lock);
 	seen = atomic_load(&store->seen_txn);
-	changed = last > seen && (!seen || others != store->seen_others) &&
+	names = store->seen_names;
+	differs = last > seen && (!seen || others != store->seen_others) &&
 		  (entries != store->seen_entries ||
 		   (store->many && entries <= ALWAYS_MAX));
-	if (!changed)
+	pthread_mutex_unlock(&store->commits_lock);
+	rc = differs ? hash_names(store, txn, c, &names) : 0;
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&store->commits_lock);
+	differs = differs && names != store->seen_names;
+	if (!differs)
 		note(store, last, others, entries);
 	pthread_mutex_unlock(&store->commits_lock);
-	return changed;
+	return differs ? LMDB_DBS_CHANGED : 0;
 }
 
 void lmdb_dbs_note(struct lmdb_store *store, size_t txn, size_t entries)
@@ -123,6 +174,24 @@ void lmdb_dbs_note(struct lmdb_store *store, size_t txn, size_t entries)
 	pthread_mutex_lock(&store->commits_lock);
 	note(store, txn, store->seen_others, entries);
 	pthread_mutex_unlock(&store->commits_lock);
+}
+
+int lmdb_dbs_mark(struct lmdb_store *store, MDB_txn *txn)
+{
+	const size_t last = mdb_txn_id(txn);
+	const size_t entries = lmdb_dbs_entries(store, txn);
+	const uint64_t others = lmdb_commits_until(store, last);
+	MDB_cursor *c;
+	uint64_t names;
+	int rc = hash_names(store, txn, &c, &names);
+
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&store->commits_lock);
+	store->seen_names = names;
+	note(store, last, others, entries);
+	pthread_mutex_unlock(&store->commits_lock);
+	return 0;
 }
 
 /* ---- one database ---- */
@@ -256,8 +325,6 @@ static int run_renew(void *arg)
 {
 	struct renewal *r = arg;
 	struct lmdb_store *store = r->store;
-	size_t last, entries;
-	uint64_t others;
 	MDB_txn *txn;
 	int rc = drop_gone(r);
 
@@ -265,26 +332,24 @@ static int run_renew(void *arg)
 		rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &r->txn);
 	if (rc == 0)
 		rc = lmdb_dbs_add(store, r->txn);
+	if (rc == 0)
+		rc = lmdb_dbs_mark(store, r->txn);
 	if (rc)
 		return rc;
-	last = mdb_txn_id(r->txn);
-	entries = lmdb_dbs_entries(store, r->txn);
 	txn = r->txn;
 	r->txn = NULL;
-	rc = mdb_txn_commit(txn); /* the handles last */
-	others = lmdb_commits_until(store, last);
-	pthread_mutex_lock(&store->commits_lock);
-	note(store, last, others, entries);
-	pthread_mutex_unlock(&store->commits_lock);
-	return rc;
+	return mdb_txn_commit(txn); /* the handles last */
 }
 
-int lmdb_dbs_renew(struct lmdb_store *store)
+int lmdb_dbs_renew(struct lmdb_store *store, bool wait)
 {
 	struct renewal r = { .store = store };
 	int rc;
 
-	lmdb_lock_alone(store);
+	if (wait)
+		lmdb_lock_alone(store);
+	else if (!lmdb_lock_soon(store))
+		return 0;
 	rc = store->env ? -lmdb_look_at_file(store, false) : MDB_PANIC;
 	if (rc == 0) {
 		rc = lmdb_guard(store, run_renew, &r);

@@ -19,6 +19,9 @@
 
 #define HEADS 2
 
+/* Of failed: it is open anew, but for the heads. */
+#define HEALING (-EREMOTEIO)
+
 /* ---- the data file ---- */
 
 int lmdb_look_at_file(struct lmdb_store *store, bool write)
@@ -130,19 +133,38 @@ static int open_anew(struct lmdb_store *store)
 		store->ino = ino;
 		rc = -EIO;
 	}
-	if (rc == 0 && store->face.writable)
-		rc = write_heads(store);
-	atomic_store(&store->failed, rc == 0 ? 0 : -EIO);
+	atomic_store(&store->failed, rc == 0 ? HEALING : -EIO);
+	return rc == 0 ? 0 : -EIO;
+}
+
+/* Another process's transaction may last, so readers go on meanwhile. */
+static int restore_heads(struct lmdb_store *store)
+{
+	int healing = HEALING, rc = 0;
+
+	lmdb_long_begin(store);
+	pthread_rwlock_rdlock(&store->lock);
+	if (store->face.writable)
+		rc = store->env ? write_heads(store) : -EIO;
+	/* unless something has failed again */
+	if (rc == 0)
+		atomic_compare_exchange_strong(&store->failed, &healing, 0);
+	else
+		atomic_store(&store->failed, -EIO);
+	pthread_rwlock_unlock(&store->lock);
+	lmdb_long_end(store);
 	return rc == 0 ? 0 : -EIO;
 }
 
 int lmdb_heal(struct lmdb_store *store)
 {
+	bool healed;
 	int rc = 0;
 
 	lmdb_lock_alone(store);
-	if (atomic_load(&store->failed))
+	healed = !atomic_load(&store->failed);
+	if (!healed)
 		rc = open_anew(store);
 	pthread_rwlock_unlock(&store->lock);
-	return rc;
+	return healed || rc < 0 ? rc : restore_heads(store);
 }

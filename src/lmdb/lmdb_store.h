@@ -52,6 +52,9 @@
 #define LMDB_VALUE_MAX (0x7fff0000u - 16u)
 #define LMDB_SPARE 16u /* transactions kept for the next reading */
 #define LMDB_DBS_MAX 1024u
+/* An unnamed database of more keys holds data; to look for others among them
+ * would take as long as there are keys. */
+#define LMDB_SEARCHED_MAX 65536u
 /* The database that holds the notes (lmdb_notes.c): none of the store's. */
 #define LMDB_NOTES_DB ".blt-notes"
 /* The bytes that stand for a database in the unnamed one. */
@@ -116,8 +119,10 @@ struct lmdb_store {
 	bool many;      /* databases are top-level directories */
 	bool flat;      /* as dirs->start was told */
 	pthread_rwlock_t lock;
-	/* Who is going to have lock shared for long; who wants it alone waits
-	 * for that first, since others wait for him. */
+	/* Who is going to have lock shared for long: a copy, a check, a sync
+	 * or a write transaction, which may have to wait for another process.
+	 * Who wants it alone waits for that first, since others wait for him.
+	 */
 	pthread_mutex_t long_lock;
 	pthread_cond_t long_end;
 	unsigned n_long; /* under long_lock */
@@ -130,9 +135,10 @@ struct lmdb_store {
 	struct lmdb_names left_out, gone;
 	pthread_mutex_t names_lock;
 	/* The list is that of the transaction seen_txn; under commits_lock: how
-	 * many commits of others there were, entries of the unnamed one. */
+	 * many commits of others there were, entries of the unnamed one, and
+	 * which of these may be databases. */
 	_Atomic size_t seen_txn;
-	uint64_t seen_others;
+	uint64_t seen_others, seen_names;
 	size_t seen_entries;
 	atomic_int failed;
 	_Atomic int64_t longest; /* the data file, as long as it was seen */
@@ -224,14 +230,20 @@ int lmdb_reopen_dbs(struct lmdb_store *store);
 
 /* ---- lmdb_dbs_others.c: databases that other processes make and drop ---- */
 
-/* Whether the list may be another in a transaction that shows the commits up to
- * last. */
-bool lmdb_dbs_changed(struct lmdb_store *store, MDB_txn *txn, size_t last);
+/* Whether the list is another in a transaction that shows the commits up to
+ * last, in a guarded function: 0, LMDB_DBS_CHANGED, or LMDB's codes.  What *c
+ * becomes is the caller's to close where the function is cut off. */
+#define LMDB_DBS_CHANGED (-2)
+int lmdb_dbs_changed(struct lmdb_store *store, MDB_txn *txn, size_t last,
+		     MDB_cursor **c);
 /* Our commit of that number left so many entries in the unnamed database. */
 void lmdb_dbs_note(struct lmdb_store *store, size_t txn, size_t entries);
 size_t lmdb_dbs_entries(struct lmdb_store *store, MDB_txn *txn);
-/* Looks what there is.  No lock is held but write.  LMDB's codes. */
-int lmdb_dbs_renew(struct lmdb_store *store);
+/* The list has been made in this transaction.  LMDB's codes. */
+int lmdb_dbs_mark(struct lmdb_store *store, MDB_txn *txn);
+/* Looks what there is; without wait not while anybody has the lock for long.
+ * No lock is held but write.  LMDB's codes. */
+int lmdb_dbs_renew(struct lmdb_store *store, bool wait);
 /* Leaves out the database at i; with lock held alone. */
 void lmdb_dbs_leave_out(struct lmdb_store *store, size_t i);
 /* Adds those that are not in the list; the same. */
@@ -269,6 +281,8 @@ void lmdb_long_begin(struct lmdb_store *store);
 void lmdb_long_end(struct lmdb_store *store);
 /* The lock, alone: behind what takes long, for which only the caller waits. */
 void lmdb_lock_alone(struct lmdb_store *store);
+/* The same where nothing takes long; false: it is not held. */
+bool lmdb_lock_soon(struct lmdb_store *store);
 
 int lmdb_read_begin(struct lmdb_store *store, struct lmdb_read *ret);
 void lmdb_read_end(struct lmdb_read *r);

@@ -13,9 +13,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* Of a transaction, among LMDB's codes: databases came or went by others. */
-#define DBS_CHANGED (LMDB_NOTHING - 1)
-
 /* The least by which the map grows. */
 #define MAP_STEP ((size_t)16 << 20)
 
@@ -74,6 +71,18 @@ void lmdb_lock_alone(struct lmdb_store *store)
 		pthread_cond_wait(&store->long_end, &store->long_lock);
 	pthread_rwlock_wrlock(&store->lock);
 	pthread_mutex_unlock(&store->long_lock);
+}
+
+bool lmdb_lock_soon(struct lmdb_store *store)
+{
+	bool is;
+
+	pthread_mutex_lock(&store->long_lock);
+	is = store->n_long == 0;
+	if (is)
+		pthread_rwlock_wrlock(&store->lock);
+	pthread_mutex_unlock(&store->long_lock);
+	return is;
 }
 
 /* LMDB gives up the map that it has before it asks for another, and takes what
@@ -221,30 +230,38 @@ void lmdb_drop_spares(struct lmdb_store *store)
 
 struct beginning {
 	struct lmdb_store *store;
-	MDB_txn *txn; /* a spare one, or NULL; then the one that has begun */
+	bool any_list; /* of databases: whether others changed it or not */
+	MDB_txn *txn;  /* a spare one, or NULL; then the one that has begun */
+	MDB_cursor *cursor;
 };
+
+static int begin_new(MDB_env *env, MDB_txn **ret)
+{
+	int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, ret), dead;
+
+	/* Slots of processes that died are taken until somebody looks. */
+	if (rc == MDB_READERS_FULL && mdb_reader_check(env, &dead) == 0 &&
+	    dead > 0)
+		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, ret);
+	return rc;
+}
 
 static int run_begin(void *arg)
 {
 	struct beginning *b = arg;
-	MDB_env *env = b->store->env;
-	int rc, dead;
+	int rc = b->txn ? mdb_txn_renew(b->txn) :
+			  begin_new(b->store->env, &b->txn);
 
-	if (b->txn)
-		return mdb_txn_renew(b->txn);
-	rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &b->txn);
-	/* Slots of processes that died are taken until somebody looks. */
-	if (rc == MDB_READERS_FULL && mdb_reader_check(env, &dead) == 0 &&
-	    dead > 0)
-		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &b->txn);
+	if (rc == 0 && !b->any_list)
+		rc = lmdb_dbs_changed(b->store, b->txn, mdb_txn_id(b->txn),
+				      &b->cursor);
 	return rc;
 }
 
 /* With lock held, shared. */
-static int begin(struct lmdb_store *store, MDB_txn **ret)
+static int begin(struct lmdb_store *store, bool any_list, MDB_txn **ret)
 {
-	struct beginning b = { .store = store };
-	MDB_txn *spare;
+	struct beginning b = { .store = store, .any_list = any_list };
 	int rc;
 
 	if (!store->env)
@@ -252,12 +269,14 @@ static int begin(struct lmdb_store *store, MDB_txn **ret)
 	rc = -lmdb_look_at_file(store, false);
 	if (rc)
 		return rc;
-	b.txn = spare = take_spare(store);
+	b.txn = take_spare(store);
 	rc = lmdb_guard(store, run_begin, &b);
-	if (rc == 0)
+	if (rc == 0) {
 		*ret = b.txn;
-	else if (spare)
-		mdb_txn_abort(spare);
+		return 0;
+	}
+	mdb_cursor_close(b.cursor);
+	mdb_txn_abort(b.txn);
 	return rc;
 }
 
@@ -273,7 +292,7 @@ struct tried {
 	bool heal, renew;
 };
 
-/* LMDB's codes, or DBS_CHANGED. */
+/* LMDB's codes, or LMDB_DBS_CHANGED. */
 static int try_begin(struct lmdb_store *store, const struct tried *tried,
 		     struct lmdb_read *ret)
 {
@@ -281,25 +300,21 @@ static int try_begin(struct lmdb_store *store, const struct tried *tried,
 
 	ret->store = store;
 	pthread_rwlock_rdlock(&store->lock);
-	rc = begin(store, &ret->txn);
-	if (rc == 0 && !tried->renew &&
-	    lmdb_dbs_changed(store, ret->txn, mdb_txn_id(ret->txn))) {
-		end(ret);
-		rc = DBS_CHANGED;
-	}
+	rc = begin(store, tried->renew, &ret->txn);
 	if (rc)
 		pthread_rwlock_unlock(&store->lock);
 	return rc;
 }
 
 /* What was in the way of a transaction is taken out of it: 0, try again. */
-static int clear_way(struct lmdb_store *store, int rc, struct tried *tried)
+static int clear_way(struct lmdb_store *store, int rc, bool write,
+		     struct tried *tried)
 {
 	if (rc == MDB_MAP_RESIZED)
 		return resize_map(store, 0);
-	if (rc == DBS_CHANGED) {
+	if (rc == LMDB_DBS_CHANGED) {
 		tried->renew = true;
-		return lmdb_dbs_renew(store);
+		return lmdb_dbs_renew(store, write);
 	}
 	if (rc != MDB_PANIC || tried->heal)
 		return rc;
@@ -317,7 +332,7 @@ int lmdb_read_begin(struct lmdb_store *store, struct lmdb_read *ret)
 		rc = try_begin(store, &tried, ret);
 		if (rc == 0)
 			return 0;
-		rc = clear_way(store, rc, &tried);
+		rc = clear_way(store, rc, false, &tried);
 	} while (rc == 0);
 	return lmdb_error(rc);
 }
@@ -333,7 +348,7 @@ int lmdb_long_read_begin(struct lmdb_store *store, struct lmdb_read *ret)
 		if (rc == 0)
 			return 0;
 		lmdb_long_end(store);
-		rc = clear_way(store, rc, &tried);
+		rc = clear_way(store, rc, false, &tried);
 	} while (rc == 0);
 	return lmdb_error(rc);
 }
@@ -357,6 +372,7 @@ struct writing {
 	lmdb_write_fn *fn;
 	void *arg;
 	MDB_txn *txn; /* NULL: it has ended */
+	MDB_cursor *cursor;
 };
 
 static int run_write(void *arg)
@@ -364,8 +380,10 @@ static int run_write(void *arg)
 	struct writing *w = arg;
 	struct lmdb_store *store = w->store;
 	MDB_txn *txn = w->txn;
-	int rc;
+	int rc = lmdb_dbs_changed(store, txn, mdb_txn_id(txn) - 1, &w->cursor);
 
+	if (rc)
+		return rc;
 	lmdb_btrees_begin(store, txn);
 	store->changes.others = lmdb_commits_until(store, mdb_txn_id(txn) - 1);
 	store->changes.n = 0;
@@ -381,20 +399,16 @@ static int run_write(void *arg)
 }
 
 /* With write and lock (shared) held. */
-static int write_once(struct lmdb_store *store, const struct tried *tried,
-		      lmdb_write_fn *fn, void *arg)
+static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 {
-	struct writing w = { store, fn, arg, NULL };
+	struct writing w = { .store = store, .fn = fn, .arg = arg };
 	int rc = store->env ? -lmdb_look_at_file(store, true) : MDB_PANIC;
 
 	if (rc == 0)
 		rc = mdb_txn_begin(store->env, NULL, 0, &w.txn);
 	if (rc)
 		return rc;
-	rc = !tried->renew && lmdb_dbs_changed(store, w.txn,
-					       mdb_txn_id(w.txn) - 1) ?
-		     DBS_CHANGED :
-		     lmdb_guard(store, run_write, &w);
+	rc = lmdb_guard(store, run_write, &w);
 	if (w.txn)
 		mdb_txn_abort(w.txn);
 	if (rc == LMDB_NOTHING || rc == 0)
@@ -423,13 +437,15 @@ int lmdb_write(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 	if (atomic_load(&store->failed))
 		rc = -lmdb_heal(store);
 	while (rc == 0) {
+		lmdb_long_begin(store);
 		pthread_rwlock_rdlock(&store->lock);
-		rc = write_once(store, &tried, fn, arg);
+		rc = write_once(store, fn, arg);
 		pthread_rwlock_unlock(&store->lock);
+		lmdb_long_end(store);
 		if (rc == 0)
 			break;
 		rc = rc == MDB_MAP_FULL ? enlarge_map(store) :
-					  clear_way(store, rc, &tried);
+					  clear_way(store, rc, true, &tried);
 	}
 	pthread_mutex_unlock(&store->write);
 	return lmdb_error(rc);

@@ -455,11 +455,13 @@ int lmdb_sync(struct blt *blt)
 	/* what a change or sync, which has returned the error, left */
 	if (atomic_load(&store->failed) && lmdb_heal(store) < 0)
 		return -EIO;
+	lmdb_long_begin(store);
 	pthread_rwlock_rdlock(&store->lock);
 	rc = store->env ? -lmdb_look_at_file(store, true) : EIO;
 	if (rc == 0)
 		rc = mdb_env_sync(store->env, 1);
 	pthread_rwlock_unlock(&store->lock);
+	lmdb_long_end(store);
 	if (rc)
 		atomic_store(&store->failed, -EIO);
 	return lmdb_error(rc);

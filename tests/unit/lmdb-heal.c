@@ -4,6 +4,9 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -336,6 +339,144 @@ START_TEST(test_made)
 }
 END_TEST
 
+/* ---- nobody who reads waits for others ---- */
+
+#define HANGS 60 /* seconds; the test ends then */
+
+struct waiter {
+	struct blt *store;
+	atomic_bool inside, answered;
+	atomic_int tid;
+};
+
+/* The environment is checked until there was an answer. */
+static int wait_for_answer(void *arg, uint64_t done, uint64_t total,
+			   uint64_t keys)
+{
+	struct waiter *w = arg;
+
+	(void)done;
+	(void)total;
+	(void)keys;
+	atomic_store(&w->inside, true);
+	while (!atomic_load(&w->answered))
+		sched_yield();
+	return 0;
+}
+
+static void *check(void *arg)
+{
+	struct waiter *w = arg;
+	struct blt_check_options opts = { .progress = wait_for_answer };
+	struct blt_check_result result;
+
+	ck_assert_int_eq(blt_check(w->store, &opts, NULL, w, &result), 0);
+	return NULL;
+}
+
+START_TEST(test_read_beside_check)
+{
+	struct waiter w = { .inside = false };
+	pthread_t thread;
+
+	other_process("one", MDB_CREATE, put_key);
+	w.store = open_with(BLT_WRITE, NULL);
+	expect(w.store, "one/key", 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, check, &w), 0);
+	while (!atomic_load(&w.inside))
+		sched_yield();
+	alarm(HANGS);
+	other_process("new", MDB_CREATE, put_key);
+	expect(w.store, "one/key", 0);
+	other_process("one", 0, drop);
+	expect(w.store, "one/key", -ENOENT);
+	atomic_store(&w.answered, true);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	alarm(0);
+	expect(w.store, "new/key", 0);
+	ck_assert_int_eq(blt_close(w.store), 0);
+}
+END_TEST
+
+static void *put_x(void *arg)
+{
+	struct waiter *w = arg;
+
+	atomic_store(&w->tid, gettid());
+	ck_assert_int_eq(put_rc(w->store, "one/x"), 0);
+	return NULL;
+}
+
+static bool sleeps(int tid)
+{
+	char path[64], state = '?';
+	FILE *f;
+
+	sprintf(path, "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%*d (%*[^)]) %c", &state), 1);
+	fclose(f);
+	return state == 'S';
+}
+
+static int told, answer; /* ends of pipes */
+
+/* Another process makes a database, then has a transaction until there was an
+ * answer. */
+static void make_and_stay(void)
+{
+	struct raw r;
+	char c;
+
+	if (read(answer, &c, 1) != 1)
+		_exit(1);
+	r = raw_open("new", MDB_CREATE);
+	put_key(&r);
+	raw_close(&r);
+	r = raw_open("one", 0);
+	if (write(told, "", 1) != 1 || read(answer, &c, 1) != 1)
+		_exit(1);
+	raw_close(&r);
+	_exit(0);
+}
+
+START_TEST(test_read_beside_waiting_writer)
+{
+	struct waiter w = { .tid = 0 };
+	int to[2], from[2], status;
+	pthread_t thread;
+	pid_t pid;
+	char c;
+
+	other_process("one", MDB_CREATE, put_key);
+	ck_assert_int_eq(pipe(to) | pipe(from), 0);
+	answer = to[0];
+	told = from[1];
+	pid = fork();
+	if (pid == 0)
+		make_and_stay();
+	w.store = open_with(BLT_WRITE, NULL);
+	expect(w.store, "one/key", 0);
+	ck_assert_int_eq(write(to[1], "", 1), 1);
+	ck_assert_int_eq(read(from[0], &c, 1), 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, put_x, &w), 0);
+	while (!atomic_load(&w.tid) || !sleeps(w.tid))
+		sched_yield();
+	alarm(HANGS);
+	expect(w.store, "one/key", 0);
+	ck_assert_int_eq(write(to[1], "", 1), 1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	alarm(0);
+	expect(w.store, "new/key", 0);
+	ck_assert_int_eq(blt_close(w.store), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(close(to[i]) | close(from[i]), 0);
+}
+END_TEST
+
 static void note_text(void *arg, const char *text)
 {
 	strcat(arg, text);
@@ -385,6 +526,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_dropped);
 	tcase_add_test(tc, test_only_one_dropped);
 	tcase_add_test(tc, test_made);
+	tcase_add_test(tc, test_read_beside_check);
+	tcase_add_test(tc, test_read_beside_waiting_writer);
 	tcase_add_test(tc, test_reversed);
 }
 
