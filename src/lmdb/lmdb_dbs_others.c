@@ -172,7 +172,9 @@ int lmdb_dbs_changed(struct lmdb_store *store, MDB_txn *txn, size_t last,
 void lmdb_dbs_note(struct lmdb_store *store, size_t txn, size_t entries)
 {
 	pthread_mutex_lock(&store->commits_lock);
-	note(store, txn, store->seen_others, entries);
+	/* else one of others came in between, and is yet to be looked at */
+	if (store->by_others == store->seen_others)
+		note(store, txn, store->seen_others, entries);
 	pthread_mutex_unlock(&store->commits_lock);
 }
 

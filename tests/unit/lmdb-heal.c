@@ -3,6 +3,7 @@
 #include "lib/lmdbenv.h"
 
 #include <check.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -339,6 +340,43 @@ START_TEST(test_made)
 }
 END_TEST
 
+static int begins_left; /* write transactions, until there is a new database */
+
+/* In place of LMDB's. */
+SHOWN int mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags,
+			MDB_txn **txn)
+{
+	static int (*real)(MDB_env *, MDB_txn *, unsigned, MDB_txn **);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "mdb_txn_begin");
+	if (!(flags & MDB_RDONLY) && begins_left && --begins_left == 0)
+		other_process("new", MDB_CREATE, put_key);
+	return real(env, parent, flags, txn);
+}
+
+/* The list is renewed, and the next one comes before the transaction that
+ * follows. */
+START_TEST(test_made_again)
+{
+	struct blt *s;
+
+	other_process("one", MDB_CREATE, put_key);
+	s = open_with(BLT_WRITE, NULL);
+	expect(s, "one/key", 0);
+	other_process("two", MDB_CREATE, put_key);
+	begins_left = 2;
+	ck_assert_int_eq(put_rc(s, "new/x"), 0);
+	ck_assert_int_eq(begins_left, 0);
+	expect(s, "new/key", 0);
+	expect(s, "two/key", 0);
+	ck_assert_int_eq(blt_close(s), 0);
+	s = open_with(BLT_READ, NULL);
+	expect(s, "new/x", 0);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 /* ---- nobody who reads waits for others ---- */
 
 #define HANGS 60 /* seconds; the test ends then */
@@ -526,6 +564,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_dropped);
 	tcase_add_test(tc, test_only_one_dropped);
 	tcase_add_test(tc, test_made);
+	tcase_add_test(tc, test_made_again);
 	tcase_add_test(tc, test_read_beside_check);
 	tcase_add_test(tc, test_read_beside_waiting_writer);
 	tcase_add_test(tc, test_reversed);
