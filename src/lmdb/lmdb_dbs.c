@@ -17,31 +17,43 @@ static size_t place_of(const struct lmdb_store *store, const char *name)
 	return i;
 }
 
+/* Of which kind it is. */
+static int look_at_db(MDB_txn *txn, MDB_dbi dbi, struct lmdb_db *ret)
+{
+	MDB_cursor *c;
+	MDB_val key, value;
+	int rc = mdb_dbi_flags(txn, dbi, &ret->flags);
+
+	if (rc == 0)
+		rc = mdb_cursor_open(txn, dbi, &c);
+	if (rc)
+		return rc;
+	ret->dbi = dbi;
+	ret->int_width = sizeof(size_t);
+	if (mdb_cursor_get(c, &key, &value, MDB_FIRST) == 0 &&
+	    ret->flags & MDB_INTEGERKEY)
+		ret->int_width = (unsigned)key.mv_size;
+	mdb_cursor_close(c);
+	return 0;
+}
+
 static int add_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi dbi,
 		  const char *name)
 {
-	struct lmdb_db db = { .dbi = dbi, .int_width = sizeof(size_t) };
+	struct lmdb_db db = { .name = NULL };
 	size_t at = name ? place_of(store, name) : store->n_dbs;
 	struct lmdb_db *more =
 		realloc(store->db, (store->n_dbs + 1) * sizeof(*more));
-	MDB_cursor *c;
-	MDB_val key, value;
 	int rc;
 
 	if (!more)
 		return ENOMEM;
 	store->db = more;
-	rc = mdb_dbi_flags(txn, dbi, &db.flags);
-	if (rc == 0 && name && db.flags & MDB_REVERSEKEY)
-		return lmdb_names_add(&store->left_out, name);
-	if (rc == 0)
-		rc = mdb_cursor_open(txn, dbi, &c);
+	rc = look_at_db(txn, dbi, &db);
 	if (rc)
 		return rc;
-	if (mdb_cursor_get(c, &key, &value, MDB_FIRST) == 0 &&
-	    db.flags & MDB_INTEGERKEY)
-		db.int_width = (unsigned)key.mv_size;
-	mdb_cursor_close(c);
+	if (name && db.flags & MDB_REVERSEKEY)
+		return lmdb_names_add(&store->left_out, name);
 	if (name && !(db.name = strdup(name)))
 		return ENOMEM;
 	memmove(&more[at + 1], &more[at], (store->n_dbs - at) * sizeof(*more));
@@ -178,6 +190,23 @@ int lmdb_check_dbs(struct lmdb_store *store, struct blt_error *err)
 	return 0;
 }
 
+/* MDB_INCOMPATIBLE: others have made one of another kind in its place. */
+static int reopen_db(struct lmdb_store *store, MDB_txn *txn, struct lmdb_db *db)
+{
+	struct lmdb_db is = { .name = db->name };
+	int rc = mdb_dbi_open(txn, db->name ? db->name : store->only, 0,
+			      &is.dbi);
+
+	if (rc == 0)
+		rc = look_at_db(txn, is.dbi, &is);
+	if (rc)
+		return rc;
+	if (is.flags != db->flags)
+		return MDB_INCOMPATIBLE;
+	*db = is;
+	return 0;
+}
+
 int lmdb_reopen_dbs(struct lmdb_store *store)
 {
 	MDB_txn *txn;
@@ -186,18 +215,17 @@ int lmdb_reopen_dbs(struct lmdb_store *store)
 	if (rc)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < store->n_dbs;) {
-		const char *name = store->db[i].name;
-
-		rc = mdb_dbi_open(txn, name ? name : store->only, 0,
-				  &store->db[i].dbi);
-		if (name && (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)) {
+		rc = reopen_db(store, txn, &store->db[i]);
+		if (store->db[i].name &&
+		    (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)) {
 			lmdb_dbs_leave_out(store, i);
 			rc = 0;
 		} else {
 			i++;
 		}
 	}
-	/* those that are left out have no handle to be opened */
+	/* the new ones; those that cannot be shown have no handle to be opened
+	 */
 	if (rc == 0 && store->searched)
 		rc = lmdb_dbs_add(store, txn);
 	if (rc == 0 && store->searched)

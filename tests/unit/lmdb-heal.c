@@ -515,6 +515,44 @@ START_TEST(test_read_beside_waiting_writer)
 }
 END_TEST
 
+static void put_number(struct raw *r)
+{
+	const unsigned n = 7;
+
+	raw_put(r, &n, sizeof(n), "value");
+}
+
+/* While the environment is to be opened anew, a database becomes one of another
+ * kind. */
+START_TEST(test_other_kind)
+{
+	struct blt *s;
+
+	other_process("one", MDB_CREATE, put_key);
+	other_process("two", MDB_CREATE, put_key);
+	s = open_with(BLT_WRITE, NULL);
+	failing = FAIL_HEADS;
+	fails = 1;
+	ck_assert_int_eq(put_rc(s, "two/met"), -EIO);
+	other_process("one", 0, drop);
+	other_process("one", MDB_CREATE | MDB_INTEGERKEY, put_number);
+	ck_assert_int_eq(put_rc(s, "two/after"), 0);
+	expect(s, "one/7", 0);
+	ck_assert_int_eq(put_rc(s, "one/abc"), -EINVAL);
+	ck_assert_int_eq(put_rc(s, "one/8"), 0);
+	ck_assert_int_eq(blt_close(s), 0);
+	s = open_with(BLT_WRITE, "one");
+	ck_assert_uint_eq(count_items(s, ""), 2);
+	fails = 1;
+	ck_assert_int_eq(put_rc(s, "9"), -EIO);
+	other_process("one", 0, drop);
+	other_process("one", MDB_CREATE, put_key);
+	ck_assert_int_eq(put_rc(s, "9"), -EIO);
+	expect(s, "key", -EIO);
+	ck_assert_int_eq(blt_close(s), -EIO);
+}
+END_TEST
+
 static void note_text(void *arg, const char *text)
 {
 	strcat(arg, text);
@@ -565,6 +603,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_only_one_dropped);
 	tcase_add_test(tc, test_made);
 	tcase_add_test(tc, test_made_again);
+	tcase_add_test(tc, test_other_kind);
 	tcase_add_test(tc, test_read_beside_check);
 	tcase_add_test(tc, test_read_beside_waiting_writer);
 	tcase_add_test(tc, test_reversed);
