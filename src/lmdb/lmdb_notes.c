@@ -11,28 +11,51 @@
 
 /* A key of another kind, or a database whose keys are numbers or doubled, takes
  * the place. */
-static int open_db(MDB_txn *txn, unsigned flags, MDB_dbi *ret)
+static int open_handle(MDB_txn *txn, unsigned flags, MDB_dbi *ret)
 {
 	int rc = mdb_dbi_open(txn, LMDB_NOTES_DB, flags, ret);
 
 	return rc == MDB_INCOMPATIBLE || rc == MDB_BAD_VALSIZE ? EEXIST : rc;
 }
 
-static int each(MDB_txn *txn, MDB_dbi dbi, backend_note_fn *fn, void *arg,
-		int *ret)
+/* MDB_NOTFOUND: it is not there, whether there is a handle or not. */
+static int open_db(MDB_txn *txn, MDB_dbi *ret)
 {
-	MDB_val key, value;
-	MDB_cursor *c;
-	int rc = mdb_cursor_open(txn, dbi, &c);
+	MDB_val key = { strlen(LMDB_NOTES_DB), (char[]){ LMDB_NOTES_DB } };
+	MDB_val value;
+	MDB_dbi main_db;
+	int rc = mdb_dbi_open(txn, NULL, 0, &main_db);
 
-	if (rc)
-		return rc;
-	while (*ret == 0 &&
-	       (rc = mdb_cursor_get(c, &key, &value, MDB_NEXT)) == 0)
-		*ret = fn(arg, &(struct backend_note){ key.mv_data, key.mv_size,
-						       value.mv_data,
-						       value.mv_size });
-	mdb_cursor_close(c);
+	if (rc == 0)
+		rc = mdb_get(txn, main_db, &key, &value);
+	return rc ? rc : open_handle(txn, 0, ret);
+}
+
+struct noting {
+	MDB_txn *txn;
+	backend_note_fn *fn;
+	void *arg;
+	MDB_cursor *cursor;
+	int ret; /* of fn */
+};
+
+static int run_notes(void *arg)
+{
+	struct noting *n = arg;
+	MDB_val key, value;
+	MDB_dbi dbi;
+	int rc = open_db(n->txn, &dbi);
+
+	if (rc == 0)
+		rc = mdb_cursor_open(n->txn, dbi, &n->cursor);
+	while (rc == 0 && n->ret == 0) {
+		rc = mdb_cursor_get(n->cursor, &key, &value, MDB_NEXT);
+		if (rc == 0)
+			n->ret = n->fn(n->arg,
+				       &(struct backend_note){
+					       key.mv_data, key.mv_size,
+					       value.mv_data, value.mv_size });
+	}
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -40,37 +63,52 @@ static int each(MDB_txn *txn, MDB_dbi dbi, backend_note_fn *fn, void *arg,
 int lmdb_notes(struct blt *blt, backend_note_fn *fn, void *arg)
 {
 	struct lmdb_store *store = lmdb_of(blt);
-	MDB_txn *txn = NULL;
-	MDB_dbi dbi;
-	int rc, ret = 0;
+	struct noting n = { .fn = fn, .arg = arg };
+	struct lmdb_read r;
+	int rc;
 
 	pthread_mutex_lock(&store->write);
-	pthread_rwlock_rdlock(&store->lock);
-	rc = store->env ? mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) :
-			  EIO;
-	if (rc == 0)
-		rc = open_db(txn, 0, &dbi);
-	if (rc == 0)
-		rc = each(txn, dbi, fn, arg, &ret);
-	/* The handle lasts where the transaction ends well. */
-	if (txn && rc == 0)
-		rc = mdb_txn_commit(txn);
-	else if (txn)
-		mdb_txn_abort(txn);
-	pthread_rwlock_unlock(&store->lock);
+	rc = lmdb_read_begin(store, &r);
+	if (rc == 0) {
+		n.txn = r.txn;
+		rc = lmdb_error(lmdb_guard(store, run_notes, &n));
+		mdb_cursor_close(n.cursor);
+		lmdb_read_end(&r); /* and the handle's */
+	}
 	pthread_mutex_unlock(&store->write);
-	if (rc == MDB_NOTFOUND)
-		return 0;
-	return rc ? lmdb_error(rc) : ret;
+	return rc < 0 ? rc : n.ret;
 }
 
-int lmdb_run_note(MDB_txn *txn, const struct backend_op *op)
+/* LMDB gives out the handle that it has without looking, and a put by that into
+ * a database which another process has dropped is a fault of the memory. */
+static int make_db(struct lmdb_store *store, MDB_txn *txn, MDB_dbi *ret)
+{
+	int rc = open_handle(txn, 0, ret);
+
+	if (rc == MDB_NOTFOUND)
+		return open_handle(txn, MDB_CREATE, ret);
+	store->old_notes = *ret;
+	return rc ? rc : LMDB_NOTES_GONE;
+}
+
+void lmdb_close_notes(struct lmdb_store *store)
+{
+	lmdb_lock_alone(store);
+	if (store->env)
+		mdb_dbi_close(store->env, store->old_notes);
+	pthread_rwlock_unlock(&store->lock);
+}
+
+int lmdb_run_note(struct lmdb_store *store, MDB_txn *txn,
+		  const struct backend_op *op)
 {
 	MDB_val key = { op->key.len, (void *)(uintptr_t)op->key.bytes };
 	MDB_val to = { op->value_len, (void *)(uintptr_t)op->value }, is;
 	MDB_dbi dbi;
-	int rc = open_db(txn, MDB_CREATE, &dbi);
+	int rc = open_db(txn, &dbi);
 
+	if (rc == MDB_NOTFOUND)
+		rc = make_db(store, txn, &dbi);
 	if (rc)
 		return rc;
 	rc = mdb_get(txn, dbi, &key, &is);

@@ -149,9 +149,10 @@ struct lmdb_store {
 	uint64_t by_others; /* under commits_lock, as these */
 	struct listeners listeners;
 	struct lmdb_changes changes; /* under write */
-	struct lmdb_times *times;    /* NULL: no memory */
-	struct lmdb_noted noted; /* under write, as this: commits of others */
-	uint64_t told_others;    /* that those who watch have been told of */
+	MDB_dbi old_notes;        /* under write: of a database that is gone */
+	struct lmdb_times *times; /* NULL: no memory */
+	struct lmdb_noted noted;  /* under write, as this: commits of others */
+	uint64_t told_others;     /* that those who watch have been told of */
 	pthread_mutex_t walks_lock;
 	struct lmdb_walk *walks; /* under walks_lock */
 	pthread_mutex_t spare_lock;
@@ -473,8 +474,13 @@ int lmdb_settle(struct blt *blt, bool idle);
 /* lmdb_notes.c */
 int lmdb_notes(struct blt *blt, backend_note_fn *fn, void *arg);
 int lmdb_hold(struct blt *blt, uint64_t at, uint64_t n, int *ret_fd);
-/* BACKEND_NOTE: LMDB's codes, or a positive errno. */
-int lmdb_run_note(MDB_txn *txn, const struct backend_op *op);
+/* BACKEND_NOTE: LMDB's codes, or a positive errno; LMDB_NOTES_GONE: try again
+ * after lmdb_close_notes, in another transaction. */
+#define LMDB_NOTES_GONE (-3)
+int lmdb_run_note(struct lmdb_store *store, MDB_txn *txn,
+		  const struct backend_op *op);
+/* No lock is held but write. */
+void lmdb_close_notes(struct lmdb_store *store);
 
 /* lmdb_whole.c */
 int lmdb_count(struct blt *blt, struct blt_census *ret);

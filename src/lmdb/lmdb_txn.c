@@ -316,6 +316,10 @@ static int clear_way(struct lmdb_store *store, int rc, bool write,
 		tried->renew = true;
 		return lmdb_dbs_renew(store, write);
 	}
+	if (rc == LMDB_NOTES_GONE) {
+		lmdb_close_notes(store);
+		return 0;
+	}
 	if (rc != MDB_PANIC || tried->heal)
 		return rc;
 	tried->heal = true;

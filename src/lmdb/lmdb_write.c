@@ -271,7 +271,7 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 		return -op->check(op->check_arg);
 	if (op->kind == BACKEND_NOTE) {
 		b->changed = true;
-		return lmdb_run_note(txn, op);
+		return lmdb_run_note(b->store, txn, op);
 	}
 	rc = place_of(b, &op->key, &at);
 	if (rc == 0 &&

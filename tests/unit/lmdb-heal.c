@@ -1,6 +1,7 @@
 /* An LMDB environment whose disk fails, whose file others remove or cut short,
  * and whose databases they make and drop. */
 #include "lib/lmdbenv.h"
+#include "engine/backend.h"
 
 #include <check.h>
 #include <dlfcn.h>
@@ -553,6 +554,51 @@ START_TEST(test_other_kind)
 }
 END_TEST
 
+static int put_note(struct blt *s, const char *name)
+{
+	const struct blt_bytes value = { "value", 5 };
+	struct blt_batch *b;
+
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(backend_batch_note(b, name, NULL, &value), 0);
+	return blt_batch_commit(b);
+}
+
+static int add_note(void *arg, const struct backend_note *note)
+{
+	strncat(arg, (const char *)note->name, note->name_len);
+	return 0;
+}
+
+static void expect_notes(struct blt *s, const char *names)
+{
+	char text[100] = "";
+
+	ck_assert_int_eq(s->backend->notes(s, add_note, text), 0);
+	ck_assert_str_eq(text, names);
+}
+
+/* The database of the notes, from a store that is otherwise empty, and from one
+ * that is not. */
+START_TEST(test_notes_dropped)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+
+	for (int i = 0; i < 2; i++) {
+		expect_notes(s, "");
+		ck_assert_int_eq(put_note(s, "a"), 0);
+		expect_notes(s, "a");
+		other_process(".blt-notes", 0, drop);
+		expect_notes(s, "");
+		ck_assert_int_eq(put_note(s, "b"), 0);
+		expect_notes(s, "b");
+		other_process(".blt-notes", 0, drop);
+		ck_assert_int_eq(put_rc(s, "plain"), 0);
+	}
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 static void note_text(void *arg, const char *text)
 {
 	strcat(arg, text);
@@ -604,6 +650,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_made);
 	tcase_add_test(tc, test_made_again);
 	tcase_add_test(tc, test_other_kind);
+	tcase_add_test(tc, test_notes_dropped);
 	tcase_add_test(tc, test_read_beside_check);
 	tcase_add_test(tc, test_read_beside_waiting_writer);
 	tcase_add_test(tc, test_reversed);
