@@ -8,7 +8,11 @@
  * anybody goes on.
  *
  * A data file never becomes shorter by LMDB.  Where it is, its end is missing
- * from the memory that LMDB reads. */
+ * from the memory that LMDB reads.  Where LMDB meets that in a transaction that
+ * writes, it is left with pointers to a stack that is gone and with the lock
+ * for writers, which this thread has as long as it lives.  No call of LMDB's
+ * could mend that.  So the environment stays open as it is, for as long as this
+ * process: what is asked of it is EIO, and it is not opened once more. */
 #include "lmdb/lmdb_store.h"
 
 #include "booklet/io/file.h"
@@ -29,7 +33,8 @@ int lmdb_look_at_file(struct lmdb_store *store, bool write)
 	int64_t longest = atomic_load(&store->longest);
 	struct stat st;
 
-	if (fstat(store->fd, &st) < 0 || st.st_size < longest)
+	if (atomic_load(&store->lost) || fstat(store->fd, &st) < 0 ||
+	    st.st_size < longest)
 		return -EIO;
 	while (st.st_size > longest &&
 	       !atomic_compare_exchange_weak(&store->longest, &longest,
@@ -63,30 +68,53 @@ int lmdb_guard(struct lmdb_store *store, int (*fn)(void *arg), void *arg)
 	return g.rc;
 }
 
+int lmdb_guard_write(struct lmdb_store *store, int (*fn)(void *arg), void *arg)
+{
+	struct guarded g = { fn, arg, 0 };
+
+	if (file_try(run_guarded, &g) == 0)
+		return g.rc;
+	/* whoever makes the commit of that number now */
+	pthread_mutex_lock(&store->commits_lock);
+	store->ours = 0;
+	pthread_mutex_unlock(&store->commits_lock);
+	atomic_store(&store->lost, true);
+	atomic_store(&store->failed, -EIO);
+	return EIO;
+}
+
 /* ---- opening it anew ---- */
 
 /* Both heads, as they are. */
-static int write_heads(struct lmdb_store *store)
+static int copy_heads(const struct lmdb_store *store)
 {
-	MDB_stat st;
-	MDB_txn *txn;
 	uint8_t *bytes = NULL;
 	size_t len = 0;
-	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	MDB_stat st;
+	int rc = mdb_env_stat(store->env, &st);
 
-	if (rc)
-		return lmdb_error(rc);
-	rc = lmdb_error(mdb_env_stat(store->env, &st));
 	if (rc == 0) {
 		len = (size_t)st.ms_psize * HEADS;
 		bytes = malloc(len);
-		rc = bytes ? 0 : -ENOMEM;
+		rc = bytes ? 0 : ENOMEM;
 	}
 	if (rc == 0 && (pread(store->fd, bytes, len, 0) != (ssize_t)len ||
 			pwrite(store->fd, bytes, len, 0) != (ssize_t)len ||
 			fdatasync(store->fd) < 0))
-		rc = -EIO;
+		rc = EIO;
 	free(bytes);
+	return rc;
+}
+
+static int write_heads(void *arg)
+{
+	const struct lmdb_store *store = arg;
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+
+	if (rc)
+		return rc;
+	rc = copy_heads(store);
 	mdb_txn_abort(txn);
 	return rc;
 }
@@ -145,7 +173,8 @@ static int restore_heads(struct lmdb_store *store)
 	lmdb_long_begin(store);
 	pthread_rwlock_rdlock(&store->lock);
 	if (store->face.writable)
-		rc = store->env ? write_heads(store) : -EIO;
+		rc = store->env ? lmdb_guard_write(store, write_heads, store) :
+				  EIO;
 	/* unless something has failed again */
 	if (rc == 0)
 		atomic_compare_exchange_strong(&store->failed, &healing, 0);
@@ -164,7 +193,7 @@ int lmdb_heal(struct lmdb_store *store)
 	lmdb_lock_alone(store);
 	healed = !atomic_load(&store->failed);
 	if (!healed)
-		rc = open_anew(store);
+		rc = atomic_load(&store->lost) ? -EIO : open_anew(store);
 	pthread_rwlock_unlock(&store->lock);
 	return healed || rc < 0 ? rc : restore_heads(store);
 }

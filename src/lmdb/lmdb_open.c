@@ -206,11 +206,14 @@ static struct lmdb_store *new_store(const char *path,
 static void free_store(struct lmdb_store *store)
 {
 	lmdb_drop_spares(store);
-	lmdb_list_hold();
-	mdb_env_close(store->env);
-	close_lock(store);
-	lmdb_list_remove(store);
-	lmdb_list_release();
+	/* A lost one stays open, and in the list. */
+	if (!atomic_load(&store->lost)) {
+		lmdb_list_hold();
+		mdb_env_close(store->env);
+		close_lock(store);
+		lmdb_list_remove(store);
+		lmdb_list_release();
+	}
 	lmdb_cookie_cache_free(store->cookies);
 	lmdb_btrees_free(store->orders);
 	for (size_t i = 0; i < store->n_dbs; i++)
@@ -232,7 +235,8 @@ static void free_store(struct lmdb_store *store)
 	free(store->noted.at);
 	free(store->changes.at);
 	lmdb_times_free(store->times);
-	free(store);
+	if (!atomic_load(&store->lost))
+		free(store);
 }
 
 static int open_listed(struct lmdb_store *store, const char *file,

@@ -140,6 +140,7 @@ struct lmdb_store {
 	_Atomic size_t seen_txn;
 	uint64_t seen_others, seen_names;
 	size_t seen_entries;
+	atomic_bool lost; /* for good (lmdb_guard_write); then failed, too */
 	atomic_int failed;
 	_Atomic int64_t longest; /* the data file, as long as it was seen */
 	/* Commits, as LMDB numbers them: the last that is known of, of all of
@@ -214,6 +215,10 @@ int lmdb_look_at_file(struct lmdb_store *store, bool write);
  * it.  What fn has begun by then is the caller's to end, and it holds no lock.
  */
 int lmdb_guard(struct lmdb_store *store, int (*fn)(void *arg), void *arg);
+/* The same for a transaction that writes, from its beginning to its end.  Where
+ * it is cut off the environment is lost: LMDB must not be asked to end the
+ * transaction, nor to close the environment. */
+int lmdb_guard_write(struct lmdb_store *store, int (*fn)(void *arg), void *arg);
 /* Opens an environment anew that LMDB has given up, or that failed.  No lock is
  * held but write.  0, or -EIO: it is as before. */
 int lmdb_heal(struct lmdb_store *store);

@@ -117,7 +117,7 @@ static int resize_map(struct lmdb_store *store, size_t size)
 	int rc;
 
 	lmdb_lock_alone(store);
-	rc = store->env ? try_room(size) : EIO;
+	rc = store->env && !atomic_load(&store->lost) ? try_room(size) : EIO;
 	if (rc == 0) {
 		rc = mdb_env_set_mapsize(store->env, size);
 		if (rc == ENOMEM)
@@ -376,15 +376,14 @@ struct writing {
 	lmdb_write_fn *fn;
 	void *arg;
 	MDB_txn *txn; /* NULL: it has ended */
-	MDB_cursor *cursor;
 };
 
-static int run_write(void *arg)
+static int change(struct writing *w)
 {
-	struct writing *w = arg;
 	struct lmdb_store *store = w->store;
 	MDB_txn *txn = w->txn;
-	int rc = lmdb_dbs_changed(store, txn, mdb_txn_id(txn) - 1, &w->cursor);
+	MDB_cursor *cursor; /* which goes with the environment */
+	int rc = lmdb_dbs_changed(store, txn, mdb_txn_id(txn) - 1, &cursor);
 
 	if (rc)
 		return rc;
@@ -402,19 +401,28 @@ static int run_write(void *arg)
 	return lmdb_commit_txn(store, &w->txn);
 }
 
+static int run_write(void *arg)
+{
+	struct writing *w = arg;
+	int rc = mdb_txn_begin(w->store->env, NULL, 0, &w->txn);
+
+	if (rc)
+		return rc;
+	rc = change(w);
+	if (w->txn)
+		mdb_txn_abort(w->txn);
+	return rc;
+}
+
 /* With write and lock (shared) held. */
 static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 {
 	struct writing w = { .store = store, .fn = fn, .arg = arg };
 	int rc = store->env ? -lmdb_look_at_file(store, true) : MDB_PANIC;
 
-	if (rc == 0)
-		rc = mdb_txn_begin(store->env, NULL, 0, &w.txn);
 	if (rc)
 		return rc;
-	rc = lmdb_guard(store, run_write, &w);
-	if (w.txn)
-		mdb_txn_abort(w.txn);
+	rc = lmdb_guard_write(store, run_write, &w);
 	if (rc == LMDB_NOTHING || rc == 0)
 		lmdb_seen_apply(store);
 	if (rc == LMDB_NOTHING)

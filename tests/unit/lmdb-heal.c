@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define HANGS 60 /* seconds; a test ends then */
+
 /* ---- a disk that fails ---- */
 
 #define HEADS_END (2 * 4096) /* the two first pages */
@@ -222,6 +224,85 @@ START_TEST(test_cut_in_between)
 }
 END_TEST
 
+static void cut_batch(struct blt *s, const char *first, const char *second)
+{
+	struct blt_source source = { .read = cut_in_between, .len = 10000 };
+	struct blt_batch *b;
+
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(
+		blt_batch_put_from(b, first, strlen(first), &source, BLT_NOW),
+		0);
+	ck_assert_int_eq(
+		blt_batch_put(b, second, strlen(second), "v", 1, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EIO);
+}
+
+/* It is cut short between the pages of two keys: LMDB is within a put then. */
+START_TEST(test_cut_within_put)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+	struct blt_batch *b;
+	char key[32];
+
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	for (int i = 0; i < 5000; i++) {
+		sprintf(key, "%05d", i);
+		ck_assert_int_eq(
+			blt_batch_put(b, key, 5, "0123456789", 10, BLT_NOW), 0);
+	}
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	cut_batch(s, "00000x", "04000x");
+	expect(s, "00000", -EIO);
+	ck_assert_int_eq(put_rc(s, "more"), -EIO);
+	ck_assert_int_eq(blt_close(s), -EIO);
+}
+END_TEST
+
+static void copy_file(const char *from, const char *to)
+{
+	char bytes[1 << 16];
+	FILE *in = fopen(from, "r"), *out = fopen(to, "r+");
+	size_t n;
+
+	if (!out)
+		out = fopen(to, "w");
+	ck_assert(in && out);
+	while ((n = fread(bytes, 1, sizeof(bytes), in)) > 0)
+		ck_assert_uint_eq(fwrite(bytes, 1, n, out), n);
+	ck_assert_int_eq(fclose(in) | fclose(out), 0);
+}
+
+/* A fault within the commit leaves LMDB's lock for writers with this thread.
+ * Nothing waits for that, even if the file is whole again; and the thread may
+ * have another environment. */
+START_TEST(test_cut_within_commit)
+{
+	struct blt *s = open_some();
+	struct blt_source source = { .read = cut_in_between, .len = 10000 };
+	struct blt_batch *b;
+	char copy[300];
+
+	snprintf(copy, sizeof(copy), "%s-copy", lmdbenv_path);
+	copy_file(lmdbenv_path, copy);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_put_from(b, "n", 1, &source, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_delete(b, "a", 1), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EIO);
+	copy_file(copy, lmdbenv_path);
+	alarm(HANGS);
+	ck_assert_int_eq(put_rc(s, "more"), -EIO);
+	ck_assert_int_eq(blt_sync(s), -EIO);
+	ck_assert_int_eq(blt_close(s), -EIO);
+	ck_assert_int_eq(try_open(BLT_WRITE, NULL, NULL), -EBUSY);
+	ck_assert_int_eq(rename(lmdbenv_path, copy), 0);
+	s = open_with(BLT_CREATE, NULL);
+	ck_assert_int_eq(put_rc(s, "k"), 0);
+	ck_assert_int_eq(blt_close(s), 0);
+	alarm(0);
+}
+END_TEST
+
 /* ---- databases that others make and drop ---- */
 
 /* In another process, which must end well: fn of a database. */
@@ -379,8 +460,6 @@ START_TEST(test_made_again)
 END_TEST
 
 /* ---- nobody who reads waits for others ---- */
-
-#define HANGS 60 /* seconds; the test ends then */
 
 struct waiter {
 	struct blt *store;
@@ -645,6 +724,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_replaced);
 	tcase_add_test(tc, test_cut);
 	tcase_add_test(tc, test_cut_in_between);
+	tcase_add_test(tc, test_cut_within_put);
+	tcase_add_test(tc, test_cut_within_commit);
 	tcase_add_test(tc, test_dropped);
 	tcase_add_test(tc, test_only_one_dropped);
 	tcase_add_test(tc, test_made);
