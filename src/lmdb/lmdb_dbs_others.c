@@ -296,11 +296,12 @@ struct renewal {
 	MDB_txn *txn;
 };
 
-/* Handles are closed with no transaction. */
-static int drop_gone(struct renewal *r)
+/* At most CLOSED_MAX, how many is *ret.  Handles are closed with no
+ * transaction. */
+static int drop_some(struct renewal *r, size_t *ret)
 {
 	struct lmdb_store *store = r->store;
-	MDB_dbi dbi[CLOSED_MAX]; /* the rest next time */
+	MDB_dbi dbi[CLOSED_MAX];
 	size_t n = 0;
 	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &r->txn);
 
@@ -318,8 +319,48 @@ static int drop_gone(struct renewal *r)
 	}
 	mdb_txn_abort(r->txn);
 	r->txn = NULL;
+	*ret = n;
 	while (n)
 		mdb_dbi_close(store->env, dbi[--n]);
+	return rc;
+}
+
+static int drop_gone(struct renewal *r)
+{
+	size_t n;
+	int rc;
+
+	do
+		rc = drop_some(r, &n);
+	while (rc == 0 && n == CLOSED_MAX);
+	return rc;
+}
+
+/* What is not shown, since that has gone, or has become one of another kind. */
+static int drop_left_out(struct renewal *r)
+{
+	struct lmdb_store *store = r->store;
+	struct lmdb_names *names = &store->left_out;
+	int rc = 0;
+
+	for (size_t i = atomic_load(&names->n); rc == 0 && i-- > 0;) {
+		struct lmdb_db db = { .name = names->at[i] };
+
+		rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &r->txn);
+		if (rc)
+			return rc;
+		rc = mdb_dbi_open(r->txn, db.name, 0, &db.dbi);
+		if (rc == 0)
+			rc = lmdb_db_there(store, r->txn, &db);
+		mdb_txn_abort(r->txn);
+		r->txn = NULL;
+		if (rc == ENOENT || rc == MDB_NOTFOUND ||
+		    rc == MDB_INCOMPATIBLE) {
+			mdb_dbi_close(store->env, db.dbi);
+			lmdb_names_remove(names, db.name, strlen(db.name));
+			rc = 0;
+		}
+	}
 	return rc;
 }
 
@@ -330,6 +371,8 @@ static int run_renew(void *arg)
 	MDB_txn *txn;
 	int rc = drop_gone(r);
 
+	if (rc == 0)
+		rc = drop_left_out(r);
 	if (rc == 0)
 		rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &r->txn);
 	if (rc == 0)

@@ -59,25 +59,41 @@ static bool takes_empty(const struct blt *blt)
 	return true;
 }
 
-static uint64_t count_keys(struct lmdb_store *store)
+struct counting {
+	struct lmdb_read r;
+	uint64_t n;
+};
+
+static int run_count(void *arg)
 {
 	static const char notes[] = LMDB_NOTES_DB;
 	MDB_val key = { strlen(notes), (void *)(uintptr_t)notes }, value;
-	struct lmdb_read r;
-	uint64_t n = 0;
+	struct counting *c = arg;
+	const struct lmdb_store *store = c->r.store;
+	uint64_t all = 0, dbs = atomic_load(&store->left_out.n);
 	MDB_stat st;
 
-	if (lmdb_read_begin(store, &r) < 0)
-		return 0;
 	for (size_t i = 0; i < store->n_dbs; i++)
-		if (lmdb_db_stat(store, r.txn, &store->db[i], &st) == 0)
-			n += st.ms_entries;
-	if (!store->only && mdb_get(r.txn, store->db[0].dbi, &key, &value) == 0)
-		n--;
-	lmdb_read_end(&r);
-	/* The unnamed one has a record for each of the others. */
-	n -= store->many ? store->n_dbs - 1 : 0;
-	return n - atomic_load(&store->left_out.n);
+		if (lmdb_db_stat(store, c->r.txn, &store->db[i], &st) == 0)
+			all += st.ms_entries;
+	/* The unnamed one has a record for each of the others; but a list that
+	 * is not that of this transaction may have more of them. */
+	dbs += store->many ? store->n_dbs - 1 : 0;
+	dbs += !store->only &&
+	       mdb_get(c->r.txn, store->db[0].dbi, &key, &value) == 0;
+	c->n = all > dbs ? all - dbs : 0;
+	return 0;
+}
+
+static uint64_t count_keys(struct lmdb_store *store)
+{
+	struct counting c = { .n = 0 };
+
+	if (lmdb_read_begin(store, &c.r) < 0)
+		return 0;
+	(void)lmdb_guard(store, run_count, &c);
+	lmdb_read_end(&c.r);
+	return c.n;
 }
 
 static struct stat stat_locked(struct lmdb_store *store)

@@ -21,7 +21,7 @@ struct raw raw_open(const char *db, unsigned flags)
 	bool is_dir = stat(lmdbenv_path, &st) == 0 && S_ISDIR(st.st_mode);
 
 	ck_assert_int_eq(mdb_env_create(&r.env), 0);
-	ck_assert_int_eq(mdb_env_set_maxdbs(r.env, 10), 0);
+	ck_assert_int_eq(mdb_env_set_maxdbs(r.env, 50), 0);
 	ck_assert_int_eq(mdb_env_open(r.env, lmdbenv_path,
 				      is_dir ? 0 : MDB_NOSUBDIR, 0600),
 			 0);

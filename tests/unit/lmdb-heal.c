@@ -380,6 +380,56 @@ START_TEST(test_dropped)
 }
 END_TEST
 
+#define MANY 40
+
+static void make_many(struct raw *r)
+{
+	char name[32];
+	MDB_dbi dbi;
+
+	for (int i = 0; i < MANY; i++) {
+		sprintf(name, "db%02d", i);
+		ck_assert_int_eq(mdb_dbi_open(r->txn, name, MDB_CREATE, &dbi),
+				 0);
+	}
+}
+
+static void drop_many(struct raw *r)
+{
+	char name[32];
+	MDB_dbi dbi;
+
+	for (int i = 0; i < MANY; i++) {
+		sprintf(name, "db%02d", i);
+		ck_assert_int_eq(mdb_dbi_open(r->txn, name, 0, &dbi), 0);
+		ck_assert_int_eq(mdb_drop(r->txn, dbi, 1), 0);
+	}
+}
+
+START_TEST(test_many_dropped)
+{
+	struct blt_info info;
+	struct blt_ns *ns;
+	struct blt *s;
+	char name[32];
+
+	other_process(NULL, 0, make_many);
+	s = open_with(BLT_WRITE, NULL);
+	ns = open_ns(s);
+	expect(s, "db00/key", -ENOENT);
+	other_process(NULL, 0, drop_many);
+	expect_list(ns, "", "");
+	blt_get_info(s, &info);
+	ck_assert_uint_eq(info.n_keys, 0);
+	for (int i = 0; i < MANY; i++) {
+		sprintf(name, "db%02d", i);
+		ck_assert_int_eq(put_rc(s, name), 0);
+	}
+	blt_ns_free(ns);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 START_TEST(test_only_one_dropped)
 {
 	struct blt *s;
@@ -709,6 +759,16 @@ START_TEST(test_reversed)
 	/* and one that comes later */
 	other_process("new", MDB_CREATE | MDB_REVERSEKEY, put_key);
 	expect_list(ns, "", "one/ ");
+	blt_get_info(s, &info);
+	ck_assert_uint_eq(info.n_keys, 2);
+	/* the name is free when it goes, or becomes one of another kind */
+	other_process("back", 0, drop);
+	other_process("new", 0, drop);
+	other_process("new", MDB_CREATE, put_key);
+	expect_list(ns, "", "new/ one/ ");
+	blt_get_info(s, &info);
+	ck_assert_uint_eq(info.n_keys, 3);
+	ck_assert_int_eq(put_rc(s, "back"), 0);
 	blt_ns_free(ns);
 	ck_assert_int_eq(blt_close(s), 0);
 }
@@ -727,6 +787,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_cut_within_put);
 	tcase_add_test(tc, test_cut_within_commit);
 	tcase_add_test(tc, test_dropped);
+	tcase_add_test(tc, test_many_dropped);
 	tcase_add_test(tc, test_only_one_dropped);
 	tcase_add_test(tc, test_made);
 	tcase_add_test(tc, test_made_again);
