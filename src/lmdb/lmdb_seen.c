@@ -57,11 +57,13 @@ int64_t lmdb_seen(struct lmdb_read *r, const void *key, size_t len,
 		  const MDB_val *value)
 {
 	const struct look l = { r->store, value };
+	const size_t txn = mdb_txn_id(r->txn);
+	const struct lmdb_view view = { txn,
+					lmdb_commits_until(r->store, txn) };
 
 	if (!r->store->times)
 		return 0;
-	return lmdb_times_look(r->store->times, lmdb_times_key(key, len),
-			       lmdb_commits_until(r->store, mdb_txn_id(r->txn)),
+	return lmdb_times_look(r->store->times, lmdb_times_key(key, len), view,
 			       run_version, &l);
 }
 
@@ -113,23 +115,23 @@ void lmdb_seen_look(struct lmdb_store *store, MDB_txn *txn)
 }
 
 static void apply(struct lmdb_times *t, const struct lmdb_change *c,
-		  uint64_t others)
+		  struct lmdb_view view)
 {
 	const uint64_t key = lmdb_times_key(c->key, c->len);
 	const uint64_t to = c->to ? lmdb_times_key(c->to, c->to_len) : 0;
 
 	switch (c->kind) {
 	case BACKEND_PUT:
-		lmdb_times_set(t, key, c->version, c->time, others);
+		lmdb_times_set(t, key, c->version, c->time, view);
 		break;
 	case BACKEND_TOUCH:
 		lmdb_times_touch(t, key, c->time);
 		break;
 	case BACKEND_RENAME:
-		lmdb_times_move(t, key, to, c->version, others);
+		lmdb_times_move(t, key, to, c->version, view);
 		break;
 	case BACKEND_EXCHANGE:
-		lmdb_times_exchange(t, key, to);
+		lmdb_times_exchange(t, key, to, view);
 		break;
 	default:
 		lmdb_times_forget(t, key);
@@ -141,6 +143,6 @@ void lmdb_seen_apply(struct lmdb_store *store)
 	struct lmdb_changes *c = &store->changes;
 
 	for (size_t i = 0; i < c->n; i++)
-		apply(store->times, &c->at[i], c->others);
+		apply(store->times, &c->at[i], c->view);
 	c->n = 0;
 }

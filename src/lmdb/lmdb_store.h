@@ -87,7 +87,7 @@ struct lmdb_change {
 struct lmdb_changes {
 	struct lmdb_change *at;
 	size_t n, room;
-	uint64_t others; /* commits of others in front of it */
+	struct lmdb_view view; /* the transaction's */
 };
 
 struct lmdb_cookie_cache;

@@ -16,6 +16,7 @@ struct entry {
 	uint64_t version; /* 0: not known */
 	int64_t time;
 	uint64_t others; /* it was looked at when there were so many */
+	uint64_t txn;    /* and in that transaction, or a later one */
 };
 
 struct lmdb_times {
@@ -132,13 +133,28 @@ static struct entry *have(struct lmdb_times *t, uint64_t key)
 	return e;
 }
 
-static bool is_verified(const struct entry *e, uint64_t others)
+static bool is_verified(const struct entry *e, struct lmdb_view view)
 {
-	return e->version && e->others == others;
+	return e->version && (e->others == view.others || view.txn < e->txn);
 }
 
-int64_t lmdb_times_look(struct lmdb_times *t, uint64_t key, uint64_t others,
-			lmdb_version_fn *version, const void *arg)
+/* In a transaction that shows the value which the entry is of, or a later one:
+ * a reader may be late. */
+static void note(struct entry *e, struct lmdb_view view, uint64_t is,
+		 int64_t changed)
+{
+	if (view.txn < e->txn)
+		return;
+	if (e->version && e->version != is)
+		e->time = changed > e->time ? changed : e->time + 1;
+	e->version = is;
+	e->others = view.others;
+	e->txn = view.txn;
+}
+
+int64_t lmdb_times_look(struct lmdb_times *t, uint64_t key,
+			struct lmdb_view view, lmdb_version_fn *version,
+			const void *arg)
 {
 	struct entry *e;
 	uint64_t is;
@@ -146,7 +162,7 @@ int64_t lmdb_times_look(struct lmdb_times *t, uint64_t key, uint64_t others,
 
 	pthread_mutex_lock(&t->lock);
 	e = find(t, key);
-	if (e && is_verified(e, others)) {
+	if (e && is_verified(e, view)) {
 		time = e->time;
 		pthread_mutex_unlock(&t->lock);
 		return time;
@@ -155,25 +171,26 @@ int64_t lmdb_times_look(struct lmdb_times *t, uint64_t key, uint64_t others,
 	is = version(arg, &changed);
 	pthread_mutex_lock(&t->lock);
 	e = have(t, key);
-	if (e->version && e->version != is)
-		e->time = changed > e->time ? changed : e->time + 1;
-	e->version = is;
-	e->others = others;
+	note(e, view, is, changed);
 	time = e->time;
 	pthread_mutex_unlock(&t->lock);
 	return time;
 }
 
-void lmdb_times_set(struct lmdb_times *t, uint64_t key, uint64_t version,
-		    int64_t time, uint64_t others)
+static void set(struct entry *e, uint64_t version, int64_t time,
+		struct lmdb_view view)
 {
-	struct entry *e;
-
-	pthread_mutex_lock(&t->lock);
-	e = have(t, key);
 	e->version = version;
 	e->time = time;
-	e->others = others;
+	e->others = view.others;
+	e->txn = view.txn;
+}
+
+void lmdb_times_set(struct lmdb_times *t, uint64_t key, uint64_t version,
+		    int64_t time, struct lmdb_view view)
+{
+	pthread_mutex_lock(&t->lock);
+	set(have(t, key), version, time, view);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -193,7 +210,7 @@ static void forget(struct lmdb_times *t, uint64_t key)
 }
 
 void lmdb_times_move(struct lmdb_times *t, uint64_t from, uint64_t to,
-		     uint64_t version, uint64_t others)
+		     uint64_t version, struct lmdb_view view)
 {
 	struct entry *e;
 	int64_t time;
@@ -202,14 +219,12 @@ void lmdb_times_move(struct lmdb_times *t, uint64_t from, uint64_t to,
 	e = find(t, from);
 	time = e ? e->time : t->floor;
 	forget(t, from);
-	e = have(t, to);
-	e->version = version;
-	e->time = time;
-	e->others = others;
+	set(have(t, to), version, time, view);
 	pthread_mutex_unlock(&t->lock);
 }
 
-void lmdb_times_exchange(struct lmdb_times *t, uint64_t one, uint64_t two)
+void lmdb_times_exchange(struct lmdb_times *t, uint64_t one, uint64_t two,
+			 struct lmdb_view view)
 {
 	struct entry *e;
 	int64_t times[2];
@@ -219,10 +234,8 @@ void lmdb_times_exchange(struct lmdb_times *t, uint64_t one, uint64_t two)
 	times[0] = e ? e->time : t->floor;
 	e = find(t, two);
 	times[1] = e ? e->time : t->floor;
-	e = have(t, one);
-	*e = (struct entry){ .key = one, .time = times[1] };
-	e = have(t, two);
-	*e = (struct entry){ .key = two, .time = times[0] };
+	set(have(t, one), 0, times[1], view);
+	set(have(t, two), 0, times[0], view);
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -2,8 +2,8 @@
  * seen: an environment keeps no times.
  *
  *   seen = lmdb_times_look(t, key, version, arg, ...);    a value that is read
- *   lmdb_times_set(t, key, version, time, others);        one that was put
- *   lmdb_times_move(t, from, to, version, others);
+ *   lmdb_times_set(t, key, version, time, view);          one that was put
+ *   lmdb_times_move(t, from, to, version, view);
  *   lmdb_times_forget(t, key);
  *
  * A file's time stays while its value does.  Of what nobody here has changed it
@@ -12,8 +12,8 @@
  * Whether a value is another tells its version (lmdb_version), which is looked
  * at only where others have committed since.
  *
- * Memory is bounded: of the last 262,144 keys or so the times are known (8
- * MiB). Where a time must be forgotten, all that are not known become that
+ * Memory is bounded: of the last 262,144 keys or so the times are known (10
+ * MiB).  Where a time must be forgotten, all that are not known become that
  * time: a file may look newer than it is, never older than it was shown.
  *
  * Ownership: nothing is borrowed.  Errors: none; without memory less is known.
@@ -35,20 +35,27 @@ void lmdb_times_free(struct lmdb_times *t);        /* NULL is fine */
 /* A key, by its hash. */
 uint64_t lmdb_times_key(const void *key, size_t len);
 
-/* others: so many commits of others (lmdb_commits_until) are in what was read.
- * version is asked for only where it is needed: it is not 0, and comes with
+/* What was read, or is committed: the number of the transaction, and how many
+ * commits of others (lmdb_commits_until) are in it. */
+struct lmdb_view {
+	uint64_t txn, others;
+};
+
+/* version is asked for only where it is needed: it is not 0, and comes with
  * when the environment was changed last. */
 typedef uint64_t lmdb_version_fn(const void *arg, int64_t *ret_changed);
-int64_t lmdb_times_look(struct lmdb_times *t, uint64_t key, uint64_t others,
-			lmdb_version_fn *version, const void *arg);
+int64_t lmdb_times_look(struct lmdb_times *t, uint64_t key,
+			struct lmdb_view view, lmdb_version_fn *version,
+			const void *arg);
 /* version 0: it is not known. */
 void lmdb_times_set(struct lmdb_times *t, uint64_t key, uint64_t version,
-		    int64_t time, uint64_t others);
+		    int64_t time, struct lmdb_view view);
 /* The time alone. */
 void lmdb_times_touch(struct lmdb_times *t, uint64_t key, int64_t time);
 void lmdb_times_move(struct lmdb_times *t, uint64_t from, uint64_t to,
-		     uint64_t version, uint64_t others);
-void lmdb_times_exchange(struct lmdb_times *t, uint64_t one, uint64_t two);
+		     uint64_t version, struct lmdb_view view);
+void lmdb_times_exchange(struct lmdb_times *t, uint64_t one, uint64_t two,
+			 struct lmdb_view view);
 void lmdb_times_forget(struct lmdb_times *t, uint64_t key);
 /* All values have other places, and are the same. */
 void lmdb_times_moved(struct lmdb_times *t);

@@ -383,14 +383,16 @@ static int change(struct writing *w)
 	struct lmdb_store *store = w->store;
 	MDB_txn *txn = w->txn;
 	MDB_cursor *cursor; /* which goes with the environment */
+	uint64_t others;
 	int rc = lmdb_dbs_changed(store, txn, mdb_txn_id(txn) - 1, &cursor);
 
 	if (rc)
 		return rc;
 	lmdb_btrees_begin(store, txn);
-	store->changes.others = lmdb_commits_until(store, mdb_txn_id(txn) - 1);
+	others = lmdb_commits_until(store, mdb_txn_id(txn) - 1);
+	store->changes.view = (struct lmdb_view){ mdb_txn_id(txn), others };
 	store->changes.n = 0;
-	lmdb_watch_others(store, store->changes.others);
+	lmdb_watch_others(store, others);
 	store->noted.n = 0;
 	rc = w->fn(w->arg, txn);
 	if (rc)

@@ -1,6 +1,7 @@
 /* An LMDB environment that others open, change, cut off or replace. */
 #include "lib/lmdbenv.h"
 #include "lib/texts.h"
+#include "lmdb/lmdb_times.h"
 
 #include <check.h>
 #include <errno.h>
@@ -174,11 +175,64 @@ START_TEST(test_too_long)
 }
 END_TEST
 
+/* ---- times ---- */
+
+#define OLD 111
+#define NEW 222
+
+struct late {
+	struct lmdb_times *times;
+	uint64_t key, version;
+	bool put; /* while the version is made, another thread puts */
+};
+
+static uint64_t make_version(const void *arg, int64_t *ret_changed)
+{
+	const struct lmdb_view after = { 11, 0 };
+	const struct late *l = arg;
+
+	*ret_changed = 5000;
+	if (l->put)
+		lmdb_times_set(l->times, l->key, NEW, 1000, after);
+	return l->version;
+}
+
+/* A reader who stands on what was before a put comes behind it. */
+START_TEST(test_late_reader)
+{
+	const struct lmdb_view before = { 10, 0 }, after = { 11, 0 },
+			       others = { 12, 1 };
+	struct late l = { lmdb_times_new(1), 7, OLD, true };
+
+	ck_assert_ptr_nonnull(l.times);
+	ck_assert_int_eq(
+		lmdb_times_look(l.times, l.key, before, make_version, &l),
+		1000);
+	l.put = false;
+	ck_assert_int_eq(
+		lmdb_times_look(l.times, l.key, before, make_version, &l),
+		1000);
+	l.version = NEW;
+	ck_assert_int_eq(
+		lmdb_times_look(l.times, l.key, after, make_version, &l), 1000);
+	ck_assert_int_eq(
+		lmdb_times_look(l.times, l.key, others, make_version, &l),
+		1000);
+	l.version = OLD;
+	ck_assert_int_eq(lmdb_times_look(l.times, l.key,
+					 (struct lmdb_view){ 13, 2 },
+					 make_version, &l),
+			 5000);
+	lmdb_times_free(l.times);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, test_opened_once);
 	tcase_add_test(tc, test_facts_beside_prune);
 	tcase_add_test(tc, test_too_long);
+	tcase_add_test(tc, test_late_reader);
 }
 
 int main(void)
