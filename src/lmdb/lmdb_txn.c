@@ -181,8 +181,11 @@ int lmdb_make_room(struct lmdb_store *store, uint64_t len)
 	MDB_envinfo info;
 	MDB_stat st;
 	uint64_t need, size;
-	int rc = lmdb_ask_env(store, &info, &st);
+	int rc = atomic_load(&store->failed) ? lmdb_heal(store) : 0;
 
+	if (rc < 0)
+		return rc;
+	rc = lmdb_ask_env(store, &info, &st);
 	if (rc)
 		return lmdb_error(rc);
 	need = (info.me_last_pgno + 1) * (uint64_t)st.ms_psize + len + MAP_STEP;
@@ -400,7 +403,11 @@ static int change(struct writing *w)
 	lmdb_btrees_look(store, txn);
 	lmdb_seen_look(store, txn);
 	/* the end of the transaction, whatever comes of it */
-	return lmdb_commit_txn(store, &w->txn);
+	rc = lmdb_commit_txn(store, &w->txn);
+	/* The kernel may have dropped what it could not write. */
+	if (rc == EIO)
+		atomic_store(&store->failed, -EIO);
+	return rc;
 }
 
 static int run_write(void *arg)
@@ -433,9 +440,6 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 		lmdb_btrees_apply(store);
 		lmdb_watch_tell(store);
 	}
-	/* The kernel may have dropped what it could not write. */
-	if (rc == EIO)
-		atomic_store(&store->failed, -EIO);
 	return rc;
 }
 

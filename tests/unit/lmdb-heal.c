@@ -129,6 +129,32 @@ START_TEST(test_sync_fails)
 }
 END_TEST
 
+static int no_bytes(void *arg, void *to, size_t n, uint64_t offset)
+{
+	(void)arg;
+	(void)to;
+	(void)n;
+	(void)offset;
+	return -EIO;
+}
+
+/* That is no fault of the environment, which stays open as it is. */
+START_TEST(test_source_fails)
+{
+	struct blt *s = open_with(BLT_CREATE, NULL);
+	struct blt_source source = { .read = no_bytes, .len = 10 };
+	struct blt_batch *b;
+
+	both_heads = 0;
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_put_from(b, "n", 1, &source, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -EIO);
+	ck_assert_int_eq(put_rc(s, "k"), 0);
+	ck_assert_int_eq(both_heads, 0);
+	ck_assert_int_eq(blt_close(s), 0);
+}
+END_TEST
+
 /* ---- a file that others change ---- */
 
 /* The first that is not: nothing is there to go on with. */
@@ -780,6 +806,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_page_fails);
 	tcase_add_test(tc, test_commit_sync_fails);
 	tcase_add_test(tc, test_sync_fails);
+	tcase_add_test(tc, test_source_fails);
 	tcase_add_test(tc, test_removed);
 	tcase_add_test(tc, test_replaced);
 	tcase_add_test(tc, test_cut);
