@@ -5,26 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int copy_view(const struct lmdb_store *store, const MDB_val *value,
-		     struct blt_view *ret)
-{
-	uint8_t *copy = lmdb_alloc(store, value->mv_size);
-
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, value->mv_data, value->mv_size);
-	*ret = (struct blt_view){
-		.data = copy,
-		.len = value->mv_size,
-		.fd = -1,
-		.offset = lmdb_token(value),
-		.timestamp = BLT_NO_TIME,
-		.hold = copy,
-		.engine = &lmdb_backend,
-	};
-	return 0;
-}
-
 /* One key, read in a guarded function (lmdb_guard), which returns 0 and leaves
  * its result in rc. */
 struct reading {
@@ -32,6 +12,8 @@ struct reading {
 	const void *key;
 	size_t len;
 	struct blt_view *view;
+	void *copy; /* copy_len bytes, for the view; freed on failure */
+	size_t copy_len;
 	struct blt_stat *stat;
 	void *to; /* n bytes from offset on; n becomes how many there are */
 	size_t n;
@@ -48,6 +30,28 @@ static int find_value(struct reading *o, MDB_val *ret)
 	return rc < 0 ? rc : lmdb_error(lmdb_value(o->r.txn, &at, ret));
 }
 
+static int copy_view(struct reading *o, const MDB_val *value)
+{
+	uint64_t token;
+
+	o->copy_len = value->mv_size;
+	o->copy = lmdb_alloc(o->r.store, value->mv_size);
+	if (!o->copy)
+		return -ENOMEM;
+	memcpy(o->copy, value->mv_data, value->mv_size);
+	token = lmdb_token(value);
+	*o->view = (struct blt_view){
+		.data = o->copy,
+		.len = value->mv_size,
+		.fd = -1,
+		.offset = token,
+		.timestamp = BLT_NO_TIME,
+		.hold = o->copy,
+		.engine = &lmdb_backend,
+	};
+	return 0;
+}
+
 static int run_get(void *arg)
 {
 	struct reading *o = arg;
@@ -55,7 +59,7 @@ static int run_get(void *arg)
 
 	o->rc = find_value(o, &value);
 	if (o->rc == 0)
-		o->rc = copy_view(o->r.store, &value, o->view);
+		o->rc = copy_view(o, &value);
 	return 0;
 }
 
@@ -93,9 +97,14 @@ static int run_stat(void *arg)
 
 static int read_guarded(struct reading *o, int (*fn)(void *arg))
 {
-	int rc = lmdb_error(lmdb_guard(o->r.store, fn, o));
+	int rc;
 
-	return rc < 0 ? rc : o->rc;
+	o->copy = NULL;
+	rc = lmdb_error(lmdb_guard(o->r.store, fn, o));
+	if (rc == 0)
+		return o->rc;
+	lmdb_free(o->copy, o->copy_len);
+	return rc;
 }
 
 static int read_one(struct blt *blt, struct reading *o, int (*fn)(void *arg))
