@@ -1,7 +1,8 @@
 /* Compact copies: for another name, or for the environment's own (pruning).
  *
  * LMDB writes a copy in one go; through a pipe, so that it can be told how far
- * it is, and stopped.
+ * it is, and stopped.  It does so in threads of its own, where a SIGBUS cannot
+ * be caught: if the file is cut short meanwhile, the process is killed.
  *
  * A prune puts the copy in the environment's place.  Whoever had that open
  * would go on with the old file, and its locks with the new one: so it is done

@@ -36,17 +36,11 @@ void dir_cursor_end(struct dir_cursor *l)
 static int open_cursors(struct dir_cursor *l)
 {
 	MDB_cursor **const at[] = { &l->cursor, &l->other, &l->values };
+	int rc = 0;
 
-	for (size_t i = 0; i < 3; i++) {
-		int rc = mdb_cursor_open(l->r.txn, l->db->dbi, at[i]);
-
-		if (rc == 0)
-			continue;
-		while (i-- > 0)
-			mdb_cursor_close(*at[i]);
-		return lmdb_error(rc);
-	}
-	return 0;
+	for (size_t i = 0; i < 3 && rc == 0; i++)
+		rc = mdb_cursor_open(l->r.txn, l->db->dbi, at[i]);
+	return lmdb_error(rc);
 }
 
 /* The key that the directory is, where keys are directories: 1, 0, negative. */
@@ -66,11 +60,13 @@ static int find_values(struct dir_cursor *l)
 	return rc == MDB_NOTFOUND ? 0 : rc ? lmdb_error(rc) : 1;
 }
 
-static int run_find_values(void *arg)
+static int run_open(void *arg)
 {
 	struct dir_cursor *l = arg;
 
-	l->rc = find_values(l);
+	l->rc = open_cursors(l);
+	if (l->rc == 0)
+		l->rc = find_values(l);
 	return 0;
 }
 
@@ -95,6 +91,7 @@ int dir_cursor_begin(struct dir_cursor *l, struct lmdb_store *store,
 	l->db = lmdb_db_of(store, prefix, len, &own);
 	l->db_at = store->many && len == 0 ? 1 : store->n_dbs;
 	l->behind = false;
+	l->cursor = l->other = l->values = NULL;
 	len -= own;
 	if (is_possible(l->db, len)) {
 		l->prefix_len = l->at_len = len;
@@ -102,16 +99,11 @@ int dir_cursor_begin(struct dir_cursor *l, struct lmdb_store *store,
 			memcpy(l->prefix, (const uint8_t *)prefix + own, len);
 			memcpy(l->at, l->prefix, len);
 		}
-		rc = open_cursors(l);
-		if (rc == 0) {
-			rc = guard(l, run_find_values);
-			if (rc >= 0)
-				return 1;
-			dir_cursor_end(l);
-			return rc;
-		}
+		rc = guard(l, run_open);
+		if (rc >= 0)
+			return 1;
 	}
-	lmdb_read_end(&l->r);
+	dir_cursor_end(l);
 	return rc;
 }
 

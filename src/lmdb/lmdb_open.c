@@ -118,6 +118,11 @@ static int open_this(struct lmdb_store *store, const char *file,
 	return 0;
 }
 
+static int reopen_dbs(void *arg)
+{
+	return lmdb_reopen_dbs(arg);
+}
+
 int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 {
 	int rc, rc2;
@@ -137,7 +142,7 @@ int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg)
 		lmdb_list_note(store);
 	lmdb_list_release();
 	if (rc2 == 0)
-		rc2 = lmdb_reopen_dbs(store);
+		rc2 = lmdb_guard(store, reopen_dbs, store);
 	if (rc2 == 0)
 		return rc;
 	lmdb_give_up(store);

@@ -31,17 +31,21 @@ static int count_free(MDB_txn *txn, uint64_t *ret_pages)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int count_pages(struct lmdb_store *store, struct blt_census *c)
-{
+struct counting {
 	struct lmdb_read r;
-	uint64_t free_pages = 0;
-	MDB_stat st;
-	int rc = lmdb_read_begin(store, &r);
+	struct blt_census *census;
+};
 
-	if (rc < 0)
-		return rc;
+static int run_count(void *arg)
+{
+	const struct counting *n = arg;
+	const struct lmdb_store *store = n->r.store;
+	struct blt_census *c = n->census;
+	MDB_stat st;
+	int rc = 0;
+
 	for (size_t i = 0; rc == 0 && i < store->n_dbs; i++) {
-		rc = lmdb_db_stat(store, r.txn, &store->db[i], &st);
+		rc = lmdb_db_stat(store, n->r.txn, &store->db[i], &st);
 		if (rc == 0)
 			c->live_bytes +=
 				(st.ms_branch_pages + st.ms_leaf_pages +
@@ -49,11 +53,22 @@ static int count_pages(struct lmdb_store *store, struct blt_census *c)
 				(uint64_t)st.ms_psize;
 	}
 	if (rc == 0)
-		rc = count_free(r.txn, &free_pages);
-	lmdb_read_end(&r);
-	c->dead_blocks = free_pages;
-	c->dead_bytes = rc == 0 ? free_pages * st.ms_psize : 0;
-	return lmdb_error(rc);
+		rc = count_free(n->r.txn, &c->dead_blocks);
+	if (rc == 0)
+		c->dead_bytes = c->dead_blocks * st.ms_psize;
+	return rc;
+}
+
+static int count_pages(struct lmdb_store *store, struct blt_census *c)
+{
+	struct counting n = { .census = c };
+	int rc = lmdb_read_begin(store, &n.r);
+
+	if (rc < 0)
+		return rc;
+	rc = lmdb_error(lmdb_guard(store, run_count, &n));
+	lmdb_read_end(&n.r);
+	return rc;
 }
 
 int lmdb_count(struct blt *blt, struct blt_census *ret)

@@ -360,6 +360,66 @@ static void drop(struct raw *r)
 	ck_assert_int_eq(mdb_drop(r->txn, r->dbi, 1), 0);
 }
 
+static int add_note(void *arg, const struct backend_note *note)
+{
+	strncat(arg, (const char *)note->name, note->name_len);
+	return 0;
+}
+
+static void put_many_keys(struct raw *r)
+{
+	char key[32], value[201];
+
+	memset(value, 'v', 200);
+	value[200] = 0;
+	for (int i = 0; i < 2500; i++) {
+		sprintf(key, "x%06d", i);
+		raw_text(r, key, value);
+	}
+}
+
+static void fails_unharmed(struct blt *s)
+{
+	struct blt_info info;
+	struct blt_census census;
+	struct blt_iter *it;
+	struct blt_item item;
+	char names[100] = "";
+	int rc;
+
+	blt_get_info(s, &info);
+	ck_assert_uint_eq(info.n_keys, 0);
+	ck_assert_int_eq(s->backend->notes(s, add_note, names), -EIO);
+	ck_assert_int_eq(blt_iter_open(s, NULL, &it), 0);
+	while ((rc = blt_iter_next(it, &item)) > 0)
+		;
+	ck_assert_int_eq(rc, -EIO);
+	blt_iter_free(it);
+	ck_assert_int_eq(blt_count(s, &census), -EIO);
+	ck_assert_int_eq(put_rc(s, "one/more"), -EIO);
+	ck_assert_int_eq(blt_close(s), -EIO);
+}
+
+/* The file is as long as it was seen, but shorter than it was since then: LMDB
+ * finds its root behind the end. */
+START_TEST(test_cut_unseen)
+{
+	for (int i = 0; i < 2; i++) {
+		struct blt *s;
+		struct stat st;
+
+		other_process("one", MDB_CREATE, put_key);
+		s = open_with(BLT_WRITE, i ? "one" : NULL);
+		expect(s, i ? "key" : "one/key", 0);
+		ck_assert_int_eq(stat(lmdbenv_path, &st), 0);
+		other_process(NULL, 0, put_many_keys);
+		ck_assert_int_eq(truncate(lmdbenv_path, st.st_size), 0);
+		fails_unharmed(s);
+		ck_assert_int_eq(unlink(lmdbenv_path), 0);
+	}
+}
+END_TEST
+
 static int put_two(struct blt *s, const char *one, const char *two)
 {
 	struct blt_batch *b;
@@ -719,12 +779,6 @@ static int put_note(struct blt *s, const char *name)
 	return blt_batch_commit(b);
 }
 
-static int add_note(void *arg, const struct backend_note *note)
-{
-	strncat(arg, (const char *)note->name, note->name_len);
-	return 0;
-}
-
 static void expect_notes(struct blt *s, const char *names)
 {
 	char text[100] = "";
@@ -813,6 +867,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_cut_in_between);
 	tcase_add_test(tc, test_cut_within_put);
 	tcase_add_test(tc, test_cut_within_commit);
+	tcase_add_test(tc, test_cut_unseen);
 	tcase_add_test(tc, test_dropped);
 	tcase_add_test(tc, test_many_dropped);
 	tcase_add_test(tc, test_only_one_dropped);
