@@ -211,6 +211,7 @@ static int next_db(struct dir_cursor *l, struct dir_cursor_entry *ret)
 	ret->is_dir = true;
 	ret->conflict = false;
 	ret->value_len = 0;
+	ret->seen = 0;
 	ret->len = (uint16_t)strlen(name);
 	memcpy(ret->name, name, ret->len);
 	return 1;
@@ -306,6 +307,7 @@ static int make_entry(struct dir_cursor *l, const MDB_val *key,
 	ret->is_dir = slash || has_values(l);
 	ret->conflict = false;
 	ret->value_len = ret->is_dir ? 0 : value->mv_size;
+	ret->seen = 0;
 	ret->len = (uint16_t)n;
 	memcpy(ret->name, name, n);
 	if (slash) {

@@ -141,10 +141,11 @@ int lmdb_hold(struct blt *blt, uint64_t at, uint64_t n, int *ret_fd)
 
 	pthread_rwlock_rdlock(&store->lock);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", store->fd);
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	fd = store->fd < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	rc = fd >= 0 ? 0 : store->fd < 0 ? -EIO : -errno;
 	pthread_rwlock_unlock(&store->lock);
-	if (fd < 0)
-		return -errno;
+	if (rc < 0)
+		return rc;
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
 		rc = errno == EACCES || errno == EAGAIN ? -EWOULDBLOCK : -errno;
 		close(fd);

@@ -437,8 +437,8 @@ int lmdb_store_open(const char *path, const struct blt_open_options *opts,
 		    struct blt **ret, struct blt_error *err);
 int lmdb_store_close(struct blt *blt);
 bool lmdb_is_mine(const char *path);
-/* Closes the environment, runs fn, and opens what then has its name; with write
- * and lock (alone) held.  Returns what fn does, or why it cannot be opened:
+/* Closes the environment, runs fn, and opens what then has its name; with lock
+ * held alone.  Returns what fn does, or why it cannot be opened:
  * the store is of no more use then. */
 typedef int lmdb_replace_fn(void *arg);
 int lmdb_replace(struct lmdb_store *store, lmdb_replace_fn *fn, void *arg);

@@ -2,6 +2,8 @@
  * limit; then the oldest of the set goes, and floor takes over its time. */
 #include "lmdb/lmdb_times.h"
 
+#include "base/util.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +114,8 @@ static struct entry *make_room(struct lmdb_times *t, uint64_t key)
 	for (size_t i = 1; i < WAYS; i++)
 		if (set[i].time < oldest->time)
 			oldest = &set[i];
-	if (oldest->time > t->floor)
+	/* a time in the future is that file's alone */
+	if (oldest->time > t->floor && oldest->time <= now_us())
 		t->floor = oldest->time;
 	return oldest;
 }
@@ -146,7 +149,8 @@ static void note(struct entry *e, struct lmdb_view view, uint64_t is,
 	if (view.txn < e->txn)
 		return;
 	if (e->version && e->version != is)
-		e->time = changed > e->time ? changed : e->time + 1;
+		e->time = changed > e->time ? changed :
+					      e->time + (e->time < INT64_MAX);
 	e->version = is;
 	e->others = view.others;
 	e->txn = view.txn;

@@ -14,7 +14,8 @@
  *
  * Memory is bounded: of the last 262,144 keys or so the times are known (10
  * MiB).  Where a time must be forgotten, all that are not known become that
- * time: a file may look newer than it is, never older than it was shown.
+ * time: a file may look newer than it is, never older than it was shown, but
+ * for a time in the future.
  *
  * Ownership: nothing is borrowed.  Errors: none; without memory less is known.
  * Threads: any.

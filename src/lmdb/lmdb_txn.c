@@ -105,9 +105,11 @@ static int try_room(size_t size)
 void lmdb_give_up(struct lmdb_store *store)
 {
 	lmdb_drop_spares(store);
+	lmdb_list_hold();
 	mdb_env_close(store->env);
 	store->env = NULL;
 	store->fd = -1;
+	lmdb_list_release();
 	atomic_store(&store->failed, -EIO);
 }
 
