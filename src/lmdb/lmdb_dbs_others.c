@@ -242,6 +242,7 @@ int lmdb_db_stat(const struct lmdb_store *store, MDB_txn *txn,
 int lmdb_gone_check(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
 {
 	const char *slash;
+	char name[LMDB_KEY_MAX + 1];
 	MDB_val at = *key, value;
 	MDB_cursor *c;
 	size_t len;
@@ -255,14 +256,15 @@ int lmdb_gone_check(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
 		      key->mv_size;
 	pthread_mutex_lock(&store->names_lock);
 	gone = lmdb_names_has(&store->gone, key->mv_data, len);
-	/* somebody makes something else of the name */
-	if (gone && len + (slash ? 1 : 0) == key->mv_size) {
-		lmdb_names_remove(&store->gone, key->mv_data, len);
-		gone = false;
-	}
 	pthread_mutex_unlock(&store->names_lock);
-	if (!gone)
+	if (!gone || lmdb_names_has(&store->taken, key->mv_data, len))
 		return 0;
+	/* somebody makes something else of the name */
+	if (len + (slash ? 1 : 0) == key->mv_size) {
+		memcpy(name, key->mv_data, len);
+		name[len] = '\0';
+		return lmdb_names_add(&store->taken, name);
+	}
 	/* or has made it elsewhere */
 	rc = mdb_cursor_open(txn, store->db[0].dbi, &c);
 	if (rc)
@@ -276,13 +278,29 @@ int lmdb_gone_check(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key)
 	return rc == MDB_NOTFOUND ? ENOENT : rc;
 }
 
+void lmdb_gone_apply(struct lmdb_store *store)
+{
+	const struct lmdb_names *taken = &store->taken;
+
+	pthread_mutex_lock(&store->names_lock);
+	for (size_t i = 0; i < atomic_load(&taken->n); i++)
+		lmdb_names_remove(&store->gone, taken->at[i],
+				  strlen(taken->at[i]));
+	pthread_mutex_unlock(&store->names_lock);
+}
+
 /* ---- making the list anew ---- */
 
 void lmdb_dbs_leave_out(struct lmdb_store *store, size_t i)
 {
+	struct lmdb_names *gone = &store->gone;
+
 	pthread_mutex_lock(&store->names_lock);
+	/* an old one, more or less, is a name as any other again */
+	if (atomic_load(&gone->n) == LMDB_DBS_MAX)
+		lmdb_names_remove(gone, gone->at[0], strlen(gone->at[0]));
 	/* without memory: a name as any other */
-	(void)lmdb_names_add(&store->gone, store->db[i].name);
+	(void)lmdb_names_add(gone, store->db[i].name);
 	pthread_mutex_unlock(&store->names_lock);
 	free(store->db[i].name);
 	store->n_dbs--;

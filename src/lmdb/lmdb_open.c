@@ -236,6 +236,7 @@ static void free_store(struct lmdb_store *store)
 	pthread_mutex_destroy(&store->names_lock);
 	lmdb_names_clear(&store->left_out);
 	lmdb_names_clear(&store->gone);
+	lmdb_names_clear(&store->taken);
 	listeners_release(&store->listeners);
 	free(store->noted.at);
 	free(store->changes.at);

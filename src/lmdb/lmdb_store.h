@@ -131,8 +131,10 @@ struct lmdb_store {
 	size_t n_dbs;
 	bool searched; /* the unnamed one, for others */
 	/* Under lock: those that cannot be shown.  Under names_lock: those that
-	 * others have dropped, and that nothing stands in the place of. */
-	struct lmdb_names left_out, gone;
+	 * others have dropped, and that nothing stands in the place of; the
+	 * last LMDB_DBS_MAX or so.  Under write: of these, what the transaction
+	 * puts something in the place of. */
+	struct lmdb_names left_out, gone, taken;
 	pthread_mutex_t names_lock;
 	/* The list is that of the transaction seen_txn; under commits_lock: how
 	 * many commits of others there were, entries of the unnamed one, and
@@ -264,6 +266,8 @@ int lmdb_db_stat(const struct lmdb_store *store, MDB_txn *txn,
 /* Whether a key of the unnamed database may be put: 0; ENOENT where it is below
  * a database that is gone. */
 int lmdb_gone_check(struct lmdb_store *store, MDB_txn *txn, const MDB_val *key);
+/* The transaction is committed. */
+void lmdb_gone_apply(struct lmdb_store *store);
 
 /* ENOMEM or 0. */
 int lmdb_names_add(struct lmdb_names *names, const char *name);

@@ -399,6 +399,7 @@ static int change(struct writing *w)
 	store->changes.n = 0;
 	lmdb_watch_others(store, others);
 	store->noted.n = 0;
+	lmdb_names_clear(&store->taken);
 	rc = w->fn(w->arg, txn);
 	if (rc)
 		return rc;
@@ -441,6 +442,7 @@ static int write_once(struct lmdb_store *store, lmdb_write_fn *fn, void *arg)
 	if (rc == 0) {
 		lmdb_btrees_apply(store);
 		lmdb_watch_tell(store);
+		lmdb_gone_apply(store);
 	}
 	return rc;
 }

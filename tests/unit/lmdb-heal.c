@@ -436,6 +436,7 @@ START_TEST(test_dropped)
 {
 	struct blt *s;
 	struct blt_ns *ns;
+	struct blt_batch *b;
 	struct blt_info info;
 
 	other_process("one", MDB_CREATE, put_key);
@@ -451,7 +452,12 @@ START_TEST(test_dropped)
 	expect_list(ns, "", "two/ ");
 	blt_get_info(s, &info);
 	ck_assert_uint_eq(info.n_keys, 1);
-	/* the name is free for a directory */
+	/* the name is free for a directory, but only where that comes to be */
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_put(b, "one/", 4, "", 0, BLT_NOW), 0);
+	ck_assert_int_eq(blt_batch_delete(b, "none", 4), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -ENOENT);
+	ck_assert_int_eq(put_rc(s, "one/y"), -ENOENT);
 	ck_assert_int_eq(blt_put(s, "one/", 4, "", 0, BLT_NOW), 0);
 	ck_assert_int_eq(put_rc(s, "one/y"), 0);
 	expect_list(ns, "", "two/ one/ ");
