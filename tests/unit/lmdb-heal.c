@@ -19,6 +19,53 @@
 
 #define HANGS 60 /* seconds; a test ends then */
 
+/* ---- other processes ---- */
+
+/* Ends the process with all that it has of this one, which is no leak of its.
+ */
+static void end_well(void)
+{
+	execl("/bin/true", "true", NULL);
+	_exit(1);
+}
+
+static void expect_end(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+/* In another process, which must end well: fn of a database. */
+static void other_process(const char *db, unsigned flags,
+			  void (*fn)(struct raw *r))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct raw r = raw_open(db, flags);
+
+		fn(&r);
+		raw_close(&r);
+		end_well();
+	}
+	expect_end(pid);
+}
+
+/* An environment is lost, and stays open in the process that has it. */
+static void losing_process(void (*fn)(void))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fn();
+		end_well();
+	}
+	expect_end(pid);
+}
+
 /* ---- a disk that fails ---- */
 
 #define HEADS_END (2 * 4096) /* the two first pages */
@@ -234,7 +281,7 @@ static int cut_in_between(void *arg, void *to, size_t n, uint64_t offset)
 	return 0;
 }
 
-START_TEST(test_cut_in_between)
+static void lose_at_delete(void)
 {
 	struct blt *s = open_some();
 	struct blt_source source = { .read = cut_in_between, .len = 10000 };
@@ -247,6 +294,11 @@ START_TEST(test_cut_in_between)
 	ck_assert_int_eq(blt_batch_commit(b), -EIO);
 	refuses(s, -EIO);
 	ck_assert_int_eq(blt_close(s), -EIO);
+}
+
+START_TEST(test_cut_in_between)
+{
+	losing_process(lose_at_delete);
 }
 END_TEST
 
@@ -265,7 +317,7 @@ static void cut_batch(struct blt *s, const char *first, const char *second)
 }
 
 /* It is cut short between the pages of two keys: LMDB is within a put then. */
-START_TEST(test_cut_within_put)
+static void lose_within_put(void)
 {
 	struct blt *s = open_with(BLT_CREATE, NULL);
 	struct blt_batch *b;
@@ -282,6 +334,11 @@ START_TEST(test_cut_within_put)
 	expect(s, "00000", -EIO);
 	ck_assert_int_eq(put_rc(s, "more"), -EIO);
 	ck_assert_int_eq(blt_close(s), -EIO);
+}
+
+START_TEST(test_cut_within_put)
+{
+	losing_process(lose_within_put);
 }
 END_TEST
 
@@ -302,7 +359,7 @@ static void copy_file(const char *from, const char *to)
 /* A fault within the commit leaves LMDB's lock for writers with this thread.
  * Nothing waits for that, even if the file is whole again; and the thread may
  * have another environment. */
-START_TEST(test_cut_within_commit)
+static void lose_within_commit(void)
 {
 	struct blt *s = open_some();
 	struct blt_source source = { .read = cut_in_between, .len = 10000 };
@@ -327,28 +384,14 @@ START_TEST(test_cut_within_commit)
 	ck_assert_int_eq(blt_close(s), 0);
 	alarm(0);
 }
+
+START_TEST(test_cut_within_commit)
+{
+	losing_process(lose_within_commit);
+}
 END_TEST
 
 /* ---- databases that others make and drop ---- */
-
-/* In another process, which must end well: fn of a database. */
-static void other_process(const char *db, unsigned flags,
-			  void (*fn)(struct raw *r))
-{
-	pid_t pid = fork();
-	int status;
-
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		struct raw r = raw_open(db, flags);
-
-		fn(&r);
-		raw_close(&r);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(status, 0);
-}
 
 static void put_key(struct raw *r)
 {
@@ -698,13 +741,13 @@ static void make_and_stay(void)
 	if (write(told, "", 1) != 1 || read(answer, &c, 1) != 1)
 		_exit(1);
 	raw_close(&r);
-	_exit(0);
+	end_well();
 }
 
 START_TEST(test_read_beside_waiting_writer)
 {
 	struct waiter w = { .tid = 0 };
-	int to[2], from[2], status;
+	int to[2], from[2];
 	pthread_t thread;
 	pid_t pid;
 	char c;
@@ -726,8 +769,7 @@ START_TEST(test_read_beside_waiting_writer)
 	alarm(HANGS);
 	expect(w.store, "one/key", 0);
 	ck_assert_int_eq(write(to[1], "", 1), 1);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(status, 0);
+	expect_end(pid);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	alarm(0);
 	expect(w.store, "new/key", 0);
