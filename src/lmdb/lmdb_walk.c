@@ -396,16 +396,13 @@ static bool is_past(const struct lmdb_walk *w, const struct lmdb_db *db,
 	return n && memcmp(key->mv_data, from.mv_data, n) > 0;
 }
 
-/* MDB_NOTFOUND: the database's end. */
-static int walk_db(struct lmdb_walk *w, const struct lmdb_db *db, MDB_txn *txn)
+/* With a cursor that is the caller's to close.  MDB_NOTFOUND: the database's
+ * end. */
+static int walk_db(struct lmdb_walk *w, const struct lmdb_db *db, MDB_cursor *c)
 {
 	MDB_val key, value;
-	MDB_cursor *c;
-	int rc = mdb_cursor_open(txn, db->dbi, &c), taken = 0;
+	int rc = find_next(w, db, c, &key, &value), taken = 0;
 
-	if (rc)
-		return rc;
-	rc = find_next(w, db, c, &key, &value);
 	while (rc == 0 && taken >= 0 && !is_past(w, db, &key)) {
 		if (key.mv_size > LMDB_KEY_MAX) {
 			rc = MDB_CORRUPTED;
@@ -417,29 +414,34 @@ static int walk_db(struct lmdb_walk *w, const struct lmdb_db *db, MDB_txn *txn)
 		if (is_full(w)) {
 			/* behind this value, of a key that may have more */
 			w->number += (db->flags & MDB_DUPSORT) != 0;
-			mdb_cursor_close(c);
 			return 0;
 		}
 		rc = go_on(w, db, c, &key, &value);
 	}
-	mdb_cursor_close(c);
 	return taken < 0 ? -taken : rc ? rc : MDB_NOTFOUND;
 }
 
 struct filling {
 	struct lmdb_walk *w;
 	MDB_txn *txn;
+	MDB_cursor *cursor;
 };
 
 static int run_fill(void *arg)
 {
-	const struct filling *f = arg;
+	struct filling *f = arg;
 	struct lmdb_walk *w = f->w;
 	int rc = 0;
 
 	w->n = w->next = w->len = 0;
 	while (rc == 0 && !is_full(w) && w->db < w->store->n_dbs) {
-		rc = walk_db(w, &w->store->db[w->db], f->txn);
+		const struct lmdb_db *db = &w->store->db[w->db];
+
+		mdb_cursor_close(f->cursor);
+		f->cursor = NULL;
+		rc = mdb_cursor_open(f->txn, db->dbi, &f->cursor);
+		if (rc == 0)
+			rc = walk_db(w, db, f->cursor);
 		if (rc == MDB_NOTFOUND) {
 			w->db++;
 			w->begun = false;
@@ -460,6 +462,7 @@ static int fill(struct lmdb_walk *w)
 	f.txn = r.txn;
 	pthread_mutex_lock(&w->lock);
 	rc = lmdb_guard(w->store, run_fill, &f);
+	mdb_cursor_close(f.cursor);
 	if (rc)
 		w->n = w->next = 0;
 	pthread_mutex_unlock(&w->lock);
