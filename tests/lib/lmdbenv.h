@@ -16,6 +16,7 @@
 
 #include <check.h>
 #include <lmdb.h>
+#include <sys/types.h>
 
 extern char lmdbenv_path[256];
 
@@ -51,6 +52,21 @@ int put_rc(struct blt *s, const char *key);
 
 /* As an iterator meets them. */
 uint64_t count_items(struct blt *s, const char *prefix);
+
+/* What a get of it returns. */
+void expect_get(struct blt *s, const char *key, int rc);
+
+/* ---- other processes ---- */
+
+/* fn of a database, which is committed. */
+void other_process(const char *db, unsigned flags, void (*fn)(struct raw *r));
+/* For that: one key is put; the database is dropped. */
+void put_key(struct raw *r);
+void drop(struct raw *r);
+
+/* Ends a forked process, with all that it has of the other. */
+void end_well(void);
+void expect_end(pid_t pid);
 
 /* ---- listings ---- */
 

@@ -172,7 +172,7 @@ START_TEST(test_what_is_not_supported)
 
 	raw_close(&r);
 	ck_assert_int_eq(try_open(BLT_READ, NULL, "back"), -ENOTSUP);
-	/* left out of the whole (unit/lmdb-heal) */
+	/* left out of the whole (unit/lmdb-dbs-others) */
 	ck_assert_int_eq(try_open(BLT_READ, NULL, NULL), 0);
 	r = raw_open("plain", MDB_CREATE);
 	raw_close(&r);
