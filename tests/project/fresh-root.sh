@@ -4,8 +4,8 @@
 #
 #   fresh-root.sh SUITE [all]    SUITE: bookworm, trixie
 #
-# The tests are the unit tests and some of each other kind, run by the ordinary
-# user on bookworm and by root on trixie; "all": each of them runs all.
+# The tests are those of "make check-main", run by the ordinary user on bookworm
+# and by root on trixie; "all": each of them runs all.
 #
 # Puts the committed files in a root of their own and follows the README there;
 # prints the time of each step.  What that needs: root.sh.  Takes minutes, so it is
@@ -57,19 +57,10 @@ if [[ $suite == bookworm || $how_many == all ]]; then
 fi
 as_user ada '/home/ada/bltfs/tests/project/newcomer.sh try'
 
-# Where the programs are built.
-# shellcheck disable=SC2016 # expanded by make
+# shellcheck disable=SC2016 # expanded inside
 some='
 	set -o pipefail
-	TEST_FEW=1 CRASH_IMAGES=300 MODEL_ROUNDS=1 make -C bltfs/build \
-		-j"$(nproc)" -k check TESTS='\''$(unit_tests) \
-		tests/mount/control.py tests/mount/friction.py \
-		tests/mount/metrics.py tests/mount/options.sh \
-		tests/mount/posix.py tests/mount/txn.py \
-		tests/project/readme.py tests/python/files.py \
-		tests/tool/badfiles.py tests/tool/copies.py tests/tool/docs.py \
-		tests/tool/errors.py tests/tool/friction.py \
-		tests/tool/map.py'\'' |
+	make -C bltfs/build -j"$(nproc)" -k check-main |
 		grep -E "^(# (TOTAL|PASS|FAIL|SKIP|ERROR):|(FAIL|ERROR|SKIP):)"
 '
 
