@@ -16,5 +16,10 @@ struct keyhash keyhash_of(const void *key, size_t len)
 	return h;
 }
 
+struct keyhash keyhash_of_prefix(struct keyhash_prefixes *p, size_t len)
+{
+	return keyhash_of(p->key, len);
+}
+
 #define WEAK_HASH 1
 #include "unit/tree.c"

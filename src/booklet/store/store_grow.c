@@ -226,7 +226,8 @@ int booklet_reindex(struct blt *blt, uint32_t n_buckets,
 
 /* Python's booklet covers an index that it leaves behind with one dead block,
  * which in a store of fixed-length values reaches only so far; where that is
- * too short it fails with OverflowError in the middle of the work. */
+ * too short it fails with OverflowError in the middle of the work.  Said where
+ * that may be soon: half of the keys are there. */
 void booklet_cautions(struct blt *blt, blt_caution_fn *fn, void *arg)
 {
 	struct blt_info i;
@@ -235,7 +236,7 @@ void booklet_cautions(struct blt *blt, blt_caution_fn *fn, void *arg)
 	booklet_get_info(blt, &i);
 	if (!i.value_len || i.index_offset == FORMAT_HEADER_LEN ||
 	    format_index_len(i.n_buckets) <= 21u + UINT16_MAX + i.value_len ||
-	    !format_next_buckets(i.n_buckets) ||
+	    !format_next_buckets(i.n_buckets) || i.n_keys < i.n_buckets / 2 ||
 	    asprintf(&text,
 		     "%s: once it has more than %" PRIu32
 		     " keys, Python's booklet fails to grow its index "
