@@ -19,7 +19,8 @@ system=$(. /etc/os-release && echo "$ID $VERSION_ID")
 # step COMMAND: runs it in this shell, and tells how long it took.
 step() {
 	local start=$EPOCHREALTIME end
-	eval "$1"
+	# with a code of its own, which says nothing of this script
+	eval "$1" || { echo "newcomer: failed ($?): $1"; exit 1; }
 	end=$EPOCHREALTIME
 	printf 'newcomer: %s, %s: %4d.%d s  %s\n' "$system" "$who" \
 		$(((${end/./} - ${start/./}) / 1000000)) \

@@ -60,6 +60,7 @@ make_root() {
 	# as udev has it on a system that was booted: for everybody
 	mknod -m 666 "$dir/fuse" c 10 229
 	mount --bind "$dir/fuse" "$root/dev/fuse"
+	[[ -e $root/etc/mtab ]] || ln -sf ../proc/self/mounts "$root/etc/mtab"
 }
 
 inside() {
