@@ -436,6 +436,7 @@ int main(void)
 	Suite *s = suite_create("ledger");
 	TCase *t = tcase_create("ledger");
 
+	tcase_set_timeout(t, 0);
 	tcase_add_test(t, notes);
 	tcase_add_test(t, slot_too_long);
 	tcase_add_test(t, rows);

@@ -88,6 +88,7 @@ int main(void)
 	Suite *suite = suite_create("remote");
 	TCase *tc = tcase_create("all");
 
+	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_shows_what_was_written);
 	tcase_add_test(tc, test_never_shows_it);
 	suite_add_tcase(suite, tc);

@@ -61,6 +61,7 @@ int main(void)
 	Suite *suite = suite_create("suggest");
 	TCase *tc = tcase_create("suggest");
 
+	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, near_names);
 	tcase_add_test(tc, far_names);
 	tcase_add_test(tc, part_of_a_word);
