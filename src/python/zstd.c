@@ -36,6 +36,11 @@ PyObject *zstd_compress(PyObject *module, PyObject *const *args, Py_ssize_t n)
 	return ret;
 }
 
+/* Of a block: the most that it gives, and the fewest bytes that it has, a
+ * header and a byte that is repeated (RFC 8878, 3.1.1.2). */
+#define BLOCK_MAX ((size_t)128 << 10)
+#define BLOCK_LEAST 4
+
 static PyObject *decompress(const struct raw *raw)
 {
 	unsigned long long len = ZSTD_getFrameContentSize(raw->bytes, raw->len);
@@ -47,8 +52,10 @@ static PyObject *decompress(const struct raw *raw)
 		return PyErr_Format(PyExc_ValueError,
 				    "the value is no zstd frame with the "
 				    "length of its content");
-	if (len > PY_SSIZE_T_MAX - 64)
-		return PyErr_NoMemory();
+	if (len / BLOCK_MAX > raw->len / BLOCK_LEAST)
+		return PyErr_Format(PyExc_ValueError,
+				    "zstd: the frame's header says more than "
+				    "its bytes can hold");
 	ret = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)len);
 	if (!ret)
 		return NULL;

@@ -178,7 +178,7 @@ class Serializers(unittest.TestCase):
         for bad in (b"", b"none", good[:-1], good + b"x",
                     # a length of 2^62 bytes
                     b"\x28\xb5\x2f\xfd\xe0" + b"\0" * 7 + b"\x40\1\0\0"):
-            with self.assertRaises((ValueError, MemoryError)):
+            with self.assertRaises(ValueError):
                 blt._blt.zstd_decompress(bad)
 
     @unittest.skipUnless(pymodule.have("zstandard"), "no python3-zstandard")
