@@ -309,6 +309,16 @@ static int claim(struct ledger *l)
 	return commit_row(l);
 }
 
+/* The job's head, where it is the same map. */
+static int agree(struct ledger *l, const struct ledger_how *how,
+		 struct ledger_head *head, struct blt_error *err)
+{
+	int rc = find_head(l, how, head);
+
+	return rc < 0 ? ledger_fail(l->store, how->job, rc, err) :
+			check_head(how, head, err);
+}
+
 static int start(struct ledger *l, const struct ledger_how *how,
 		 struct blt_error *err)
 {
@@ -319,10 +329,7 @@ static int start(struct ledger *l, const struct ledger_how *how,
 		rc = ledger_forget(l->store, how->job, how->wait_ms, err);
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
-	rc = find_head(l, how, &head);
-	if (rc < 0)
-		return ledger_fail(l->store, how->job, rc, err);
-	rc = check_head(how, &head, err);
+	rc = agree(l, how, &head, err);
 	if (rc < 0)
 		return rc;
 	rc = ledger_hold_take(l->store, how->job, how->shard, how->wait_ms,
@@ -332,10 +339,7 @@ static int start(struct ledger *l, const struct ledger_how *how,
 	if (rc == -EBUSY)
 		return take_row(l), fail_busy(l, err);
 	/* It may have been begun anew meanwhile. */
-	rc = find_head(l, how, &head);
-	if (rc < 0)
-		return ledger_fail(l->store, how->job, rc, err);
-	rc = check_head(how, &head, err);
+	rc = agree(l, how, &head, err);
 	if (rc < 0)
 		return rc;
 	rc = take_row(l);
