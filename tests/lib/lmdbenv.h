@@ -56,6 +56,9 @@ uint64_t count_items(struct blt *s, const char *prefix);
 /* What a get of it returns. */
 void expect_get(struct blt *s, const char *key, int rc);
 
+/* The read of a source that cannot be read: -EIO. */
+int no_bytes(void *arg, void *to, size_t n, uint64_t offset);
+
 /* ---- other processes ---- */
 
 /* fn of a database, which is committed. */

@@ -115,15 +115,6 @@ START_TEST(test_sync_fails)
 }
 END_TEST
 
-static int no_bytes(void *arg, void *to, size_t n, uint64_t offset)
-{
-	(void)arg;
-	(void)to;
-	(void)n;
-	(void)offset;
-	return -EIO;
-}
-
 /* That is no fault of the environment, which stays open as it is. */
 START_TEST(test_source_fails)
 {

@@ -146,15 +146,6 @@ START_TEST(test_facts_beside_prune)
 }
 END_TEST
 
-static int no_bytes(void *arg, void *to, size_t n, uint64_t offset)
-{
-	(void)arg;
-	(void)to;
-	(void)n;
-	(void)offset;
-	return -EIO;
-}
-
 /* LMDB would fail for good. */
 START_TEST(test_too_long)
 {
