@@ -164,7 +164,7 @@ def check_damage(dir_, name, dice):
     cuts |= {dice.randrange(len(whole)) for _ in range(4)}
     for at in sorted(cuts):
         damage(whole[:at], path)
-    flips = 8 if FEW else 20
+    flips = 8 if FEW else 40
     places = [dice.randrange(77) for _ in range(flips)]
     places += [dice.randrange(len(whole)) for _ in range(flips)]
     for at in places:
