@@ -114,7 +114,7 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 					.progress = progress_follow,
 					.progress_arg = &p };
 	struct blt_error err;
-	int timeout_ms, code, r;
+	int timeout_ms = 0, code, r;
 
 	if (create)
 		how.create = *create;
