@@ -37,7 +37,7 @@
 
 enum map_kind {
 	MAP_COMMAND, /* argv is run for each item */
-	MAP_FRAMED,  /* argv stays up and speaks the protocol of doc/map.md */
+	MAP_FRAMED,  /* argv stays up and speaks the protocol of blt-map(7) */
 	MAP_SHARED,  /* argv[0] is a shared object that has blt_map_fn; the
 		      * rest are its arguments */
 	MAP_BUILTIN, /* argv[0] is the name of a function of ours */
@@ -135,6 +135,10 @@ struct map_hooks {
 		      const void *value, size_t value_len);
 	struct map_cancel *cancel; /* or NULL */
 };
+
+/* The path of a file that is installed with the worker, by its name; free() it.
+ * 0, or -ENOMEM; whether it is there is not said. */
+int map_find_file(const char *name, char **ret);
 
 /* Every item costs a result, a skip or an error.  The function is looked for
  * before anything is read.  hooks and err may be NULL. */

@@ -26,33 +26,47 @@ static const char *const kinds[] = {
 	[MAP_BUILTIN] = "builtin",
 };
 
-static int beside_us(char **ret)
+/* A file of that name in the directory of the program. */
+static int beside(const char *program, const char *name, char **ret)
 {
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path,
-			     sizeof(path) - sizeof(PROGRAM));
-	char *slash;
+	const char *slash = strrchr(program, '/');
+	char *path;
 
-	if (n < 0)
-		return -errno;
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	if (!slash)
+	if (!slash || asprintf(&path, "%.*s/%s", (int)(slash - program),
+			       program, name) < 0)
 		return -ENOENT;
-	memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
-	if (access(path, X_OK) < 0)
-		return -errno;
-	*ret = strdup(path);
-	return *ret ? 0 : -ENOMEM;
+	if (access(path, R_OK) < 0) {
+		free(path);
+		return -ENOENT;
+	}
+	*ret = path;
+	return 0;
+}
+
+int map_find_file(const char *name, char **ret)
+{
+	const char *given = getenv("BLT_MAP_WORKER");
+	char self[4096];
+	ssize_t n;
+
+	if (given && beside(given, name, ret) == 0)
+		return 0;
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n > 0) {
+		self[n] = '\0';
+		if (beside(self, name, ret) == 0)
+			return 0;
+	}
+	return asprintf(ret, "%s/%s", PKGLIBEXECDIR, name) < 0 ? -ENOMEM : 0;
 }
 
 static int find_program(char **ret)
 {
 	const char *given = getenv("BLT_MAP_WORKER");
 
-	if (!given && beside_us(ret) == 0)
-		return 0;
-	*ret = strdup(given ? given : PKGLIBEXECDIR "/" PROGRAM);
+	if (!given)
+		return map_find_file(PROGRAM, ret);
+	*ret = strdup(given);
 	return *ret ? 0 : -ENOMEM;
 }
 

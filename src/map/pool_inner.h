@@ -81,6 +81,8 @@ struct pool_worker {
 	bool places; /* of its hello, as these */
 	bool keys;
 	bool late;
+	unsigned wants; /* items at once, where that is more than it works off
+			 * in a moment */
 	struct wire_in in;
 	struct wire_out out;
 	struct pool_task *first, **last; /* it has them, in this order */

@@ -193,11 +193,10 @@ int pool_start_worker(struct pool *p, struct pool_worker *w)
 
 static unsigned depth(const struct pool_worker *w)
 {
-	int64_t n;
+	int64_t n = w->average ? AHEAD_US / w->average + 1 : 2;
 
-	if (!w->average)
-		return 2;
-	n = AHEAD_US / w->average + 1;
+	if (n < w->wants)
+		n = w->wants;
 	return n > POOL_AHEAD_MAX ? POOL_AHEAD_MAX : (unsigned)n;
 }
 

@@ -63,6 +63,7 @@ static int on_hello(struct pool_worker *w, const struct wire_frame *f)
 	w->places = f->id & WIRE_TAKES_PLACES;
 	w->keys = f->id & WIRE_READS_KEYS;
 	w->late = f->id & WIRE_ANSWERS_LATE;
+	w->wants = (unsigned)min_u64(WIRE_WANTS(f->id), POOL_AHEAD_MAX);
 	return 0;
 }
 

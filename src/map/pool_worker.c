@@ -82,6 +82,7 @@ int pool_worker_start(struct pool_worker *w, const struct pool_how *how)
 	wire_out_init(&w->out);
 	w->state = POOL_STARTING;
 	w->places = w->keys = w->late = false;
+	w->wants = 0;
 	w->average = 0;
 	w->tail.len = 0;
 	return 0;

@@ -37,6 +37,7 @@
 #define WIRE_TAKES_PLACES 1u /* send WIRE_PLACE where it can be */
 #define WIRE_ANSWERS_LATE 2u /* answers may wait while there are more items */
 #define WIRE_READS_KEYS 4u   /* send WIRE_KEY: it has the store open itself */
+#define WIRE_WANTS(id) ((id) >> 8) /* above: how many items to send ahead */
 
 enum wire_type {
 	WIRE_HELLO = 'H',

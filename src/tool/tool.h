@@ -33,6 +33,7 @@
 
 /* Every option of every subcommand; one name means one thing everywhere. */
 enum tool_opt {
+	OPT_BATCH,
 	OPT_BUCKETS,
 	OPT_BUILTIN,
 	OPT_CHART,
@@ -77,6 +78,7 @@ enum tool_opt {
 	OPT_OPTIONS,
 	OPT_OUTPUT,
 	OPT_PREFIX,
+	OPT_PYTHON,
 	OPT_QUIET,
 	OPT_RAW,
 	OPT_REBUILD,

@@ -39,6 +39,16 @@ def mapped(m, *args, errors=0):
     return told["text"]
 
 
+def check_python(m):
+    """A file of the caller's directory, by the daemon."""
+    with open(os.path.join(work, "words.py"), "w", encoding="ascii") as f:
+        f.write("def lower(key, value):\n    return value.lower()\n")
+    before = values(m)
+    done = t.run("map", "-q", m.path, "--python", "words.py:lower", cwd=work)
+    assert (done.returncode, done.stderr) == (0, b""), done
+    assert values(m) == {k: v.lower() for k, v in before.items()}, values(m)
+
+
 def check_results(m):
     before = values(m)
     assert len(before) == N
@@ -195,6 +205,7 @@ def main():
                expect="job .* failed: ") as m:
         fill(m)
         check_results(m)
+        check_python(m)
         check_place(m)
         check_open(m)
         check_text(m)

@@ -9,7 +9,7 @@ import re
 import toollib as t
 
 PAGE = os.path.join(t.TOP, "doc", "blt.1")
-OPTION = re.compile(r"(?:-(.), |)--([a-z-]+)(?: ([A-Z]+))?$")
+OPTION = re.compile(r"(?:-(.), |)--([a-z-]+)(?: ([A-Z:]+))?$")
 
 
 def from_help():

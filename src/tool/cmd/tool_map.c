@@ -15,11 +15,12 @@
 /* Which of the ways to name a function was taken, and its arguments; *argv is
  * room for one more than there are arguments. */
 static int parse_function(const struct tool *t, struct map_options *o,
-			  char **argv)
+			  char **argv, struct map_python *py)
 {
 	const bool builtin = tool_has(t, OPT_BUILTIN),
 		   shared = tool_has(t, OPT_SHARED),
-		   framed = tool_has(t, OPT_FRAMED);
+		   framed = tool_has(t, OPT_FRAMED),
+		   python = tool_has(t, OPT_PYTHON);
 	const char *first = builtin ? t->opt[OPT_BUILTIN] : t->opt[OPT_SHARED];
 	int n = 0;
 
@@ -28,10 +29,14 @@ static int parse_function(const struct tool *t, struct map_options *o,
 		return t->n_args == 1 ? 0 :
 					tool_fail(t, EX_USAGE,
 						  "--forget: takes no command");
-	if (builtin + shared + framed > 1)
+	if (builtin + shared + framed + python > 1)
 		return tool_fail(t, EX_USAGE,
-				 "--builtin, --shared and --framed: give one "
-				 "of the three");
+				 "--builtin, --shared, --framed and --python: "
+				 "give one of the four");
+	if (tool_has(t, OPT_BATCH) && !python)
+		return tool_fail(t, EX_USAGE, "--batch: goes with --python");
+	if (python)
+		return map_python_parse(t, o, py);
 	o->kind = builtin ? MAP_BUILTIN :
 		  shared  ? MAP_SHARED :
 		  framed  ? MAP_FRAMED :
@@ -51,42 +56,53 @@ static int parse_function(const struct tool *t, struct map_options *o,
 	return 0;
 }
 
-/* --env: names, each as NAME=VALUE in o->env. */
+struct env {
+	char **pair; /* NAME=VALUE */
+	size_t n, room;
+};
+
+static int add_env(const struct tool *t, struct env *env, const char *name)
+{
+	const char *value = getenv(name);
+	char *pair;
+
+	if (!value)
+		return tool_fail(t, EX_USAGE,
+				 "--env %s: no variable of this environment; "
+				 "set it, or name another",
+				 name);
+	if (asprintf(&pair, "%s=%s", name, value) < 0)
+		pair = NULL;
+	if (!pair || ARRAY_ROOM(env->pair, env->room, env->n + 2) < 0) {
+		free(pair);
+		return tool_fail(t, EX_OSERR, "out of memory");
+	}
+	env->pair[env->n++] = pair;
+	env->pair[env->n] = NULL;
+	return 0;
+}
+
+/* --env: names, each as NAME=VALUE in o->env.  Where Python's modules are goes
+ * along with its function. */
 static int parse_env(const struct tool *t, struct map_options *o)
 {
 	const char *at = t->opt[OPT_ENV];
-	size_t n = 0, room = 0;
-	char **env = NULL;
+	struct env env = { NULL, 0, 0 };
+	int code = 0;
 
-	while (at && *at) {
+	while (!code && at && *at) {
 		size_t len = strcspn(at, ",");
-		char *name = strndup(at, len), *pair = NULL;
-		const char *value = name ? getenv(name) : NULL;
+		char *name = strndup(at, len);
 
-		if (value && asprintf(&pair, "%s=%s", name, value) < 0)
-			pair = NULL;
-		if (name && !value) {
-			int code = tool_fail(t, EX_USAGE,
-					     "--env %s: no variable of this "
-					     "environment; set it, or name "
-					     "another",
-					     name);
-			free(name);
-			o->env = env;
-			return code;
-		}
+		code = name ? add_env(t, &env, name) :
+			      tool_fail(t, EX_OSERR, "out of memory");
 		free(name);
-		if (!pair || ARRAY_ROOM(env, room, n + 2) < 0) {
-			free(pair);
-			o->env = env;
-			return tool_fail(t, EX_OSERR, "out of memory");
-		}
-		env[n++] = pair;
-		env[n] = NULL;
 		at += len + (at[len] == ',');
 	}
-	o->env = env;
-	return 0;
+	if (!code && tool_has(t, OPT_PYTHON) && getenv("PYTHONPATH"))
+		code = add_env(t, &env, "PYTHONPATH");
+	o->env = env.pair;
+	return code;
 }
 
 static void free_env(struct map_options *o)
@@ -179,7 +195,19 @@ static int check_stdout(const struct tool *t)
 	return 0;
 }
 
-static int open_input(struct tool *t, struct map_options *o)
+/* What the store says that is read from. */
+static int use_info(struct tool *t, const struct blt_info *info,
+		    struct map_options *o, struct map_python *py)
+{
+	int code = parse_create(t, info, o);
+
+	if (!code && tool_has(t, OPT_PYTHON))
+		code = map_python_types(t, info, o, py);
+	return code;
+}
+
+static int open_input(struct tool *t, struct map_options *o,
+		      struct map_python *py)
 {
 	struct blt_info info;
 	int code;
@@ -192,7 +220,7 @@ static int open_input(struct tool *t, struct map_options *o)
 	/* Where it is ignored, workers that end are not waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	blt_get_info(t->store, &info);
-	code = parse_create(t, &info, o);
+	code = use_info(t, &info, o, py);
 	if (!code && tool_has(t, OPT_KEYS_FROM))
 		code = map_keys_read(t, -1, t->opt[OPT_KEYS_FROM], o);
 	return code;
@@ -218,7 +246,8 @@ static int map_store(struct tool *t, const struct map_options *o)
 }
 
 /* The daemon does it. */
-static int map_mounted(struct tool *t, int fd, struct map_options *o)
+static int map_mounted(struct tool *t, int fd, struct map_options *o,
+		       struct map_python *py)
 {
 	struct map_paths paths = { .to = NULL };
 	struct bltfs_map ask = { 0 };
@@ -235,7 +264,7 @@ static int map_mounted(struct tool *t, int fd, struct map_options *o)
 	else
 		code = mount_client_store(t, fd, &info, NULL);
 	if (!code)
-		code = parse_create(t, &info, o);
+		code = use_info(t, &info, o, py);
 	if (!code && tool_has(t, OPT_KEYS_FROM))
 		code = map_keys_read(t, fd, t->opt[OPT_KEYS_FROM], o);
 	if (!code && !o->forget)
@@ -265,6 +294,7 @@ static int run_map(struct tool *t)
 				 .if_unchanged =
 					 tool_has(t, OPT_IF_UNCHANGED) };
 	char **argv = calloc((size_t)t->n_args + 2, sizeof(*argv));
+	struct map_python py = { .worker = NULL };
 	struct blt_error err;
 	int code, fd = -1;
 
@@ -275,7 +305,7 @@ static int run_map(struct tool *t)
 	}
 	code = map_job_parse(t, &o);
 	if (!code)
-		code = parse_function(t, &o, argv);
+		code = parse_function(t, &o, argv, &py);
 	if (!code)
 		code = parse_env(t, &o);
 	if (!code)
@@ -289,17 +319,18 @@ static int run_map(struct tool *t)
 	if (!code)
 		code = mount_client_open(t, t->arg[0], &fd);
 	if (!code && fd >= 0) {
-		code = map_mounted(t, fd, &o);
+		code = map_mounted(t, fd, &o, &py);
 	} else if (!code && tool_has(t, OPT_DETACH)) {
 		code = tool_fail(t, EX_USAGE, "--detach: %s is no mount",
 				 t->arg[0]);
 	} else if (!code) {
-		code = open_input(t, &o);
+		code = open_input(t, &o, &py);
 		if (!code)
 			code = map_store(t, &o);
 	}
 	map_keys_free(&o);
 	free_env(&o);
+	map_python_free(&py);
 	free(argv);
 	return code;
 }
@@ -312,6 +343,10 @@ static const struct tool_option options[] = {
 	  "arguments" },
 	{ OPT_FRAMED, 'f', "framed", NULL,
 	  "CMD stays up and speaks the protocol" },
+	{ OPT_PYTHON, 'P', "python", "FILE:FUNC",
+	  "instead of CMD: FUNC(key, value) of the Python file FILE" },
+	{ OPT_BATCH, 0, "batch", "N",
+	  "that takes a list of up to N (key, value) at once" },
 	{ OPT_JOBS, 'j', "jobs", "N", "worker processes (one a processor)" },
 	{ OPT_SHARD, 'S', "shard", "PART",
 	  "only keys whose hash falls to PART, which is I/N: 1/N to N/N" },

@@ -28,6 +28,25 @@ int map_job_parse(const struct tool *t, struct map_options *o);
 /* --status: of one job, or all of them. */
 int map_job_status(struct tool *t);
 
+/* ---- tool_map_python.c: --python FILE:FUNC ---- */
+
+#define MAP_PYTHON_WORDS 8
+
+/* What runs it, as words of a framed command. */
+struct map_python {
+	char *worker;
+	char batch[24];
+	const char *words[MAP_PYTHON_WORDS + 1];
+};
+/* What needs no store.  0, or an exit code after a message. */
+int map_python_parse(const struct tool *t, struct map_options *o,
+		     struct map_python *p);
+/* How its arguments are loaded and its results dumped, by the options' input and
+ * output.  0, or an exit code after a message. */
+int map_python_types(struct tool *t, const struct blt_info *in,
+		     const struct map_options *o, struct map_python *p);
+void map_python_free(struct map_python *p);
+
 /* ---- tool_map_mount.c: for a daemon that does it ---- */
 
 /* Programs and files by paths that mean the same to the daemon. */
