@@ -295,8 +295,9 @@ void control_ops_releasedir(fuse_req_t req, fuse_ino_t ino,
 
 static bool takes(struct bltfs *fs, fuse_ino_t ino, unsigned cmd)
 {
+	/* blt umount has to know what it waits for */
 	if (!fs->opts->control)
-		return false;
+		return cmd == BLTFS_IOC_STORE && ino == INODE_ROOT;
 	if (cmd == BLTFS_IOC_KEY || cmd == BLTFS_IOC_SEQ)
 		return !control_owns(ino);
 	/* what goes with a sequence's */

@@ -95,13 +95,15 @@ mountpoint -q "$point" && fail "still mounted"
 [[ $("$blt" get "$store" closed) == closed ]] || fail "a closed file is lost"
 whole
 
-# by another name than the store's
-"$bltfs" -o fsname=somewhere "$store" "$point"
-for i in {1..50}; do
-	head -c 100000 /dev/zero >"$point/named $i"
+# by another name than the store's, with and without a control directory
+for control in .bltfs none; do
+	"$bltfs" -o "fsname=somewhere,control=$control" "$store" "$point"
+	for i in {1..50}; do
+		head -c 100000 /dev/zero >"$point/named $i"
+	done
+	"$blt" umount "$point"
+	whole
 done
-"$blt" umount "$point"
-whole
 
 # until_said TEXT: blt umount has said it; waits for at most a minute.
 until_said() {
