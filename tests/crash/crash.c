@@ -1,8 +1,8 @@
 /* The power is cut at any call: the store opens, and holds a state that it had,
  * no older than the last that was promised. */
 #include "crash/crashwork.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 #include "lib/rounds.h"
 #include "lib/suite.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

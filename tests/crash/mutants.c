@@ -7,8 +7,8 @@
 #include "base/mutants.h"
 #include "lib/suite.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -13,8 +13,8 @@
 #define TESTS_LMDBENV_H
 
 #include "blt.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <lmdb.h>
 #include <sys/types.h>
 

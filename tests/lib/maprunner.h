@@ -13,7 +13,7 @@
 #include "blt.h"
 #include "map/map.h"
 
-#include <check.h>
+#include "lib/checked.h"
 
 #define N_PLAIN 200
 

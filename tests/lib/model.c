@@ -1,8 +1,8 @@
 #include "lib/model.h"
 
 #include "lib/model_inner.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* What stays open while the store changes: an iterator, which shows what there
  * was when it began, and a batch. */
 #include "lib/model_inner.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "lib/model_bytes.h"
 
 #include "booklet/format/serial.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

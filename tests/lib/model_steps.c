@@ -1,7 +1,7 @@
 /* The random operations, each on the store and on the model. */
 #include "lib/model_inner.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

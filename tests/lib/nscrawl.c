@@ -1,7 +1,8 @@
 #include "lib/nscrawl.h"
+#include "base/util.h"
 #include "lib/rnd.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@ struct crawl {
 	size_t dir_len;
 	const char *path; /* of the directory, with a '/' behind it, or "" */
 	struct blt_ns_entry *found;
-	size_t n;
+	size_t n, room;
 	unsigned left;
 	uint64_t cookie;
 	bool stopped;
@@ -47,7 +48,7 @@ static int take_entry(void *arg, const struct blt_ns_entry *e)
 	ck_assert_str_ne(e->name, "..");
 	if (c->dir_len == 0)
 		ck_assert_str_ne(e->name, ".bltfs");
-	c->found = realloc(c->found, (c->n + 1) * sizeof(*c->found));
+	ck_assert_int_eq(ARRAY_ROOM(c->found, c->room, c->n + 1), 0);
 	mine = &c->found[c->n++];
 	*mine = *e;
 	mine->name = copy(e->name, e->name_len);

@@ -19,7 +19,7 @@
 
 #include "blt_seq.h"
 
-#include <check.h>
+#include "lib/checked.h"
 
 #define PREFIX "frames/"
 #define PREFIX_LEN (sizeof(PREFIX) - 1)

@@ -4,7 +4,7 @@
 
 #include "blt.h"
 
-#include <check.h>
+#include "lib/checked.h"
 
 static inline int sound_fault(void *arg, const struct blt_fault *f)
 {

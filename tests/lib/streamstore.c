@@ -1,8 +1,8 @@
 #include "lib/streamstore.h"
 #include "booklet/store/store.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

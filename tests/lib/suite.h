@@ -3,7 +3,8 @@
 #ifndef TESTS_SUITE_H
 #define TESTS_SUITE_H
 
-#include <check.h>
+#include "lib/checked.h"
+
 #include <stdlib.h>
 
 /* Runs the suite; what main returns. */

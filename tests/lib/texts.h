@@ -3,8 +3,8 @@
 #define TESTS_TEXTS_H
 
 #include "blt.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <string.h>
 

@@ -2,8 +2,8 @@
 #include "lib/rnd.h"
 #include "lib/rounds.h"
 #include "booklet/dirindex/dirindex_dir.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <string.h>
 

@@ -17,7 +17,7 @@
 
 #include "blt.h"
 
-#include <check.h>
+#include "lib/checked.h"
 
 /* That of the test that runs. */
 extern const char *engine;

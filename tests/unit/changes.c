@@ -1,7 +1,7 @@
 #include "booklet/log/dirty_table.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 START_TEST(test_set_and_get)

@@ -2,8 +2,8 @@
 #include "lib/suite.h"
 
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* A copy is a state that the store was in, whatever is written meanwhile. */
 #include "blt.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 #include "booklet/format/format.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,8 +2,8 @@
  * runs, all others have flushed and wait, and the second covers them all. */
 #include "booklet/store/store.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

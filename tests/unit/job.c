@@ -2,8 +2,8 @@
 #include "job/job.h"
 #include "booklet/store/store.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -3,7 +3,8 @@
 #include "base/util.h"
 
 #include <blake2.h>
-#include <check.h>
+#include "lib/checked.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -8,8 +8,8 @@
 #include "lib/suite.h"
 #include "map/ledger_inner.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

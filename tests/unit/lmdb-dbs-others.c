@@ -2,8 +2,8 @@
  * is open. */
 #include "lib/lmdbenv.h"
 #include "engine/backend.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>

@@ -3,8 +3,8 @@
 #include "lib/lmdbenv.h"
 #include "lib/texts.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
  * short. */
 #include "lib/lmdbenv.h"
 #include "engine/backend.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 #include "lib/lmdbenv.h"
 #include "lib/texts.h"
 #include "lmdb/lmdb_times.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -2,8 +2,8 @@
 #include "lib/lmdbenv.h"
 #include "lib/texts.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* Many keys at once, where values stand, and walks over a part of the keys. */
 #include "booklet/store/store.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * do beside them, and where outputs go. */
 #include "lib/maprunner.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -6,8 +6,8 @@
  * It takes a gigabyte of memory and of disk. */
 #include "lib/model.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -6,8 +6,8 @@
 #include "lib/rounds.h"
 #include "lib/suite.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #include "booklet/store/store.h"
 #include "lib/suite.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "blt.h"
 #include "booklet/store/store.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * that the kernel caches for a server. */
 #include "lib/suite.h"
 #include "booklet/io/file.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>

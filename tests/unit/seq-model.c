@@ -3,8 +3,8 @@
 #include "lib/seqstore.h"
 #include "lib/rnd.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

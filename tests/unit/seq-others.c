@@ -2,8 +2,8 @@
  * changes, and a second writer. */
 #include "lib/seqstore.h"
 #include "seq/seq.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 #include "lib/seqstore.h"
 #include "seq/seq.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

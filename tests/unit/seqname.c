@@ -3,8 +3,8 @@
 #include "lib/rnd.h"
 #include "lib/suite.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

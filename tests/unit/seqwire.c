@@ -1,8 +1,8 @@
 /* Items of sequences as bytes. */
 #include "seq/seqwire.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

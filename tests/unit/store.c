@@ -2,8 +2,8 @@
 #include "booklet/io/file.h"
 #include "lib/suite.h"
 #include "lib/texts.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -3,8 +3,8 @@
  * the thread sanitizer too. */
 #include "booklet/store/store.h"
 #include "lib/suite.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -5,8 +5,8 @@
 #include "booklet/dirindex/dirindex_dir.h"
 #include "lib/treemodel.h"
 #include "base/util.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 #include "lib/txnstore.h"
 #include "lib/rnd.h"
 #include "lib/rounds.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * before the commit, and conflicts. */
 #include "lib/texts.h"
 #include "lib/txnstore.h"
+#include "lib/checked.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
