@@ -241,7 +241,7 @@ def no_function():
             ("nosuch: no such function; there are identity, sha256sum, ",
              "--builtin", "nosuch"),
             ("no command",),
-            ("one of the three", "-f", "-s", plain),
+            ("one of the four", "-f", "-s", plain),
             ("takes no command", "-b", "wc", "cat"),
             ("gzip: an option stands behind it: write -- in front of gzip",
              "gzip", "-9"),
