@@ -136,9 +136,10 @@ struct map_hooks {
 	struct map_cancel *cancel; /* or NULL */
 };
 
-/* The path of a file that is installed with the worker, by its name; free() it.
- * 0, or -ENOMEM; whether it is there is not said. */
-int map_find_file(const char *name, char **ret);
+/* The path of a file of that name, beside the worker or the program that runs,
+ * or else in dir, where it is installed; free() it.  0, or -ENOMEM; whether it
+ * is there is not said. */
+int map_find_file(const char *name, const char *dir, char **ret);
 
 /* Every item costs a result, a skip or an error.  The function is looked for
  * before anything is read.  hooks and err may be NULL. */

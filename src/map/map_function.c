@@ -43,7 +43,7 @@ static int beside(const char *program, const char *name, char **ret)
 	return 0;
 }
 
-int map_find_file(const char *name, char **ret)
+int map_find_file(const char *name, const char *dir, char **ret)
 {
 	const char *given = getenv("BLT_MAP_WORKER");
 	char self[4096];
@@ -57,7 +57,7 @@ int map_find_file(const char *name, char **ret)
 		if (beside(self, name, ret) == 0)
 			return 0;
 	}
-	return asprintf(ret, "%s/%s", PKGLIBEXECDIR, name) < 0 ? -ENOMEM : 0;
+	return asprintf(ret, "%s/%s", dir, name) < 0 ? -ENOMEM : 0;
 }
 
 static int find_program(char **ret)
@@ -65,7 +65,7 @@ static int find_program(char **ret)
 	const char *given = getenv("BLT_MAP_WORKER");
 
 	if (!given)
-		return map_find_file(PROGRAM, ret);
+		return map_find_file(PROGRAM, PKGLIBEXECDIR, ret);
 	*ret = strdup(given);
 	return *ret ? 0 : -ENOMEM;
 }

@@ -41,8 +41,8 @@ struct map_python {
 /* What needs no store.  0, or an exit code after a message. */
 int map_python_parse(const struct tool *t, struct map_options *o,
 		     struct map_python *p);
-/* How its arguments are loaded and its results dumped, by the options' input and
- * output.  0, or an exit code after a message. */
+/* How its arguments are loaded and its results dumped, by the options' input
+ * and output.  0, or an exit code after a message. */
 int map_python_types(struct tool *t, const struct blt_info *in,
 		     const struct map_options *o, struct map_python *p);
 void map_python_free(struct map_python *p);

@@ -47,7 +47,7 @@ int map_python_parse(const struct tool *t, struct map_options *o,
 				 function);
 	if (!code)
 		code = check_file(t, function);
-	if (!code && map_find_file(WORKER, &p->worker) < 0)
+	if (!code && map_find_file(WORKER, PKGDATADIR, &p->worker) < 0)
 		code = tool_fail(t, EX_OSERR, "out of memory");
 	if (code)
 		return code;
