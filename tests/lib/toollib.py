@@ -120,6 +120,14 @@ def load(path, found):
         for k, v in found.items()))
 
 
+def fresh(path, found, *options):
+    """A new store of these items, whatever was there."""
+    if os.path.exists(path):
+        os.unlink(path)
+    ok("create", path, *options)
+    load(path, found)
+
+
 def items(path):
     """{key: value} of a store."""
     found = {}

@@ -21,11 +21,9 @@ OTHER = os.path.join(work, "other.blt")
 
 
 def fresh(found, *options):
-    for path in STORE, OTHER:
-        if os.path.exists(path):
-            os.unlink(path)
-    t.ok("create", STORE, *options)
-    t.load(STORE, found)
+    if os.path.exists(OTHER):
+        os.unlink(OTHER)
+    t.fresh(STORE, found, *options)
 
 
 def counts(*args, **options):
