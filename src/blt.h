@@ -575,6 +575,66 @@ BLT_PUBLIC int blt_slot_put_at(struct blt *store, enum blt_slot slot,
 			       int64_t timestamp);
 BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
 
+/* ---- attributes: mode, owner and extended attributes of keys ----
+ *
+ * Kept beside the keys, in a table of the store that Python keeps and does not
+ * show (doc/format.md, section 7).  A key without a record costs nothing.  A
+ * directory is its prefix, which ends in '/'; the root is the empty key.  A
+ * record needs no key that is there.  A record goes with its key when that is
+ * deleted, and moves when that is renamed or exchanged; for directories there
+ * are blt_attrs_drop and blt_attrs_move.  blt_prune drops the records of keys
+ * that are gone.  blt_copy from booklet to booklet keeps all.
+ *
+ * A change is seen at once.  It is written at once where the table is short or
+ * seldom changed, else by the next blt_settle or blt_close, and is as durable
+ * as other changes from then on.
+ *
+ * All of these: -ENOTSUP where the engine keeps none, the store's values are of
+ * one length, or another library has taken the place of the table; -EROFS
+ * (changes); -EUCLEAN: the table is damaged; -ENOSPC: BLT_ATTRS_MAX.  Any
+ * thread. */
+#define BLT_ATTRS_MAX (64u << 20) /* bytes of the table */
+#define BLT_XATTR_NAME_MAX 255u
+#define BLT_XATTR_MAX 65536u /* bytes of a value */
+
+enum blt_attrs_has {
+	BLT_ATTRS_MODE = 1 << 0,
+	BLT_ATTRS_OWNER = 1 << 1,
+};
+
+struct blt_attrs {
+	unsigned has;  /* of enum blt_attrs_has: which of these count */
+	uint32_t mode; /* 12 bits of permission; above them the file type, as
+			* in st_mode, or 0: a plain file or directory */
+	uint32_t uid, gid;
+};
+
+/* 1: there is a record, which may have extended attributes alone; 0: none, and
+ * *ret is all 0. */
+BLT_PUBLIC int blt_attrs_get(struct blt *store, const void *key, size_t len,
+			     struct blt_attrs *ret);
+/* Mode and owner become these; has 0: neither.  Extended attributes stay. */
+BLT_PUBLIC int blt_attrs_set(struct blt *store, const void *key, size_t len,
+			     const struct blt_attrs *attrs);
+/* The record goes, with the extended attributes. */
+BLT_PUBLIC int blt_attrs_drop(struct blt *store, const void *key, size_t len);
+/* The record of key, and where key ends in '/' those of all below it, get to
+ * in place of key; records of that name that were there go. */
+BLT_PUBLIC int blt_attrs_move(struct blt *store, const void *key, size_t len,
+			      const void *to, size_t to_len);
+
+/* The length, and up to n bytes in to; -ENODATA. */
+BLT_PUBLIC int64_t blt_xattr_get(struct blt *store, const void *key, size_t len,
+				 const char *name, void *to, size_t n);
+/* flags: as setxattr(2) has them: -EEXIST, -ENODATA.  -ERANGE: a name that is
+ * empty or too long; -E2BIG: the value.  value NULL removes it (-ENODATA). */
+BLT_PUBLIC int blt_xattr_set(struct blt *store, const void *key, size_t len,
+			     const char *name, const void *value, size_t n,
+			     int flags);
+/* The names, each with its NUL: their length, and up to n bytes in to. */
+BLT_PUBLIC int64_t blt_xattr_list(struct blt *store, const void *key,
+				  size_t len, char *to, size_t n);
+
 /* ---- whole-file operations ---- */
 
 /* A fresh index of n_buckets (0: the next size booklet would take; where there
