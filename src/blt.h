@@ -619,7 +619,8 @@ BLT_PUBLIC int blt_attrs_set(struct blt *store, const void *key, size_t len,
 /* The record goes, with the extended attributes. */
 BLT_PUBLIC int blt_attrs_drop(struct blt *store, const void *key, size_t len);
 /* The record of key, and where key ends in '/' those of all below it, get to
- * in place of key; records of that name that were there go. */
+ * in place of key; the record that to had goes.  -EINVAL: one of them is a
+ * directory in which the other one is. */
 BLT_PUBLIC int blt_attrs_move(struct blt *store, const void *key, size_t len,
 			      const void *to, size_t to_len);
 

@@ -1,6 +1,7 @@
 /* The face of a store: facts, and work on all of it (backend.h). */
 #include "engine/backend.h"
 
+#include "engine/attrs.h"
 #include "booklet/format/serial.h"
 #include "base/util.h"
 
@@ -113,17 +114,37 @@ static int choose(const char *path, const struct blt_open_options *opts,
 	return 0;
 }
 
+/* Attributes need a hidden entry. */
+static int keep_attrs(const char *path, struct blt *store,
+		      struct blt_error *err)
+{
+	int rc = store->backend->slot_get ? attrs_new(&store->attrs) : 0;
+
+	if (rc < 0) {
+		store->backend->close(store);
+		store_fail(err, rc, "%s: %s", path, strerror(-rc));
+	}
+	return rc;
+}
+
 int blt_open(const char *path, const struct blt_open_options *opts,
 	     struct blt **ret, struct blt_error *err)
 {
 	static const struct blt_open_options plain = { .mode = BLT_READ };
 	const struct backend *is;
+	struct blt *store;
 	int rc;
 
 	if (!opts)
 		opts = &plain;
 	rc = choose(path, opts, &is, err);
-	return rc < 0 ? rc : is->open(path, opts, ret, err);
+	if (rc == 0)
+		rc = is->open(path, opts, &store, err);
+	if (rc == 0)
+		rc = keep_attrs(path, store, err);
+	if (rc == 0)
+		*ret = store;
+	return rc;
 }
 
 int blt_check_file(const char *path, int lock_timeout_ms,
@@ -146,7 +167,16 @@ int blt_rebuild(const char *path, const struct blt_rebuild_options *opts,
 
 int blt_close(struct blt *store)
 {
-	return store ? store->backend->close(store) : 0;
+	struct attrs *attrs;
+	int rc, written;
+
+	if (!store)
+		return 0;
+	attrs = store->attrs;
+	written = attrs_write(store, true);
+	rc = store->backend->close(store);
+	attrs_free(attrs);
+	return rc < 0 ? rc : written;
 }
 
 /* ---- facts ---- */
@@ -213,17 +243,26 @@ const char *blt_serializer_name(unsigned code)
 
 int blt_flush(struct blt *store)
 {
-	return store->backend->flush(store);
+	int written = attrs_write(store, false);
+	int rc = store->backend->flush(store);
+
+	return rc < 0 ? rc : written;
 }
 
 int blt_sync(struct blt *store)
 {
-	return store->backend->sync(store);
+	int written = attrs_write(store, false);
+	int rc = store->backend->sync(store);
+
+	return rc < 0 ? rc : written;
 }
 
 int blt_settle(struct blt *store, bool idle)
 {
-	return store->backend->settle(store, idle);
+	int written = attrs_write(store, true);
+	int rc = store->backend->settle(store, idle);
+
+	return rc < 0 ? rc : written;
 }
 
 /* ---- walking ---- */
@@ -254,17 +293,27 @@ void blt_iter_free(struct blt_iter *it)
 
 int blt_slot_get(struct blt *store, enum blt_slot slot, struct blt_view *ret)
 {
+	int rc;
+
 	if (!store->backend->slot_get)
 		return -ENOTSUP;
+	rc = slot == BLT_RESERVED_2 ? attrs_write(store, true) : 0;
+	if (rc < 0)
+		return rc;
 	return store->backend->slot_get(store, slot, ret);
 }
 
 int blt_slot_put_at(struct blt *store, enum blt_slot slot, const void *value,
 		    size_t len, int64_t timestamp)
 {
+	int rc;
+
 	if (!store->backend->slot_put)
 		return -ENOTSUP;
-	return store->backend->slot_put(store, slot, value, len, timestamp);
+	rc = store->backend->slot_put(store, slot, value, len, timestamp);
+	if (rc == 0 && slot == BLT_RESERVED_2)
+		attrs_forget(store);
+	return rc;
 }
 
 int blt_slot_put(struct blt *store, enum blt_slot slot, const void *value,
@@ -275,9 +324,14 @@ int blt_slot_put(struct blt *store, enum blt_slot slot, const void *value,
 
 int blt_slot_delete(struct blt *store, enum blt_slot slot)
 {
+	int rc;
+
 	if (!store->backend->slot_delete)
 		return -ENOTSUP;
-	return store->backend->slot_delete(store, slot);
+	rc = store->backend->slot_delete(store, slot);
+	if ((rc == 0 || rc == -ENOENT) && slot == BLT_RESERVED_2)
+		attrs_forget(store);
+	return rc;
 }
 
 /* ---- whole-file operations ---- */
@@ -293,12 +347,16 @@ int blt_reindex(struct blt *store, uint32_t n_buckets,
 int blt_prune(struct blt *store, const struct blt_prune_options *opts,
 	      struct blt_prune_result *ret)
 {
+	int rc, swept;
+
 	if (!store->backend->prune) {
 		if (ret)
 			*ret = (struct blt_prune_result){ 0 };
 		return -ENOTSUP;
 	}
-	return store->backend->prune(store, opts, ret);
+	rc = store->backend->prune(store, opts, ret);
+	swept = rc == 0 ? attrs_sweep(store) : 0;
+	return rc < 0 ? rc : swept;
 }
 
 int blt_prune_due(struct blt *store, unsigned percent)
@@ -329,11 +387,16 @@ int blt_copy(struct blt *store, const char *path,
 	const struct backend *own = store->backend;
 	const struct backend *want =
 		opts && opts->engine ? of_name(opts->engine) : own;
+	int rc;
 
 	if (!want)
 		return store_fail(err, -EINVAL,
 				  "%s: there is no engine of the name %s", path,
 				  opts->engine);
+	rc = attrs_write(store, true);
+	if (rc < 0)
+		return store_fail(err, rc, "%s: %s", blt_path(store),
+				  strerror(-rc));
 	if (want != own)
 		return backend_convert(store, path, opts, replace, progress,
 				       arg, err);

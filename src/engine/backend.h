@@ -26,12 +26,14 @@
 #include "booklet/format/keyhash.h"
 
 struct backend;
+struct attrs;
 
 /* What every open store begins with.  Set by the engine's open, then constant.
  */
 struct blt {
 	const struct backend *backend;
 	bool writable;
+	struct attrs *attrs; /* attrs.h; NULL: it keeps none */
 };
 
 struct blt_iter {

@@ -1,6 +1,7 @@
 /* The face of a batch: its operations, kept until the engine has them all. */
 #include "engine/backend.h"
 
+#include "engine/attrs.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -304,8 +305,10 @@ static int commit(struct blt_batch *b, commit_fn *fn)
 {
 	int rc = fn(b->store, b->first);
 
-	if (rc == 0)
+	if (rc == 0) {
 		tell_held(b->first);
+		attrs_committed(b->store, b->first);
+	}
 	blt_batch_abort(b);
 	return rc;
 }

@@ -1,6 +1,7 @@
 /* The face of a store: one key (backend.h). */
 #include "engine/backend.h"
 
+#include "engine/attrs.h"
 #include "booklet/io/file.h"
 #include "base/util.h"
 
@@ -127,7 +128,11 @@ int blt_put_from(struct blt *store, const void *key, size_t key_len,
 
 int blt_delete(struct blt *store, const void *key, size_t len)
 {
-	return store->backend->delete (store, key, len);
+	int rc = store->backend->delete (store, key, len);
+
+	if (rc == 0)
+		attrs_deleted(store, key, len);
+	return rc;
 }
 
 int blt_touch(struct blt *store, const void *key, size_t len, int64_t timestamp)

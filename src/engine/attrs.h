@@ -1,0 +1,50 @@
+/* attrs.h - the attributes of a store's keys: where they are kept, and what
+ * changes with the keys.
+ *
+ * The functions of blt.h are in attrs.c; these are what the face (backend*.c)
+ * tells it.
+ *
+ *   rc = attrs_new(&store->attrs);   behind the engine's open
+ *   attrs_committed(store, first);   behind each commit that went well
+ *   rc = attrs_write(store, true);   in front of what reads the table
+ *   attrs_free(store->attrs);
+ *
+ * The table is read from the store when it is first asked for, stays in memory,
+ * and is written as a whole.  So that many changes of a long table do not cost
+ * a table each, what is written is limited to ATTRS_BYTES_A_SECOND, but for
+ * attrs_write with always.
+ *
+ * Locks: writing, then lock; under lock a store is read, and under writing it
+ * is written.  Never taken by an engine.  Any thread, but for attrs_new and
+ * attrs_free.
+ */
+#ifndef BLT_ATTRS_H
+#define BLT_ATTRS_H
+
+#include "engine/backend.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ATTRS_BYTES_A_SECOND (4 << 20)
+
+struct attrs;
+
+int attrs_new(struct attrs **ret);
+void attrs_free(struct attrs *a); /* NULL is fine; writes nothing */
+
+/* What the operations of a batch that is committed mean for the records. */
+void attrs_committed(struct blt *store, const struct backend_op *first);
+void attrs_deleted(struct blt *store, const void *key, size_t len);
+
+/* Writes what has changed: always, or only as far as the limit allows. */
+int attrs_write(struct blt *store, bool always);
+
+/* The table's place was written by somebody else: it is read again. */
+void attrs_forget(struct blt *store);
+
+/* Behind a prune: drops the records, of those read from the store, whose keys
+ * are gone; those of directories stay. */
+int attrs_sweep(struct blt *store);
+
+#endif
