@@ -69,6 +69,7 @@ int long_names_print(struct long_names *l, char **ret, size_t *ret_len);
 struct import_late {
 	struct import_late *next;
 	int64_t time;
+	unsigned mode;
 	char path[];
 };
 
@@ -80,15 +81,16 @@ struct import {
 	struct progress progress;
 	uint64_t done, items; /* bytes of the source, and files */
 	struct tool_counts counts;
-	bool takes_links, takes_empty;
+	bool takes_links, takes_empty, takes_modes;
 	bool source_failed; /* the last read of a source: not the store */
 	int code;           /* of what went wrong with single files */
 };
 
-/* Paths are relative; times are in microseconds.  0 to go on, or an exit code
- * after a message. */
+/* Paths are relative; times are in microseconds; modes are as in st_mode, of
+ * which bits for all are kept and those that give rights away (set-user-ID) are
+ * not.  0 to go on, or an exit code after a message. */
 int import_file(struct import *im, const char *path, int64_t time,
-		const struct blt_source *source);
+		unsigned mode, const struct blt_source *source);
 int import_link(struct import *im, const char *path, int64_t time,
 		const char *target);
 /* The same value as that of another path. */
@@ -98,9 +100,12 @@ int import_same(struct import *im, const char *path, int64_t time,
 int import_about(struct import *im, const char *path, const char *text,
 		 size_t len);
 /* A directory with nothing in it, if nothing is in it in the store either. */
-int import_empty_dir(struct import *im, const char *path, int64_t time);
+int import_empty_dir(struct import *im, const char *path, int64_t time,
+		     unsigned mode);
+/* The mode of one that has something in it, when that has come. */
+int import_dir_mode(struct import *im, const char *path, unsigned mode);
 int import_later(struct import *im, struct import_late **list, const char *path,
-		 int64_t time);
+		 int64_t time, unsigned mode);
 void import_free_late(struct import_late **list);
 /* Something that cannot be taken; returns 0. */
 int import_pass_over(struct import *im, const char *path, const char *why);
@@ -116,6 +121,8 @@ int import_tar(struct import *im, const char *path);
 struct export_item {
 	const char *path;
 	int64_t time;         /* or BLT_NO_TIME */
+	unsigned mode;        /* 9 bits, as the store has them, */
+	bool has_mode;        /* or else as is usual */
 	uint64_t len;         /* of a file's value */
 	uint64_t offset;      /* of it in the store's file, */
 	const uint8_t *bytes; /* or the value itself */

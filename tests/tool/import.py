@@ -2,6 +2,7 @@
 """blt import and blt export: round trips, restarts, and hostile input."""
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -135,6 +136,53 @@ def check_beside():
         again = fresh("again.blt")
         t.ok("import", again, source)
         t.equal(without_times(again), without_times(store), source)
+
+
+def modes(top):
+    return {name: stat.S_IMODE(os.stat(os.path.join(top, name)).st_mode)
+            for name in ("plain", "tool", "secret", "empty", "shared")}
+
+
+def check_modes():
+    """Where the store keeps them; LMDB gets the usual ones."""
+    source, back = at("modes"), at("modes.back")
+    for name in "empty", "shared":
+        os.makedirs(os.path.join(source, name))
+    for name in "plain", "tool", "secret", "shared/file":
+        with open(os.path.join(source, name), "w", encoding="ascii") as f:
+            f.write(name)
+    for name, mode in (("plain", 0o644), ("tool", 0o755), ("secret", 0o600),
+                       ("empty", 0o700), ("shared", 0o1777)):
+        os.chmod(os.path.join(source, name), mode)
+    want = modes(source)
+    store = fresh("modes.blt")
+    t.ok("import", store, source)
+    if not t.BOOKLET:
+        t.equal(b"mode" in t.ok("stat", store, "tool"), False, "kept by LMDB")
+        return
+    t.equal(b"mode      0755" in t.ok("stat", store, "tool"), True, "stat")
+    t.equal(b"mode" in t.ok("stat", store, "plain"), False, "a usual mode")
+    t.ok("export", store, back)
+    # a directory without a key of its own is made anew
+    want["shared"] = modes(back)["shared"]
+    t.equal(modes(back), want, "there and back")
+    t.ok("export", store, back + ".tar")
+    with tarfile.open(back + ".tar") as tar:
+        t.equal({m.name.strip("/"): m.mode for m in tar.getmembers()},
+                {"plain": 0o644, "tool": 0o755, "secret": 0o600,
+                 "empty": 0o700, "shared/file": 0o644}, "in the archive")
+    t.ok("import", fresh("modes2.blt"), back + ".tar")
+    t.equal(json.loads(t.ok("stat", "--json", at("modes2.blt"), "secret"))
+            [0]["mode"], "0600", "from the archive")
+    # another file of the name has its own
+    os.chmod(os.path.join(source, "tool"), 0o644)
+    t.ok("import", store, source)
+    t.equal(b"mode" in t.ok("stat", store, "tool"), False, "imported again")
+    # set-user-ID from somebody's archive is not taken
+    os.chmod(os.path.join(source, "tool"), 0o4755)
+    t.ok("import", store, source)
+    t.equal(json.loads(t.ok("stat", "--json", store, "tool"))[0]["mode"],
+            "0755", "set-user-ID")
 
 
 def check_restart(store, source, back):
@@ -381,4 +429,5 @@ check_hostile_target()
 check_kinds()
 check_counts()
 check_beside()
+check_modes()
 check_interrupt()

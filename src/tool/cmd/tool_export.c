@@ -204,6 +204,19 @@ static bool is_link(struct walk *w, const struct export_item *item,
 	return blt_link_read(value, target) > 0;
 }
 
+/* A mode that is not the usual one. */
+static void find_mode(struct walk *w, const struct blt_item *key,
+		      struct export_item *item)
+{
+	struct blt_attrs a;
+
+	if (blt_attrs_get(w->ex.t->store, key->key, key->key_len, &a) > 0 &&
+	    a.has & BLT_ATTRS_MODE) {
+		item->has_mode = true;
+		item->mode = a.mode & 0777;
+	}
+}
+
 static int export_key(struct walk *w, const struct blt_item *key)
 {
 	struct export_item item = { .time = key->timestamp,
@@ -220,6 +233,7 @@ static int export_key(struct walk *w, const struct blt_item *key)
 	if (r < 0)
 		return tool_fail_store(w->ex.t, NULL, r);
 	item.path = path;
+	find_mode(w, key, &item);
 	if (is_marker(w, key))
 		code = w->kind->dir(w->to, &item);
 	else if (is_link(w, &item, target))

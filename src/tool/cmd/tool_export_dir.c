@@ -16,10 +16,12 @@
 
 #define AS_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-/* A directory's time, set when nothing comes into it any more. */
-struct late_time {
-	struct late_time *next;
+/* A directory's time and mode, set when nothing comes into it any more. */
+struct late {
+	struct late *next;
 	int64_t time;
+	unsigned mode;
+	bool has_mode;
 	char path[];
 };
 
@@ -28,7 +30,7 @@ struct target {
 	int root;
 	int parent;   /* of the last path, */
 	char *prefix; /* which is this one of */
-	struct late_time *late;
+	struct late *late;
 };
 
 static void times_of(int64_t time, struct timespec ret[2])
@@ -133,7 +135,7 @@ static int put_dir(void *arg, const struct export_item *item)
 	struct target *to = arg;
 	size_t len = strlen(item->path);
 	int fd = walk_down(to->root, item->path, len);
-	struct late_time *late;
+	struct late *late;
 
 	if (fd < 0)
 		return fail(to, item->path, fd);
@@ -143,6 +145,8 @@ static int put_dir(void *arg, const struct export_item *item)
 		return tool_fail_store(to->ex->t, item->path, -ENOMEM);
 	memcpy(late->path, item->path, len + 1);
 	late->time = item->time;
+	late->mode = item->mode;
+	late->has_mode = item->has_mode;
 	late->next = to->late;
 	to->late = late;
 	return 0;
@@ -197,6 +201,8 @@ static int put_file(void *arg, const struct export_item *item)
 		return fail(to, item->path, r);
 	times_of(item->time, times);
 	r = write_value(to, place.fd, item, &code);
+	if (r == 0 && item->has_mode && fchmod(place.fd, item->mode) < 0)
+		r = -errno;
 	if (r == 0 && futimens(place.fd, times) < 0)
 		r = -errno;
 	if (r == 0 && !code)
@@ -264,12 +270,13 @@ static int close_target(void *arg, int code)
 	struct target *to = arg;
 
 	while (to->late) {
-		struct late_time *late = to->late;
+		struct late *late = to->late;
 		struct timespec times[2];
 		int fd = walk_down(to->root, late->path, strlen(late->path));
 
 		times_of(late->time, times);
-		if (fd < 0 || futimens(fd, times) < 0)
+		if (fd < 0 || futimens(fd, times) < 0 ||
+		    (late->has_mode && fchmod(fd, late->mode) < 0))
 			fail(to, late->path, fd < 0 ? fd : -errno);
 		if (fd >= 0)
 			close(fd);

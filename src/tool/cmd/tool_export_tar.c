@@ -89,13 +89,13 @@ static int fail_write(struct tar *tar)
 }
 
 static void put_head(struct tar *tar, const struct export_item *item,
-		     unsigned type, unsigned mode)
+		     unsigned type, unsigned usual)
 {
 	struct archive_entry *e = archive_entry_clear(tar->entry);
 
 	archive_entry_set_pathname(e, item->path);
 	archive_entry_set_filetype(e, type);
-	archive_entry_set_perm(e, (mode_t)mode);
+	archive_entry_set_perm(e, item->has_mode ? item->mode : usual);
 	archive_entry_set_size(e, type == AE_IFREG ? (la_int64_t)item->len : 0);
 	if (item->time != BLT_NO_TIME)
 		archive_entry_set_mtime(e, item->time / 1000000,

@@ -16,6 +16,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* Modes that are not kept, since each mount shows them. */
+#define USUAL_FILE 0644u
+#define USUAL_DIR 0755u
+
 #define TIME_MAX ((INT64_C(1) << 56) - 1)
 
 int64_t import_time(int64_t seconds, long nanoseconds)
@@ -277,14 +281,46 @@ static bool is_wanted(struct import *im, const struct target *at, int64_t time)
 	return tool_has(im->t, OPT_NEWER) && st.timestamp < time;
 }
 
+/* Only a mode that is not the usual one takes room in the store. */
+static int keep_mode(struct import *im, const char *path,
+		     const struct target *at, unsigned mode, unsigned usual)
+{
+	struct blt *store = im->t->store;
+	struct blt_attrs a;
+	int r;
+
+	if (!im->takes_modes)
+		return 0;
+	r = blt_attrs_get(store, at->key, at->len, &a);
+	mode &= 01777;
+	a.has &= ~(unsigned)BLT_ATTRS_MODE;
+	if (mode != usual) {
+		a.has |= BLT_ATTRS_MODE;
+		a.mode = mode;
+	}
+	if (r >= 0)
+		r = blt_attrs_set(store, at->key, at->len, &a);
+	if (r >= 0 || r == -ENOTSUP)
+		return 0;
+	im->takes_modes = false;
+	return note_code(im, tool_fail(im->t, tool_exit_code(r),
+				       "%s: the modes of this file and those "
+				       "after it are not kept: %s",
+				       path,
+				       r == -ENOSPC ? "the store's table of "
+						      "attributes is full" :
+						      strerror(-r)));
+}
+
 int import_file(struct import *im, const char *path, int64_t time,
-		const struct blt_source *source)
+		unsigned mode, const struct blt_source *source)
 {
 	/* what is in the store may change what a name stands for, and an
 	 * archive have the same name twice */
 	bool asks = path_has_group(path) ||
 		    (im->in_any_order && (tool_has(im->t, OPT_SKIP_EXISTING) ||
 					  tool_has(im->t, OPT_NEWER)));
+	const uint64_t kept = im->counts.kept;
 	struct target at;
 	int code = 0, r = asks ? settle(im) : 0;
 
@@ -297,6 +333,8 @@ int import_file(struct import *im, const char *path, int64_t time,
 		code = put(im, path, &at, time, source);
 	else
 		im->counts.kept++;
+	if (!code && im->counts.kept == kept)
+		code = keep_mode(im, path, &at, mode, USUAL_FILE);
 	free(at.key);
 	im->items++;
 	progress_show(&im->progress, im->done, im->items);
@@ -326,7 +364,7 @@ int import_link(struct import *im, const char *path, int64_t time,
 		return import_pass_over(im, path,
 					"a symbolic link to a path longer "
 					"than 1024 bytes");
-	return import_file(im, path, time, &source);
+	return import_file(im, path, time, USUAL_FILE, &source);
 }
 
 static int read_stored(void *arg, void *buf, size_t n, uint64_t offset)
@@ -342,6 +380,7 @@ int import_same(struct import *im, const char *path, int64_t time,
 	struct blt_view view;
 	struct blt_source source = { 0, read_stored, &view };
 	struct target at;
+	struct blt_attrs a = { .has = 0 };
 	int code, r;
 
 	r = settle(im);
@@ -349,6 +388,8 @@ int import_same(struct import *im, const char *path, int64_t time,
 		r = find_key(im, other, BLT_FILE, true, &at);
 	if (r == 0) {
 		r = blt_get(im->t->store, at.key, at.len, &view);
+		if (im->takes_modes)
+			(void)blt_attrs_get(im->t->store, at.key, at.len, &a);
 		free(at.key);
 	}
 	if (r < 0 && is_fatal(r))
@@ -358,12 +399,30 @@ int import_same(struct import *im, const char *path, int64_t time,
 					"a hard link to what is not in the "
 					"archive before it");
 	source.len = view.len;
-	code = import_file(im, path, time, &source);
+	code = import_file(im, path, time,
+			   a.has & BLT_ATTRS_MODE ? a.mode : USUAL_FILE,
+			   &source);
 	blt_view_release(&view);
 	return code;
 }
 
-int import_empty_dir(struct import *im, const char *path, int64_t time)
+int import_dir_mode(struct import *im, const char *path, unsigned mode)
+{
+	struct target at;
+	int code, r;
+
+	if (tool_int_keys(im->t) || tool_has(im->t, OPT_FLAT))
+		return 0;
+	r = find_key(im, path, BLT_DIR, false, &at);
+	if (r < 0)
+		return fail_name(im, path, r);
+	code = keep_mode(im, path, &at, mode, USUAL_DIR);
+	free(at.key);
+	return code;
+}
+
+int import_empty_dir(struct import *im, const char *path, int64_t time,
+		     unsigned mode)
 {
 	char none[] = "";
 	const struct blt_source nothing = { 0, read_memory, none };
@@ -387,6 +446,8 @@ int import_empty_dir(struct import *im, const char *path, int64_t time)
 		r = fail_put(im, path, &at, 0, r);
 	else
 		r = 0;
+	if (r == 0)
+		r = keep_mode(im, path, &at, mode, USUAL_DIR);
 	free(at.key);
 	return r;
 }
@@ -432,7 +493,7 @@ int import_about(struct import *im, const char *path, const char *text,
 /* ---- what only the end tells ---- */
 
 int import_later(struct import *im, struct import_late **list, const char *path,
-		 int64_t time)
+		 int64_t time, unsigned mode)
 {
 	size_t len = strlen(path) + 1;
 	struct import_late *late = malloc(sizeof(*late) + len);
@@ -440,6 +501,7 @@ int import_later(struct import *im, struct import_late **list, const char *path,
 	if (!late)
 		return tool_fail_store(im->t, path, -ENOMEM);
 	late->time = time;
+	late->mode = mode;
 	late->next = *list;
 	memcpy(late->path, path, len);
 	*list = late;
@@ -462,6 +524,7 @@ static void look_at_store(struct import *im)
 {
 	im->takes_empty = blt_takes_empty(im->t->store);
 	im->takes_links = tree_takes_links(im->t->store);
+	im->takes_modes = true;
 }
 
 static int run_import(struct tool *t)
@@ -522,7 +585,7 @@ const struct tool_command tool_import = {
 	.help = "Puts the files below DIR, or those of a tar archive (-: from "
 		"standard input; compressed or not), into STORE, which must "
 		"exist, under the keys that their paths mean on a mount. Times "
-		"are kept, symbolic links too. Files that cannot be keys are "
+		"and modes are kept, symbolic links too. Files that cannot be keys are "
 		"named and passed over; the exit code is then 65.",
 	.min_args = 2,
 	.max_args = 2,

@@ -58,7 +58,7 @@ static int take_file(struct import *im, int dir, const char *name,
 		code = import_file(
 			im, path,
 			import_time(st.st_mtim.tv_sec, st.st_mtim.tv_nsec),
-			&source);
+			st.st_mode, &source);
 	}
 	close(f.fd);
 	return code;
@@ -156,8 +156,11 @@ static int take_entries(struct import *im, int dir, const char *path,
 	if (n == 0 && *path)
 		return import_empty_dir(im, path,
 					import_time(self->st_mtim.tv_sec,
-						    self->st_mtim.tv_nsec));
-	return code;
+						    self->st_mtim.tv_nsec),
+					self->st_mode);
+	return code || !*path || (self->st_mode & 01777) == 0755 ?
+		       code :
+		       import_dir_mode(im, path, self->st_mode);
 }
 
 static int load_about(struct import *im, int dir, const char *path)

@@ -111,7 +111,8 @@ static int take_file(struct tar *tar, struct archive_entry *e, const char *path,
 {
 	struct blt_source source = { (uint64_t)archive_entry_size(e), read_data,
 				     tar };
-	int code = import_file(tar->im, path, time, &source);
+	int code = import_file(tar->im, path, time, archive_entry_perm(e),
+			       &source);
 
 	/* Behind a failure of the archive nothing is where it should be. */
 	return !code && tar->im->source_failed ? fail_archive(tar) : code;
@@ -143,7 +144,8 @@ static int take_path(struct tar *tar, struct archive_entry *e, char *path)
 	case AE_IFLNK:
 		return import_link(tar->im, path, time, target ? target : "");
 	case AE_IFDIR:
-		return import_later(tar->im, &tar->dirs, path, time);
+		return import_later(tar->im, &tar->dirs, path, time,
+				    archive_entry_perm(e));
 	default:
 		return import_pass_over(tar->im, path,
 					"neither a file nor a directory");
@@ -192,7 +194,7 @@ static int take_dirs(struct tar *tar)
 	qsort(sorted, n, sizeof(struct import_late *), longer_first);
 	for (i = 0; i < n && !code && !tool_signal(); i++)
 		code = import_empty_dir(tar->im, sorted[i]->path,
-					sorted[i]->time);
+					sorted[i]->time, sorted[i]->mode);
 	free(sorted);
 	return code;
 }

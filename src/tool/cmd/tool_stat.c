@@ -14,6 +14,7 @@ struct key_facts {
 	const struct tool_key *key;
 	const char *path;
 	struct blt_stat stat;
+	struct blt_attrs attrs; /* where the store has a record */
 	struct keyhash hash;
 };
 
@@ -54,10 +55,17 @@ static void print_text(const struct key_facts *f)
 	if (f->stat.len >= 1024)
 		printf(" (%s)", tool_size(f->stat.len, size));
 	printf("\n%-10s%s\n", "time", time_text(f->stat.timestamp, text));
+	if (f->attrs.has & BLT_ATTRS_MODE)
+		printf("%-10s%04o\n", "mode", (unsigned)f->attrs.mode);
+	if (f->attrs.has & BLT_ATTRS_OWNER)
+		printf("%-10s%u:%u\n", "owner", (unsigned)f->attrs.uid,
+		       (unsigned)f->attrs.gid);
 }
 
 static void print_json(struct jout *j, const struct key_facts *f)
 {
+	char mode[16];
+
 	jout_open(j, NULL, '{');
 	jout_bytes(j, "path", f->path, strlen(f->path));
 	jout_bytes(j, "key", f->key->bytes, f->key->len);
@@ -65,6 +73,14 @@ static void print_json(struct jout *j, const struct key_facts *f)
 	jout_hex(j, "hash", f->hash.byte, KEYHASH_LEN);
 	jout_u64(j, "size", f->stat.len);
 	jout_time(j, f->stat.timestamp);
+	if (f->attrs.has & BLT_ATTRS_MODE) {
+		snprintf(mode, sizeof(mode), "%04o", (unsigned)f->attrs.mode);
+		jout_text(j, "mode", mode);
+	}
+	if (f->attrs.has & BLT_ATTRS_OWNER) {
+		jout_u64(j, "uid", f->attrs.uid);
+		jout_u64(j, "gid", f->attrs.gid);
+	}
 	jout_close(j, '}');
 }
 
@@ -93,6 +109,7 @@ static int stat_one(struct tool *t, const struct tool_key *key, void *arg)
 	if (code)
 		return code;
 	f.path = path;
+	(void)blt_attrs_get(t->store, key->bytes, key->len, &f.attrs);
 	f.hash = keyhash_of(key->bytes, key->len);
 	if (tool_has(t, OPT_JSON)) {
 		print_json(&out->j, &f);
