@@ -1,6 +1,7 @@
 #include "dir/dir.h"
 
 #include "file/content.h"
+#include "inode/rights.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,24 +31,23 @@ static void fill(struct bltfs *fs, struct inode *inode, bool link,
 		 const struct blt_stat *st, struct stat *ret)
 {
 	enum blt_kind kind = inode->kind;
-	const struct options *o = fs->opts;
-	mode_t mode = kind == BLT_DIR ? S_IFDIR | (0777 & ~(mode_t)o->dmask) :
-		      link            ? S_IFLNK | 0777 :
-					S_IFREG | (0777 & ~(mode_t)o->fmask);
+	mode_t type = kind == BLT_DIR ? S_IFDIR : link ? S_IFLNK : S_IFREG;
+	struct rights rights;
 
 	*ret = (struct stat){
 		.st_ino = inode->ino,
-		.st_mode = mode,
 		.st_nlink = 1,
-		.st_uid = (uid_t)o->uid,
-		.st_gid = (gid_t)o->gid,
 		.st_blksize = 4096,
 		.st_mtim = to_timespec(time_of(fs, kind, st)),
 	};
 	pthread_mutex_lock(&inode->lock);
 	if (inode->gone)
 		ret->st_nlink = 0;
+	rights_get(fs, inode, &rights);
 	pthread_mutex_unlock(&inode->lock);
+	ret->st_mode = type | (link ? 0777 : rights.mode);
+	ret->st_uid = rights.uid;
+	ret->st_gid = rights.gid;
 	ret->st_atim = ret->st_ctim = ret->st_mtim;
 	if (kind == BLT_FILE) {
 		ret->st_size = (off_t)st->len;

@@ -263,6 +263,7 @@ static int answer_new(struct bltfs *fs, struct inode *dir, struct inode *inode,
 	if (rc == 0)
 		rc = attr_get(fs, inode, NULL, &ret->st);
 	if (rc < 0) {
+		rights_drop(fs, inode);
 		inodes_put(fs->inodes, inode, 1);
 		return rc;
 	}
@@ -273,7 +274,7 @@ static int answer_new(struct bltfs *fs, struct inode *dir, struct inode *inode,
 }
 
 int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
-	       bool stored, struct dir_found *ret)
+	       const struct rights *who, bool stored, struct dir_found *ret)
 {
 	struct inode *inode;
 	int rc;
@@ -282,8 +283,10 @@ int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
 	rc = claim(fs, dir, name, BLT_FILE, &inode);
 	if (rc == 0) {
 		inode->link = LINK_NO;
-		rc = stored ? content_make(fs, inode) :
-			      content_create(fs, inode, name);
+		rc = rights_make(fs, dir, inode, who);
+		if (rc == 0)
+			rc = stored ? content_make(fs, inode) :
+				      content_create(fs, inode, name);
 		rc = answer_new(fs, dir, inode, rc, ret);
 	}
 	bltfs_leave_names(fs);
@@ -291,7 +294,8 @@ int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
 }
 
 int dir_symlink(struct bltfs *fs, struct inode *dir, const char *name,
-		const char *target, struct dir_found *ret)
+		const struct rights *who, const char *target,
+		struct dir_found *ret)
 {
 	uint8_t value[BLT_LINK_LEN];
 	struct inode *inode;
@@ -306,32 +310,42 @@ int dir_symlink(struct bltfs *fs, struct inode *dir, const char *name,
 	rc = claim(fs, dir, name, BLT_FILE, &inode);
 	if (rc == 0) {
 		inode->link = LINK_UNKNOWN;
-		rc = store_value(fs, inode, value, sizeof(value));
+		rc = rights_make(fs, dir, inode, who);
+		if (rc == 0)
+			rc = store_value(fs, inode, value, sizeof(value));
 		rc = answer_new(fs, dir, inode, rc, ret);
 	}
 	bltfs_leave_names(fs);
 	return rc;
 }
 
+/* In the store, or in memory as long as the mount lives. */
+static int make_dir(struct bltfs *fs, struct inode *inode)
+{
+	int rc;
+
+	if (fs->takes_empty)
+		return store_value(fs, inode, "", 0);
+	rc = blt_ns_hold(fs->ns, inode->key, inode->key_len, true);
+	if (rc == 0)
+		inodes_hold(fs->inodes, inode, true);
+	return rc;
+}
+
 int dir_mkdir(struct bltfs *fs, struct inode *dir, const char *name,
-	      struct dir_found *ret)
+	      const struct rights *who, struct dir_found *ret)
 {
 	struct inode *inode;
 	int rc;
 
 	bltfs_share_names(fs);
 	rc = claim(fs, dir, name, BLT_DIR, &inode);
-	if (rc < 0)
-		goto out;
-	if (fs->takes_empty) {
-		rc = store_value(fs, inode, "", 0);
-	} else {
-		rc = blt_ns_hold(fs->ns, inode->key, inode->key_len, true);
+	if (rc == 0) {
+		rc = rights_make(fs, dir, inode, who);
 		if (rc == 0)
-			inodes_hold(fs->inodes, inode, true);
+			rc = make_dir(fs, inode);
+		rc = answer_new(fs, dir, inode, rc, ret);
 	}
-	rc = answer_new(fs, dir, inode, rc, ret);
-out:
 	bltfs_leave_names(fs);
 	return rc;
 }

@@ -6,6 +6,7 @@
 #ifndef FS_DIR_H
 #define FS_DIR_H
 
+#include "inode/rights.h"
 #include "main/bltfs.h"
 
 #include <stdbool.h>
@@ -25,13 +26,14 @@ int dir_lookup(struct bltfs *fs, struct inode *dir, const char *name,
 	       struct dir_found *ret);
 
 /* A new file, not stored yet, or (stored) an empty one at once. -EEXIST where
- * there is one. */
+ * there is one.  who: the mode that is asked for, and who asks. */
 int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
-	       bool stored, struct dir_found *ret);
+	       const struct rights *who, bool stored, struct dir_found *ret);
 int dir_symlink(struct bltfs *fs, struct inode *dir, const char *name,
-		const char *target, struct dir_found *ret);
+		const struct rights *who, const char *target,
+		struct dir_found *ret);
 int dir_mkdir(struct bltfs *fs, struct inode *dir, const char *name,
-	      struct dir_found *ret);
+	      const struct rights *who, struct dir_found *ret);
 int dir_unlink(struct bltfs *fs, struct inode *dir, const char *name);
 int dir_rmdir(struct bltfs *fs, struct inode *dir, const char *name);
 
@@ -101,8 +103,7 @@ void dir_free_listing(struct bltfs *fs, struct dir_listing *l, size_t from);
 
 /* What stat(2) shows of an inode.
  *
- * The caller holds names shared (inode.h).  Modes come from the mount's
- * options: a store keeps none.
+ * The caller holds names shared (inode.h).
  */
 
 /* 0, -ENOENT, -ESTALE, ...  known: what a lookup or listing just found in the

@@ -94,7 +94,9 @@ static int unlink_file(struct bltfs *fs, struct inode *dir,
 			return rc;
 		fresh = fresh && inodes_is_fresh(fs->inodes, inode);
 	}
-	if (!fresh)
+	if (fresh)
+		rights_drop(fs, inode);
+	else
 		rc = delete_key(fs, dir, found->key, found->key_len);
 	if (inode && rc == 0)
 		content_gone(fs, inode);
@@ -159,6 +161,7 @@ static int remove_dir(struct bltfs *fs, struct inode *dir,
 		inodes_hold(fs->inodes, inode, false);
 		content_gone(fs, inode);
 	}
+	rights_drop_key(fs, found->key, found->key_len);
 	return syncer_done(fs->syncer, found->key_len);
 }
 

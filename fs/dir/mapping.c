@@ -220,6 +220,54 @@ void mapping_rekey_all(struct bltfs *fs, const struct mapping *m, size_t n_m)
 	free(list);
 }
 
+/* ---- records of directories ---- */
+
+/* A key that no key of text can be, for what is below one of two directories
+ * while they are exchanged: no longer than a directory's, so that what fits
+ * into a key there does so here. */
+static const uint8_t aside[] = { 0xff, '/' };
+
+/* The names have moved; where a record cannot, it is lost alone. */
+static void move_rights(struct bltfs *fs, const void *from, size_t len,
+			const void *to, size_t to_len)
+{
+	if (fs->keeps_attrs)
+		(void)blt_attrs_move(fs->store, from, len, to, to_len);
+}
+
+void mapping_move_rights(struct bltfs *fs, const struct mapping *m)
+{
+	if (m->kind == BLT_DIR)
+		move_rights(fs, m->from, m->from_len, m->to, m->to_len);
+}
+
+static bool both_dirs(const struct mapping m[2])
+{
+	return m[0].kind == BLT_DIR && m[1].kind == BLT_DIR;
+}
+
+/* The batch takes the records of keys along.  So those of the first directory
+ * leave, files' too, or behind the batch nobody could tell which of the records
+ * there are the second's. */
+void mapping_part_rights(struct bltfs *fs, const struct mapping m[2])
+{
+	if (both_dirs(m))
+		move_rights(fs, m[0].from, m[0].from_len, aside, sizeof(aside));
+}
+
+void mapping_join_rights(struct bltfs *fs, const struct mapping m[2], int rc)
+{
+	if (rc == 0) {
+		if (!both_dirs(m))
+			mapping_move_rights(fs, &m[0]);
+		mapping_move_rights(fs, &m[1]);
+	}
+	if (both_dirs(m))
+		move_rights(fs, aside, sizeof(aside),
+			    rc == 0 ? m[0].to : m[0].from,
+			    rc == 0 ? m[0].to_len : m[0].from_len);
+}
+
 /* ---- the store ---- */
 
 /* Applies the mappings to the store. */

@@ -112,6 +112,9 @@ static int move_fresh(struct bltfs *fs, struct side *from, struct side *to)
 	rc = inodes_set_fresh(fs->inodes, from->inode, to->name);
 	if (rc < 0)
 		return rc;
+	if (fs->keeps_attrs)
+		(void)blt_attrs_move(fs->store, m.from, m.from_len, m.to,
+				     m.to_len);
 	rc = mapping_rekey(fs, from->inode, &m);
 	if (rc < 0)
 		return rc;
@@ -210,6 +213,7 @@ static int move_dir(struct bltfs *fs, struct side *from, struct side *to,
 		content_gone(fs, to->inode);
 	}
 	atomic_fetch_add(&fs->moves, 1);
+	mapping_move_rights(fs, &m);
 	mapping_rekey_all(fs, &m, 1);
 	dir_notify_left(fs, from->dir, from->name, from->key, from->key_len);
 	return written(fs, from, to);
@@ -280,8 +284,11 @@ static int exchange(struct bltfs *fs, struct side *a, struct side *b)
 		return a->key_len == b->key_len ? 0 : -EINVAL;
 	if (a->kind != b->kind)
 		rc = swap_kinds(fs, a, b, m, &prefix);
-	if (rc == 0)
+	if (rc == 0) {
+		mapping_part_rights(fs, m);
 		rc = mapping_apply(fs, m, 2, a->dir, b->dir);
+		mapping_join_rights(fs, m, rc);
+	}
 	if (rc == 0) {
 		atomic_fetch_add(&fs->moves, 1);
 		mapping_rekey_all(fs, m, 2);

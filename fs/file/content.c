@@ -1,6 +1,7 @@
 #include "file/content.h"
 
 #include "file/codec.h"
+#include "inode/rights.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -344,8 +345,10 @@ int content_keep(struct bltfs *fs, struct inode *inode)
 			rc = 0; /* that it cannot be read is no reason to stay
 				 */
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		rights_remember(fs, inode);
 		inode->gone = true;
+	}
 	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
@@ -365,6 +368,7 @@ void content_gone(struct bltfs *fs, struct inode *inode)
 	inodes_unindex(fs->inodes, inode);
 	inodes_clear_fresh(fs->inodes, inode);
 	pthread_mutex_lock(&inode->lock);
+	rights_remember(fs, inode);
 	inode->gone = true;
 	pthread_mutex_unlock(&inode->lock);
 }

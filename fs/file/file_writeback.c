@@ -5,6 +5,7 @@
 #include "file/codec.h"
 #include "main/log.h"
 #include "inode/notify_queue.h"
+#include "inode/rights.h"
 #include "inode/syncer.h"
 
 #include <errno.h>
@@ -201,6 +202,8 @@ void writeback_forget(struct bltfs *fs, struct inode *inode, int err)
 		notify_queue_entry(fs->notify_queue, dir, inode->fresh_name);
 	inodes_put(fs->inodes, dir, 1);
 	inodes_clear_fresh(fs->inodes, inode);
+	rights_remember(fs, inode);
+	rights_drop(fs, inode);
 	inodes_unindex(fs->inodes, inode);
 	inode->gone = true;
 }

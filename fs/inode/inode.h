@@ -69,9 +69,10 @@ struct inode {
 	struct write_buffer *buffer; /* NULL: nothing was written */
 	struct blt_view view; /* of a file that is gone, while has_view */
 	bool has_view;
-	bool gone;            /* no key any more: unlinked, replaced */
-	int lost;             /* 0, or why what was put last may be lost */
-	enum inode_link link; /* shown as a symbolic link? */
+	bool gone;             /* no key any more: unlinked, replaced */
+	int lost;              /* 0, or why what was put last may be lost */
+	struct blt_attrs last; /* of one that is gone (rights.h) */
+	enum inode_link link;  /* shown as a symbolic link? */
 	struct inode_open *opens;
 	unsigned nopen;  /* of a file */
 	int64_t changed; /* of a directory: when a name in it changed,

@@ -36,6 +36,7 @@ struct bltfs {
 	struct blt_info info; /* as the store was at the mount */
 	bool takes_empty;     /* so markers may be written */
 	bool takes_links;     /* and symbolic links */
+	bool keeps_attrs;     /* modes and owners (rights.h), user.* */
 	struct inodes *inodes;
 	struct notify_queue *notify_queue;
 	struct cache_validity

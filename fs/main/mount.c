@@ -10,6 +10,7 @@
 #include "main/log.h"
 #include "main/uring.h"
 #include "inode/notify_queue.h"
+#include "inode/rights.h"
 #include "request/ops.h"
 #include "inode/syncer.h"
 #include "control/txns.h"
@@ -276,6 +277,7 @@ static int prepare(struct mount *mount)
 	blt_get_info(fs->store, &fs->info);
 	fs->takes_empty = blt_takes_empty(fs->store);
 	fs->takes_links = takes_links(fs);
+	fs->keeps_attrs = rights_found(fs);
 	if (fs->opts->decode && !codec_known(&fs->info)) {
 		kind = blt_serializer_name(fs->info.value_serializer);
 		log_error(

@@ -49,19 +49,21 @@ static const struct option_row rows[] = {
 	{ "gid", NUMBER, AT(gid), 0, UINT32_MAX - 1, "N",
 	  "group of everything (default: of who mounts)", false },
 	{ "umask", MODE, AT(umask), 0, 0777, "OCTAL",
-	  "permission bits that are taken away (default 022)", false },
-	{ "fmask", MODE, AT(fmask), 0, 0777, "OCTAL", "the same for files only",
-	  false },
+	  "taken away from 0666, directories 0777 (default 022)", false },
+	{ "fmask", MODE, AT(fmask), 0, 0777, "OCTAL",
+	  "taken away from 0777 for files only", false },
 	{ "dmask", MODE, AT(dmask), 0, 0777, "OCTAL",
 	  "the same for directories only", false },
+	{ "attrs", CHOICE, AT(attrs), 0, 0, "stored|dropped",
+	  "what chmod and chown do (default stored, if it can be)", false },
 	{ "strict_attrs", FLAG, AT(strict_attrs), 0, 0, NULL,
-	  "refuse chmod and chown instead of dropping them", false },
+	  "refuse chmod and chown where they are not stored", false },
 	{ "nosymlinks", FLAG, AT(nosymlinks), 0, 0, NULL,
 	  "show symbolic links as the files they are stored in", false },
 	{ "decode", FLAG, AT(decode), 0, 0, NULL,
 	  "show zstd-coded values decoded, and code what is written", false },
 	{ "xattr", FLAG, AT(xattr), 0, 0, NULL,
-	  "show user.blt.key, user.blt.hash and user.blt.timestamp", false },
+	  "keep extended attributes; show user.blt.key and others", false },
 	{ "allow_other", FLAG, AT(allow_other), 0, 0, NULL,
 	  "let other users in; sets default_permissions", false },
 	{ "default_permissions", FLAG, AT(default_permissions), 0, 0, NULL,
@@ -269,6 +271,22 @@ static int check_creating(const struct options *opts, const bool given[],
 	return 0;
 }
 
+static void set_masks(struct options *opts, const bool given[])
+{
+	const bool umask = was_given(given, "umask");
+
+	opts->new_fmask = was_given(given, "fmask") ? opts->fmask :
+			  umask                     ? opts->umask :
+						      0;
+	opts->new_dmask = was_given(given, "dmask") ? opts->dmask :
+			  umask                     ? opts->umask :
+						      0;
+	if (!was_given(given, "fmask"))
+		opts->fmask = opts->umask | 0111;
+	if (!was_given(given, "dmask"))
+		opts->dmask = opts->umask;
+}
+
 static int check_together(struct options *opts, const bool given[],
 			  struct options_error *err)
 {
@@ -306,10 +324,8 @@ static int check_together(struct options *opts, const bool given[],
 						 "-o poll_us");
 		opts->io_uring = IO_URING_NO;
 	}
-	if (!was_given(given, "fmask"))
-		opts->fmask = opts->umask;
-	if (!was_given(given, "dmask"))
-		opts->dmask = opts->umask;
+	set_masks(opts, given);
+	opts->attrs_asked = was_given(given, "attrs");
 	if (opts->allow_other)
 		opts->default_permissions = true;
 	return check_names(opts, err);

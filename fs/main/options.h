@@ -30,6 +30,12 @@ enum io_uring_wish {
 	IO_URING_NO,
 };
 
+/* Likewise for -o attrs. */
+enum attrs_wish {
+	ATTRS_STORED,
+	ATTRS_DROPPED,
+};
+
 struct options {
 	char *store;
 	char *mountpoint;
@@ -58,8 +64,12 @@ struct options {
 	uint64_t uid;
 	uint64_t gid;
 	uint64_t umask;
-	uint64_t fmask;        /* of files; the umask where it is not given */
-	uint64_t dmask;        /* of directories; likewise */
+	uint64_t fmask;        /* of files; umask | 0111 if not given */
+	uint64_t dmask;        /* of directories; the umask if not given */
+	uint64_t new_fmask;    /* what was given of these, 0 if nothing: new */
+	uint64_t new_dmask;    /* files and directories go without it */
+	uint64_t attrs;        /* enum attrs_wish */
+	bool attrs_asked;      /* it was given */
 	uint64_t commit;       /* seconds */
 	uint64_t autoprune;    /* percent that may be dead; 0: no limit */
 	uint64_t poll_us;      /* 0: sleep at once */

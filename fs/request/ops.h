@@ -49,6 +49,14 @@ static inline struct inode *ops_inode(fuse_req_t req, fuse_ino_t ino)
 	return inodes_of(ops_fs(req)->inodes, ino);
 }
 
+/* Of who makes something, with that mode. */
+static inline struct rights ops_rights(fuse_req_t req, mode_t mode)
+{
+	const struct fuse_ctx *who = fuse_req_ctx(req);
+
+	return (struct rights){ mode, who->uid, who->gid };
+}
+
 /* Room for the data of a reply: that from which the transport takes it, where
  * there is such.  NULL: out of memory. */
 char *ops_buffer(size_t n);

@@ -26,11 +26,11 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
+	const struct rights who = ops_rights(req, mode);
 	struct dir_found found;
 	int rc = dir_mkdir(ops_fs_of(req, parent), ops_inode(req, parent), name,
-			   &found);
+			   &who, &found);
 
-	(void)mode;
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
 	else

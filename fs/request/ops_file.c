@@ -53,9 +53,10 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* Makes the file, or finds the one that another process has just made. */
 static int create_or_find(struct bltfs *fs, struct inode *dir, const char *name,
-			  int *flags, struct dir_found *ret)
+			  const struct rights *who, int *flags,
+			  struct dir_found *ret)
 {
-	int rc = dir_create(fs, dir, name, false, ret);
+	int rc = dir_create(fs, dir, name, who, false, ret);
 
 	if (rc == 0)
 		*flags &= ~O_TRUNC; /* it is empty */
@@ -68,14 +69,14 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		mode_t mode, struct fuse_file_info *fi)
 {
 	struct bltfs *fs = ops_fs_of(req, parent);
+	const struct rights who = ops_rights(req, mode);
 	struct fuse_entry_param e;
 	struct dir_found found;
 	struct handle *h = NULL;
 	int flags = fi->flags;
-	int rc = create_or_find(fs, ops_inode(req, parent), name, &flags,
+	int rc = create_or_find(fs, ops_inode(req, parent), name, &who, &flags,
 				&found);
 
-	(void)mode;
 	if (rc < 0) {
 		ops_reply(req, rc);
 		return;

@@ -7,6 +7,7 @@
 #include "control/txns.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/statvfs.h>
 
 /* The last inode of a transaction that has ended takes that with it. */
@@ -100,6 +101,53 @@ static int set_mtime(struct bltfs *fs, struct inode *inode,
 	return rc;
 }
 
+/* Where it cannot be known the answer is no. */
+static bool in_group(void *arg, gid_t gid)
+{
+	fuse_req_t req = arg;
+	gid_t few[64], *list = few;
+	int room = 64, n = fuse_req_getgroups(req, room, few);
+	bool found = fuse_req_ctx(req)->gid == gid;
+
+	if (n > room) {
+		list = malloc((size_t)n * sizeof(*list));
+		room = n;
+		n = list ? fuse_req_getgroups(req, room, list) : 0;
+	}
+	for (int i = 0; i < n && i < room && !found; i++)
+		found = list[i] == gid;
+	if (list != few)
+		free(list);
+	return found;
+}
+
+#define SET_RIGHTS (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)
+
+static int set_rights(fuse_req_t req, struct inode *inode,
+		      const struct stat *attr, int to_set)
+{
+	struct bltfs *fs = inode->fs;
+	const uid_t caller = fuse_req_ctx(req)->uid;
+	const struct rights_change change = {
+		.mode = to_set & FUSE_SET_ATTR_MODE,
+		.uid = to_set & FUSE_SET_ATTR_UID,
+		.gid = to_set & FUSE_SET_ATTR_GID,
+		.to = { attr->st_mode, attr->st_uid, attr->st_gid },
+		.check = !fs->opts->default_permissions && caller != 0,
+		.caller = caller,
+		.in_group = in_group,
+		.arg = req,
+	};
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = rights_change(fs, inode, &change);
+	bltfs_leave_names(fs);
+	if (rc == -ENOTSUP)
+		return fs->opts->strict_attrs ? -EPERM : 0;
+	return rc;
+}
+
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		 struct fuse_file_info *fi)
 {
@@ -107,10 +155,8 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct inode *inode = ops_inode(req, ino);
 	int rc = 0;
 
-	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
-		      FUSE_SET_ATTR_GID) &&
-	    fs->opts->strict_attrs)
-		rc = -EPERM;
+	if (to_set & SET_RIGHTS)
+		rc = set_rights(req, inode, attr, to_set);
 	if (rc == 0 && to_set & FUSE_SET_ATTR_SIZE)
 		rc = set_size(fs, inode, attr->st_size, fi != NULL);
 	if (fi && to_set & FUSE_SET_ATTR_SIZE)
@@ -165,9 +211,10 @@ void ops_readlink(fuse_req_t req, fuse_ino_t ino)
 void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 		 const char *name)
 {
+	const struct rights who = ops_rights(req, RIGHTS_NO_MODE);
 	struct dir_found found;
 	int rc = dir_symlink(ops_fs_of(req, parent), ops_inode(req, parent),
-			     name, target, &found);
+			     name, &who, target, &found);
 
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
@@ -187,13 +234,14 @@ void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       dev_t rdev)
 {
+	const struct rights who = ops_rights(req, mode);
 	struct dir_found found;
 	int rc = -EPERM;
 
 	(void)rdev;
 	if (S_ISREG(mode))
 		rc = dir_create(ops_fs_of(req, parent), ops_inode(req, parent),
-				name, true, &found);
+				name, &who, true, &found);
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
 	else

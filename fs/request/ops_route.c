@@ -37,6 +37,8 @@ static const struct fuse_lowlevel_ops key_ops = {
 	.releasedir = ops_releasedir,
 	.getxattr = ops_getxattr,
 	.listxattr = ops_listxattr,
+	.setxattr = ops_setxattr,
+	.removexattr = ops_removexattr,
 };
 
 static const struct fuse_lowlevel_ops control_ops = {
@@ -161,6 +163,13 @@ ROUTE_INODE(getxattr, STATS_GETATTR, -ENODATA,
 	    (req, ino, name, size))
 ROUTE_INODE(listxattr, STATS_GETATTR, -EOPNOTSUPP,
 	    (fuse_req_t req, fuse_ino_t ino, size_t size), (req, ino, size))
+ROUTE_INODE(setxattr, STATS_SETATTR, -EOPNOTSUPP,
+	    (fuse_req_t req, fuse_ino_t ino, const char *name,
+	     const char *value, size_t size, int flags),
+	    (req, ino, name, value, size, flags))
+ROUTE_INODE(removexattr, STATS_SETATTR, -EOPNOTSUPP,
+	    (fuse_req_t req, fuse_ino_t ino, const char *name),
+	    (req, ino, name))
 
 ROUTE_REMOVE(unlink)
 ROUTE_REMOVE(rmdir)
@@ -253,8 +262,8 @@ static const struct fuse_lowlevel_ops all = {
 	.statfs = ops_statfs,
 	.getxattr = route_getxattr,
 	.listxattr = route_listxattr,
-	.setxattr = ops_setxattr,
-	.removexattr = ops_removexattr,
+	.setxattr = route_setxattr,
+	.removexattr = route_removexattr,
 	.ioctl = control_ops_ioctl,
 };
 

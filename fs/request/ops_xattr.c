@@ -1,7 +1,10 @@
 /* With -o xattr: user.blt.key, the key's bytes; user.blt.hash, its hash in hex
- * digits; user.blt.timestamp, in microseconds.  None can be changed.
+ * digits; user.blt.timestamp, in microseconds.  None can be changed.  Other
+ * user.* are kept where the store keeps modes and owners (rights.h).
  */
 #include "request/ops.h"
+
+#include "inode/syncer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,6 +32,45 @@ static int get_hash(const struct inode *inode, char **ret, size_t *ret_len)
 	*ret = value;
 	*ret_len = 2 * sizeof(hash);
 	return 0;
+}
+
+static bool is_own(const char *name)
+{
+	return strncmp(name, "user.blt.", 9) == 0;
+}
+
+static bool can_be_kept(const struct bltfs *fs, const struct inode *inode,
+			const char *name)
+{
+	return strncmp(name, "user.", 5) == 0 && !is_own(name) &&
+	       rights_kept(fs, inode) && !inode->gone;
+}
+
+/* Once more where it has grown meanwhile. */
+static int get_kept(struct bltfs *fs, struct inode *inode, const char *name,
+		    char **ret, size_t *ret_len)
+{
+	char *value = NULL, *more;
+	size_t room = 0;
+	int64_t len;
+
+	while ((len = blt_xattr_get(fs->store, inode->key, inode->key_len, name,
+				    value, room)) >= 0) {
+		if (value && (size_t)len <= room) {
+			*ret = value;
+			*ret_len = (size_t)len;
+			return 0;
+		}
+		room = (size_t)len;
+		more = realloc(value, room + 1);
+		if (!more) {
+			len = -ENOMEM;
+			break;
+		}
+		value = more;
+	}
+	free(value);
+	return (int)len;
 }
 
 /* The value, malloc'd, or -errno. */
@@ -59,6 +101,8 @@ static int get_value(struct bltfs *fs, struct inode *inode, const char *name,
 		if (rc < 0)
 			return -ENOMEM;
 		*ret_len = (size_t)rc;
+	} else if (can_be_kept(fs, inode, name)) {
+		return get_kept(fs, inode, name, ret, ret_len);
 	} else {
 		return -ENODATA;
 	}
@@ -80,8 +124,8 @@ static void reply_bytes(fuse_req_t req, const char *bytes, size_t len,
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct bltfs *fs = ops_fs_of(req, ino);
-	char *value;
-	size_t len;
+	char *value = NULL;
+	size_t len = 0;
 	int rc;
 
 	bltfs_share_names(fs);
@@ -95,34 +139,86 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	free(value);
 }
 
-void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+/* Ours, then those that are kept: malloc'd. */
+static int list_names(struct bltfs *fs, struct inode *inode, char **ret,
+		      size_t *ret_len)
 {
-	struct inode *inode = ops_inode(req, ino);
-	size_t len = sizeof(names);
+	const bool time = inode->kind != BLT_DIR && fs->info.has_timestamps;
+	const size_t own = time ? sizeof(names) : names_without_time;
+	char *list = NULL, *more;
+	size_t room = 0;
+	int64_t len = 0;
 
-	if (inode->kind == BLT_DIR || !ops_fs_of(req, ino)->info.has_timestamps)
-		len = names_without_time;
-	reply_bytes(req, names, len, size);
+	do {
+		room = (size_t)len;
+		more = realloc(list, own + room);
+		if (!more) {
+			free(list);
+			return -ENOMEM;
+		}
+		list = more;
+		len = !can_be_kept(fs, inode, "user.") ?
+			      0 :
+			      blt_xattr_list(fs->store, inode->key,
+					     inode->key_len, list + own, room);
+	} while (len > 0 && (size_t)len > room);
+	if (len < 0) {
+		free(list);
+		return (int)len;
+	}
+	memcpy(list, names, own);
+	*ret = list;
+	*ret_len = own + (size_t)len;
+	return 0;
 }
 
-/* To a copy that asks for others this is a filesystem that has none. */
-static int refusal(const char *name)
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	return strncmp(name, "user.blt.", 9) == 0 ? -EPERM : -EOPNOTSUPP;
+	struct bltfs *fs = ops_fs_of(req, ino);
+	char *list = NULL;
+	size_t len = 0;
+	int rc;
+
+	bltfs_share_names(fs);
+	rc = list_names(fs, ops_inode(req, ino), &list, &len);
+	bltfs_leave_names(fs);
+	if (rc < 0) {
+		ops_reply(req, rc);
+		return;
+	}
+	reply_bytes(req, list, len, size);
+	free(list);
+}
+
+/* value NULL: removes it.  To a copy that asks for others than user.* this is a
+ * filesystem that has none. */
+static int set_kept(fuse_req_t req, fuse_ino_t ino, const char *name,
+		    const char *value, size_t size, int flags)
+{
+	struct bltfs *fs = ops_fs_of(req, ino);
+	struct inode *inode = ops_inode(req, ino);
+	int rc = -EOPNOTSUPP;
+
+	if (is_own(name))
+		return -EPERM;
+	bltfs_share_names(fs);
+	if (can_be_kept(fs, inode, name))
+		rc = blt_xattr_set(fs->store, inode->key, inode->key_len, name,
+				   value, size, flags);
+	if (rc == 0)
+		rc = syncer_commit(fs->syncer, inode->key_len + size);
+	bltfs_leave_names(fs);
+	return rc;
 }
 
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		  const char *value, size_t size, int flags)
 {
-	(void)ino;
-	(void)value;
-	(void)size;
-	(void)flags;
-	ops_reply(req, refusal(name));
+	ops_reply(req,
+		  set_kept(req, ino, name, value ? value : "", size, flags));
 }
 
 void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	(void)ino;
-	ops_reply(req, refusal(name));
+	ops_reply(req, set_kept(req, ino, name, NULL, 0, 0));
 }
