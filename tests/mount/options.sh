@@ -117,7 +117,7 @@ refuses $tempfail "^bltfs: kv.blt: is in use by .*[(]pid ${daemon}[)].*; close o
 	"$BLTFS" kv.blt other -o lock_timeout=0
 refuses $tempfail 'kv.blt: is in use' "$BLTFS" kv.blt other -o ro,lock_timeout=0
 echo x >"$mnt/f"
-same "$(stat -c '%a %u %F' "$mnt/f")" "700 $(id -u) regular file"
+same "$(stat -c '%a %u %F' "$mnt/f")" "600 $(id -u) regular file"
 same "$(stat -c '%a' "$mnt")" 700
 same "$(findmnt -no SOURCE,FSTYPE "$mnt" | tr -s ' ')" "a,b fuse.bltfs"
 same "$(stat -c %a kv.blt)" 600 "nobody else can read a new store"

@@ -123,7 +123,7 @@ cat >>inside.sh <<'END'
 . functions
 mount -t bltfs kv.blt "$mnt" -o umask=077,nofail
 same "$(cat "$mnt/f")" x
-same "$(stat -c %a "$mnt/f")" 700
+same "$(stat -c %a "$mnt/f")" 600
 leave kv.blt
 cp kv.blt 'a store.blt'
 mkdir 'a place'

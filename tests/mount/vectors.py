@@ -22,6 +22,8 @@ INTEGERS = {
     14: (8, False), 15: (8, True),
 }
 CONTROL = b".bltfs"
+# Something else is where modes and owners are kept.
+OTHERS_SLOT = {"metadata.blt", "pruned-meta.blt"}
 
 
 def escape(part, upto, conflict, both):
@@ -93,7 +95,7 @@ def expectation(path):
 def check_file(path, value, when):
     st = os.lstat(path)
     assert stat.S_ISREG(st.st_mode), path
-    assert stat.S_IMODE(st.st_mode) == 0o755, (path, oct(st.st_mode))
+    assert stat.S_IMODE(st.st_mode) == 0o644, (path, oct(st.st_mode))
     assert st.st_nlink == 1, path
     assert st.st_size == len(value), (path, st.st_size, len(value))
     assert st.st_blocks == (len(value) + 511) // 512, path
@@ -134,6 +136,10 @@ def check_vector(store, mnt):
             if os.path.ismount(mnt):
                 daemonlib.unmount(mnt)
             said = daemon.stderr.read().decode()
+        if os.path.basename(store) in OTHERS_SLOT:
+            assert said.count("\n") == 1, said
+            assert "reserved slot 2, holds something else" in said, said
+            said = ""
         assert daemon.wait() == 0 and said == "", said
     return len(items)
 
