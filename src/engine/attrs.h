@@ -26,7 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ATTRS_BYTES_A_SECOND (4 << 20)
+#define ATTRS_BYTES_A_SECOND (1 << 20)
 
 struct attrs;
 

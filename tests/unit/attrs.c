@@ -6,6 +6,7 @@
 #include "lib/suite.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,6 +351,66 @@ START_TEST(limited)
 }
 END_TEST
 
+/* ---- together ---- */
+
+#define THREADS 4
+#define ROUNDS 300
+
+struct worker {
+	pthread_t thread;
+	struct blt *s;
+	char name;
+};
+
+static void step(struct worker *w, unsigned i)
+{
+	const char key[] = { w->name, (char)('0' + i % 5), '\0' };
+	const char to[] = { w->name, 'x', '\0' };
+	struct blt_batch *b;
+
+	put(w->s, key);
+	ck_assert_int_eq(set_mode(w->s, key, 0600 + i % 8), 0);
+	ck_assert_int_eq(mode_of(w->s, key), (int)(0600 + i % 8));
+	ck_assert_int_eq(blt_batch_new(w->s, &b), 0);
+	ck_assert_int_eq(blt_batch_rename(b, key, 2, to, 2), 0);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	ck_assert_int_eq(mode_of(w->s, to), (int)(0600 + i % 8));
+	ck_assert_int_eq(mode_of(w->s, key), -1);
+	if (i % 16 == 0)
+		ck_assert_int_eq(blt_sync(w->s), 0);
+	if (i % 64 == 0)
+		ck_assert_int_eq(blt_prune(w->s, NULL, NULL), 0);
+}
+
+static void *work(void *arg)
+{
+	for (unsigned i = 0; i < ROUNDS; i++)
+		step(arg, i);
+	return NULL;
+}
+
+START_TEST(together)
+{
+	struct blt *s = open_as(BLT_TRUNCATE);
+	struct worker w[THREADS];
+
+	for (int i = 0; i < THREADS; i++) {
+		w[i] = (struct worker){ .s = s, .name = (char)('a' + i) };
+		ck_assert_int_eq(
+			pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(w[i].thread, NULL);
+	s = reopened(s);
+	for (int i = 0; i < THREADS; i++) {
+		const char key[] = { (char)('a' + i), 'x', '\0' };
+
+		ck_assert_int_eq(mode_of(s, key), 0600 + (ROUNDS - 1) % 8);
+	}
+	end(s);
+}
+END_TEST
+
 /* Bytes of any content: an error, or a table that packs to something equal. */
 START_TEST(any_bytes)
 {
@@ -411,6 +472,7 @@ int main(void)
 	tcase_add_test(tc, fixed);
 	tcase_add_test(tc, whole_file);
 	tcase_add_test(tc, limited);
+	tcase_add_test(tc, together);
 	tcase_add_test(tc, any_bytes);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
