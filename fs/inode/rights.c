@@ -167,7 +167,9 @@ int rights_make(struct bltfs *fs, struct inode *dir, struct inode *inode,
 	if (!record.has)
 		return 0;
 	syncer_note(fs->syncer, inode->key_len);
-	return blt_attrs_set(fs->store, inode->key, inode->key_len, &record);
+	rc = blt_attrs_set(fs->store, inode->key, inode->key_len, &record);
+	/* A full table is no reason to refuse a file; chmod says it. */
+	return rc == -ENOSPC ? 0 : rc;
 }
 
 /* Where that fails the next of this name drops it. */

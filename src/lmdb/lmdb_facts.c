@@ -142,7 +142,7 @@ static void get_info(struct blt *blt, struct blt_info *ret)
 		.created = store->opened,
 		.modified = lmdb_mtime_of(&st),
 		.failed = atomic_load(&store->failed),
-		.value_max = LMDB_VALUE_MAX,
+		.value_max = lmdb_of(blt)->value_max,
 	};
 }
 

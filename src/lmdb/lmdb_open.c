@@ -2,6 +2,7 @@
 #include "lmdb/lmdb_dir_cursor.h"
 #include "lmdb/lmdb_btree.h"
 
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -189,6 +190,8 @@ static struct lmdb_store *new_store(const char *path,
 	store->only = opts->db ? strdup(opts->db) : NULL;
 	store->orders = lmdb_btrees_new();
 	store->alone = opts->alone;
+	store->put_max = os_memory_limit() / 2;
+	store->value_max = min_u64(LMDB_VALUE_MAX, store->put_max);
 	store->face = (struct blt){ &lmdb_backend, opts->mode != BLT_READ };
 	store->fd = store->lock_fd = -1;
 	/* Readers come without a pause, and the map must grow. */

@@ -115,6 +115,10 @@ struct lmdb_store {
 	 * LMDB's locks, so it goes behind the environment. */
 	int lock_fd;
 	int64_t opened; /* mtime of the file then */
+	/* The longest value, and what one transaction may put: LMDB keeps that
+	 * in memory until it commits. */
+	uint64_t value_max, put_max;
+	uint64_t n_put; /* bytes put by this transaction; under write */
 	char *only;     /* the one database that was asked for, or NULL */
 	bool many;      /* databases are top-level directories */
 	bool flat;      /* as dirs->start was told */

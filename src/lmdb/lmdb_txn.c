@@ -399,6 +399,7 @@ static int change(struct writing *w)
 	store->changes.n = 0;
 	lmdb_watch_others(store, others);
 	store->noted.n = 0;
+	store->n_put = 0;
 	lmdb_names_clear(&store->taken);
 	rc = w->fn(w->arg, txn);
 	if (rc)

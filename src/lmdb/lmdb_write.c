@@ -44,9 +44,8 @@ int lmdb_key(struct blt *blt, const void *key, size_t len,
 
 int lmdb_check_value(struct blt *blt, const void *value, size_t len)
 {
-	(void)blt;
 	(void)value;
-	return len > LMDB_VALUE_MAX ? -EFBIG : 0;
+	return len > lmdb_of(blt)->value_max ? -EFBIG : 0;
 }
 
 /* Checked as anywhere, and kept no longer than the store is open. */
@@ -117,8 +116,11 @@ static int reserve(struct lmdb_store *store, MDB_txn *txn,
 	if (at->self)
 		return ret->mv_size ? EINVAL : 0;
 	/* a longer one that another program has put here, under another key */
-	if (ret->mv_size > LMDB_VALUE_MAX)
+	if (ret->mv_size > store->value_max)
 		return EFBIG;
+	if (ret->mv_size > store->put_max - store->n_put)
+		return ENOMEM;
+	store->n_put += ret->mv_size;
 	rc = check_database(store, txn, at);
 	return rc ? rc : mdb_put(txn, at->db->dbi, &k, ret, MDB_RESERVE);
 }
@@ -426,7 +428,7 @@ int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,
 				.source = *source } };
 	int rc = lmdb_time(blt, timestamp, &p.op.timestamp);
 
-	if (rc == 0 && source->len > LMDB_VALUE_MAX)
+	if (rc == 0 && source->len > p.store->value_max)
 		rc = -EFBIG;
 	if (rc == 0 && !blt->writable)
 		rc = -EROFS;

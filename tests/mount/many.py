@@ -101,6 +101,34 @@ def test_open_files(_):
     print(f"    {n} files open at once")
 
 
+def cpu(m):
+    """Seconds that the daemon has computed in."""
+    with open(f"/proc/{m.daemon.pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_many_created(m):
+    """A file that is created and stays open costs as much as the one before it:
+    eight times as many took over thirty times as long."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = min(2 * OPEN, hard) if hard != resource.RLIM_INFINITY else 2 * OPEN
+    seconds = []
+    for n in most // 8 - 20, most - 160:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        os.mkdir("created")
+        before = cpu(m)
+        fds = [os.open(f"created/{i}", os.O_CREAT | os.O_RDWR)
+               for i in range(n)]
+        seconds.append(cpu(m) - before)
+        for i, fd in enumerate(fds):
+            os.unlink(f"created/{i}")
+            os.close(fd)
+        os.rmdir("created")
+    print(f"    {seconds} s of the daemon")
+    assert seconds[1] < 20 * seconds[0] + 0.5, seconds
+
+
 def append(letter, turns):
     fd = os.open("shared", os.O_WRONLY | os.O_APPEND)
     for _ in range(turns):
@@ -167,7 +195,8 @@ def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
         return 77
-    tests = [test_names, test_open_files, test_two_processes,
+    tests = [test_names, test_open_files, test_many_created,
+             test_two_processes,
              test_shared_mapping]
     if HUGE:
         tests.append(test_huge)

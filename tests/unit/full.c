@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LEN ((uint64_t)33 << 20) /* more than may wait */
@@ -23,18 +24,47 @@ static char path[64];
 struct disk {
 	uint64_t full_at;
 	int sync_fails;
+	uint64_t had; /* the file has disk space up to there */
 };
+
+static void get_space(struct disk *d, int fd, uint64_t from, uint64_t to)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	d->had = max_u64(d->had, (uint64_t)st.st_size);
+	if (from <= d->had)
+		d->had = max_u64(d->had, to);
+}
 
 static ssize_t write_some(void *arg, int fd, const void *buf, size_t len,
 			  off_t pos)
 {
-	const struct disk *d = arg;
+	struct disk *d = arg;
 
 	if (d->full_at && (uint64_t)pos > d->full_at) {
 		errno = ENOSPC;
 		return -1;
 	}
+	get_space(d, fd, (uint64_t)pos, (uint64_t)pos + len);
 	return pwrite(fd, buf, len, pos);
+}
+
+static int reserve_some(void *arg, int fd, int mode, off_t pos, off_t len)
+{
+	(void)mode;
+	get_space(arg, fd, (uint64_t)pos, (uint64_t)(pos + len));
+	return 0;
+}
+
+/* What is reserved behind the end goes with it. */
+static int cut_some(void *arg, int fd, off_t len)
+{
+	struct disk *d = arg;
+
+	if (d->had > (uint64_t)len)
+		d->had = (uint64_t)len;
+	return ftruncate(fd, len);
 }
 
 static int sync_some(void *arg, int fd)
@@ -58,6 +88,8 @@ static struct blt *open_on(struct disk *d)
 	snprintf(path, sizeof(path), "test-full-%d.blt", (int)getpid());
 	ops.pwrite = write_some;
 	ops.fdatasync = sync_some;
+	ops.fallocate = reserve_some;
+	ops.ftruncate = cut_some;
 	ops.arg = d;
 	ck_assert_msg(store_open(path, &o, &ops, &s, &err) == 0, "%s",
 		      err.text);
@@ -137,6 +169,27 @@ START_TEST(a_failed_sync_is_told_later)
 }
 END_TEST
 
+/* What a write that met a full disk gave back is asked for again before more
+ * is taken. */
+START_TEST(space_is_reserved_again)
+{
+	struct disk d = { 0 };
+	struct blt *s = open_on(&d);
+
+	ck_assert_uint_gt(d.had, size_of(s));
+	ck_assert_int_eq(blt_put(s, "b", 1, "1", 1, BLT_NOW), 0);
+	d.full_at = 1;
+	ck_assert_int_eq(blt_sync(s), -ENOSPC);
+	ck_assert_uint_lt(d.had, size_of(s));
+	d.full_at = 0;
+	ck_assert_int_eq(blt_put(s, "c", 1, "2", 1, BLT_NOW), 0);
+	ck_assert_uint_ge(d.had, size_of(s));
+	ck_assert_int_eq(blt_sync(s), 0);
+	ck_assert_int_eq(blt_close(s), 0);
+	unlink(path);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("full");
@@ -145,6 +198,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, a_full_disk_is_told_later);
 	tcase_add_test(tc, a_failed_sync_is_told_later);
+	tcase_add_test(tc, space_is_reserved_again);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

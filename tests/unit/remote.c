@@ -12,8 +12,9 @@
 
 #define LEN 65536
 
-static uint8_t *shown; /* the mapping */
-static int stale;      /* so many more writes are not shown */
+static uint8_t *shown;     /* the mapping */
+static int stale;          /* so many more writes are not shown */
+static struct file *grows; /* has a longer mapping within the next write */
 
 static ssize_t write_behind(void *arg, int fd, const void *buf, size_t len,
 			    off_t pos)
@@ -21,6 +22,9 @@ static ssize_t write_behind(void *arg, int fd, const void *buf, size_t len,
 	ssize_t n = pwrite(fd, buf, len, pos);
 
 	(void)arg;
+	if (grows)
+		ck_assert_int_eq(file_map_to(grows, 2 * grows->map_len), 0);
+	grows = NULL;
 	if (stale > 0)
 		stale--;
 	else if (n > 0)
@@ -83,6 +87,23 @@ START_TEST(test_never_shows_it)
 }
 END_TEST
 
+/* A writer of the log may bring that about while another thread puts changes
+ * in their places. */
+START_TEST(test_mapping_replaced_within_a_write)
+{
+	struct file f = open_remote();
+	off_t pos = (off_t)f.map_len + 100;
+
+	ck_assert_int_eq(ftruncate(f.fd, pos + LEN), 0);
+	grows = &f;
+	ck_assert_int_eq(file_write(&f, "bytes", 5, (uint64_t)pos), 0);
+	ck_assert_ptr_null(grows);
+	ck_assert_ptr_nonnull(f.old_maps);
+	ck_assert_mem_eq(file_ptr(&f, (uint64_t)pos), "bytes", 5);
+	file_close(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("remote");
@@ -91,6 +112,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_shows_what_was_written);
 	tcase_add_test(tc, test_never_shows_it);
+	tcase_add_test(tc, test_mapping_replaced_within_a_write);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

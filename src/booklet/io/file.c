@@ -231,11 +231,12 @@ static int compare_shown(void *arg)
 
 int file_write(struct file *f, const void *buf, size_t len, uint64_t pos)
 {
-	struct shown s = { f->map + pos, buf, len };
+	struct shown s = { .bytes = buf, .len = len };
 	int rc = write_once(f, buf, len, pos);
 
 	if (rc < 0 || !f->remote || pos + len > f->map_len)
 		return rc;
+	s.at = file_ptr(f, pos);
 	for (int i = 0; i < WRITE_TRIES; i++) {
 		rc = file_try(compare_shown, &s);
 		if (rc <= 0)
@@ -359,7 +360,7 @@ int file_map_to(struct file *f, uint64_t size)
 	}
 	if (old)
 		f->old_maps = old;
-	f->map = at;
+	f->map = at; /* before its length: see struct file */
 	f->map_len = want;
 	return 0;
 }

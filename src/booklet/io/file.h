@@ -22,12 +22,14 @@
  * functions, so that tests can make calls fail, record them, and crash between
  * them.
  *
- * Threads: file_ptr and file_try from any thread.  What changes the file is
- * serialised by the caller.
+ * Threads: file_ptr and file_try from any thread.  Calls that change the same
+ * bytes, the size or the mapping are serialised by the caller; a write or sync
+ * of other bytes may run beside them: a mapping that is replaced stays.
  */
 #ifndef BLT_FILE_H
 #define BLT_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,8 +70,10 @@ struct file {
 	bool made;     /* by this open; it was not there before */
 	bool in_place; /* what is written again needs no disk space */
 	bool remote;   /* os_remote: the mapping may show what was before */
-	const uint8_t *map;
-	size_t map_len;
+	/* Who reads both reads map_len first: a mapping is as long as that of
+	 * before, at least. */
+	const uint8_t *_Atomic map;
+	_Atomic size_t map_len;
 	struct file_map *old_maps; /* outgrown; readers may stand in them */
 	dev_t dev;
 	ino_t ino;
@@ -118,12 +122,12 @@ int file_reserve(struct file *f, uint64_t pos, uint64_t len);
 int file_punch(struct file *f, uint64_t pos, uint64_t len);
 
 /* Makes the mapping reach to size at least.  Pointers from before stay
- * valid; other threads must not be in file_ptr. */
+ * valid. */
 int file_map_to(struct file *f, uint64_t size);
 
 static inline const uint8_t *file_ptr(const struct file *f, uint64_t pos)
 {
-	return f->map + pos;
+	return atomic_load_explicit(&f->map, memory_order_relaxed) + pos;
 }
 
 /* Of a file that is not written to any more: the mapping shows these bytes at

@@ -173,9 +173,12 @@ static uint64_t record_bound(const struct wal *wal)
 						wal->dirty.n + wal->delta.n));
 }
 
+/* The tail may have lost what was reserved for it (write_tail). */
 static int reserve_to(struct wal *wal, uint64_t to)
 {
-	int rc = file_reserve(&wal->file, wal->append, to - wal->append);
+	uint64_t from =
+		min_u64(wal->append, max_u64(wal->reserved, wal->tail->base));
+	int rc = file_reserve(&wal->file, from, to - from);
 
 	if (rc == 0)
 		wal->reserved = to;
@@ -244,8 +247,10 @@ static int write_tail(struct wal *wal)
 	rc = file_write(&wal->file, c->data, c->len, c->base);
 	if (rc == 0)
 		return 0;
+	/* Cutting the file gives back what was reserved behind, too. */
 	if (file_resize(&wal->file, c->base) < 0 || rc != -ENOSPC)
 		wal_fail(wal, rc);
+	wal->reserved = min_u64(wal->reserved, c->base);
 	wal->ahead = 0;
 	return rc;
 }

@@ -56,13 +56,7 @@ static void freeze(struct wal *wal, struct log_checkpoint *ret)
 
 int wal_sync_range(struct wal *wal, uint64_t from, uint64_t to)
 {
-	struct file file;
-
-	/* The mapping may be replaced meanwhile; the old one stays. */
-	pthread_rwlock_rdlock(&wal->lock);
-	file = wal->file;
-	pthread_rwlock_unlock(&wal->lock);
-	return file_sync_range(&file, from, to);
+	return file_sync_range(&wal->file, from, to);
 }
 
 /* Under sync_lock: the log as far as it is frozen.  What older records changed
