@@ -442,9 +442,6 @@ check_hostile_target()
 check_kinds()
 check_counts()
 check_beside()
-<<<<<<< HEAD
 check_modes()
-=======
 check_deep()
->>>>>>> 93cfb1e
 check_interrupt()
