@@ -336,57 +336,6 @@ START_TEST(test_before_the_walk_ends)
 }
 END_TEST
 
-#define WALK_KEYS 400000
-#define WALK_ROUNDS 5
-
-static void fill_for_walk(void)
-{
-	struct blt *store = open_store(store_name, BLT_CREATE, "bytes");
-	struct blt_batch *b;
-	char key[32];
-
-	ck_assert_int_eq(blt_batch_new(store, &b), 0);
-	for (int i = 0; i < WALK_KEYS; i++) {
-		if (i == WALK_KEYS / 8)
-			ck_assert_int_eq(blt_batch_put(b, "one/two/x", 9, "",
-						       0, BLT_NOW),
-					 0);
-		sprintf(key, "d/%d", i);
-		ck_assert_int_eq(blt_batch_put(b, key, strlen(key), "", 0,
-					       BLT_NOW),
-				 0);
-	}
-	ck_assert_int_eq(blt_batch_commit(b), 0);
-	ck_assert_int_eq(blt_close(store), 0);
-}
-
-/* A name that the walk meets early is not waited for until its end.  In most
- * rounds, as a busy machine may stop us meanwhile. */
-START_TEST(test_as_soon_as_it_is_met)
-{
-	int early = 0;
-
-	make_dir();
-	fill_for_walk();
-	for (int i = 0; i < WALK_ROUNDS; i++) {
-		struct blt *store = open_store(store_name, BLT_READ, "bytes");
-		struct blt_ns *ns = open_ns(store, false);
-		struct blt_node node;
-		bool complete;
-
-		ck_assert_int_eq(
-			blt_ns_lookup(ns, "one/two/", 8, "x", 1, &node), 0);
-		blt_ns_progress(ns, &complete);
-		early += !complete;
-		free(node.key);
-		blt_ns_free(ns);
-		blt_close(store);
-	}
-	ck_assert_int_gt(early, WALK_ROUNDS / 2);
-	remove_dir();
-}
-END_TEST
-
 /* ---- creation, one case at a time ---- */
 
 static const struct {
@@ -566,7 +515,6 @@ int main(void)
 	tcase_add_loop_test(tc, test_vectors, 0, 2);
 	tcase_add_test(tc, test_random_keys);
 	tcase_add_test(tc, test_before_the_walk_ends);
-	tcase_add_test(tc, test_as_soon_as_it_is_met);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
