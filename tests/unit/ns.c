@@ -348,13 +348,12 @@ static void fill_for_walk(void)
 	ck_assert_int_eq(blt_batch_new(store, &b), 0);
 	for (int i = 0; i < WALK_KEYS; i++) {
 		if (i == WALK_KEYS / 8)
-			ck_assert_int_eq(blt_batch_put(b, "one/two/x", 9, "",
-						       0, BLT_NOW),
+			ck_assert_int_eq(blt_batch_put(b, "one/two/x", 9, "", 0,
+						       BLT_NOW),
 					 0);
 		sprintf(key, "d/%d", i);
-		ck_assert_int_eq(blt_batch_put(b, key, strlen(key), "", 0,
-					       BLT_NOW),
-				 0);
+		ck_assert_int_eq(
+			blt_batch_put(b, key, strlen(key), "", 0, BLT_NOW), 0);
 	}
 	ck_assert_int_eq(blt_batch_commit(b), 0);
 	ck_assert_int_eq(blt_close(store), 0);
