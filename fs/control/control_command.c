@@ -163,7 +163,7 @@ static int start_with_args(struct bltfs *fs, struct job_request *req,
 
 static int run_map(struct bltfs *fs, void *arg)
 {
-	struct job_request req = { .kind = JOB_MAP };
+	struct job_request req = { .kind = JOB_MAP, .flat = fs->opts->flat };
 	struct bltfs_map *m = arg;
 
 	return start_with_args(fs, &req, m->args, &m->job);

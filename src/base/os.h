@@ -4,6 +4,7 @@
 #ifndef BLT_OS_H
 #define BLT_OS_H
 
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,14 @@ int unnamed_file(const char *dir);
 /* Where such files go if nowhere else: TMPDIR, or what may be there for long.
  */
 const char *unnamed_dir(void);
+
+/* Filesystems that linux/magic.h does not name everywhere. */
+#ifndef SMB2_SUPER_MAGIC
+#define SMB2_SUPER_MAGIC 0xFE534D42
+#endif
+#ifndef CIFS_SUPER_MAGIC
+#define CIFS_SUPER_MAGIC 0xFF534D42
+#endif
 
 /* The name of the filesystem that a file is on, where the kernel caches it for
  * a server (FUSE, NFS, SMB, 9p); else NULL. */

@@ -73,6 +73,7 @@ struct job_request {
 	 * too old, as job_keys_add makes them */
 	const void *bytes;
 	size_t bytes_len;
+	bool flat; /* a map: as if its options said so */
 };
 
 struct job_info {

@@ -82,6 +82,7 @@ int job_map(struct job *job)
 
 	if (rc < 0)
 		return rc;
+	how.flat = how.flat || job->req.flat;
 	rc = map_run(job->jobs->store, &how, &hooks, &r, &err);
 	if (rc == 0 && how.forget) {
 		job_result(job, "job %s is forgotten", how.job);

@@ -55,6 +55,7 @@ struct map_options {
 	const struct map_key *keys; /* n_keys of them, and no others */
 	size_t n_keys;
 	bool keys_only;     /* keys counts, even where n_keys is 0 */
+	bool flat;          /* there are no directories, and no markers */
 	int64_t newer_than; /* times; 0: any */
 	int64_t older_than;
 

@@ -91,6 +91,8 @@ int map_identity(const struct map_options *o, struct blt *in,
 	fprintf(f, ",%lld,%lld,%d", (long long)o->newer_than,
 		(long long)o->older_than, o->if_unchanged);
 	add_text(f, o->key_template);
+	if (o->flat)
+		add_text(f, "flat");
 	if (o->to)
 		add_input(f, in);
 	rc = ferror(f) | fclose(f) ? -ENOMEM : 0;

@@ -118,7 +118,8 @@ int map_input_open(struct map_input *in, struct blt *store,
 		.options = options,
 		.serializer = info.key_serializer,
 		.has_markers =
-			blt_takes_empty(store) && !info.value_len &&
+			!options->flat && blt_takes_empty(store) &&
+			!info.value_len &&
 			!serial_int_width(info.key_serializer, &is_signed),
 		.by_key = store->backend->database,
 		.total = info.n_keys,

@@ -130,7 +130,7 @@ static void fixed_of(const struct map_options *o, uint64_t fixed[N_FIXED])
 		o->shard,
 		o->shards,
 		(uint64_t)o->restart | (uint64_t)o->retry_failed << 1 |
-			(uint64_t)o->forget << 2,
+			(uint64_t)o->forget << 2 | (uint64_t)o->flat << 3,
 	};
 
 	memcpy(fixed, all, sizeof(all));
@@ -252,6 +252,7 @@ static void set_fixed(struct map_options *o, const uint64_t fixed[N_FIXED])
 		.restart = fixed[19] & 1,
 		.retry_failed = fixed[19] & 2,
 		.forget = fixed[19] & 4,
+		.flat = fixed[19] & 8,
 	};
 }
 

@@ -145,11 +145,27 @@ def cut_short(store, length):
     os.unlink(store)
 
 
+def on_fuse(store):
+    """The mount's log and doctor warn of an environment there."""
+    subprocess.run([BLT, "create", store], check=True)
+    with lmdb.open(store + "2", subdir=False):
+        pass
+    words = "is on FUSE, where LMDB may lose what is written"
+    with mounted(store) as outer:
+        inner = os.path.join(outer, "env")
+        shutil.copyfile(store + "2", inner)
+        done = subprocess.run([BLT, "doctor", inner], capture_output=True,
+                              text=True, check=False)
+        assert words in done.stdout, done
+        with mounted(inner, said=words):
+            pass
+
+
 def main():
     if not os.path.exists("/dev/fuse"):
         print("no /dev/fuse")
         return 77
-    for test, *more in ((databases,), (removed,), (replaced,),
+    for test, *more in ((databases,), (on_fuse,), (removed,), (replaced,),
                         (cut_short, 0), (cut_short, 5000),
                         (cut_short, 40960)):
         with tempfile.TemporaryDirectory() as where:

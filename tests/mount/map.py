@@ -178,6 +178,19 @@ def check_fixed():
     check(fixed)
 
 
+def check_flat():
+    """On a mount with flat a key that ends in a slash is a file."""
+    flat = os.path.join(work, "flat.blt")
+    with Mount(flat, "create,flat,map=same=cat") as m:
+        with open(os.path.join(m.path, "x%2F"), "wb"):
+            pass
+        assert mapped(m, "--builtin", "identity").startswith("1 processed")
+        job = m.tell("map same").split()[1]
+        said = m.ended(job)
+        assert "1 processed, 1 written" in said["text"], said
+    check(flat)
+
+
 def check_killed():
     """Each value is old or new, and a second map does the rest."""
     with Mount(store, "commit=1") as m:
@@ -218,6 +231,7 @@ def main():
     check_read_only()
     if t.can("fixed"):
         check_fixed()
+    check_flat()
     check_killed()
 
 

@@ -279,9 +279,19 @@ def a_number_like_a_slash():
     t.equal(counts(STORE, "--builtin", "identity"), ((1, 1, 0, 0), {}), "47")
 
 
+def a_slash_at_the_end():
+    """With --flat a key is no directory's marker, as for ls."""
+    fresh(STORE, {})
+    t.ok("put", "--raw", STORE, "x/", stdin=b"")
+    for flat, n in ([], 0), (["--flat"], 1):
+        t.equal(counts(STORE, *flat, "--builtin", "identity"),
+                ((n, n, 0, 0), {}), f"x/, {flat}")
+
+
 all_keys()
 given_keys()
 a_number_like_a_slash()
+a_slash_at_the_end()
 if t.BOOKLET:
     times()
 other_keys()

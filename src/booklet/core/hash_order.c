@@ -209,10 +209,12 @@ static void fetch_ahead(const struct hash_order *o)
 {
 	const struct wal *wal = &o->engine->wal;
 
-	for (size_t i = o->at + AHEAD; i < o->n && i < o->at + 2 * AHEAD; i++)
+	for (size_t i = o->at + AHEAD; i < o->n && i < o->at + 2 * AHEAD; i++) {
+		const uint8_t *at = wal_ptr(wal, o->list[i].low & POS_MASK);
+
 		for (int k = 0; k < FETCHED; k += 64)
-			__builtin_prefetch(
-				wal_ptr(wal, o->list[i].low & POS_MASK) + k);
+			__builtin_prefetch(at + k);
+	}
 }
 
 struct look {

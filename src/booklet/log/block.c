@@ -128,9 +128,9 @@ static bool has_room(const struct wal *wal, uint64_t pos, uint64_t end)
 	return end >= head_len && pos <= end - head_len;
 }
 
-/* What follows from the head, which is there. */
-static int place(const struct wal *wal, uint64_t pos, uint64_t end,
-		 struct block *ret)
+/* What follows from the head, which is there, at start. */
+static int place(const struct wal *wal, uint64_t pos, const uint8_t *start,
+		 uint64_t end, struct block *ret)
 {
 	uint64_t len = format_block_len(&wal->fmt, &ret->head);
 
@@ -138,7 +138,7 @@ static int place(const struct wal *wal, uint64_t pos, uint64_t end,
 		return -EUCLEAN;
 	ret->pos = pos;
 	ret->len = len;
-	ret->start = wal_ptr(wal, pos);
+	ret->start = start;
 	ret->key = ret->start + format_head_len(&wal->fmt);
 	ret->value = ret->key + ret->head.key_len;
 	return 0;
@@ -147,10 +147,13 @@ static int place(const struct wal *wal, uint64_t pos, uint64_t end,
 int block_raw(const struct wal *wal, uint64_t pos, uint64_t limit,
 	      struct block *ret)
 {
+	const uint8_t *start;
+
 	if (!has_room(wal, pos, limit))
 		return -EUCLEAN;
-	format_head_decode(&wal->fmt, wal_ptr(wal, pos), &ret->head);
-	return place(wal, pos, limit, ret);
+	start = wal_ptr(wal, pos);
+	format_head_decode(&wal->fmt, start, &ret->head);
+	return place(wal, pos, start, limit, ret);
 }
 
 /* What changes in place.  Of a live block the lengths never do; of a dead one
@@ -176,16 +179,18 @@ int block_at(const struct wal *wal, uint64_t pos, enum wal_who who,
 {
 	uint64_t end = block_region_end(wal, pos, wal_limit(wal, who));
 	uint8_t head[FORMAT_HEAD_MAX];
+	const uint8_t *start;
 
 	if (!has_room(wal, pos, end))
 		return -EUCLEAN;
+	start = wal_ptr(wal, pos);
 	if (!wal->file.writable && head_laid_out(wal, pos, head)) {
 		format_head_decode(&wal->fmt, head, &ret->head);
 	} else {
-		format_head_decode(&wal->fmt, wal_ptr(wal, pos), &ret->head);
+		format_head_decode(&wal->fmt, start, &ret->head);
 		look_up(wal, pos, who, &ret->head);
 	}
-	return place(wal, pos, end, ret);
+	return place(wal, pos, start, end, ret);
 }
 
 static int change_bytes(struct wal *wal, uint64_t pos, const uint8_t *bytes,

@@ -2,6 +2,7 @@
  * before it found nothing that makes it hopeless. */
 #include "tool/cmd/tool_doctor.h"
 #include "tool/tool_system.h"
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -20,13 +20,6 @@
 
 #define ROOM_MIN (UINT64_C(64) << 20)
 #define VERSION_MAX 5 /* that can be written */
-
-#ifndef SMB2_SUPER_MAGIC
-#define SMB2_SUPER_MAGIC 0xFE534D42
-#endif
-#ifndef CIFS_SUPER_MAGIC
-#define CIFS_SUPER_MAGIC 0xFF534D42
-#endif
 
 /* The store's file, which may stand in a directory that was given for it. */
 static void find_file(const struct doctor *d, const struct stat *st,

@@ -289,6 +289,7 @@ static int run_map(struct tool *t)
 {
 	struct map_options o = { .glob = t->opt[OPT_KEYS],
 				 .prefix = t->opt[OPT_PREFIX],
+				 .flat = tool_has(t, OPT_FLAT),
 				 .key_template = t->opt[OPT_KEY],
 				 .to = map_to_stdout(t) ? NULL : t->opt[OPT_TO],
 				 .if_unchanged =
