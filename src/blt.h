@@ -583,7 +583,8 @@ BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
  * record needs no key that is there.  A record goes with its key when that is
  * deleted, and moves when that is renamed or exchanged; for directories there
  * are blt_attrs_drop and blt_attrs_move.  blt_prune drops the records of keys
- * that are gone.  blt_copy from booklet to booklet keeps all.
+ * that are gone, but for those set since blt_open.  blt_copy from booklet to
+ * booklet keeps all.
  *
  * A change is seen at once.  It is written at once where the table is short or
  * seldom changed, else by the next blt_settle or blt_close, and is as durable

@@ -41,7 +41,7 @@ void rights_get(struct bltfs *fs, const struct inode *inode,
 /* Remembers that for an inode that is about to go; inode->lock is held. */
 void rights_remember(struct bltfs *fs, struct inode *inode);
 
-/* Of a new inode, in front of the change that makes it: nothing is left of an
+/* Of a new inode, before the change that makes it: nothing is left of an
  * earlier one of that name.  Group and set-group-ID come from the directory if
  * that has the latter. */
 int rights_make(struct bltfs *fs, struct inode *dir, struct inode *inode,

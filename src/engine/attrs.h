@@ -4,15 +4,15 @@
  * The functions of blt.h are in attrs.c; these are what the face (backend*.c)
  * tells it.
  *
- *   rc = attrs_new(&store->attrs);   behind the engine's open
- *   attrs_committed(store, first);   behind each commit that went well
- *   rc = attrs_write(store, true);   in front of what reads the table
+ *   rc = attrs_new(&store->attrs);   after the engine's open
+ *   attrs_committed(store, first);   after each successful commit
+ *   rc = attrs_write(store, true);   before the table is read
  *   attrs_free(store->attrs);
  *
  * The table is read from the store when it is first asked for, stays in memory,
- * and is written as a whole.  So that many changes of a long table do not cost
- * a table each, what is written is limited to ATTRS_BYTES_A_SECOND, but for
- * attrs_write with always.
+ * and is written as a whole.  Writes are limited to ATTRS_BYTES_A_SECOND, so
+ * that many changes of a long table do not each cost a table; attrs_write with
+ * always has no limit.
  *
  * Locks: writing, then lock; under lock a store is read, and under writing it
  * is written.  Never taken by an engine.  Any thread, but for attrs_new and
@@ -43,8 +43,9 @@ int attrs_write(struct blt *store, bool always);
 /* The table's place was written by somebody else: it is read again. */
 void attrs_forget(struct blt *store);
 
-/* Behind a prune: drops the records, of those read from the store, whose keys
- * are gone; those of directories stay. */
+/* After a prune: drops the records of keys that are gone.  Records of
+ * directories stay, and so do those set since the store was opened: their key
+ * may be about to come. */
 int attrs_sweep(struct blt *store);
 
 #endif

@@ -86,9 +86,9 @@ struct import {
 	int code;           /* of what went wrong with single files */
 };
 
-/* Paths are relative; times are in microseconds; modes are as in st_mode, of
- * which bits for all are kept and those that give rights away (set-user-ID) are
- * not.  0 to go on, or an exit code after a message. */
+/* Paths are relative; times are in microseconds; modes are as in st_mode, and
+ * stored without set-user-ID and set-group-ID.  0 to go on, or an exit code
+ * after a message. */
 int import_file(struct import *im, const char *path, int64_t time,
 		unsigned mode, const struct blt_source *source);
 int import_link(struct import *im, const char *path, int64_t time,
@@ -102,7 +102,7 @@ int import_about(struct import *im, const char *path, const char *text,
 /* A directory with nothing in it, if nothing is in it in the store either. */
 int import_empty_dir(struct import *im, const char *path, int64_t time,
 		     unsigned mode);
-/* The mode of one that has something in it, when that has come. */
+/* The mode of a directory with entries; called after them. */
 int import_dir_mode(struct import *im, const char *path, unsigned mode);
 int import_later(struct import *im, struct import_late **list, const char *path,
 		 int64_t time, unsigned mode);
@@ -121,8 +121,8 @@ int import_tar(struct import *im, const char *path);
 struct export_item {
 	const char *path;
 	int64_t time;         /* or BLT_NO_TIME */
-	unsigned mode;        /* 9 bits, as the store has them, */
-	bool has_mode;        /* or else as is usual */
+	unsigned mode;        /* permission bits, if has_mode; else the */
+	bool has_mode;        /* target's default */
 	uint64_t len;         /* of a file's value */
 	uint64_t offset;      /* of it in the store's file, */
 	const uint8_t *bytes; /* or the value itself */

@@ -320,7 +320,6 @@ int import_file(struct import *im, const char *path, int64_t time,
 	bool asks = path_has_group(path) ||
 		    (im->in_any_order && (tool_has(im->t, OPT_SKIP_EXISTING) ||
 					  tool_has(im->t, OPT_NEWER)));
-	const uint64_t kept = im->counts.kept;
 	struct target at;
 	int code = 0, r = asks ? settle(im) : 0;
 
@@ -329,12 +328,13 @@ int import_file(struct import *im, const char *path, int64_t time,
 	if (r < 0)
 		return fail_name(im, path, r);
 	im->source_failed = false;
-	if (is_wanted(im, &at, time))
+	if (is_wanted(im, &at, time)) {
 		code = put(im, path, &at, time, source);
-	else
+		if (!code)
+			code = keep_mode(im, path, &at, mode, USUAL_FILE);
+	} else {
 		im->counts.kept++;
-	if (!code && im->counts.kept == kept)
-		code = keep_mode(im, path, &at, mode, USUAL_FILE);
+	}
 	free(at.key);
 	im->items++;
 	progress_show(&im->progress, im->done, im->items);
@@ -413,7 +413,9 @@ int import_dir_mode(struct import *im, const char *path, unsigned mode)
 
 	if (tool_int_keys(im->t) || tool_has(im->t, OPT_FLAT))
 		return 0;
-	r = find_key(im, path, BLT_DIR, false, &at);
+	r = path_has_group(path) ? settle(im) : 0;
+	if (r == 0)
+		r = find_key(im, path, BLT_DIR, false, &at);
 	if (r < 0)
 		return fail_name(im, path, r);
 	code = keep_mode(im, path, &at, mode, USUAL_DIR);
@@ -585,8 +587,8 @@ const struct tool_command tool_import = {
 	.help = "Puts the files below DIR, or those of a tar archive (-: from "
 		"standard input; compressed or not), into STORE, which must "
 		"exist, under the keys that their paths mean on a mount. Times "
-		"and modes are kept, symbolic links too. Files that cannot be keys are "
-		"named and passed over; the exit code is then 65.",
+		"and modes are kept, symbolic links too. Files that cannot be "
+		"keys are named and passed over; the exit code is then 65.",
 	.min_args = 2,
 	.max_args = 2,
 	.options = options,

@@ -158,9 +158,7 @@ static int take_entries(struct import *im, int dir, const char *path,
 					import_time(self->st_mtim.tv_sec,
 						    self->st_mtim.tv_nsec),
 					self->st_mode);
-	return code || !*path || (self->st_mode & 01777) == 0755 ?
-		       code :
-		       import_dir_mode(im, path, self->st_mode);
+	return code || !*path ? code : import_dir_mode(im, path, self->st_mode);
 }
 
 static int load_about(struct import *im, int dir, const char *path)
