@@ -49,10 +49,16 @@ bool rights_found(const struct bltfs *fs)
 
 /* ---- records ---- */
 
-static struct rights by_default(const struct options *o, enum blt_kind kind)
+/* Where chmod cannot make a file executable, all files are. */
+static struct rights by_default(const struct bltfs *fs, enum blt_kind kind)
 {
+	const struct options *o = fs->opts;
+	uint64_t mask = kind == BLT_DIR ? o->dmask : o->fmask;
+
+	if (kind == BLT_FILE && fs->keeps_attrs && !o->fmask_given)
+		mask |= 0111;
 	return (struct rights){
-		.mode = 0777 & ~(mode_t)(kind == BLT_DIR ? o->dmask : o->fmask),
+		.mode = 0777 & ~(mode_t)mask,
 		.uid = (uid_t)o->uid,
 		.gid = (gid_t)o->gid,
 	};
@@ -71,10 +77,10 @@ static struct blt_attrs record_of(struct bltfs *fs, const struct inode *inode)
 	return record;
 }
 
-static struct rights shown(const struct options *o, enum blt_kind kind,
+static struct rights shown(const struct bltfs *fs, enum blt_kind kind,
 			   const struct blt_attrs *record)
 {
-	struct rights r = by_default(o, kind);
+	struct rights r = by_default(fs, kind);
 
 	if (record->has & BLT_ATTRS_MODE)
 		r.mode = record->mode & BITS;
@@ -86,10 +92,10 @@ static struct rights shown(const struct options *o, enum blt_kind kind,
 }
 
 /* The record becomes what is to be shown; what else its mode says stays. */
-static void write_record(const struct options *o, enum blt_kind kind,
+static void write_record(const struct bltfs *fs, enum blt_kind kind,
 			 const struct rights *to, struct blt_attrs *record)
 {
-	const struct rights usual = by_default(o, kind);
+	const struct rights usual = by_default(fs, kind);
 	const uint32_t type =
 		record->has & BLT_ATTRS_MODE ? record->mode & ~BITS : 0;
 
@@ -109,7 +115,7 @@ void rights_get(struct bltfs *fs, const struct inode *inode, struct rights *ret)
 {
 	const struct blt_attrs record = record_of(fs, inode);
 
-	*ret = shown(fs->opts, inode->kind, &record);
+	*ret = shown(fs, inode->kind, &record);
 }
 
 void rights_remember(struct bltfs *fs, struct inode *inode)
@@ -126,7 +132,7 @@ static struct rights of_new(struct bltfs *fs, struct inode *dir,
 			    enum blt_kind kind, const struct rights *wanted)
 {
 	const struct options *o = fs->opts;
-	struct rights r = by_default(o, kind), up;
+	struct rights r = by_default(fs, kind), up;
 
 	pthread_mutex_lock(&dir->lock);
 	rights_get(fs, dir, &up);
@@ -163,7 +169,7 @@ int rights_make(struct bltfs *fs, struct inode *dir, struct inode *inode,
 		return rc;
 	r = of_new(fs, dir, inode->kind, wanted);
 	record = (struct blt_attrs){ 0 };
-	write_record(fs->opts, inode->kind, &r, &record);
+	write_record(fs, inode->kind, &r, &record);
 	if (!record.has)
 		return 0;
 	syncer_note(fs->syncer, inode->key_len);
@@ -225,13 +231,13 @@ static int change(struct bltfs *fs, struct inode *inode,
 		  const struct rights_change *c)
 {
 	struct blt_attrs record = record_of(fs, inode);
-	struct rights r = shown(fs->opts, inode->kind, &record);
+	struct rights r = shown(fs, inode->kind, &record);
 	int rc = c->check ? check(c, &r) : 0;
 
 	if (rc < 0)
 		return rc;
 	apply(c, &r);
-	write_record(fs->opts, inode->kind, &r, &record);
+	write_record(fs, inode->kind, &r, &record);
 	if (inode->gone) {
 		inode->last = record;
 		return 0;

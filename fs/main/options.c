@@ -49,7 +49,7 @@ static const struct option_row rows[] = {
 	{ "gid", NUMBER, AT(gid), 0, UINT32_MAX - 1, "N",
 	  "group of everything (default: of who mounts)", false },
 	{ "umask", MODE, AT(umask), 0, 0777, "OCTAL",
-	  "taken away from 0666, directories 0777 (default 022)", false },
+	  "permission bits that are taken away (default 022)", false },
 	{ "fmask", MODE, AT(fmask), 0, 0777, "OCTAL",
 	  "taken away from 0777 for files only", false },
 	{ "dmask", MODE, AT(dmask), 0, 0777, "OCTAL",
@@ -273,16 +273,13 @@ static int check_creating(const struct options *opts, const bool given[],
 
 static void set_masks(struct options *opts, const bool given[])
 {
-	const bool umask = was_given(given, "umask");
+	const uint64_t umask = was_given(given, "umask") ? opts->umask : 0;
 
-	opts->new_fmask = was_given(given, "fmask") ? opts->fmask :
-			  umask                     ? opts->umask :
-						      0;
-	opts->new_dmask = was_given(given, "dmask") ? opts->dmask :
-			  umask                     ? opts->umask :
-						      0;
-	if (!was_given(given, "fmask"))
-		opts->fmask = opts->umask | 0111;
+	opts->fmask_given = was_given(given, "fmask");
+	opts->new_fmask = opts->fmask_given ? opts->fmask : umask;
+	opts->new_dmask = was_given(given, "dmask") ? opts->dmask : umask;
+	if (!opts->fmask_given)
+		opts->fmask = opts->umask;
 	if (!was_given(given, "dmask"))
 		opts->dmask = opts->umask;
 }

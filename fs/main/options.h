@@ -64,7 +64,9 @@ struct options {
 	uint64_t uid;
 	uint64_t gid;
 	uint64_t umask;
-	uint64_t fmask;        /* of files; umask | 0111 if not given */
+	uint64_t fmask;        /* of files; the umask if not given */
+	bool fmask_given;      /* else files are executable only where
+				* chmod cannot say so (rights.c) */
 	uint64_t dmask;        /* of directories; the umask if not given */
 	uint64_t new_fmask;    /* what was given of these, 0 if nothing: new */
 	uint64_t new_dmask;    /* files and directories go without it */

@@ -554,12 +554,12 @@ def check_dropped(m):
     make("f", 0o600)
     os.mkdir("d", 0o700)
     os.chown("f", 1, 1)
-    assert (mode("f"), mode("d")) == (0o644, 0o755)
+    assert (mode("f"), mode("d")) == (0o755, 0o755), "programs run"
     assert owner("f") == (os.getuid(), os.getgid())
     with fails(errno.EOPNOTSUPP):
         os.setxattr("f", "user.x", b"y")
     m.remount()
-    assert (mode("f"), mode("d")) == (0o644, 0o755)
+    assert (mode("f"), mode("d")) == (0o755, 0o755)
 
 
 def test_dropped(m):
@@ -573,7 +573,7 @@ def test_dropped(m):
     m.options = ["attrs=dropped", "strict_attrs"]
     m.start()
     os.chdir(m.mnt)
-    assert mode("f") == 0o644
+    assert mode("f") == 0o755
     with fails(errno.EPERM):
         os.chmod("f", 0o600)
 
@@ -593,7 +593,7 @@ def test_no_place(m):
     """In a store of values of one length."""
     m.said("keeps no modes and owners")
     make("f", 0o600)
-    assert mode("f") == 0o644
+    assert mode("f") == 0o755
 
 
 def test_lmdb_asked(m):

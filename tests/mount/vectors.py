@@ -92,10 +92,10 @@ def expectation(path):
     return fields, items
 
 
-def check_file(path, value, when):
+def check_file(path, mode, value, when):
     st = os.lstat(path)
     assert stat.S_ISREG(st.st_mode), path
-    assert stat.S_IMODE(st.st_mode) == 0o644, (path, oct(st.st_mode))
+    assert stat.S_IMODE(st.st_mode) == mode, (path, oct(st.st_mode))
     assert st.st_nlink == 1, path
     assert st.st_size == len(value), (path, st.st_size, len(value))
     assert st.st_blocks == (len(value) + 511) // 512, path
@@ -105,7 +105,7 @@ def check_file(path, value, when):
         assert f.read() == value, path
 
 
-def check_mount(mnt, fields, items):
+def check_mount(mnt, fields, items, mode):
     want = paths(items, int(fields["key_serializer"]))
     assert len(want) + sum(
         k.endswith(b"/") and not v for k, (v, _) in items.items()
@@ -116,7 +116,7 @@ def check_mount(mnt, fields, items):
             found.add(os.path.relpath(os.path.join(where, name), mnt))
     assert found == set(want), (found ^ set(want))
     for path, key in want.items():
-        check_file(os.path.join(mnt, path), *items[key])
+        check_file(os.path.join(mnt, path), mode, *items[key])
     for wrong in (b"no such", b"%2541", b"%", b"x%", b"%~00"):
         path = os.path.join(mnt, wrong)
         assert os.path.lexists(path) == (wrong in want or any(
@@ -131,7 +131,10 @@ def check_vector(store, mnt):
                           stderr=subprocess.PIPE) as daemon:
         try:
             daemonlib.mounted(daemon, mnt, daemon.stderr.read)
-            check_mount(os.fsencode(mnt), fields, items)
+            kept = fields["fixed"] == "0" and \
+                os.path.basename(store) not in OTHERS_SLOT
+            check_mount(os.fsencode(mnt), fields, items,
+                        0o644 if kept else 0o755)
         finally:
             if os.path.ismount(mnt):
                 daemonlib.unmount(mnt)
