@@ -184,6 +184,11 @@ def check_modes():
     t.ok("import", store, source)
     t.equal(json.loads(t.ok("stat", "--json", store, "tool"))[0]["mode"],
             "0755", "set-user-ID")
+    damaged = fresh("modes3.blt")
+    t.ok("slot", "put", damaged, "2", stdin=b"bltattr1??")
+    t.refused(t.DATAERR, "modes of this file and those after it are not kept: ",
+              "Structure needs cleaning", args=["import", damaged, source])
+    t.equal(t.ok("get", damaged, "tool"), b"tool", "the values all the same")
 
 
 def check_restart(store, source, back):
