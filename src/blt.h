@@ -3,8 +3,9 @@
  * A store is one file that the Python library booklet reads and writes too.
  * Keys are up to 65,535 bytes, values up to 4 GiB - 1.
  *
- * A store may also be an LMDB environment, where the library was built with
- * that engine: the same calls, with what is said for it under "engines" below.
+ * A store may also be an LMDB environment, or stand in a PostgreSQL database,
+ * where the library was built with those engines: the same calls, with what is
+ * said for them under "engines" below.
  *
  *   struct blt *store;
  *   struct blt_error err;
@@ -92,7 +93,22 @@ struct blt_error {
  * it once, and what changes meanwhile or not; blt_copy shows one moment.
  * blt_locate, blt_trim and blt_reindex are -ENOTSUP; so is blt_rebuild.  An
  * environment is open once in a process: -EBUSY.
+ *
+ * A store may stand in a PostgreSQL database ("postgresql"), where the library
+ * was built with that engine; its path is a URL, postgresql://host/database
+ * with ?store=NAME (blt(1) has all of it).  Any number of processes on any
+ * number of machines may have it open and write.  Keys are up to 2,048 bytes,
+ * values any up to BLT_VALUE_MAX, with times; there are no serializers and
+ * hidden entries.  Every change is a transaction of the server's: it is durable
+ * when the call returns, as blt_durability says, and blt_sync has nothing left
+ * to do.  A request waits for a server that is away, and is -EIO once that has
+ * lasted for the URL's timeo; the next one may succeed.  A walk shows one
+ * moment.  blt_locate, blt_trim, blt_reindex and blt_rebuild are -ENOTSUP.
  */
+
+/* Whether this names a store that is no file: a URL of an engine that the
+ * library was built with.  Nothing is looked at. */
+BLT_PUBLIC bool blt_is_url(const char *path);
 
 /* ---- open and close ---- */
 
@@ -124,6 +140,11 @@ struct blt_create_options {
 typedef int blt_progress_fn(void *arg, uint64_t done, uint64_t total,
 			    uint64_t keys);
 
+/* What the user of an open store should know of: one sentence, valid for the
+ * call.  Called by any thread, perhaps with requests waiting: it must be quick,
+ * and must not use the store. */
+typedef void blt_tell_fn(void *arg, const char *text);
+
 struct blt_open_options {
 	enum blt_mode mode;
 	int lock_timeout_ms; /* how long to wait for the lock on the file:
@@ -151,6 +172,10 @@ struct blt_open_options {
 	 * replays it.  NULL: none. */
 	blt_progress_fn *progress;
 	void *progress_arg;
+	/* PostgreSQL: a server that does not answer, and that it is back; NULL:
+	 * nobody is told. */
+	blt_tell_fn *tell;
+	void *tell_arg;
 };
 
 /* Opens a store.  opts NULL: BLT_READ.  err may be NULL.
@@ -159,7 +184,8 @@ struct blt_open_options {
 BLT_PUBLIC int blt_open(const char *path, const struct blt_open_options *opts,
 			struct blt **ret, struct blt_error *err);
 
-/* The engine whose store stands at path, by its contents; NULL: none, or one
+/* The engine whose store stands at path, by its contents or as a URL; NULL:
+ * none, or one
  * that has no mark of its own (booklet).  Lives for ever. */
 BLT_PUBLIC const char *blt_engine_of(const char *path);
 /* The engines that this library was built with, from 0 on; NULL: no more.
@@ -218,6 +244,11 @@ BLT_PUBLIC int blt_statvfs(struct blt *store, struct statvfs *ret);
  * is left out, a filesystem that does not keep what LMDB relies on. */
 typedef void blt_caution_fn(void *arg, const char *text);
 BLT_PUBLIC void blt_cautions(struct blt *store, blt_caution_fn *fn, void *arg);
+
+/* What a change survives once it is durable, where a server says that: a phrase
+ * ("this server's disk, and 1 standby").  -ENOTSUP: a store that is a file. */
+#define BLT_DURABILITY_MAX 256
+BLT_PUBLIC int blt_durability(struct blt *store, char text[BLT_DURABILITY_MAX]);
 
 /* The path it was opened under; lives as long as the store. */
 BLT_PUBLIC const char *blt_path(const struct blt *store);

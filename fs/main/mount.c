@@ -184,6 +184,13 @@ static int tell_recovery(void *arg, uint64_t done, uint64_t total,
 	return 0;
 }
 
+static void tell_server(void *arg, const char *text)
+{
+	const struct mount *mount = arg;
+
+	log_warn("%s: %s", mount->store_path, text);
+}
+
 static void tell_caution(void *arg, const char *text)
 {
 	(void)arg;
@@ -230,6 +237,8 @@ static int open_store(struct mount *mount)
 		.db = o->db,
 		.progress = tell_recovery,
 		.progress_arg = &recovery,
+		.tell = tell_server,
+		.tell_arg = mount,
 		.create = {
 			.n_buckets = (uint32_t)o->buckets,
 			.value_len = (uint32_t)o->value_len,
@@ -237,6 +246,7 @@ static int open_store(struct mount *mount)
 		},
 	};
 	struct blt_error err = { "" };
+	char durable[BLT_DURABILITY_MAX];
 	int rc;
 
 	rc = serializer("key_serializer", o->key_serializer,
@@ -254,6 +264,9 @@ static int open_store(struct mount *mount)
 	}
 	if (rc == 0) {
 		blt_cautions(mount->fs.store, tell_caution, NULL);
+		if (blt_durability(mount->fs.store, durable) == 0)
+			log_info("%s: what is synced is on %s", o->store,
+				 durable);
 		return 0;
 	}
 	complain(mount, err.text, rc);
@@ -288,7 +301,9 @@ static int prepare(struct mount *mount)
 					     "of a class of its own");
 		return EX_USAGE;
 	}
-	mount->write_buffer_dir = strdup(mount->store_path);
+	mount->write_buffer_dir =
+		strdup(blt_is_url(mount->store_path) ? "/var/tmp/." :
+						       mount->store_path);
 	if (!mount->write_buffer_dir || inodes_new(fs, 0, &fs->inodes) < 0 ||
 	    seq_positions_new(&fs->seq_positions) < 0) {
 		log_error("out of memory");

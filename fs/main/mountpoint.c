@@ -1,6 +1,7 @@
 #include "main/daemon.h"
 
 #include "base/mountinfo.h"
+#include "blt.h"
 #include "main/log.h"
 
 #include <dirent.h>
@@ -223,7 +224,8 @@ static int find_both(const struct options *opts, char **ret_store,
 			  strerror(errno));
 		return EX_NOINPUT;
 	}
-	store = realpath(opts->store, NULL);
+	store = blt_is_url(opts->store) ? strdup(opts->store) :
+					  realpath(opts->store, NULL);
 	if (!store && errno == ENOENT)
 		store = real_new_path(opts->store);
 	if (!store) {
@@ -235,7 +237,7 @@ static int find_both(const struct options *opts, char **ret_store,
 			  errno != ENOENT ? "" :
 			  opts->create    ? "; make the directory first" :
 					    "; make a store with \"blt create\"");
-	} else if (is_inside(store, mountpoint)) {
+	} else if (!blt_is_url(store) && is_inside(store, mountpoint)) {
 		rc = EX_USAGE;
 		log_error(
 			"%s: the store is inside its own mount point %s; move it, or mount elsewhere",

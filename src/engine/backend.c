@@ -36,6 +36,9 @@ static const struct backend *const backends[] = {
 #ifdef HAVE_LMDB
 	&lmdb_backend,
 #endif
+#ifdef HAVE_POSTGRES
+	&postgres_backend,
+#endif
 };
 
 static const struct backend *of_name(const char *name)
@@ -53,6 +56,13 @@ static const struct backend *of_content(const char *path)
 		if (backends[i]->is_mine(path))
 			return backends[i];
 	return NULL;
+}
+
+const struct backend *backend_of_name_only(const char *path)
+{
+	const struct backend *is = of_content(path);
+
+	return is && is->place_begin ? is : NULL;
 }
 
 static const struct backend *of_file(const char *path)
@@ -85,6 +95,11 @@ static bool holds_any(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+bool blt_is_url(const char *path)
+{
+	return backend_of_name_only(path) != NULL;
 }
 
 static int choose(const char *path, const struct blt_open_options *opts,
@@ -211,6 +226,13 @@ int blt_statvfs(struct blt *store, struct statvfs *ret)
 	if (store->backend->statvfs)
 		return store->backend->statvfs(store, ret);
 	return fstatvfs(store->backend->fd(store), ret) < 0 ? -errno : 0;
+}
+
+int blt_durability(struct blt *store, char text[BLT_DURABILITY_MAX])
+{
+	return store->backend->durability ?
+		       store->backend->durability(store, text) :
+		       -ENOTSUP;
 }
 
 void blt_cautions(struct blt *store, blt_caution_fn *fn, void *arg)
@@ -385,8 +407,12 @@ int blt_copy(struct blt *store, const char *path,
 	     blt_progress_fn *progress, void *arg, struct blt_error *err)
 {
 	const struct backend *own = store->backend;
-	const struct backend *want =
-		opts && opts->engine ? of_name(opts->engine) : own;
+	const struct backend *url = backend_of_name_only(path);
+	const struct backend *want = opts && opts->engine ?
+					     of_name(opts->engine) :
+				     url ? url :
+					   own;
+	struct blt_create_options named = { 0 };
 	int rc;
 
 	if (!want)
@@ -397,9 +423,17 @@ int blt_copy(struct blt *store, const char *path,
 	if (rc < 0)
 		return store_fail(err, rc, "%s: %s", blt_path(store),
 				  strerror(-rc));
-	if (want != own)
-		return backend_convert(store, path, opts, replace, progress,
+	if (url && want != url)
+		return store_fail(err, -EINVAL,
+				  "%s: cannot be a store of the engine %s",
+				  path, want->name);
+	if (want != own) {
+		if (opts)
+			named = *opts;
+		named.engine = want->name;
+		return backend_convert(store, path, &named, replace, progress,
 				       arg, err);
+	}
 	return own->copy(store, path, opts, replace, progress, arg, err);
 }
 

@@ -56,8 +56,10 @@ enum backend_op_kind {
 	BACKEND_DROP,   /* a delete of what may not be there */
 	BACKEND_CHECK,  /* calls check: what is not 0 is the batch's result */
 	BACKEND_ABSENT, /* -EEXIST where the key is there */
-	BACKEND_NOTE,   /* of the note key: value NULL: it goes; to.bytes: what
-			 * it is now, NULL: not there; else -ESTALE */
+	BACKEND_UNCHANGED, /* -EAGAIN unless the key's value is still that of
+			    * value_offset, a token; 0: it is not there */
+	BACKEND_NOTE, /* of the note key: value NULL: it goes; to.bytes: what
+		       * it is now, NULL: not there; else -ESTALE */
 };
 
 /* A key that the engine has taken; hash is the engine's, to set when it needs
@@ -221,6 +223,8 @@ struct backend {
 	int64_t (*modified)(struct blt *store); /* NULL: of get_info */
 	/* NULL: of the descriptor, which stays the same */
 	int (*statvfs)(struct blt *store, struct statvfs *ret);
+	int (*durability)(struct blt *store,
+			  char text[BLT_DURABILITY_MAX]); /* NULL: -ENOTSUP */
 	/* NULL: none */
 	void (*cautions)(struct blt *store, blt_caution_fn *fn, void *arg);
 	int (*count)(struct blt *store, struct blt_census *ret);
@@ -333,6 +337,15 @@ struct backend {
 	int (*check)(struct blt *store, const struct blt_check_options *opts,
 		     blt_fault_fn *fn, void *arg, struct blt_check_result *ret);
 
+	/* A store that is to stand at path once it is whole: *ret_temporary,
+	 * malloc'd, is where it is made; end gives it its name, and drop
+	 * takes it away.  NULL, all of these: stores are files. */
+	int (*place_begin)(const char *path, bool replace, char **ret_temporary,
+			   struct blt_error *err);
+	int (*place_end)(const char *path, const char *temporary, bool replace,
+			 struct blt_error *err);
+	void (*place_drop)(const char *temporary);
+
 	const struct backend_dirs *dirs;
 };
 
@@ -351,8 +364,15 @@ extern const struct backend booklet_backend;
 #ifdef HAVE_LMDB
 extern const struct backend lmdb_backend;
 #endif
+#ifdef HAVE_POSTGRES
+extern const struct backend postgres_backend;
+#endif
 
 /* ---- of all engines ---- */
+
+/* The engine whose stores are no files, where path is such a one's name; or
+ * NULL. */
+const struct backend *backend_of_name_only(const char *path);
 
 /* hold_file of the engine that path's content says: what is replaced may be
  * another's, with locks of its own. */
@@ -391,6 +411,7 @@ store_fail(struct blt_error *err, int code, const char *fmt, ...);
  */
 
 struct store_place {
+	const struct backend *is; /* whose the place is; NULL: a file's */
 	const char *path;
 	char *temporary; /* made, and empty */
 	bool replace;    /* something was there */

@@ -221,13 +221,14 @@ static int put_all(struct convert *c)
 static int refuse(const char *path, const struct blt_create_options *opts,
 		  struct blt_error *err)
 {
-	if (strcmp(opts->engine, "lmdb") == 0 &&
+	if (strcmp(opts->engine, "booklet") != 0 &&
 	    (opts->n_buckets || opts->value_len || opts->key_serializer ||
 	     opts->value_serializer))
 		return store_fail(err, -EINVAL,
-				  "%s: an LMDB environment has no buckets and "
-				  "no serializers, and values of any length",
-				  path);
+				  "%s: a store of the engine %s has no buckets "
+				  "and no serializers, and values of any "
+				  "length",
+				  path, opts->engine);
 	return 0;
 }
 

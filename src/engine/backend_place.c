@@ -57,7 +57,10 @@ int store_place_begin(struct store_place *p, struct blt *from, const char *path,
 {
 	int fd, rc;
 
-	*p = (struct store_place){ path, NULL, replace, -1 };
+	*p = (struct store_place){ backend_of_name_only(path), path, NULL,
+				   replace, -1 };
+	if (p->is)
+		return p->is->place_begin(path, replace, &p->temporary, err);
 	rc = take_old(p, from, err);
 	if (rc < 0)
 		return rc;
@@ -84,8 +87,17 @@ int store_place_begin(struct store_place *p, struct blt *from, const char *path,
 int store_place_end(struct store_place *p, struct blt_error *err)
 {
 	unsigned flags = p->replace ? 0 : RENAME_NOREPLACE;
-	int rc = renameat2(AT_FDCWD, p->temporary, AT_FDCWD, p->path, flags);
+	int rc;
 
+	if (p->is) {
+		rc = p->is->place_end(p->path, p->temporary, p->replace, err);
+		if (rc == 0) {
+			free(p->temporary);
+			p->temporary = NULL;
+		}
+		return rc;
+	}
+	rc = renameat2(AT_FDCWD, p->temporary, AT_FDCWD, p->path, flags);
 	/* Not every filesystem can tell whether the name is free. */
 	if (rc < 0 && errno == EINVAL && access(p->path, F_OK) < 0)
 		rc = rename(p->temporary, p->path);
@@ -105,7 +117,9 @@ int store_place_end(struct store_place *p, struct blt_error *err)
 
 void store_place_release(struct store_place *p)
 {
-	if (p->temporary)
+	if (p->temporary && p->is)
+		p->is->place_drop(p->temporary);
+	else if (p->temporary)
 		unlink(p->temporary);
 	free(p->temporary);
 	p->temporary = NULL;

@@ -278,7 +278,10 @@ static int put_in_place(void *arg)
 {
 	const struct pruning *p = arg;
 	struct blt_error err;
-	struct store_place place = { p->file, strdup(p->temporary), true, -1 };
+	struct store_place place = { .path = p->file,
+				     .temporary = strdup(p->temporary),
+				     .replace = true,
+				     .held = -1 };
 	uint64_t txn = 0;
 	pid_t holder;
 	int rc = place.temporary ? 0 : -ENOMEM;

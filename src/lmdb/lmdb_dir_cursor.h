@@ -78,32 +78,4 @@ int dir_cursor_from(struct dir_cursor *l, const uint8_t *name, size_t len,
 int dir_cursor_next(struct dir_cursor *l,
 		    struct dir_cursor_entry *ret); /* 1; 0: the end */
 
-/* Names of an environment's directories by their cookies: of a listing, a hash
- * of the name, so that the listing goes on when its directory is renamed; of a
- * long name, also the hash of its key.
- *
- * A cookie does not say which name it is of.  Remembered are those of the last
- * 65536 or so names that were listed, one a place; and, so that a listing can
- * go on behind a name that has gone, those of the last 1024 at which one
- * paused.
- *
- * Ownership: names are copied.  Any thread.
- */
-
-struct lmdb_cookie_cache;
-
-struct lmdb_cookie_cache *lmdb_cookie_cache_new(void); /* NULL: no memory */
-void lmdb_cookie_cache_free(struct lmdb_cookie_cache *cookies);
-
-/* dir: a hash of the directory, 0 for any.  Without memory it is not
- * remembered. */
-void lmdb_cookie_cache_set(struct lmdb_cookie_cache *cookies, uint32_t dir,
-			   uint64_t cookie, const uint8_t *name, size_t len);
-/* A listing ends here, for now. */
-void lmdb_cookie_cache_end(struct lmdb_cookie_cache *cookies, uint32_t dir,
-			   uint64_t cookie, const uint8_t *name, size_t len);
-/* name has room for the longest there is. */
-bool lmdb_cookie_cache_find(struct lmdb_cookie_cache *cookies, uint32_t dir,
-			    uint64_t cookie, uint8_t *name, size_t *ret_len);
-
 #endif

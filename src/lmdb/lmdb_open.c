@@ -3,6 +3,7 @@
 #include "lmdb/lmdb_btree.h"
 
 #include "base/os.h"
+#include "engine/cookie_cache.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -222,7 +223,7 @@ static void free_store(struct lmdb_store *store)
 		lmdb_list_remove(store);
 		lmdb_list_release();
 	}
-	lmdb_cookie_cache_free(store->cookies);
+	cookie_cache_free(store->cookies);
 	lmdb_btrees_free(store->orders);
 	for (size_t i = 0; i < store->n_dbs; i++)
 		free(store->db[i].name);

@@ -90,7 +90,7 @@ struct lmdb_changes {
 	struct lmdb_view view; /* the transaction's */
 };
 
-struct lmdb_cookie_cache;
+struct cookie_cache;
 struct lmdb_btrees;
 struct lmdb_walk;
 
@@ -165,9 +165,9 @@ struct lmdb_store {
 	pthread_mutex_t spare_lock;
 	MDB_txn *spare[LMDB_SPARE]; /* under spare_lock, as this */
 	unsigned n_spare;
-	struct lmdb_cookie_cache *cookies; /* of listings */
-	struct lmdb_btrees *orders;        /* of sequences */
-	struct lmdb_store *next;           /* of the process's environments */
+	struct cookie_cache *cookies; /* of listings */
+	struct lmdb_btrees *orders;   /* of sequences */
+	struct lmdb_store *next;      /* of the process's environments */
 	dev_t dev;
 	ino_t ino;
 };

@@ -307,6 +307,7 @@ static int run_op(struct batch *b, MDB_txn *txn, const struct backend_op *op)
 	case BACKEND_ABSENT:
 		rc = lmdb_value(txn, &at, &value);
 		return rc == 0 ? EEXIST : rc == MDB_NOTFOUND ? 0 : rc;
+	case BACKEND_UNCHANGED:
 	case BACKEND_ONLY_IF:
 	case BACKEND_CHECK:
 	case BACKEND_NOTE:

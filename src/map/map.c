@@ -170,6 +170,9 @@ static int open_again(struct map *m)
 	char path[64];
 	int fd;
 
+	/* A store that is no file: its values are sent. */
+	if (blt_fd(m->store) < 0)
+		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", blt_fd(m->store));
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	/* Not where a worker's own descriptors go. */

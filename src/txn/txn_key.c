@@ -450,6 +450,7 @@ static int translate(struct translation *x, const struct backend_op *op)
 		return rc < 0 ? rc : rc == NOWHERE ? 0 : -EEXIST;
 	case BACKEND_ONLY_IF:
 	case BACKEND_DROP:
+	case BACKEND_UNCHANGED:
 	case BACKEND_CHECK:
 	case BACKEND_NOTE:
 		break;

@@ -243,6 +243,7 @@ static int run_op(struct store *store, struct batch *b,
 		return batch_absent(b, &key);
 	case BACKEND_NOTE:
 		return store_note(store, b, op);
+	case BACKEND_UNCHANGED:
 	case BACKEND_ONLY_IF:
 		break;
 	}

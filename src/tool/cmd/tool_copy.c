@@ -92,6 +92,10 @@ static int complete_same(const struct tool *t, const struct wish *w,
 			!w->times && (w->no_times || !info->has_timestamps),
 		.engine = t->opt[OPT_ENGINE],
 	};
+	if (blt_is_url(t->arg[1]))
+		*create = (struct blt_create_options){
+			.engine = t->opt[OPT_ENGINE]
+		};
 	return 0;
 }
 
@@ -182,13 +186,12 @@ static int report(const struct tool *t, uint64_t keys)
 {
 	char was[32], is[32], less[32];
 	struct blt_info info;
-	struct stat st;
-
+	struct stat st = { .st_size = 0 };
 	struct jout j = { .to = stdout };
 
 	if (tool_has(t, OPT_QUIET) && !tool_has(t, OPT_JSON))
 		return 0;
-	if (stat(t->arg[1], &st) < 0)
+	if (!blt_is_url(t->arg[1]) && stat(t->arg[1], &st) < 0)
 		return tool_fail_file(t, t->arg[1], "look", -errno);
 	blt_get_info(t->store, &info);
 	if (tool_has(t, OPT_JSON)) {
@@ -198,6 +201,10 @@ static int report(const struct tool *t, uint64_t keys)
 		jout_u64(&j, "items", keys);
 		jout_u64(&j, "bytes", (uint64_t)st.st_size);
 		jout_close(&j, '}');
+		return tool_flush(t);
+	}
+	if (blt_is_url(t->arg[1])) {
+		printf("%" PRIu64 " keys\n", keys);
 		return tool_flush(t);
 	}
 	tool_size(info.file_size, was);

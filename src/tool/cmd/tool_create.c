@@ -245,30 +245,67 @@ static int make(struct tool *t, const char *path,
 	return code;
 }
 
-/* ---- LMDB environments ---- */
+/* ---- other engines ---- */
 
 #define LMDB "lmdb"
+#define BOOKLET "booklet"
+
+static bool is_engine(const char *name)
+{
+	const char *is;
+
+	for (unsigned i = 0; (is = blt_engine_name(i)); i++)
+		if (strcmp(name, is) == 0)
+			return true;
+	return false;
+}
 
 int tool_check_engine(const struct tool *t, const char *engine)
 {
-	static const enum tool_opt not_lmdb[] = {
+	static const enum tool_opt of_booklet[] = {
 		OPT_BUCKETS,          OPT_VALUE_LEN,     OPT_KEY_SERIALIZER,
 		OPT_VALUE_SERIALIZER, OPT_NO_TIMESTAMPS, OPT_TIMESTAMPS
 	};
 
-	if (strcmp(engine, LMDB) != 0 && strcmp(engine, "booklet") != 0)
+	bool lmdb = strcmp(engine, LMDB) == 0;
+
+	if (!is_engine(engine))
 		return tool_fail(t, EX_USAGE,
-				 "--engine %s: there are booklet and lmdb",
+				 "--engine %s: there are booklet, lmdb and "
+				 "postgresql, where they were built in (blt "
+				 "--version)",
 				 engine);
-	for (size_t i = 0; !strcmp(engine, LMDB) && i < ARRAY_SIZE(not_lmdb);
-	     i++)
-		if (tool_has(t, not_lmdb[i]))
+	for (size_t i = 0;
+	     strcmp(engine, BOOKLET) != 0 && i < ARRAY_SIZE(of_booklet); i++)
+		if (tool_has(t, of_booklet[i]))
 			return tool_fail(t, EX_USAGE,
-					 "--%s: is for booklet stores; an LMDB "
-					 "environment has keys and values of "
-					 "any bytes, and no times",
-					 tool_opt_name(t, not_lmdb[i]));
+					 "--%s: is for booklet stores; %s has "
+					 "keys and values of any bytes, and %s",
+					 tool_opt_name(t, of_booklet[i]),
+					 lmdb ? "an LMDB environment" :
+						"a store in PostgreSQL",
+					 lmdb ? "no times" : "times");
 	return 0;
+}
+
+/* One that is there already is as good, unless it is to be emptied. */
+static int create_url(struct tool *t, const char *url)
+{
+	const struct blt_open_options how = {
+		.mode = tool_has(t, OPT_FORCE) ? BLT_TRUNCATE : BLT_CREATE,
+		.engine = t->opt[OPT_ENGINE],
+		.db = t->opt[OPT_DB],
+	};
+	struct blt_error err;
+	int r = tool_check_engine(t, blt_engine_of(url));
+
+	if (r)
+		return r;
+	r = blt_open(url, &how, &t->store, &err);
+	if (r == 0)
+		return tool_close(t, 0);
+	t->store = NULL;
+	return tool_fail_open(t, url, r, &err);
 }
 
 /* One that is there is changed in a transaction of LMDB's, since others may
@@ -341,6 +378,8 @@ static int run_create(struct tool *t)
 		code = tool_check_engine(t, engine);
 	if (code)
 		return code;
+	if (blt_is_url(path))
+		return create_url(t, path);
 	if (blt_engine_of(path))
 		return change_environment(t, path);
 	if (!engine || strcmp(engine, LMDB) != 0)

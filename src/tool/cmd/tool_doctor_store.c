@@ -36,6 +36,8 @@ static void look_at_file(struct doctor *d)
 	struct stat st;
 	int err;
 
+	if (blt_is_url(d->store))
+		return;
 	d->hopeless = true;
 	if (stat(d->store, &st) < 0) {
 		err = errno;
@@ -114,6 +116,8 @@ static void look_at_readers(struct doctor *d)
 {
 	int fd, err = 0;
 
+	if (blt_is_url(d->store))
+		return;
 	if (blt_engine_of(d->store)) {
 		doctor_find(d, DOCTOR_OK, NULL,
 			    "others may use an LMDB environment, too");
@@ -147,7 +151,7 @@ static void note_caution(void *arg, const char *text)
 static void look_inside(struct doctor *d)
 {
 	const struct blt_open_options how = { .mode = BLT_READ };
-	char advice[2 * PATH_MAX];
+	char advice[2 * PATH_MAX], durable[BLT_DURABILITY_MAX];
 	struct blt_error err;
 	struct blt_info info;
 	struct blt *store;
@@ -167,10 +171,17 @@ static void look_inside(struct doctor *d)
 	}
 	blt_get_info(store, &info);
 	blt_cautions(store, note_caution, d);
+	if (blt_durability(store, durable) == 0)
+		doctor_find(d, DOCTOR_OK, NULL, "what is synced is on %s",
+			    durable);
 	blt_close(store);
 	snprintf(advice, sizeof(advice), "mount it, or: blt recover %s",
 		 d->store);
-	if (info.shared)
+	if (blt_is_url(d->store))
+		doctor_find(d, DOCTOR_OK, NULL,
+			    "a store in PostgreSQL, %" PRIu64 " keys",
+			    info.n_keys);
+	else if (info.shared)
 		doctor_find(d, DOCTOR_OK, NULL,
 			    "an LMDB environment, %" PRIu64 " keys",
 			    info.n_keys);

@@ -27,6 +27,7 @@ struct facts {
 	char *largest_path, *newest_path; /* of keys, as a mount shows them */
 	const char *python, *python_note;
 	const char *transport; /* of a mount; NULL: it is not mounted */
+	char durable[BLT_DURABILITY_MAX]; /* "": a file */
 };
 
 /* Whether Python would open the file as it is. */
@@ -119,7 +120,7 @@ static void print_key(const char *label, const char *path)
 	putchar('\n');
 }
 
-/* What there is to be told of an LMDB environment. */
+/* What there is to be told of a store that others may change. */
 static void print_shared(const struct facts *f)
 {
 	printf("%-18s%" PRIu64 "\n", "keys", keys_of(f));
@@ -143,6 +144,8 @@ static void print_text(const struct facts *f)
 	printf("\n%-18s%s\n", "engine", i->engine);
 	if (f->transport)
 		printf("%-18s%s\n", "transport", f->transport);
+	if (*f->durable)
+		printf("%-18s%s\n", "synced is on", f->durable);
 	if (i->shared) {
 		print_shared(f);
 		return;
@@ -223,6 +226,8 @@ static void print_json(const struct facts *f)
 	jout_text(&j, "engine", i->engine);
 	if (f->transport)
 		jout_text(&j, "transport", f->transport);
+	if (*f->durable)
+		jout_text(&j, "durability", f->durable);
 	jout_u64(&j, "version", i->version);
 	jout_text(&j, "python", f->python);
 	jout_text(&j, "python_note", f->python_note);
@@ -454,6 +459,8 @@ static int run_info(struct tool *t)
 		return code;
 	f.path = blt_path(t->store);
 	blt_get_info(t->store, &f.info);
+	if (blt_durability(t->store, f.durable) < 0)
+		f.durable[0] = '\0';
 	judge_python(t, &f);
 	code = tell(t, &f);
 	free_facts(&f);

@@ -1,5 +1,5 @@
-/* Two tables (lmdb_dir_cursor.h). */
-#include "lmdb/lmdb_dir_cursor.h"
+/* Two tables. */
+#include "engine/cookie_cache.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -8,31 +8,31 @@
 #define MARKS 65536u
 #define ENDS 1024u
 
-struct txn_keyset_entry {
+struct cookie_mark {
 	uint64_t cookie; /* 0: none */
 	uint32_t dir;    /* a hash of the directory */
 	uint16_t len;
 	uint8_t *name; /* the component */
 };
 
-struct lmdb_cookie_cache {
+struct cookie_cache {
 	pthread_mutex_t lock;
-	struct txn_keyset_entry at[MARKS]; /* under lock, as these */
-	struct txn_keyset_entry
-		end[ENDS]; /* the last names of listings, in turn */
+	struct cookie_mark at[MARKS]; /* under lock, as these */
+	/* the last names of listings, in turn */
+	struct cookie_mark end[ENDS];
 	unsigned n_ends;
 };
 
-struct lmdb_cookie_cache *lmdb_cookie_cache_new(void)
+struct cookie_cache *cookie_cache_new(void)
 {
-	struct lmdb_cookie_cache *cookies = calloc(1, sizeof(*cookies));
+	struct cookie_cache *cookies = calloc(1, sizeof(*cookies));
 
 	if (cookies)
 		pthread_mutex_init(&cookies->lock, NULL);
 	return cookies;
 }
 
-void lmdb_cookie_cache_free(struct lmdb_cookie_cache *cookies)
+void cookie_cache_free(struct cookie_cache *cookies)
 {
 	if (!cookies)
 		return;
@@ -44,7 +44,7 @@ void lmdb_cookie_cache_free(struct lmdb_cookie_cache *cookies)
 	free(cookies);
 }
 
-static void set_mark(struct txn_keyset_entry *m, uint32_t dir, uint64_t cookie,
+static void set_mark(struct cookie_mark *m, uint32_t dir, uint64_t cookie,
 		     const uint8_t *name, size_t len)
 {
 	uint8_t *copy;
@@ -62,16 +62,16 @@ static void set_mark(struct txn_keyset_entry *m, uint32_t dir, uint64_t cookie,
 	m->name = copy;
 }
 
-void lmdb_cookie_cache_set(struct lmdb_cookie_cache *cookies, uint32_t dir,
-			   uint64_t cookie, const uint8_t *name, size_t len)
+void cookie_cache_set(struct cookie_cache *cookies, uint32_t dir,
+		      uint64_t cookie, const uint8_t *name, size_t len)
 {
 	pthread_mutex_lock(&cookies->lock);
 	set_mark(&cookies->at[(cookie >> 1) % MARKS], dir, cookie, name, len);
 	pthread_mutex_unlock(&cookies->lock);
 }
 
-void lmdb_cookie_cache_end(struct lmdb_cookie_cache *cookies, uint32_t dir,
-			   uint64_t cookie, const uint8_t *name, size_t len)
+void cookie_cache_end(struct cookie_cache *cookies, uint32_t dir,
+		      uint64_t cookie, const uint8_t *name, size_t len)
 {
 	pthread_mutex_lock(&cookies->lock);
 	set_mark(&cookies->end[cookies->n_ends++ % ENDS], dir, cookie, name,
@@ -79,7 +79,7 @@ void lmdb_cookie_cache_end(struct lmdb_cookie_cache *cookies, uint32_t dir,
 	pthread_mutex_unlock(&cookies->lock);
 }
 
-static bool take_mark(const struct txn_keyset_entry *m, uint32_t dir,
+static bool take_mark(const struct cookie_mark *m, uint32_t dir,
 		      uint64_t cookie, uint8_t *name, size_t *ret_len)
 {
 	if (m->cookie != cookie || m->dir != dir)
@@ -89,8 +89,8 @@ static bool take_mark(const struct txn_keyset_entry *m, uint32_t dir,
 	return true;
 }
 
-bool lmdb_cookie_cache_find(struct lmdb_cookie_cache *cookies, uint32_t dir,
-			    uint64_t cookie, uint8_t *name, size_t *ret_len)
+bool cookie_cache_find(struct cookie_cache *cookies, uint32_t dir,
+		       uint64_t cookie, uint8_t *name, size_t *ret_len)
 {
 	bool found;
 
