@@ -32,7 +32,7 @@ files=()
 while IFS= read -r file; do
 	case $file in
 	*/tool_batch.c | */tool_load.c | */tool_time.c | */tool_value.c) ;;
-	*/tool/* | */lmdb/* | */python/* | */build_facts.c) continue ;;
+	*/tool/* | */lmdb/* | */postgres/* | */python/* | */build_facts.c) continue ;;
 	esac
 	files+=("$file")
 done < <(find "$top/src" -name '*.c' | sort)

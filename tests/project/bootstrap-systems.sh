@@ -22,11 +22,14 @@ says() {
 	done
 }
 
-says debian "" "apt-get install" libfuse3-dev liblmdb-dev python3-lmdb
+says debian "" "apt-get install" libfuse3-dev liblmdb-dev python3-lmdb \
+	libpq-dev postgresql
 says ubuntu debian "apt-get install" pkg-config
-says fedora "" "dnf install" fuse3-devel lmdb-devel xxhash-devel python3-lmdb gcc
+says fedora "" "dnf install" fuse3-devel lmdb-devel xxhash-devel python3-lmdb gcc \
+	libpq-devel postgresql-server
 says rocky "rhel centos fedora" "dnf install" pkgconf-pkg-config
-says arch "" "pacman -S --needed" fuse3 lmdb xxhash zstd python-lmdb
+says arch "" "pacman -S --needed" fuse3 lmdb xxhash zstd python-lmdb \
+	postgresql-libs postgresql
 says manjaro arch "pacman" libarchive
 says plan9 "" "not known here" "autoconf, automake, libtool and pkg-config" \
 	"libfuse 3.14" libfuse3-dev

@@ -45,7 +45,7 @@ cp "$dir/dist/$tarball" "bltfs_$version.orig.tar.gz"
 tar -xf "$dir/dist/$tarball"
 cp -a "$top/doc/packaging/debian" "$name/"
 cd "$name"
-DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" quietly dpkg-buildpackage -us -uc
+DEB_BUILD_PROFILES=nocheck DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" quietly dpkg-buildpackage -us -uc
 cd ..
 [[ -e $(echo libblt1_"$version"-*.deb) ]]
 
@@ -67,7 +67,7 @@ cp "bltfs_$version.orig.tar.gz" "$dir/again"
 	cd "$name"
 	umask 077
 	export LC_ALL=C.UTF-8 TZ=Pacific/Auckland
-	DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" \
+	DEB_BUILD_PROFILES=nocheck DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" \
 		quietly dpkg-buildpackage -us -uc -b
 )
 for deb in *.deb; do
