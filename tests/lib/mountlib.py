@@ -25,9 +25,18 @@ from places import BLT
 
 CHECKED = 256 << 20  # the checker takes several times that much memory
 ENGINE = os.environ.get("BLT_ENGINE", "booklet")
-KEEPS_TIMES = ENGINE == "booklet"
+KEEPS_TIMES = ENGINE != "lmdb"
 NOREPLACE, EXCHANGE = 1, 2
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+def new_store(directory, name="kv.blt"):
+    """A path in a directory of the test's, or a URL that nobody else has."""
+    if ENGINE != "postgresql":
+        return os.path.join(directory, name)
+    url = os.environ["BLT_TEST_POSTGRES"]
+    join = "&" if "?" in url else "?"
+    return f"{url}{join}store={os.path.basename(directory)}-{name}"
 
 
 class Mount:
@@ -39,9 +48,10 @@ class Mount:
             options += (f"engine={ENGINE}",)
         self.options = options
         self.dir = tempfile.mkdtemp()
-        self.store = os.path.join(self.dir, "kv.blt")
+        self.store = new_store(self.dir)
         self.mnt = os.path.join(self.dir, "mnt")
-        self.messages = []
+        # what a store in PostgreSQL says first
+        self.messages = ["what is synced is on"]
         os.mkdir(self.mnt)
 
     def start(self):
