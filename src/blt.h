@@ -512,7 +512,8 @@ BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
  * commit, is a conflict: where there is one, commit changes nothing.  So what a
  * transaction that could be committed has read was all there at one moment.
  * So is a key that comes into, or goes from, a directory of a namespace that
- * was listed or found empty (the first one is named, for all).  Of what another
+ * was listed or found empty (the first one is named, for all; in PostgreSQL
+ * the directory).  Of what another
  * process commits to an LMDB environment only that is known: it is a conflict
  * whatever it changed, and so is a prune of one.
  *

@@ -56,8 +56,9 @@ enum backend_op_kind {
 	BACKEND_DROP,   /* a delete of what may not be there */
 	BACKEND_CHECK,  /* calls check: what is not 0 is the batch's result */
 	BACKEND_ABSENT, /* -EEXIST where the key is there */
-	BACKEND_UNCHANGED, /* -EAGAIN unless the key's value is still that of
-			    * value_offset, a token; 0: it is not there */
+	/* -EAGAIN unless token() of the key, or (always) of the names below
+	 * it, is value_offset still */
+	BACKEND_UNCHANGED,
 	BACKEND_NOTE, /* of the note key: value NULL: it goes; to.bytes: what
 		       * it is now, NULL: not there; else -ESTALE */
 };
@@ -271,8 +272,15 @@ struct backend {
 	int (*commit_flush)(struct blt *store, struct backend_op *first);
 	int (*prepare_rename)(struct blt *store, const void *key,
 			      size_t len); /* NULL: 0 */
+	/* A number that is another one once the key's value or time is (0: it
+	 * is not there, and neither is a directory of its name), or (names)
+	 * once other names stand in the directory that the key is the prefix
+	 * of.  Where this is not NULL commits take BACKEND_UNCHANGED, and
+	 * transactions compare with it; watch is not needed. */
+	int (*token)(struct blt *store, const void *key, size_t len, bool names,
+		     uint64_t *ret);
 	/* From now on until unwatch w is told of keys (listeners.h).  NULL,
-	 * both: the store takes no transactions. */
+	 * both, and token: the store takes no transactions. */
 	void (*watch)(struct blt *store, struct listener *w);
 	void (*unwatch)(struct blt *store, struct listener *w);
 	int (*flush)(struct blt *store);
@@ -353,6 +361,9 @@ struct backend {
 int backend_batch_drop(struct blt_batch *b, const void *key, size_t len);
 int backend_batch_check(struct blt_batch *b, int (*check)(void *arg),
 			void *arg);
+/* -EAGAIN from the commit unless the token is still that. */
+int backend_batch_unchanged(struct blt_batch *b, const void *key, size_t len,
+			    bool names, uint64_t token);
 /* The note becomes value (NULL: it goes) where it is still what it was (NULL:
  * not there); else the commit is -ESTALE.  -ENOTSUP, -EINVAL. */
 int backend_batch_note(struct blt_batch *b, const char *name,

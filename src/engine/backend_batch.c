@@ -292,6 +292,23 @@ int blt_batch_absent(struct blt_batch *b, const void *key, size_t len)
 	return add(b, BACKEND_ABSENT, &k, NULL, 0) ? 0 : -ENOMEM;
 }
 
+int backend_batch_unchanged(struct blt_batch *b, const void *key, size_t len,
+			    bool names, uint64_t token)
+{
+	struct backend_key k;
+	struct backend_op *op;
+	int rc = take_key(b, key, len, &k);
+
+	if (rc < 0)
+		return rc;
+	op = add(b, BACKEND_UNCHANGED, &k, NULL, 0);
+	if (!op)
+		return -ENOMEM;
+	op->always = names;
+	op->value_offset = token;
+	return 0;
+}
+
 static void tell_held(const struct backend_op *first)
 {
 	for (const struct backend_op *op = first; op; op = op->next)

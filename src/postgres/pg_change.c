@@ -1,6 +1,7 @@
 #include "postgres/pg_change.h"
 
 #include "base/util.h"
+#include "postgres/pg_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@ static bool has_key(const struct backend_op *op)
 		return false;
 	case BACKEND_ONLY_IF:
 		return !op->always;
+	case BACKEND_UNCHANGED:
+		return !op->always; /* names stand in no row */
 	default:
 		return true;
 	}
@@ -100,8 +103,15 @@ void pg_changes_found(struct pg_changes *c, const void *key, size_t len,
 	if (!is)
 		return;
 	is->was = is->is = true;
-	is->mtime = mtime;
+	is->mtime = is->old_mtime = mtime;
 	is->ver = is->old_ver = ver;
+}
+
+bool pg_changes_was(struct pg_changes *c, const struct backend_op *op)
+{
+	const struct pg_change *is = find(c, op->key.bytes, op->key.len);
+
+	return is && is->was;
 }
 
 /* ---- the operations ---- */
@@ -161,7 +171,8 @@ static int run(struct pg_changes *c, const struct backend_op *op)
 
 	if (op->kind == BACKEND_CHECK)
 		return op->check(op->check_arg);
-	if (op->kind == BACKEND_NOTE)
+	if (op->kind == BACKEND_NOTE ||
+	    (op->kind == BACKEND_UNCHANGED && op->always))
 		return 0; /* pg_commit.c */
 	at = find(c, op->key.bytes, op->key.len);
 	if (has_to(op))
@@ -192,7 +203,9 @@ static int run(struct pg_changes *c, const struct backend_op *op)
 		at->must_miss = at->must_miss || !at->was;
 		return at->is ? -EEXIST : 0;
 	case BACKEND_UNCHANGED:
-		return (at->was ? at->old_ver : 0) == op->value_offset ?
+		/* what is not there pg_commit.c has compared */
+		return !at->was || pg_token_of(at->old_ver, at->old_mtime) ==
+					       op->value_offset ?
 			       0 :
 			       -EAGAIN;
 	default:

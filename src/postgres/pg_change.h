@@ -22,8 +22,8 @@ struct pg_change {
 	bool is;        /* there, now */
 	bool must_miss; /* ABSENT: nobody may have made it since */
 	bool touched;
-	int64_t mtime; /* touched, or put */
-	uint64_t ver;  /* of what is there now */
+	int64_t mtime, old_mtime; /* touched, or put */
+	uint64_t ver;             /* of what is there now */
 	uint64_t old_ver;
 	/* What is there now: the value of put, or else the row that this key
 	 * had when the batch began. */
@@ -42,6 +42,8 @@ void pg_changes_found(struct pg_changes *c, const void *key, size_t len,
 		      int64_t mtime, uint64_t ver);
 /* From the beginning again: nothing was found, nothing was run. */
 void pg_changes_reset(struct pg_changes *c);
+/* Whether the operation's key was there when the batch began. */
+bool pg_changes_was(struct pg_changes *c, const struct backend_op *op);
 int pg_changes_run(struct pg_changes *c, struct backend_op *first);
 void pg_changes_free(struct pg_changes *c);
 

@@ -269,6 +269,30 @@ static int write_changes(struct pg_commit *c, struct pg_conn *conn,
 	return finish(c, &t, NULL);
 }
 
+/* Names, and keys that are not there, which no lock can hold: the level
+ * SERIALIZABLE does. */
+static int compare_tokens(struct pg_commit *c, struct pg_conn *conn,
+			  int64_t until)
+{
+	int rc = 0;
+
+	pg_pin(conn, until);
+	for (const struct backend_op *op = c->first; op && rc == 0;
+	     op = op->next) {
+		uint64_t now;
+
+		if (op->kind != BACKEND_UNCHANGED ||
+		    (!op->always && pg_changes_was(&c->changes, op)))
+			continue;
+		rc = pg_token(&c->store->face, op->key.bytes, op->key.len,
+			      op->always, &now);
+		if (rc == 0 && now != op->value_offset)
+			rc = -EAGAIN;
+	}
+	pg_pin(NULL, 0);
+	return rc;
+}
+
 /* On an error the transaction is rolled back when the connection is given
  * back. */
 static int try_locked(void *arg, struct pg_conn *conn, int64_t until)
@@ -281,6 +305,8 @@ static int try_locked(void *arg, struct pg_conn *conn, int64_t until)
 	if (rc != 0)
 		return rc > 0 ? 0 : rc;
 	rc = pg_notes_check(c, conn, until);
+	if (rc == 0)
+		rc = compare_tokens(c, conn, until);
 	if (rc == 0)
 		rc = pg_changes_run(&c->changes, c->first);
 	if (rc == 0)

@@ -414,7 +414,7 @@ static int dirs_page(struct blt *blt, const void *prefix, size_t len,
 	return p.more;
 }
 
-/* ---- the table ---- */
+/* ---- listings ---- */
 
 static int has_dir(struct blt *blt, const void *prefix, size_t len)
 {
@@ -451,6 +451,8 @@ static int dirs_find_long(struct blt *blt, const void *prefix, size_t len,
 	return ordered_find_long(&ordered, blt, prefix, len, hash, ret_comp,
 				 ret_len);
 }
+
+/* ---- the table ---- */
 
 const struct backend_dirs pg_dirs = {
 	.start = dirs_start,

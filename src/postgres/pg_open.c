@@ -460,6 +460,7 @@ const struct backend postgres_backend = {
 	.delete = pg_delete,
 	.touch = pg_touch,
 	.commit = pg_commit,
+	.token = pg_token,
 	.flush = pg_sync,
 	.sync = pg_sync,
 	.settle = pg_settle,

@@ -16,25 +16,15 @@
 #define TRIES 16 /* of a long value that is replaced each time it is read */
 
 struct one {
-	struct pg_store *store;
-	const void *key;
-	size_t len;
+	struct pg_row row;
 	int32_t from, n; /* of a part, from 1 on */
 };
-
-static void fill_key(void *arg, struct pg_args *args)
-{
-	const struct one *o = arg;
-
-	pg_args_int8(args, o->store->id);
-	pg_args_bytes(args, o->key, o->len);
-}
 
 static void fill_part(void *arg, struct pg_args *args)
 {
 	const struct one *o = arg;
 
-	fill_key(arg, args);
+	pg_fill_row(arg, args);
 	pg_args_int4(args, o->from);
 	pg_args_int4(args, o->n);
 }
@@ -46,9 +36,9 @@ static int ask_row(struct one *o, enum pg_statement s, pg_fill_fn *fill,
 	int rc;
 
 	/* what no key can be is not there */
-	if (o->len > PG_KEY_MAX)
+	if (o->row.len > PG_KEY_MAX)
 		return -ENOENT;
-	rc = pg_ask(o->store, s, fill, o, ret);
+	rc = pg_ask(o->row.store, s, fill, o, ret);
 	if (rc == 0 && PQntuples(*ret) == 0) {
 		PQclear(*ret);
 		rc = -ENOENT;
@@ -137,15 +127,15 @@ int pg_view_of_row(struct pg_store *store, const PGresult *res, int row,
 
 int pg_get(struct blt *blt, const void *key, size_t len, struct blt_view *ret)
 {
-	struct one o = { pg_of(blt), key, len, 0, 0 };
+	struct one o = { .row = { pg_of(blt), key, len } };
 	PGresult *res;
 	int rc = -ESTALE;
 
 	for (int i = 0; rc == -ESTALE && i < TRIES; i++) {
-		rc = ask_row(&o, PG_GET, fill_key, &res);
+		rc = ask_row(&o, PG_GET, pg_fill_row, &res);
 		if (rc < 0)
 			return rc;
-		rc = pg_view_of_row(o.store, res, 0, ret);
+		rc = pg_view_of_row(o.row.store, res, 0, ret);
 		PQclear(res);
 	}
 	return rc == -ESTALE ? -EUCLEAN : rc;
@@ -167,7 +157,7 @@ static int64_t read_part(struct one *o, void *to, size_t n, uint64_t offset)
 		return rc;
 	v = pg_bytes(res, 0, PG_COL_V, &have);
 	if (!PQgetisnull(res, 0, PG_COL_BLOB)) {
-		got = pg_blob_read(o->store, pg_int8(res, 0, PG_COL_BLOB),
+		got = pg_blob_read(o->row.store, pg_int8(res, 0, PG_COL_BLOB),
 				   (uint64_t)pg_int8(res, 0, PG_COL_LEN), to, n,
 				   offset);
 	} else {
@@ -182,7 +172,7 @@ static int64_t read_part(struct one *o, void *to, size_t n, uint64_t offset)
 int64_t pg_get_part(struct blt *blt, const void *key, size_t len, void *to,
 		    size_t n, uint64_t offset)
 {
-	struct one o = { pg_of(blt), key, len, 0, 0 };
+	struct one o = { .row = { pg_of(blt), key, len } };
 	int64_t got = -ESTALE;
 
 	for (int i = 0; got == -ESTALE && i < TRIES; i++)
@@ -193,9 +183,9 @@ int64_t pg_get_part(struct blt *blt, const void *key, size_t len, void *to,
 int pg_stat_key(struct blt *blt, const void *key, size_t len,
 		struct blt_stat *ret)
 {
-	struct one o = { pg_of(blt), key, len, 0, 0 };
+	struct one o = { .row = { pg_of(blt), key, len } };
 	PGresult *res;
-	int rc = ask_row(&o, PG_STAT, fill_key, &res);
+	int rc = ask_row(&o, PG_STAT, pg_fill_row, &res);
 
 	if (rc < 0)
 		return rc;

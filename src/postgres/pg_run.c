@@ -140,11 +140,29 @@ static int try_ask(void *arg, struct pg_conn *c, int64_t until)
 	return rc;
 }
 
+void pg_fill_row(void *arg, struct pg_args *args)
+{
+	const struct pg_row *row = arg;
+
+	pg_args_int8(args, row->store->id);
+	pg_args_bytes(args, row->key, row->len);
+}
+
+static __thread struct pg_conn *pinned;
+static __thread int64_t pinned_until;
+
+void pg_pin(struct pg_conn *c, int64_t until)
+{
+	pinned = c;
+	pinned_until = until;
+}
+
 int pg_ask(struct pg_store *store, enum pg_statement s, pg_fill_fn *fill,
 	   void *arg, PGresult **ret)
 {
 	struct asking a = { s, fill, arg, NULL };
-	int rc = pg_run(store, try_ask, &a);
+	int rc = pinned ? try_ask(&a, pinned, pinned_until) :
+			  pg_run(store, try_ask, &a);
 
 	*ret = a.res;
 	return rc;

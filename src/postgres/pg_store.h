@@ -6,6 +6,7 @@
  *   pg_blob     long values in chunks      pg_commit  batches
  *   pg_change   what a batch comes to      pg_walk    walks
  *   pg_names    directories                pg_notes   notes
+ *   pg_token    whether it is still so
  *   pg_order    sequences                  pg_copy    copies
  *   pg_whole    counting, checking, pruning
  *
@@ -81,6 +82,14 @@ typedef int pg_try_fn(void *arg, struct pg_conn *c, int64_t until);
  * reached for the URL's timeo, or goes on refusing. */
 int pg_run(struct pg_store *store, pg_try_fn *fn, void *arg);
 
+/* A key of a store, as the first two parameters; arg is the row. */
+struct pg_row {
+	struct pg_store *store;
+	const void *key;
+	size_t len;
+};
+void pg_fill_row(void *arg, struct pg_args *args);
+
 /* The store's id, as the only parameter; arg is the store. */
 void pg_fill_id(void *arg, struct pg_args *args);
 
@@ -92,6 +101,10 @@ int64_t pg_random(struct pg_store *store);
 typedef void pg_fill_fn(void *arg, struct pg_args *args);
 int pg_ask(struct pg_store *store, enum pg_statement s, pg_fill_fn *fill,
 	   void *arg, PGresult **ret);
+
+/* From now on what this thread asks is asked over this connection, within its
+ * transaction, once; NULL: no more. */
+void pg_pin(struct pg_conn *c, int64_t until);
 
 /* ---- pg_read ---- */
 
@@ -164,6 +177,13 @@ void pg_iter_free(struct blt_iter *it);
 /* The least that is longer, as bytes, than all that begins with these:
  * malloc'd; of no bytes, and of only 0xff, what no key reaches. */
 int pg_end_of(const void *prefix, size_t len, uint8_t **ret, size_t *ret_len);
+
+/* ---- pg_token ---- */
+
+int pg_token(struct blt *blt, const void *key, size_t len, bool names,
+	     uint64_t *ret);
+/* Of a key that is there. */
+uint64_t pg_token_of(uint64_t ver, int64_t mtime);
 
 /* ---- pg_order ---- */
 

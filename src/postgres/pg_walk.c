@@ -219,24 +219,10 @@ static int next_page(struct walk *w)
 	return 0;
 }
 
-struct single {
-	struct walk *w;
-	const uint8_t *key;
-	size_t len;
-};
-
-static void fill_single(void *arg, struct pg_args *args)
-{
-	const struct single *s = arg;
-
-	pg_args_int8(args, s->w->store->id);
-	pg_args_bytes(args, s->key, s->len);
-}
-
 /* A long value; 0: the key has gone, where there is no snapshot. */
 static int view_alone(struct walk *w, const uint8_t *key, size_t len)
 {
-	struct single s = { w, key, len };
+	struct pg_row row = { w->store, key, len };
 	PGresult *res;
 	int rc;
 
@@ -244,7 +230,7 @@ static int view_alone(struct walk *w, const uint8_t *key, size_t len)
 		rc = pg_get(&w->store->face, key, len, &w->view);
 		return rc == -ENOENT ? 0 : rc < 0 ? rc : 1;
 	}
-	rc = ask(w, PG_GET, fill_single, &s, &res);
+	rc = ask(w, PG_GET, pg_fill_row, &row, &res);
 	if (rc < 0)
 		return rc;
 	rc = PQntuples(res) ? pg_view_of_row(w->store, res, 0, &w->view) : -EIO;

@@ -143,7 +143,7 @@ int blt_txn_begin(struct blt *store, const char *dir, struct blt **ret)
 
 	if (!store->writable)
 		return -EROFS;
-	if (!store->backend->watch)
+	if (!store->backend->watch && !store->backend->token)
 		return -ENOTSUP;
 	t = calloc(1, sizeof(*t));
 	if (!t)
@@ -161,7 +161,9 @@ int blt_txn_begin(struct blt *store, const char *dir, struct blt **ret)
 	t->listener = (struct listener){ .changed = txn_on_changed, .arg = t };
 	pthread_mutex_init(&t->change, NULL);
 	pthread_mutex_init(&t->lock, NULL);
-	store->backend->watch(store, &t->listener);
+	pthread_mutex_init(&t->see, NULL);
+	if (store->backend->watch)
+		store->backend->watch(store, &t->listener);
 	*ret = &t->face;
 	return 0;
 }
@@ -170,7 +172,8 @@ static int txn_close(struct blt *face)
 {
 	struct txn *t = txn_of(face);
 
-	t->lower->backend->unwatch(t->lower, &t->listener);
+	if (t->lower->backend->watch)
+		t->lower->backend->unwatch(t->lower, &t->listener);
 	/* nobody will miss what is in it */
 	(void)blt_close(t->upper);
 	txn_keys_clear(&t->deleted);
@@ -179,6 +182,10 @@ static int txn_close(struct blt *face)
 	txn_keyset_clear(&t->dirs);
 	pthread_mutex_destroy(&t->change);
 	pthread_mutex_destroy(&t->lock);
+	pthread_mutex_destroy(&t->see);
+	for (size_t i = 0; i < t->n_seen; i++)
+		free(t->seen[i].bytes);
+	free(t->seen);
 	free(t);
 	return 0;
 }

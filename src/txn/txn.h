@@ -10,10 +10,12 @@
  * A key that is touched is marked before it is read in lower.  Lower tells of
  * each key that others change (listeners.h); one that is marked is a conflict
  * from then on.  The commit looks for conflicts and makes its changes under one
- * hold of lower's write lock.
+ * hold of lower's write lock.  A lower that others change from elsewhere has
+ * tokens instead: that of each key, or listing, is asked for before it is read,
+ * and compared by the commit, which then names those that have changed.
  *
- * Locks, in their order: change, held through each change and the commit; then
- * those of lower and upper; lock, a leaf, which a commit of lower takes as
+ * Locks, in their order: change, held through each change and the commit; see;
+ * then those of lower and upper; lock, a leaf, which a commit of lower takes as
  * well.
  */
 #ifndef BLT_TXN_H
@@ -32,6 +34,7 @@ enum {
 	TXN_GONE = 8,     /* a directory: all that lower has in it is covered */
 	TXN_LISTED = 16,  /* a directory: which names are in it was looked at */
 	TXN_KNOWN = 32,   /* a directory: lower's, and its own was listed */
+	TXN_TOKEN = 64,   /* either: stands in seen */
 };
 
 struct txn_key {
@@ -44,6 +47,14 @@ struct txn_keys {
 	size_t n, room;
 };
 
+/* What was looked at, in a lower that has tokens (backend.h). */
+struct txn_seen {
+	uint8_t *bytes;
+	size_t len;
+	bool names; /* a directory, by its prefix */
+	uint64_t token;
+};
+
 struct txn {
 	struct blt face;
 	struct blt *lower, *upper;
@@ -53,9 +64,12 @@ struct txn {
 	pthread_mutex_t change;
 	bool flat, has_dirs; /* change and lock; fixed once has_dirs is set */
 	pthread_mutex_t lock;
-	struct txn_keyset keys;    /* lock, as all below */
-	struct txn_keyset dirs;    /* by txn_dir_hash: count is that of lower's
-				    * entries directly in it with a whiteout */
+	struct txn_keyset keys; /* lock, as all below */
+	struct txn_keyset dirs; /* by txn_dir_hash: count is that of lower's
+				 * entries directly in it with a whiteout */
+	pthread_mutex_t see;    /* in front of lock: who asks for a token */
+	struct txn_seen *seen;  /* see, as these; NULL: lower has none */
+	size_t n_seen, seen_room;
 	struct txn_keys deleted;   /* may be there again, or not in lower */
 	struct txn_keys conflicts; /* the first CONFLICTS_KEPT */
 	uint64_t n_conflicts;
@@ -80,6 +94,14 @@ bool txn_has_whiteout(struct txn *t, const struct keyhash *hash);
 
 /* It is committed or aborted: reads that do not call txn_see fail, too. */
 bool txn_has_ended(struct txn *t);
+
+/* Remembers lower's token of a key, or of the names in a directory, once; flags
+ * are those that its mark gets with it. */
+int txn_see_token(struct txn *t, struct txn_keyset *in,
+		  const struct keyhash *hash, const void *key, size_t len,
+		  unsigned flags);
+/* Those whose token is another one by now become conflicts. */
+int txn_compare(struct txn *t);
 
 /* What lower tells of others: a row of listeners.h.  Its lock is held. */
 void txn_on_changed(void *arg, enum listener_event what, const void *key,

@@ -106,6 +106,19 @@ static int check(void *arg)
 	return rc;
 }
 
+static int add_tokens(struct txn *t, struct blt_batch *batch)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&t->see);
+	for (size_t i = 0; i < t->n_seen && rc == 0; i++)
+		rc = backend_batch_unchanged(batch, t->seen[i].bytes,
+					     t->seen[i].len, t->seen[i].names,
+					     t->seen[i].token);
+	pthread_mutex_unlock(&t->see);
+	return rc;
+}
+
 static int apply(struct txn *t, bool force, struct lifted **list)
 {
 	struct blt_batch *batch;
@@ -115,6 +128,8 @@ static int apply(struct txn *t, bool force, struct lifted **list)
 		return rc;
 	if (!force)
 		rc = backend_batch_check(batch, check, t);
+	if (rc == 0 && !force)
+		rc = add_tokens(t, batch);
 	if (rc == 0)
 		rc = add_puts(t, batch, list);
 	if (rc == 0)
@@ -167,6 +182,9 @@ int blt_txn_commit(struct blt *txn, const struct blt_txn_options *opts)
 		rc = check(t);
 	if (rc == 0)
 		rc = apply(t, opts->force, &list);
+	/* which they are, nobody has told */
+	if (rc == -EAGAIN && t->lower->backend->token)
+		(void)txn_compare(t);
 	changes = list || t->deleted.n > 0;
 	if (rc == 0 && opts->changed)
 		tell(t, opts, list);

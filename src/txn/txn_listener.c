@@ -9,7 +9,10 @@
  */
 #include "txn/txn.h"
 
+#include "base/array.h"
+
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONFLICTS_KEPT 10000
@@ -96,12 +99,105 @@ out:
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* ---- tokens ---- */
+
+static int add_seen(struct txn *t, const void *key, size_t len, bool names,
+		    uint64_t token)
+{
+	uint8_t *copy = malloc(len + 1);
+
+	if (!copy || ARRAY_ROOM(t->seen, t->seen_room, t->n_seen + 1) < 0) {
+		free(copy);
+		return -ENOMEM;
+	}
+	if (len)
+		memcpy(copy, key, len);
+	t->seen[t->n_seen++] = (struct txn_seen){ copy, len, names, token };
+	return 0;
+}
+
+static bool has_token(struct txn *t, const struct txn_keyset *in,
+		      const struct keyhash *hash)
+{
+	const struct txn_keyset_entry *is;
+	bool has;
+
+	pthread_mutex_lock(&t->lock);
+	is = txn_keyset_get(in, hash);
+	has = is && is->flags & TXN_TOKEN;
+	pthread_mutex_unlock(&t->lock);
+	return has;
+}
+
+int txn_see_token(struct txn *t, struct txn_keyset *in,
+		  const struct keyhash *hash, const void *key, size_t len,
+		  unsigned flags)
+{
+	const struct backend *lower = t->lower->backend;
+	struct txn_keyset_entry *is;
+	uint64_t token;
+	int rc;
+
+	if (!lower->token || has_token(t, in, hash))
+		return 0;
+	/* Who comes second reads no earlier than the token was asked for. */
+	pthread_mutex_lock(&t->see);
+	rc = has_token(t, in, hash);
+	if (rc == 0)
+		rc = lower->token(t->lower, key, len, in == &t->dirs, &token);
+	else
+		goto out;
+	if (rc == 0)
+		rc = add_seen(t, key, len, in == &t->dirs, token);
+	if (rc == 0) {
+		pthread_mutex_lock(&t->lock);
+		rc = txn_keyset_make(in, hash, &is);
+		if (rc == 0)
+			is->flags |= (uint16_t)(flags | TXN_TOKEN);
+		pthread_mutex_unlock(&t->lock);
+	}
+out:
+	pthread_mutex_unlock(&t->see);
+	return rc < 0 ? rc : 0;
+}
+
+int txn_compare(struct txn *t)
+{
+	const struct backend *lower = t->lower->backend;
+	int rc = 0;
+
+	pthread_mutex_lock(&t->see);
+	for (size_t i = 0; i < t->n_seen && rc == 0; i++) {
+		const struct txn_seen *s = &t->seen[i];
+		struct keyhash hash = s->names ?
+					      txn_dir_hash(s->bytes, s->len) :
+					      keyhash_of(s->bytes, s->len);
+		struct txn_keyset_entry *is;
+		uint64_t now;
+
+		rc = lower->token(t->lower, s->bytes, s->len, s->names, &now);
+		if (rc < 0 || now == s->token)
+			continue;
+		pthread_mutex_lock(&t->lock);
+		is = txn_keyset_get(s->names ? &t->dirs : &t->keys, &hash);
+		if (is)
+			conflict(t, is, s->bytes, s->len);
+		pthread_mutex_unlock(&t->lock);
+	}
+	pthread_mutex_unlock(&t->see);
+	return rc;
+}
+
+/* ---- names ---- */
+
 int txn_see_names(struct txn *t, const void *prefix, size_t len)
 {
 	struct keyhash hash = txn_dir_hash(prefix, len);
 	struct txn_keyset_entry *is;
-	int rc;
+	int rc = txn_see_token(t, &t->dirs, &hash, prefix, len, 0);
 
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&t->lock);
 	rc = txn_keyset_make(&t->dirs, &hash, &is);
 	if (rc == 0) {

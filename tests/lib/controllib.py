@@ -46,7 +46,9 @@ class Mount:
         if ENGINE != "booklet" and "create" in options.split(","):
             options += f",engine={ENGINE}"
         self.store, self.options, self.expect = store, options, expect
-        self.path = tempfile.mkdtemp(prefix="mnt.", dir=os.path.dirname(store))
+        self.path = tempfile.mkdtemp(
+            prefix="mnt.",
+            dir=None if "://" in store else os.path.dirname(store))
         os.chmod(self.path, 0o755)
         self.log = tempfile.TemporaryFile()
         self.daemon = None
@@ -72,6 +74,8 @@ class Mount:
         if self.daemon.poll() is None:
             daemonlib.end(self.daemon, self.path, self.log)
         for line in self.said().splitlines():
+            if "what is synced is on" in line:
+                continue  # what a store in PostgreSQL says first
             assert self.expect and re.search(self.expect, line), line
         os.rmdir(self.path)
 

@@ -17,6 +17,7 @@ import controllib
 import toollib as t
 from controllib import Mount, check
 from daemonlib import until
+from mountlib import new_store
 
 ROUNDS = int(os.environ.get("BANK_ROUNDS", "3"))
 ENGINE = os.environ.get("BLT_ENGINE", "booklet")
@@ -28,7 +29,7 @@ TXN = "256sIIqQQQ"
 COMMIT = 3 << 30 | struct.calcsize(TXN) << 16 | 0xb7 << 8 | 25
 
 work = controllib.directory()
-store = os.path.join(work, "kv.blt")
+store = new_store(work)
 
 
 class Conflict(Exception):
