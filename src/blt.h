@@ -204,6 +204,7 @@ struct blt_info {
 	const char *engine; /* its name; lives for ever */
 	bool shared;        /* others may change it while it is open here: what
 			     * was read need not be so any more */
+	bool tokens;        /* struct blt_stat has them */
 	unsigned version;
 	bool writable;
 	bool has_timestamps;
@@ -363,6 +364,8 @@ struct blt_stat {
 	uint64_t len;
 	int64_t timestamp;
 	int64_t seen;
+	uint64_t token; /* another one for each value that is put, where
+			 * struct blt_info says that there are any; else 0 */
 };
 BLT_PUBLIC int blt_stat_key(struct blt *store, const void *key, size_t len,
 			    struct blt_stat *ret);
@@ -942,6 +945,13 @@ BLT_PUBLIC int blt_ns_lookup(struct blt_ns *ns, const void *dir, size_t dir_len,
 BLT_PUBLIC int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  const char *name, size_t name_len, enum blt_kind kind,
 			  uint8_t **ret_key, size_t *ret_len);
+
+/* The key that a new file of a name would have that blt_ns_lookup has just found
+ * to be none; errors as of blt_ns_key.  Asks the store for nothing. */
+BLT_PUBLIC int blt_ns_key_of_none(struct blt_ns *ns, const void *dir,
+				  size_t dir_len, const char *name,
+				  size_t name_len, uint8_t **ret_key,
+				  size_t *ret_len);
 
 /* One name of a listing; all pointers are borrowed for the call. */
 struct blt_ns_entry {

@@ -2,6 +2,7 @@
  * dir_remove.c, listings in list.c. */
 #include "dir/dir.h"
 
+#include "dir/absent.h"
 #include "inode/cache_validity.h"
 #include "main/clock.h"
 #include "main/log.h"
@@ -168,6 +169,8 @@ int dir_lookup(struct bltfs *fs, struct inode *dir, const char *name,
 	}
 	bltfs_leave_names(fs);
 	inodes_put(fs->inodes, inode, 1);
+	if (rc == -ENOENT)
+		absent_note(fs->absent, dir, name);
 	return rc;
 }
 
@@ -216,12 +219,35 @@ int dir_stat_file(struct bltfs *fs, const void *key, size_t len,
 	return rc;
 }
 
+/* The key of a new name: of one that was looked up a moment ago, and is none,
+ * the store is not asked again. */
+static int free_key(struct bltfs *fs, struct inode *dir, const char *name,
+		    enum blt_kind kind, uint8_t **ret_key, size_t *ret_len)
+{
+	struct blt_stat st;
+	int rc;
+
+	if (kind == BLT_FILE && absent_take(fs->absent, dir, name) &&
+	    blt_ns_key_of_none(fs->ns, dir->key, dir->key_len, name,
+			       strlen(name), ret_key, ret_len) == 0)
+		return 0;
+	rc = dir_new_key(fs, dir, name, kind, ret_key, ret_len);
+	if (rc < 0)
+		return rc;
+	rc = kind == BLT_FILE ?
+		     dir_stat_file(fs, *ret_key, *ret_len, &st) :
+		     blt_stat_key(fs->store, *ret_key, *ret_len, &st);
+	if (rc == -ENOENT)
+		return 0;
+	free(*ret_key);
+	return rc == 0 ? -EEXIST : rc;
+}
+
 /* Kind, key and inode for a name that nothing has. */
 static int claim(struct bltfs *fs, struct inode *dir, const char *name,
 		 enum blt_kind kind, struct inode **ret)
 {
 	struct inode *fresh;
-	struct blt_stat st;
 	uint8_t *key;
 	size_t len;
 	int rc;
@@ -230,17 +256,35 @@ static int claim(struct bltfs *fs, struct inode *dir, const char *name,
 	inodes_put(fs->inodes, fresh, 1);
 	if (fresh)
 		return -EEXIST;
-	rc = dir_new_key(fs, dir, name, kind, &key, &len);
+	rc = free_key(fs, dir, name, kind, &key, &len);
 	if (rc < 0)
 		return rc;
-	rc = kind == BLT_FILE ? dir_stat_file(fs, key, len, &st) :
-				blt_stat_key(fs->store, key, len, &st);
-	if (rc == 0)
-		rc = -EEXIST;
-	else if (rc == -ENOENT)
-		rc = inodes_get(fs->inodes, kind, key, len, dir->key_len,
-				hash_of(kind, key, len), ret);
+	rc = inodes_get(fs->inodes, kind, key, len, dir->key_len,
+			hash_of(kind, key, len), ret);
 	free(key);
+	return rc;
+}
+
+/* A new key; where others change the store, it is so at that moment too. */
+static int put_new(struct bltfs *fs, const struct inode *inode,
+		   const void *value, size_t len)
+{
+	struct blt_batch *b;
+	int rc;
+
+	if (!fs->info.shared)
+		return blt_put(fs->store, inode->key, inode->key_len, value,
+			       len, BLT_NOW);
+	rc = blt_batch_new(fs->store, &b);
+	if (rc < 0)
+		return rc;
+	rc = blt_batch_absent(b, inode->key, inode->key_len);
+	if (rc == 0)
+		rc = blt_batch_put(b, inode->key, inode->key_len, value, len,
+				   BLT_NOW);
+	if (rc == 0)
+		return blt_batch_commit(b);
+	blt_batch_abort(b);
 	return rc;
 }
 
@@ -248,8 +292,7 @@ static int store_value(struct bltfs *fs, struct inode *inode, const void *value,
 		       size_t len)
 {
 	bool lost = invalidate_lost(fs, inode, false);
-	int rc = blt_put(fs->store, inode->key, inode->key_len, value, len,
-			 BLT_NOW);
+	int rc = put_new(fs, inode, value, len);
 
 	if (lost)
 		invalidate_back(fs, inode);
@@ -273,8 +316,36 @@ static int answer_new(struct bltfs *fs, struct inode *dir, struct inode *inode,
 	return 0;
 }
 
+/* A file that nobody else has made, here or elsewhere: 1; 0: it need not be
+ * put for that. */
+static int make_exclusive(struct bltfs *fs, struct inode *inode)
+{
+	int rc;
+
+	if (!fs->info.shared || !fs->takes_empty ||
+	    inode->key_len == inode->dir_len)
+		return 0;
+	rc = put_new(fs, inode, "", 0);
+	if (rc == 0)
+		rc = syncer_commit(fs->syncer, inode->key_len);
+	return rc < 0 ? rc : 1;
+}
+
+static int make_file(struct bltfs *fs, struct inode *inode, const char *name,
+		     enum dir_make how)
+{
+	int rc = how != DIR_LATER ? make_exclusive(fs, inode) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (how == DIR_NOW)
+		return rc ? 0 : content_make(fs, inode);
+	return content_create(fs, inode, rc ? NULL : name);
+}
+
 int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
-	       const struct rights *who, bool stored, struct dir_found *ret)
+	       const struct rights *who, enum dir_make how,
+	       struct dir_found *ret)
 {
 	struct inode *inode;
 	int rc;
@@ -285,8 +356,7 @@ int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
 		inode->link = LINK_NO;
 		rc = rights_make(fs, dir, inode, who);
 		if (rc == 0)
-			rc = stored ? content_make(fs, inode) :
-				      content_create(fs, inode, name);
+			rc = make_file(fs, inode, name, how);
 		rc = answer_new(fs, dir, inode, rc, ret);
 	}
 	bltfs_leave_names(fs);

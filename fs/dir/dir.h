@@ -25,10 +25,18 @@ struct dir_found {
 int dir_lookup(struct bltfs *fs, struct inode *dir, const char *name,
 	       struct dir_found *ret);
 
-/* A new file, not stored yet, or (stored) an empty one at once. -EEXIST where
- * there is one.  who: the mode that is asked for, and who asks. */
+enum dir_make {
+	DIR_LATER,     /* it is stored with its first content */
+	DIR_EXCLUSIVE, /* the same, but its name is taken at once, for other
+			* users of the store, too */
+	DIR_NOW,       /* an empty one */
+};
+
+/* A new file.  -EEXIST where there is one.  who: the mode that is asked for,
+ * and who asks. */
 int dir_create(struct bltfs *fs, struct inode *dir, const char *name,
-	       const struct rights *who, bool stored, struct dir_found *ret);
+	       const struct rights *who, enum dir_make how,
+	       struct dir_found *ret);
 int dir_symlink(struct bltfs *fs, struct inode *dir, const char *name,
 		const struct rights *who, const char *target,
 		struct dir_found *ret);

@@ -50,7 +50,7 @@ int content_create(struct bltfs *fs, struct inode *inode, const char *name)
 
 	pthread_mutex_lock(&inode->lock);
 	rc = writeback_cut(fs, inode);
-	if (rc == 0)
+	if (rc == 0 && name)
 		rc = inodes_set_fresh(fs->inodes, inode, name);
 	pthread_mutex_unlock(&inode->lock);
 	return rc;

@@ -36,7 +36,8 @@ struct handle {
 /* cut: O_TRUNC.  The handle holds a reference to the inode. */
 int content_open(struct bltfs *fs, struct inode *inode, int flags,
 		 struct handle **ret);
-/* A file with no key yet: shown under name until it is put. */
+/* A file with no key yet: shown under name until it is put; name NULL: it has
+ * its key, with an empty value. */
 int content_create(struct bltfs *fs, struct inode *inode, const char *name);
 /* An empty file that is stored at once; nobody has it open. */
 int content_make(struct bltfs *fs, struct inode *inode);

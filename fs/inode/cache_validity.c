@@ -12,6 +12,7 @@
 #include "main/bltfs.h"
 #include "inode/notify_queue.h"
 #include "file/content.h"
+#include "file/write_buffer.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -51,6 +52,39 @@ static void link_open(struct cache_validity *b, struct cache_validity_open *o,
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* What is put has a token: the kernel may keep what it has read since a handle
+ * was opened that found the same one.  A directory has none. */
+static uint64_t token_of(struct bltfs *fs, struct inode *inode)
+{
+	struct blt_stat st;
+	bool own;
+
+	if (inode->kind == BLT_DIR)
+		return 0;
+	pthread_mutex_lock(&inode->lock);
+	own = inode->gone || (inode->buffer && inode->buffer->dirty);
+	pthread_mutex_unlock(&inode->lock);
+	if (own || blt_stat_key(fs->store, inode->key, inode->key_len, &st) < 0)
+		return 0;
+	return st.token;
+}
+
+static bool opened_by_token(struct cache_validity *b, struct inode *inode,
+			    struct cache_validity_open *o)
+{
+	uint64_t token = token_of(b->fs, inode);
+
+	o->inode = inode;
+	atomic_init(&o->dropped, 0);
+	link_open(b, o, 0);
+	if (token && atomic_load(&inode->kept) == token)
+		return true;
+	writeback_drop(inode);
+	atomic_store(&inode->kept, 0);
+	atomic_store(&o->dropped, token);
+	return false;
+}
+
 bool cache_validity_opened(struct bltfs *fs, struct inode *inode,
 			   struct cache_validity_open *o)
 {
@@ -59,6 +93,8 @@ bool cache_validity_opened(struct bltfs *fs, struct inode *inode,
 
 	if (!b)
 		return !fs->info.shared && !fs->is_txn;
+	if (fs->info.tokens)
+		return opened_by_token(b, inode, o);
 	now = blt_changes_by_others(fs->store);
 	o->inode = inode;
 	atomic_init(&o->dropped, 0);
@@ -77,6 +113,12 @@ void cache_validity_read(struct bltfs *fs, struct cache_validity_open *o)
 
 	if (!fs->cache_validity)
 		return;
+	if (fs->info.tokens) {
+		dropped = atomic_exchange(&o->dropped, 0);
+		if (dropped)
+			atomic_store(&o->inode->kept, dropped);
+		return;
+	}
 	now = blt_changes_by_others(fs->store) + 1;
 	dropped = atomic_exchange(&o->dropped, 0);
 	if (dropped)
@@ -116,8 +158,25 @@ static struct inode **list_inodes(struct cache_validity *b, size_t *ret_n)
 	return list;
 }
 
+static bool is_kept(struct bltfs *fs, struct inode *inode)
+{
+	uint64_t kept = atomic_load(&inode->kept);
+	bool is;
+
+	if (!fs->info.tokens)
+		return false;
+	bltfs_share_names(fs);
+	is = kept == token_of(fs, inode);
+	bltfs_leave_names(fs);
+	return is;
+}
+
 static void forget(struct bltfs *fs, struct inode *inode)
 {
+	if (is_kept(fs, inode)) {
+		inodes_put(fs->inodes, inode, 1);
+		return;
+	}
 	atomic_store(&inode->kept, 0);
 	writeback_drop(inode);
 	notify_queue_inode(fs->notify_queue, inode);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct absent;
 struct seq_positions;
 struct cache_validity;
 struct control;
@@ -43,6 +44,7 @@ struct bltfs {
 		*cache_validity; /* NULL: nobody else changes the store */
 	struct syncer *syncer;   /* NULL: read only */
 	struct control *control; /* NULL: none */
+	struct absent *absent; /* names that were none; NULL: a store at hand */
 	struct seq_positions *seq_positions; /* links to positions */
 	struct txns *txns;                   /* NULL: none can be made */
 	bool is_txn;

@@ -1,5 +1,6 @@
 #include "main/daemon.h"
 
+#include "dir/absent.h"
 #include "dir/seq_positions.h"
 #include "inode/cache_validity.h"
 #include "main/bltfs.h"
@@ -305,7 +306,8 @@ static int prepare(struct mount *mount)
 		strdup(blt_is_url(mount->store_path) ? "/var/tmp/." :
 						       mount->store_path);
 	if (!mount->write_buffer_dir || inodes_new(fs, 0, &fs->inodes) < 0 ||
-	    seq_positions_new(&fs->seq_positions) < 0) {
+	    seq_positions_new(&fs->seq_positions) < 0 ||
+	    (fs->info.tokens && absent_new(&fs->absent) < 0)) {
 		log_error("out of memory");
 		return EX_OSERR;
 	}
@@ -472,6 +474,7 @@ static int end(struct mount *mount, int code)
 	uring_free(fs->uring);
 	syncer_free(fs->syncer);
 	seq_positions_free(fs->seq_positions);
+	absent_free(fs->absent);
 	inodes_free(fs->inodes);
 	blt_ns_free(fs->ns);
 	if (code == 0)

@@ -56,7 +56,8 @@ static int create_or_find(struct bltfs *fs, struct inode *dir, const char *name,
 			  const struct rights *who, int *flags,
 			  struct dir_found *ret)
 {
-	int rc = dir_create(fs, dir, name, who, false, ret);
+	int rc = dir_create(fs, dir, name, who,
+			    *flags & O_EXCL ? DIR_EXCLUSIVE : DIR_LATER, ret);
 
 	if (rc == 0)
 		*flags &= ~O_TRUNC; /* it is empty */

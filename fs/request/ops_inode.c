@@ -241,7 +241,7 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	(void)rdev;
 	if (S_ISREG(mode))
 		rc = dir_create(ops_fs_of(req, parent), ops_inode(req, parent),
-				name, &who, true, &found);
+				name, &who, DIR_NOW, &found);
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
 	else

@@ -196,6 +196,13 @@ struct backend_dirs {
 			  const void *comp, size_t comp_len, uint64_t *ret);
 };
 
+/* The key, and the directory; the latter's stat is that of its marker, or
+ * zeros. */
+struct backend_look {
+	bool file, dir;
+	struct blt_stat file_stat, dir_stat;
+};
+
 /* ---- the table ---- */
 
 struct backend {
@@ -252,6 +259,11 @@ struct backend {
 	int (*locate)(struct blt *store, const void *key, size_t len,
 		      struct blt_location *ret);    /* NULL: -ENOTSUP */
 	uint64_t (*compactions)(struct blt *store); /* NULL: 0 */
+
+	/* What stands under a component, whose prefix as a directory this is,
+	 * at one moment; NULL: it is asked for one by one. */
+	int (*look)(struct blt *store, const void *prefix, size_t len,
+		    struct backend_look *ret);
 
 	/* As blt_check_key. */
 	int (*key)(struct blt *store, const void *key, size_t len,

@@ -132,6 +132,34 @@ struct answer {
 	int file; /* what ns_find_file says */
 };
 
+/* Of a name that has a component, which is no directory's own marker. */
+static int look_at_once(struct query *q, struct answer *ret,
+			struct blt_stat *dir, struct blt_stat *file)
+{
+	struct blt *store = q->ns->store;
+	struct backend_look found;
+	int rc = store->backend->look(store, q->prefix, q->key_len + 1, &found);
+
+	if (rc < 0)
+		return rc;
+	ret->dir = found.dir;
+	ret->file = found.file;
+	*dir = found.dir_stat;
+	*file = found.file_stat;
+	return 0;
+}
+
+static int look_one_by_one(struct query *q, struct answer *ret,
+			   struct blt_stat *dir, struct blt_stat *file)
+{
+	if (!q->ns->flat)
+		ret->dir = ns_find_dir(q->ns, q->prefix, q->key_len + 1, dir);
+	if (ret->dir != 1 || q->conflict)
+		ret->file = ns_find_file(q->ns, q->prefix, q->key_len,
+					 q->dir_len, file);
+	return ret->file < 0 ? ret->file : 0;
+}
+
 /* One look at what is there now: 1, 0 or an error.  complete: the tree was
  * before, so that what it does not know is not there. */
 static int look(struct query *q, bool complete, struct answer *ret)
@@ -147,13 +175,13 @@ static int look(struct query *q, bool complete, struct answer *ret)
 	}
 	if (!q->prefix)
 		return 0;
-	if (!q->ns->flat)
-		ret->dir = ns_find_dir(q->ns, q->prefix, q->key_len + 1, &dir);
-	if (ret->dir != 1 || q->conflict)
-		ret->file = ns_find_file(q->ns, q->prefix, q->key_len,
-					 q->dir_len, &file);
-	if (ret->file < 0)
-		return ret->file;
+	if (q->ns->store->backend->look && !q->ns->flat &&
+	    q->key_len > q->dir_len)
+		rc = look_at_once(q, ret, &dir, &file);
+	else
+		rc = look_one_by_one(q, ret, &dir, &file);
+	if (rc < 0)
+		return rc;
 	if (ret->dir == 1 && !q->conflict) {
 		ret->kind = BLT_DIR;
 		ret->stat = dir;
@@ -243,6 +271,30 @@ static int may_make_dir(const struct query *q, int found,
 			const struct answer *a)
 {
 	return found == 1 && a->kind == BLT_DIR && !q->conflict ? 0 : -EINVAL;
+}
+
+int blt_ns_key_of_none(struct blt_ns *ns, const void *dir, size_t dir_len,
+		       const char *name, size_t name_len, uint8_t **ret_key,
+		       size_t *ret_len)
+{
+	const struct answer none = { 0 };
+	struct query q;
+	int rc;
+
+	if (!ns_is_prefix(ns, dir, dir_len))
+		return -ENOENT;
+	rc = query_init(&q, ns, dir, dir_len, name, name_len);
+	if (rc == 0)
+		rc = may_make_file(&q, 0, &none);
+	if (rc == 0)
+		rc = blt_check_key(ns->store, q.prefix, q.key_len);
+	if (rc == 0) {
+		*ret_key = q.prefix;
+		*ret_len = q.key_len;
+		q.prefix = NULL;
+	}
+	free(q.prefix);
+	return rc;
 }
 
 int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,

@@ -60,10 +60,9 @@ static void fill_names(void *arg, struct pg_args *args)
 	pg_args_int4(args, (int32_t)r->prefix_len);
 }
 
-/* Whether a row is the marker of the directory that its key names: 1, 0 or
- * negative.  A sequence's mark has to be looked at. */
-static int is_marker(struct pg_store *store, const uint8_t *key, size_t len,
-		     uint64_t value_len)
+/* A sequence's mark has to be looked at. */
+int pg_is_marker(struct pg_store *store, const uint8_t *key, size_t len,
+		 uint64_t value_len)
 {
 	struct blt_view v;
 	int rc;
@@ -168,8 +167,8 @@ static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 		*ret_marked = false;
 		rc = len == 0;
 	} else if (is_key(res, 0, prefix, len)) {
-		rc = is_marker(pg_of(blt), prefix, len,
-			       (uint64_t)pg_int8(res, 0, PG_COL_LEN));
+		rc = pg_is_marker(pg_of(blt), prefix, len,
+				  (uint64_t)pg_int8(res, 0, PG_COL_LEN));
 		*ret_marked = rc > 0;
 		/* a key that is no marker stands in it */
 		rc = rc < 0 ? rc : 1;
@@ -191,8 +190,8 @@ static int dirs_facts(struct blt *blt, const void *prefix, size_t len,
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
 	if (PQntuples(res) && is_key(res, 0, prefix, len)) {
-		rc = is_marker(pg_of(blt), prefix, len,
-			       (uint64_t)pg_int8(res, 0, PG_COL_LEN));
+		rc = pg_is_marker(pg_of(blt), prefix, len,
+				  (uint64_t)pg_int8(res, 0, PG_COL_LEN));
 		facts.marked = rc > 0;
 		row = facts.marked;
 	}
@@ -279,7 +278,8 @@ static int add_file(struct page *p, int row, const uint8_t *name, size_t len)
 	struct ordered_name e = {
 		.len = len,
 		.stat = { .len = (uint64_t)pg_int8(p->res, row, PG_COL_LEN),
-			  .timestamp = pg_int8(p->res, row, PG_COL_TIME) },
+			  .timestamp = pg_int8(p->res, row, PG_COL_TIME),
+			  .token = (uint64_t)pg_int8(p->res, row, PG_COL_VER) },
 	};
 	int rc = has_dir_beside(p, row);
 
@@ -297,8 +297,8 @@ static int add_dir(struct page *p, int row, const uint8_t *name, size_t len)
 	int rc = 0;
 
 	if (key_len == p->len + len + 1)
-		rc = is_marker(p->store, key, key_len,
-			       (uint64_t)pg_int8(p->res, row, PG_COL_LEN));
+		rc = pg_is_marker(p->store, key, key_len,
+				  (uint64_t)pg_int8(p->res, row, PG_COL_LEN));
 	if (rc > 0)
 		e.stat.timestamp = pg_int8(p->res, row, PG_COL_TIME);
 	return rc < 0 ? rc : ordered_page_add(p->to, &e, name);
@@ -324,8 +324,8 @@ static int add_row(struct page *p, int row)
 	if (is_dir)
 		return is_last(p, name, len) ? 0 : add_dir(p, row, name, len);
 	if (len == 0 && p->len) {
-		rc = is_marker(p->store, key, key_len,
-			       (uint64_t)pg_int8(p->res, row, PG_COL_LEN));
+		rc = pg_is_marker(p->store, key, key_len,
+				  (uint64_t)pg_int8(p->res, row, PG_COL_LEN));
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}

@@ -299,6 +299,7 @@ static void get_info(struct blt *blt, struct blt_info *ret)
 		.version = PG_SCHEMA_VERSION,
 		.writable = blt->writable,
 		.has_timestamps = true,
+		.tokens = true,
 		.key_serializer = (unsigned)serial_code("bytes"),
 		.value_serializer = (unsigned)serial_code("bytes"),
 		.created = store->created,
@@ -451,6 +452,7 @@ const struct backend postgres_backend = {
 	.dirty_by_others = pg_changes,
 	.view_release = pg_view_release,
 	.stat_key = pg_stat_key,
+	.look = pg_look,
 
 	.key = pg_key,
 	.check_value = pg_check_value,

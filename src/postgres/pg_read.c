@@ -192,6 +192,7 @@ int pg_stat_key(struct blt *blt, const void *key, size_t len,
 	*ret = (struct blt_stat){
 		.len = (uint64_t)pg_int8(res, 0, PG_COL_LEN),
 		.timestamp = pg_int8(res, 0, PG_COL_TIME),
+		.token = (uint64_t)pg_int8(res, 0, PG_COL_VER),
 	};
 	PQclear(res);
 	return 0;

@@ -178,6 +178,15 @@ void pg_iter_free(struct blt_iter *it);
  * malloc'd; of no bytes, and of only 0xff, what no key reaches. */
 int pg_end_of(const void *prefix, size_t len, uint8_t **ret, size_t *ret_len);
 
+/* ---- pg_names, pg_look ---- */
+
+/* Whether a key with a value of that length is the marker of the directory that
+ * it names: 1, 0 or negative. */
+int pg_is_marker(struct pg_store *store, const uint8_t *key, size_t len,
+		 uint64_t value_len);
+int pg_look(struct blt *blt, const void *prefix, size_t len,
+	    struct backend_look *ret);
+
 /* ---- pg_token ---- */
 
 int pg_token(struct blt *blt, const void *key, size_t len, bool names,
