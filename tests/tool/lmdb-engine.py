@@ -61,7 +61,7 @@ def made():
     t.equal(t.ok("ls", "-p", "empty"), b"x/\n", "a database")
     t.refused(t.USAGE, "--buckets: is for booklet stores",
               args=["create", "-e", "lmdb", "-b", "3", "new"])
-    t.refused(t.USAGE, "--engine none: there are booklet and lmdb",
+    t.refused(t.USAGE, "--engine none: there are booklet, lmdb and postgresql",
               args=["create", "-e", "none", "new"])
     t.refused(t.DATAERR, "new: a booklet store has no databases in it",
               args=["create", "--db", "x", "new"])
