@@ -161,7 +161,7 @@ int dir_open(struct bltfs *fs, struct inode *dir, struct dir_handle **ret)
 	h->cacheable = complete && h->fresh.n == 0;
 	inodes_ref(fs->inodes, dir);
 	inode_add_open(dir, &h->open);
-	h->keep = cache_validity_opened(fs, dir, &h->validity) && h->keep;
+	h->keep = cache_validity_opened(fs, dir, &h->validity) == 1 && h->keep;
 	*ret = h;
 	return 0;
 }

@@ -37,9 +37,17 @@ int content_open(struct bltfs *fs, struct inode *inode, int flags,
 		free(h);
 		return rc;
 	}
+	rc = cache_validity_opened(fs, inode, &h->validity);
+	if (rc < 0) {
+		pthread_mutex_lock(&inode->lock);
+		inode->nopen--;
+		pthread_mutex_unlock(&inode->lock);
+		free(h);
+		return rc;
+	}
+	h->keeps = rc;
 	inodes_ref(fs->inodes, inode);
 	inode_add_open(inode, &h->open);
-	h->keeps = cache_validity_opened(fs, inode, &h->validity);
 	*ret = h;
 	return 0;
 }

@@ -54,39 +54,47 @@ static void link_open(struct cache_validity *b, struct cache_validity_open *o,
 
 /* What is put has a token: the kernel may keep what it has read since a handle
  * was opened that found the same one.  A directory has none. */
-static uint64_t token_of(struct bltfs *fs, struct inode *inode)
+static int token_of(struct bltfs *fs, struct inode *inode, uint64_t *ret)
 {
 	struct blt_stat st;
 	bool own;
+	int rc;
 
+	*ret = 0;
 	if (inode->kind == BLT_DIR)
 		return 0;
 	pthread_mutex_lock(&inode->lock);
 	own = inode->gone || (inode->buffer && inode->buffer->dirty);
 	pthread_mutex_unlock(&inode->lock);
-	if (own || blt_stat_key(fs->store, inode->key, inode->key_len, &st) < 0)
+	if (own)
 		return 0;
-	return st.token;
+	rc = blt_stat_key(fs->store, inode->key, inode->key_len, &st);
+	if (rc == 0)
+		*ret = st.token;
+	return rc == -ENOENT ? -ESTALE : rc;
 }
 
-static bool opened_by_token(struct cache_validity *b, struct inode *inode,
-			    struct cache_validity_open *o)
+static int opened_by_token(struct cache_validity *b, struct inode *inode,
+			   struct cache_validity_open *o)
 {
-	uint64_t token = token_of(b->fs, inode);
+	uint64_t token;
+	int rc = token_of(b->fs, inode, &token);
 
+	if (rc < 0)
+		return rc;
 	o->inode = inode;
 	atomic_init(&o->dropped, 0);
 	link_open(b, o, 0);
 	if (token && atomic_load(&inode->kept) == token)
-		return true;
+		return 1;
 	writeback_drop(inode);
 	atomic_store(&inode->kept, 0);
 	atomic_store(&o->dropped, token);
-	return false;
+	return 0;
 }
 
-bool cache_validity_opened(struct bltfs *fs, struct inode *inode,
-			   struct cache_validity_open *o)
+int cache_validity_opened(struct bltfs *fs, struct inode *inode,
+			  struct cache_validity_open *o)
 {
 	struct cache_validity *b = fs->cache_validity;
 	uint64_t now;
@@ -100,11 +108,11 @@ bool cache_validity_opened(struct bltfs *fs, struct inode *inode,
 	atomic_init(&o->dropped, 0);
 	link_open(b, o, now);
 	if (atomic_load(&inode->kept) == now + 1)
-		return true;
+		return 1;
 	writeback_drop(inode);
 	atomic_store(&inode->kept, 0);
 	atomic_store(&o->dropped, now + 1);
-	return false;
+	return 0;
 }
 
 void cache_validity_read(struct bltfs *fs, struct cache_validity_open *o)
@@ -160,15 +168,14 @@ static struct inode **list_inodes(struct cache_validity *b, size_t *ret_n)
 
 static bool is_kept(struct bltfs *fs, struct inode *inode)
 {
-	uint64_t kept = atomic_load(&inode->kept);
-	bool is;
+	uint64_t kept = atomic_load(&inode->kept), now = 0;
 
 	if (!fs->info.tokens)
 		return false;
 	bltfs_share_names(fs);
-	is = kept == token_of(fs, inode);
+	(void)token_of(fs, inode, &now);
 	bltfs_leave_names(fs);
-	return is;
+	return kept == now;
 }
 
 static void forget(struct bltfs *fs, struct inode *inode)

@@ -48,9 +48,12 @@ int cache_validity_new(struct bltfs *fs, unsigned ms,
 void cache_validity_stop(struct cache_validity *b); /* NULL is fine */
 void cache_validity_free(struct cache_validity *b); /* NULL is fine */
 
-/* Whether the kernel may go on with what it keeps of the inode. */
-bool cache_validity_opened(struct bltfs *fs, struct inode *inode,
-			   struct cache_validity_open *o);
+/* Whether the kernel may go on with what it keeps of the inode: 1, 0.  Where
+ * values have tokens (struct blt_info) the store is asked: -ESTALE where the
+ * key has gone, and nothing is open then; the kernel looks the name up again.
+ */
+int cache_validity_opened(struct bltfs *fs, struct inode *inode,
+			  struct cache_validity_open *o);
 /* Something of it was read, and is about to be answered. */
 void cache_validity_read(struct bltfs *fs, struct cache_validity_open *o);
 void cache_validity_closed(struct bltfs *fs, struct cache_validity_open *o);

@@ -82,6 +82,8 @@ static const struct option_row rows[] = {
 	  "the control directory's name, or none (default .bltfs)", false },
 	{ "poll_us", NUMBER, AT(poll_us), 0, 1000000, "N",
 	  "look for the next request so long before sleeping", false },
+	{ "attr_ms", NUMBER, AT(attr_ms), 0, 60000, "N",
+	  "of a store in PostgreSQL, keep names so long (default 1000)", false },
 	{ "look_ms", NUMBER, AT(look_ms), 1, 60000, "N",
 	  "look so often for changes by others (default 100)", false },
 	{ "control_write", FLAG, AT(control_write), 0, 0, NULL,
@@ -403,6 +405,7 @@ static int set_defaults(struct options *opts)
 		.autoprune = 50,
 		.lock_timeout = 10,
 		.look_ms = 100,
+		.attr_ms = 1000,
 		.max_staging = min_u64(STAGING, os_memory_limit() / 4),
 	};
 	if (option_set_text(&opts->control, ".bltfs") < 0 ||

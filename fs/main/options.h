@@ -75,6 +75,7 @@ struct options {
 	uint64_t commit;       /* seconds */
 	uint64_t autoprune;    /* percent that may be dead; 0: no limit */
 	uint64_t poll_us;      /* 0: sleep at once */
+	uint64_t attr_ms;      /* how long what others may change is kept */
 	uint64_t look_ms;      /* between two looks at what others change */
 	uint64_t lock_timeout; /* seconds */
 	uint64_t max_staging;  /* bytes */

@@ -28,6 +28,8 @@ void ops_free_buffer(char *buf)
 
 double ops_lasting(const struct bltfs *fs)
 {
+	if (fs->info.tokens && !fs->is_txn)
+		return (double)fs->opts->attr_ms / 1000;
 	return ops_keeps(fs) ? OPS_FOREVER : 0;
 }
 

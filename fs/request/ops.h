@@ -18,7 +18,8 @@
 #define OPS_FOREVER (365.0 * 86400)
 
 /* How long it keeps one: for ever, or not at all where others may change the
- * store without our knowing. */
+ * store without our knowing; where to ask costs a round trip, for a moment: an
+ * open asks for itself (cache_validity.h). */
 double ops_lasting(const struct bltfs *fs);
 
 /* Whether the kernel may keep names and attributes: not what others change,

@@ -10,16 +10,17 @@
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct bltfs *fs = ops_fs_of(req, parent);
-	struct fuse_entry_param none = { .entry_timeout = ops_lasting(fs) };
+	/* that nothing is there is kept, but not where somebody else may make
+	 * it */
+	struct fuse_entry_param none = { .entry_timeout = OPS_FOREVER };
 	struct dir_found found;
 	int rc = dir_lookup(fs, ops_inode(req, parent), name, &found);
 
 	if (rc == 0)
 		ops_reply_entry(req, &found, name);
-	else if (rc == -ENOENT && atomic_load(&fs->complete) &&
+	else if (rc == -ENOENT && ops_keeps(fs) && atomic_load(&fs->complete) &&
 		 ops_name_lasts(name))
-		fuse_reply_entry(req,
-				 &none); /* that nothing is there is kept */
+		fuse_reply_entry(req, &none);
 	else
 		ops_reply(req, rc);
 }

@@ -44,6 +44,9 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	set_handle(fi, h);
 	if (fi->flags & O_TRUNC)
 		ops_wrote(req, fi);
+	/* The length that the kernel keeps may be that of another value. */
+	if (fs->info.tokens && !fs->is_txn && !h->keeps)
+		fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
 	if (fuse_reply_open(req, fi) < 0) {
 		bltfs_share_names(fs);
 		content_release(fs, h);
