@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,12 +50,44 @@ const struct ledger_row *ledger_row(const struct ledger *l)
 	return &l->row;
 }
 
+#define HOST_MAX 128
+
+static size_t own_host(char host[HOST_MAX])
+{
+	host[0] = host[HOST_MAX - 1] = '\0';
+	gethostname(host, HOST_MAX - 1);
+	return strlen(host);
+}
+
+static void write_owner(char to[LEDGER_TEXT])
+{
+	char host[HOST_MAX];
+
+	own_host(host);
+	snprintf(to, LEDGER_TEXT, "%s:%ld", host, (long)getpid());
+}
+
+/* A process of this machine can be looked for.  Who is wrong, since another
+ * container has the machine's name, finds the row changed at its first commit
+ * and stops. */
+static bool has_died(const char *owner)
+{
+	char host[HOST_MAX];
+	size_t n = own_host(host);
+	long pid;
+
+	if (n == 0 || strncmp(owner, host, n) != 0 || owner[n] != ':')
+		return false;
+	pid = strtol(owner + n + 1, NULL, 10);
+	return pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 bool ledger_row_lives(const struct ledger_row *row, int64_t now)
 {
 	uint64_t a = (uint64_t)row->renewed, b = (uint64_t)now;
 
 	/* A time to come is as wrong as one long past, and has no end. */
-	return row->state == LEDGER_RUNNING &&
+	return row->state == LEDGER_RUNNING && !has_died(row->owner) &&
 	       (row->renewed > now ? a - b : b - a) < LEDGER_DEAD_US;
 }
 
@@ -64,14 +97,6 @@ static uint64_t random_number(void)
 
 	return getrandom(&v, sizeof(v), 0) == sizeof(v) ? v :
 							  (uint64_t)now_us();
-}
-
-static void write_owner(char to[LEDGER_TEXT])
-{
-	char host[128] = "";
-
-	gethostname(host, sizeof(host) - 1);
-	snprintf(to, LEDGER_TEXT, "%s:%ld", host, (long)getpid());
 }
 
 /* ---- committing ---- */

@@ -144,7 +144,7 @@ void ledger_committed(struct ledger *l);
 int ledger_failed(const struct ledger *l, int rc, struct blt_error *err);
 
 /* Whether a row, as it is in the store, belongs to a run that lives, where only
- * its time can tell. */
+ * its time can tell, or, of a process on this machine, that there is none. */
 bool ledger_row_lives(const struct ledger_row *row, int64_t now);
 
 /* ---- all jobs of a store ---- */

@@ -58,6 +58,15 @@ def directory():
     return path
 
 
+def new_store(where, name, engine=ENGINE):
+    """A path in a directory of the test's, or a URL that nobody else has."""
+    if engine != "postgresql":
+        return os.path.join(where, name)
+    url = os.environ["BLT_TEST_POSTGRES"]
+    join = "&" if "?" in url else "?"
+    return f"{url}{join}store={os.path.basename(where)}-{name}"
+
+
 def without_booklet(args):
     """What blt create is told, but for options that are for booklet stores."""
     left = iter(args)
