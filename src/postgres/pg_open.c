@@ -22,6 +22,11 @@ static int fail(const struct pg_store *store, struct blt_error *err, int rc)
 	case EIO:
 		return store_fail(err, rc, "%s: the server cannot be used: %s",
 				  store->path, why);
+	case ENXIO:
+		return store_fail(err, rc,
+				  "%s: the server has no such database: %s; "
+				  "make it with createdb",
+				  store->path, why);
 	case EACCES:
 		return store_fail(err, rc, "%s: the server refuses: %s",
 				  store->path, why);

@@ -92,7 +92,7 @@ static int refusal(const char *why)
 		{ "permission denied for database", -EACCES },
 		{ "is not permitted to log in", -EACCES },
 		{ "role \"", -EACCES },
-		{ "database \"", -ENOENT },
+		{ "database \"", -ENXIO },
 		{ "certificate", -EACCES },
 		{ "SSL", -EACCES },
 		{ "invalid ", -EINVAL },

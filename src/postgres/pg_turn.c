@@ -30,7 +30,7 @@ static const struct {
 	{ "54", -EFBIG },
 	{ "42501", -EACCES },
 	{ "28", -EACCES },
-	{ "3D000", -ENOENT },
+	{ "3D000", -ENXIO },
 	{ "3F000", -ENOENT },
 	{ "42P01", -ENOENT },
 	{ "57014", -EINTR },
