@@ -85,6 +85,7 @@ static int refusal(const char *why)
 		const char *text;
 		int rc;
 	} known[] = {
+		{ "too many connections", -ERESTART }, /* so far */
 		{ "password authentication failed", -EACCES },
 		{ "no password supplied", -EACCES },
 		{ "authentication failed", -EACCES },

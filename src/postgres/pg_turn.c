@@ -25,6 +25,10 @@ static const struct {
 	{ "42P05", -ERESTART },
 
 	{ "23505", -EEXIST },
+	/* somebody else makes the tables, too */
+	{ "42P06", -EEXIST },
+	{ "42P07", -EEXIST },
+	{ "42710", -EEXIST },
 	{ "53100", -ENOSPC },
 	{ "53200", -ENOMEM },
 	{ "54", -EFBIG },

@@ -363,6 +363,11 @@ def run(args):
     sys.exit(status if status >= 0 else 128 - status)
 
 
+def over(path):
+    """Runs the test NAME.py for NAME-postgres.py, with a server of its own."""
+    run([sys.executable, os.path.abspath(path).replace("-postgres.py", ".py")])
+
+
 def main(args):
     if args[:1] == ["run"]:
         run(args[1:])
