@@ -230,6 +230,79 @@ def test_exchange(m):
     assert (mode("a"), mode("g"), mode("g/sub/same")) == (0o700, 0o711, 0o711)
 
 
+def test_file_in_markers_place(m):
+    """The key of such a file is the directory's, which keeps its record."""
+    os.umask(0o022)
+    os.mkdir("d")
+    os.chmod("d", 0o700)
+    make("f", 0o600)
+    make("d/g", 0o600)
+    make("x", 0o611)
+    for name in ("f", "d/g"):
+        os.rename(name, "d/%")
+        assert (mode("d"), mode("d/%")) == (0o700, 0o644), name
+        m.remount()
+        assert (mode("d"), mode("d/%")) == (0o700, 0o644), name
+        write(name, b"")
+        assert mode(name) == 0o644
+    os.rename("d/%", "x")
+    assert (mode("d"), mode("x")) == (0o700, 0o644), "not its old mode"
+    os.chmod("x", 0o611)
+    renameat2("x", "d/g", EXCHANGE)
+    write("d/%", b"y")
+    renameat2("d/g", "d/%", EXCHANGE)
+    assert (mode("d"), mode("d/g"), mode("d/%")) == (0o700, 0o644, 0o644)
+    m.remount()
+    assert (mode("d"), mode("d/g"), mode("d/%")) == (0o700, 0o644, 0o644)
+
+
+def test_file_in_markers_place_fresh(m):
+    """The same of one that cannot be stored yet."""
+    os.mkdir("d")
+    os.chmod("d", 0o700)
+    fd = os.open("d/f", os.O_CREAT | os.O_WRONLY, 0o600)
+    os.write(fd, b"{")
+    os.rename("d/f", "d/%")
+    m.said("not stored")
+    assert mode("d") == 0o700
+    os.write(fd, b"}")
+    os.close(fd)
+    assert (mode("d"), mode("d/%")) == (0o700, 0o644)
+    m.remount()
+    write("d/f", b"1")
+    assert (mode("d"), mode("d/%"), mode("d/f")) == (0o700, 0o644, 0o644)
+
+
+def test_exchange_is_one_change(m):
+    """A crash at any time leaves no record under another name: the table is
+    written beside the exchange as often as can be."""
+    os.makedirs("a/sub")
+    os.makedirs("b/sub")
+    fresh = os.open("a/fresh", os.O_CREAT | os.O_WRONLY, 0o600)
+    for top, bits in (("a", 0o700), ("b", 0o711)):
+        for name in (top, f"{top}/sub"):
+            os.chmod(name, bits)
+        make(f"{top}/same", bits)
+        make(f"{top}/{top}", bits)
+    os.chdir("/")
+    for n in range(9):
+        renameat2(f"{m.mnt}/a", f"{m.mnt}/b", EXCHANGE)
+        if n == 4:
+            os.close(fresh)
+    assert mode(f"{m.mnt}/b/fresh") == 0o600
+    m.daemon.kill()
+    m.daemon.wait()
+    daemonlib.unmount(m.mnt)
+    table = subprocess.run([BLT, "slot", "get", m.store, "2"],
+                           check=True, stdout=subprocess.PIPE).stdout
+    assert b"\xff/" not in table and b"b/fresh" in table, table
+    m.start()
+    os.chdir(m.mnt)
+    for top, other, bits in (("a", "b", 0o711), ("b", "a", 0o700)):
+        for path in (top, f"{top}/sub", f"{top}/same", f"{top}/{other}"):
+            assert mode(path) == bits, path
+
+
 def test_made_again(m):
     make("f", 0o600)
     os.unlink("f")
@@ -642,6 +715,9 @@ BOOKLET = {
     test_rename: (),
     test_rename_fresh: (),
     test_exchange: (),
+    test_file_in_markers_place: (),
+    test_file_in_markers_place_fresh: ("value_serializer=json",),
+    test_exchange_is_one_change: (),
     test_made_again: (),
     test_unlinked_while_open: (),
     test_setgid_directory: (),
