@@ -464,6 +464,13 @@ BLT_PUBLIC int blt_batch_rename(struct blt_batch *b, const void *from,
 BLT_PUBLIC int blt_batch_exchange(struct blt_batch *b, const void *one,
 				  size_t one_len, const void *two,
 				  size_t two_len);
+/* The attributes (below) of a directory, and of all in it, are exchanged with
+ * those of another one when the batch is committed; then its operations take no
+ * attributes along.  Both end in '/'.  -EINVAL: one of them is in the other
+ * one, or this is the second such pair. */
+BLT_PUBLIC int blt_batch_exchange_attrs(struct blt_batch *b, const void *one,
+					size_t one_len, const void *two,
+					size_t two_len);
 /* From here on operations count only if key has, at the commit, still the value
  * that stood at value_offset (of a struct blt_item or blt_view whose iterator
  * or view is still there): up to the next call, or one with key NULL, which
@@ -617,9 +624,10 @@ BLT_PUBLIC int blt_slot_delete(struct blt *store, enum blt_slot slot);
  * directory is its prefix, which ends in '/'; the root is the empty key.  A
  * record needs no key that is there.  A record goes with its key when that is
  * deleted, and moves when that is renamed or exchanged; for directories there
- * are blt_attrs_drop and blt_attrs_move.  blt_prune drops the records of keys
- * that are gone, but for those set since blt_open.  blt_copy from booklet to
- * booklet keeps all.
+ * are blt_attrs_drop, blt_attrs_move and blt_batch_exchange_attrs.  A key that
+ * ends in '/' has the directory's: one that is renamed to it loses its own.
+ * blt_prune drops the records of keys that are gone, but for those set since
+ * blt_open.  blt_copy from booklet to booklet keeps all.
  *
  * A change is seen at once.  It is written at once where the table is short or
  * seldom changed, else by the next blt_settle or blt_close, and is as durable
@@ -655,8 +663,8 @@ BLT_PUBLIC int blt_attrs_set(struct blt *store, const void *key, size_t len,
 /* The record goes, with the extended attributes. */
 BLT_PUBLIC int blt_attrs_drop(struct blt *store, const void *key, size_t len);
 /* The record of key, and where key ends in '/' those of all below it, get to
- * in place of key; the record that to had goes.  -EINVAL: one of them is a
- * directory in which the other one is. */
+ * in place of key; the record that to had goes.  -EINVAL: key is a directory,
+ * and one of them is in the other one. */
 BLT_PUBLIC int blt_attrs_move(struct blt *store, const void *key, size_t len,
 			      const void *to, size_t to_len);
 

@@ -222,11 +222,6 @@ void mapping_rekey_all(struct bltfs *fs, const struct mapping *m, size_t n_m)
 
 /* ---- records of directories ---- */
 
-/* A key that no key of text can be, for what is below one of two directories
- * while they are exchanged: no longer than a directory's, so that what fits
- * into a key there does so here. */
-static const uint8_t aside[] = { 0xff, '/' };
-
 /* The names have moved; where a record cannot, it is lost alone. */
 static void move_rights(struct bltfs *fs, const void *from, size_t len,
 			const void *to, size_t to_len)
@@ -237,8 +232,10 @@ static void move_rights(struct bltfs *fs, const void *from, size_t len,
 
 void mapping_move_rights(struct bltfs *fs, const struct mapping *m)
 {
-	if (m->kind == BLT_DIR)
-		move_rights(fs, m->from, m->from_len, m->to, m->to_len);
+	if (m->kind != BLT_DIR || !fs->keeps_attrs)
+		return;
+	move_rights(fs, m->from, m->from_len, m->to, m->to_len);
+	(void)blt_flush(fs->store);
 }
 
 static bool both_dirs(const struct mapping m[2])
@@ -246,26 +243,12 @@ static bool both_dirs(const struct mapping m[2])
 	return m[0].kind == BLT_DIR && m[1].kind == BLT_DIR;
 }
 
-/* The batch takes the records of keys along.  So those of the first directory
- * leave, files' too, or behind the batch nobody could tell which of the records
- * there are the second's. */
-void mapping_part_rights(struct bltfs *fs, const struct mapping m[2])
+void mapping_exchange_rights(struct bltfs *fs, const struct mapping m[2])
 {
 	if (both_dirs(m))
-		move_rights(fs, m[0].from, m[0].from_len, aside, sizeof(aside));
-}
-
-void mapping_join_rights(struct bltfs *fs, const struct mapping m[2], int rc)
-{
-	if (rc == 0) {
-		if (!both_dirs(m))
-			mapping_move_rights(fs, &m[0]);
-		mapping_move_rights(fs, &m[1]);
-	}
-	if (both_dirs(m))
-		move_rights(fs, aside, sizeof(aside),
-			    rc == 0 ? m[0].to : m[0].from,
-			    rc == 0 ? m[0].to_len : m[0].from_len);
+		return; /* the batch did it */
+	mapping_move_rights(fs, &m[0]);
+	mapping_move_rights(fs, &m[1]);
 }
 
 /* ---- the store ---- */
@@ -281,6 +264,9 @@ int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
 		return rc;
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = batch_mapping(fs, batch, &m[i], n > 1, i == 0);
+	if (rc == 0 && n == 2 && both_dirs(m))
+		rc = blt_batch_exchange_attrs(batch, m[0].from, m[0].from_len,
+					      m[1].from, m[1].from_len);
 	if (rc == 0 && left != entered && n == 1)
 		rc = dir_keep(fs, batch, left);
 	if (rc < 0) {

@@ -35,10 +35,9 @@ int mapping_apply(struct bltfs *fs, const struct mapping *m, size_t n,
 		  struct inode *left, struct inode *entered);
 
 /* The records of directories, which do not go with a key (rights.h): behind a
- * rename; and around mapping_apply for an exchange, whose result is rc. */
+ * rename, and behind an exchange. */
 void mapping_move_rights(struct bltfs *fs, const struct mapping *m);
-void mapping_part_rights(struct bltfs *fs, const struct mapping m[2]);
-void mapping_join_rights(struct bltfs *fs, const struct mapping m[2], int rc);
+void mapping_exchange_rights(struct bltfs *fs, const struct mapping m[2]);
 
 /* One inode that is covered; and all there are. */
 int mapping_rekey(struct bltfs *fs, struct inode *inode,

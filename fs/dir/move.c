@@ -284,12 +284,10 @@ static int exchange(struct bltfs *fs, struct side *a, struct side *b)
 		return a->key_len == b->key_len ? 0 : -EINVAL;
 	if (a->kind != b->kind)
 		rc = swap_kinds(fs, a, b, m, &prefix);
-	if (rc == 0) {
-		mapping_part_rights(fs, m);
+	if (rc == 0)
 		rc = mapping_apply(fs, m, 2, a->dir, b->dir);
-		mapping_join_rights(fs, m, rc);
-	}
 	if (rc == 0) {
+		mapping_exchange_rights(fs, m);
 		atomic_fetch_add(&fs->moves, 1);
 		mapping_rekey_all(fs, m, 2);
 		rc = written(fs, a, b);

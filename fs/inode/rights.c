@@ -222,6 +222,8 @@ static void apply(const struct rights_change *c, struct rights *r)
 		r->gid = c->to.gid;
 	if (c->mode)
 		r->mode = c->to.mode & BITS;
+	if (c->clear_ids)
+		r->mode &= ~(mode_t)(r->mode & S_IXGRP ? SET_ID : S_ISUID);
 	if (c->mode && c->check && r->mode & S_ISGID &&
 	    !c->in_group(c->arg, r->gid))
 		r->mode &= ~(mode_t)S_ISGID;
@@ -232,11 +234,14 @@ static int change(struct bltfs *fs, struct inode *inode,
 {
 	struct blt_attrs record = record_of(fs, inode);
 	struct rights r = shown(fs, inode->kind, &record);
+	const mode_t old = r.mode;
 	int rc = c->check ? check(c, &r) : 0;
 
 	if (rc < 0)
 		return rc;
 	apply(c, &r);
+	if (!c->mode && !c->uid && !c->gid && r.mode == old)
+		return 0;
 	write_record(fs, inode->kind, &r, &record);
 	if (inode->gone) {
 		inode->last = record;

@@ -53,6 +53,7 @@ void rights_drop_key(struct bltfs *fs, const void *key, size_t len);
 
 struct rights_change {
 	bool mode, uid, gid; /* which of these change */
+	bool clear_ids;      /* as a write does, and chown(2) of a file */
 	struct rights to;
 	/* Where the kernel does not check: that the caller, who is not root,
 	 * may do that. */

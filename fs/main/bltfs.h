@@ -38,6 +38,7 @@ struct bltfs {
 	bool takes_empty;     /* so markers may be written */
 	bool takes_links;     /* and symbolic links */
 	bool keeps_attrs;     /* modes and owners (rights.h), user.* */
+	bool clears_ids;      /* set-ID bits: the kernel leaves that to us */
 	struct inodes *inodes;
 	struct notify_queue *notify_queue;
 	struct cache_validity

@@ -41,6 +41,7 @@ static void see_init(struct bltfs *fs, const void *message, size_t n)
 	if (in.opcode != FUSE_INIT)
 		return;
 	fs->init_unique = in.unique;
+	fs->clears_ids = init.flags & FUSE_HANDLE_KILLPRIV_V2;
 	if (init.flags & FUSE_INIT_EXT)
 		uring_offer(fs->uring, init.flags2);
 }
@@ -66,15 +67,32 @@ static ssize_t read_device(int fd, void *buf, size_t len, void *arg)
 	return n;
 }
 
+/* libfuse knows neither flag.  FUSE_HANDLE_KILLPRIV_V2: we take set-ID bits
+ * away (rights.h), and the kernel need not ask for security.capability before
+ * each write. */
+static void patch_init(const struct bltfs *fs, struct fuse_init_out *out)
+{
+	if (fs->clears_ids)
+		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	uring_patch_init(fs->uring, out);
+}
+
 /* INIT's answer: the mount is live, unless a signal or -o io_uring=yes has told
  * the session to exit. */
 static ssize_t write_init(struct bltfs *fs, int fd, const struct iovec *iov)
 {
-	struct uring_init init = { .bytes = "" };
+	struct iovec parts[2] = { iov[0], iov[1] };
+	struct fuse_init_out out;
 	ssize_t n;
 
-	uring_patch_init(fs->uring, iov, &init);
-	n = writev(fd, init.iov, 2);
+	if (iov[1].iov_len == sizeof(out)) {
+		memcpy(&out, iov[1].iov_base, sizeof(out));
+		patch_init(fs, &out);
+		parts[1].iov_base = &out;
+	} else {
+		fs->clears_ids = false;
+	}
+	n = writev(fd, parts, 2);
 	if (n >= 0 && !fuse_session_exited(fs->session))
 		fs->live(fs, uring_start(fs->uring));
 	return n;

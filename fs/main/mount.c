@@ -351,7 +351,7 @@ static int add_options(struct mount *mount, char **list)
 
 static int start_session(struct mount *mount)
 {
-	struct fuse_lowlevel_ops ops = ops_table(mount->opts);
+	struct fuse_lowlevel_ops ops = ops_table(&mount->fs);
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct bltfs *fs = &mount->fs;
 	const struct uring_config transport = {

@@ -63,7 +63,7 @@ static const struct option_row rows[] = {
 	{ "decode", FLAG, AT(decode), 0, 0, NULL,
 	  "show zstd-coded values decoded, and code what is written", false },
 	{ "xattr", FLAG, AT(xattr), 0, 0, NULL,
-	  "keep extended attributes; show user.blt.key and others", false },
+	  "answer user.blt.key also where no attributes are stored", false },
 	{ "allow_other", FLAG, AT(allow_other), 0, 0, NULL,
 	  "let other users in; sets default_permissions", false },
 	{ "default_permissions", FLAG, AT(default_permissions), 0, 0, NULL,

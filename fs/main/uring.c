@@ -48,18 +48,9 @@ void uring_offer(struct uring *u, uint32_t flags2)
 	u->offered = (uint64_t)flags2 << 32 & FUSE_OVER_IO_URING;
 }
 
-void uring_patch_init(const struct uring *u, const struct iovec *iov,
-		      struct uring_init *ret)
+void uring_patch_init(const struct uring *u, struct fuse_init_out *out)
 {
-	struct fuse_init_out *out = (struct fuse_init_out *)ret->bytes;
-
-	memcpy(ret->iov, iov, sizeof(ret->iov));
-	if (!u->n_rings || iov[1].iov_len < sizeof(*out) ||
-	    iov[1].iov_len > sizeof(ret->bytes))
-		return;
-	memcpy(ret->bytes, iov[1].iov_base, iov[1].iov_len);
-	ret->iov[1].iov_base = ret->bytes;
-	if (out->flags & FUSE_INIT_EXT)
+	if (u->n_rings && out->flags & FUSE_INIT_EXT)
 		out->flags2 |= (uint32_t)(FUSE_OVER_IO_URING >> 32);
 }
 

@@ -4,7 +4,7 @@
  *   uring_new(se, &config, &u);
  *   uring_offer(u, flags2)               what the kernel's INIT says
  *   uring_prepare(u, max_write)          while INIT is handled
- *   uring_patch_init(u, iov, &out)       INIT's answer, before it is written
+ *   uring_patch_init(u, &out)            INIT's answer, before it is written
  *   uring_start(u)                       after it was written
  *   uring_reply(u, iov, n)               each reply, before the device gets it
  *   uring_drain(u)                       the session's loop has ended
@@ -83,6 +83,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct fuse_init_out;
 struct fuse_session;
 struct uring;
 
@@ -105,15 +106,8 @@ void uring_offer(struct uring *u, uint32_t flags2);
 int uring_prepare(struct uring *u, size_t max_write);
 const char *uring_why(const struct uring *u);
 
-/* The room for INIT's answer, changed. */
-struct uring_init {
-	struct iovec iov[2];
-	char bytes[256];
-};
-
-/* iov: INIT's answer, of two parts; ret has what to write in its place. */
-void uring_patch_init(const struct uring *u, const struct iovec *iov,
-		      struct uring_init *ret);
+/* Changes INIT's answer, which is about to be written. */
+void uring_patch_init(const struct uring *u, struct fuse_init_out *out);
 /* Registers all entries; returns when the kernel has them, or when it has gone
  * back to the device: then -errno. */
 int uring_start(struct uring *u);

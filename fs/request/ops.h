@@ -31,8 +31,8 @@ static inline bool ops_keeps(const struct bltfs *fs)
 	return !fs->info.shared && !fs->is_txn;
 }
 
-/* The table for these options. */
-struct fuse_lowlevel_ops ops_table(const struct options *opts);
+/* The table for this mount, once it is known what its store keeps. */
+struct fuse_lowlevel_ops ops_table(const struct bltfs *fs);
 
 static inline struct bltfs *ops_fs(fuse_req_t req)
 {

@@ -123,12 +123,24 @@ static bool in_group(void *arg, gid_t gid)
 
 #define SET_RIGHTS (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)
 
+/* Whether this takes set-ID bits away.  A request that sets nothing is what the
+ * kernel sends before a write that does. */
+static bool clears_ids(fuse_req_t req, const struct inode *inode, int to_set)
+{
+	if (!ops_fs(req)->clears_ids || inode->kind == BLT_DIR)
+		return false;
+	return to_set == 0 ||
+	       to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID) ||
+	       (to_set & FUSE_SET_ATTR_SIZE && fuse_req_ctx(req)->uid != 0);
+}
+
 static int set_rights(fuse_req_t req, struct inode *inode,
-		      const struct stat *attr, int to_set)
+		      const struct stat *attr, int to_set, bool clear_ids)
 {
 	struct bltfs *fs = inode->fs;
 	const uid_t caller = fuse_req_ctx(req)->uid;
 	const struct rights_change change = {
+		.clear_ids = clear_ids,
 		.mode = to_set & FUSE_SET_ATTR_MODE,
 		.uid = to_set & FUSE_SET_ATTR_UID,
 		.gid = to_set & FUSE_SET_ATTR_GID,
@@ -144,7 +156,8 @@ static int set_rights(fuse_req_t req, struct inode *inode,
 	rc = rights_change(fs, inode, &change);
 	bltfs_leave_names(fs);
 	if (rc == -ENOTSUP)
-		return fs->opts->strict_attrs ? -EPERM : 0;
+		return fs->opts->strict_attrs && to_set & SET_RIGHTS ? -EPERM :
+								       0;
 	return rc;
 }
 
@@ -153,10 +166,11 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 {
 	struct bltfs *fs = ops_fs_of(req, ino);
 	struct inode *inode = ops_inode(req, ino);
+	const bool clear = clears_ids(req, inode, to_set);
 	int rc = 0;
 
-	if (to_set & SET_RIGHTS)
-		rc = set_rights(req, inode, attr, to_set);
+	if (to_set & SET_RIGHTS || clear)
+		rc = set_rights(req, inode, attr, to_set, clear);
 	if (rc == 0 && to_set & FUSE_SET_ATTR_SIZE)
 		rc = set_size(fs, inode, attr->st_size, fi != NULL);
 	if (fi && to_set & FUSE_SET_ATTR_SIZE)

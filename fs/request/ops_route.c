@@ -158,7 +158,7 @@ ROUTE_INODE(fallocate, STATS_WRITE, -EOPNOTSUPP,
 	    (fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	     off_t length, struct fuse_file_info *fi),
 	    (req, ino, mode, offset, length, fi))
-ROUTE_INODE(getxattr, STATS_GETATTR, -ENODATA,
+ROUTE_INODE(getxattr, STATS_GETATTR, -EOPNOTSUPP,
 	    (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size),
 	    (req, ino, name, size))
 ROUTE_INODE(listxattr, STATS_GETATTR, -EOPNOTSUPP,
@@ -267,11 +267,11 @@ static const struct fuse_lowlevel_ops all = {
 	.ioctl = control_ops_ioctl,
 };
 
-struct fuse_lowlevel_ops ops_table(const struct options *opts)
+struct fuse_lowlevel_ops ops_table(const struct bltfs *fs)
 {
 	struct fuse_lowlevel_ops table = all;
 
-	if (!opts->xattr) {
+	if (!fs->keeps_attrs && !fs->opts->xattr) {
 		table.getxattr = NULL;
 		table.listxattr = NULL;
 		table.setxattr = NULL;

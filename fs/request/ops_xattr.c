@@ -1,6 +1,7 @@
-/* With -o xattr: user.blt.key, the key's bytes; user.blt.hash, its hash in hex
- * digits; user.blt.timestamp, in microseconds.  None can be changed.  Other
- * user.* are kept where the store keeps modes and owners (rights.h).
+/* user.* attributes are kept where the store keeps modes and owners (rights.h).
+ * Three are answered by name: user.blt.key, the key's bytes; user.blt.hash, its
+ * hash in hex digits; user.blt.timestamp, in microseconds.  They are not
+ * listed, so that no copy tries to set or remove them.
  */
 #include "request/ops.h"
 
@@ -11,10 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A directory has no time of its own: the last is for files. */
-static const char names[] = "user.blt.key\0user.blt.hash\0user.blt.timestamp";
-static const size_t names_without_time = sizeof("user.blt.key\0user.blt.hash");
 
 static int get_hash(const struct inode *inode, char **ret, size_t *ret_len)
 {
@@ -39,11 +36,16 @@ static bool is_own(const char *name)
 	return strncmp(name, "user.blt.", 9) == 0;
 }
 
-static bool can_be_kept(const struct bltfs *fs, const struct inode *inode,
-			const char *name)
+/* To whoever asks for others than user.* this is a filesystem that has none:
+ * ls(1), which asks each file for three, then asks no more. */
+static bool is_user(const char *name)
 {
-	return strncmp(name, "user.", 5) == 0 && !is_own(name) &&
-	       rights_kept(fs, inode) && !inode->gone;
+	return strncmp(name, "user.", 5) == 0;
+}
+
+static bool can_be_kept(const struct bltfs *fs, const struct inode *inode)
+{
+	return rights_kept(fs, inode) && !inode->gone;
 }
 
 /* Once more where it has grown meanwhile. */
@@ -101,7 +103,7 @@ static int get_value(struct bltfs *fs, struct inode *inode, const char *name,
 		if (rc < 0)
 			return -ENOMEM;
 		*ret_len = (size_t)rc;
-	} else if (can_be_kept(fs, inode, name)) {
+	} else if (!is_own(name) && can_be_kept(fs, inode)) {
 		return get_kept(fs, inode, name, ret, ret_len);
 	} else {
 		return -ENODATA;
@@ -128,6 +130,11 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	size_t len = 0;
 	int rc;
 
+	/* the kernel asks for security.capability before it writes */
+	if (!is_user(name)) {
+		ops_reply(req, -EOPNOTSUPP);
+		return;
+	}
 	bltfs_share_names(fs);
 	rc = get_value(fs, ops_inode(req, ino), name, &value, &len);
 	bltfs_leave_names(fs);
@@ -139,36 +146,33 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	free(value);
 }
 
-/* Ours, then those that are kept: malloc'd. */
+/* Those that are kept: malloc'd. */
 static int list_names(struct bltfs *fs, struct inode *inode, char **ret,
 		      size_t *ret_len)
 {
-	const bool time = inode->kind != BLT_DIR && fs->info.has_timestamps;
-	const size_t own = time ? sizeof(names) : names_without_time;
 	char *list = NULL, *more;
 	size_t room = 0;
 	int64_t len = 0;
 
+	if (!can_be_kept(fs, inode))
+		return 0;
 	do {
 		room = (size_t)len;
-		more = realloc(list, own + room);
+		more = realloc(list, room + 1);
 		if (!more) {
 			free(list);
 			return -ENOMEM;
 		}
 		list = more;
-		len = !can_be_kept(fs, inode, "user.") ?
-			      0 :
-			      blt_xattr_list(fs->store, inode->key,
-					     inode->key_len, list + own, room);
+		len = blt_xattr_list(fs->store, inode->key, inode->key_len,
+				     list, room);
 	} while (len > 0 && (size_t)len > room);
 	if (len < 0) {
 		free(list);
 		return (int)len;
 	}
-	memcpy(list, names, own);
 	*ret = list;
-	*ret_len = own + (size_t)len;
+	*ret_len = (size_t)len;
 	return 0;
 }
 
@@ -190,8 +194,7 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	free(list);
 }
 
-/* value NULL: removes it.  To a copy that asks for others than user.* this is a
- * filesystem that has none. */
+/* value NULL: removes it. */
 static int set_kept(fuse_req_t req, fuse_ino_t ino, const char *name,
 		    const char *value, size_t size, int flags)
 {
@@ -202,7 +205,7 @@ static int set_kept(fuse_req_t req, fuse_ino_t ino, const char *name,
 	if (is_own(name))
 		return -EPERM;
 	bltfs_share_names(fs);
-	if (can_be_kept(fs, inode, name))
+	if (is_user(name) && can_be_kept(fs, inode))
 		rc = blt_xattr_set(fs->store, inode->key, inode->key_len, name,
 				   value, size, flags);
 	if (rc == 0)

@@ -1,8 +1,8 @@
 /* attrs.h - the attributes of a store's keys: where they are kept, and what
  * changes with the keys.
  *
- * The functions of blt.h are in attrs.c; these are what the face (backend*.c)
- * tells it.
+ * The functions of blt.h are in attrs.c and attrs_keys.c; these are what the
+ * face (backend*.c) tells them.
  *
  *   rc = attrs_new(&store->attrs);   after the engine's open
  *   attrs_committed(store, first);   after each successful commit
@@ -35,10 +35,16 @@ void attrs_free(struct attrs *a); /* NULL is fine; writes nothing */
 
 /* What the operations of a batch that is committed mean for the records. */
 void attrs_committed(struct blt *store, const struct backend_op *first);
+/* Of one that is committed with blt_batch_exchange_attrs. */
+void attrs_exchanged(struct blt *store, const struct blt_bytes *one,
+		     const struct blt_bytes *two);
 void attrs_deleted(struct blt *store, const void *key, size_t len);
 
 /* Writes what has changed: always, or only as far as the limit allows. */
 int attrs_write(struct blt *store, bool always);
+
+/* Hands what was written to the kernel, if it is not there yet. */
+int attrs_flush(struct blt *store);
 
 /* The table's place was written by somebody else: it is read again. */
 void attrs_forget(struct blt *store);

@@ -25,6 +25,8 @@ struct blt_batch {
 	struct blt *store;
 	struct backend_op *first, **last;
 	struct room *room; /* the latest in front */
+	/* Directories whose attributes are exchanged, in the rooms. */
+	struct blt_bytes one, two;
 };
 
 int blt_batch_new(struct blt *store, struct blt_batch **ret)
@@ -264,6 +266,32 @@ int blt_batch_exchange(struct blt_batch *b, const void *one, size_t one_len,
 	return add_pair(b, BACKEND_EXCHANGE, one, one_len, two, two_len);
 }
 
+static int keep_bytes(struct blt_batch *b, const void *bytes, size_t len,
+		      struct blt_bytes *ret)
+{
+	void *to = take_room(b, len);
+
+	if (!to)
+		return -ENOMEM;
+	memcpy(to, bytes, len);
+	*ret = (struct blt_bytes){ to, len };
+	return 0;
+}
+
+int blt_batch_exchange_attrs(struct blt_batch *b, const void *one,
+			     size_t one_len, const void *two, size_t two_len)
+{
+	const char *x = one, *y = two;
+	int rc;
+
+	if (b->one.len || !one_len || x[one_len - 1] != '/' || !two_len ||
+	    y[two_len - 1] != '/' ||
+	    memcmp(x, y, one_len < two_len ? one_len : two_len) == 0)
+		return -EINVAL;
+	rc = keep_bytes(b, two, two_len, &b->two);
+	return rc < 0 ? rc : keep_bytes(b, one, one_len, &b->one);
+}
+
 int blt_batch_only_if(struct blt_batch *b, const void *key, size_t len,
 		      uint64_t value_offset, bool *ret_held)
 {
@@ -324,7 +352,10 @@ static int commit(struct blt_batch *b, commit_fn *fn)
 
 	if (rc == 0) {
 		tell_held(b->first);
-		attrs_committed(b->store, b->first);
+		if (b->one.len)
+			attrs_exchanged(b->store, &b->one, &b->two);
+		else
+			attrs_committed(b->store, b->first);
 	}
 	blt_batch_abort(b);
 	return rc;
@@ -339,8 +370,14 @@ int blt_batch_commit_flush(struct blt_batch *b)
 {
 	const struct backend *backend = b->store->backend;
 
-	return commit(b, backend->commit_flush ? backend->commit_flush :
-						 backend->commit);
+	struct blt *store = b->store;
+	int rc = commit(b, backend->commit_flush ? backend->commit_flush :
+						   backend->commit);
+
+	/* the records that went along; where that fails, a later one does it */
+	if (rc == 0 && store->attrs)
+		(void)attrs_flush(store);
+	return rc;
 }
 
 int blt_prepare_rename(struct blt *store, const void *key, size_t len)

@@ -465,7 +465,8 @@ def test_limits(_):
     with socket.socket(socket.AF_UNIX) as s, fails(errno.EPERM):
         s.bind("socket")
     with fails(errno.ENOTSUP):
-        os.setxattr("f", "user.mine", b"x")
+        os.setxattr("f", "security.mine" if os.getuid() == 0 and
+                    ENGINE == "booklet" else "user.mine", b"x")
     with fails(errno.ENOTSUP):
         os.open(".", os.O_TMPFILE | os.O_RDWR)
     os.utime("f", (1, 1000))
@@ -594,14 +595,14 @@ def test_refusals(_):
     assert os.getxattr("f", "user.blt.key") == b"f"
     assert int(os.getxattr("f", "user.blt.timestamp")) == \
         os.stat("f").st_mtime_ns // 1000
-    assert os.listxattr("f") == ["user.blt.key", "user.blt.hash",
-                                 "user.blt.timestamp"]
+    assert os.listxattr("f") == os.listxattr(".") == []
     assert os.getxattr("f", "user.blt.hash").decode() == \
         hashlib.blake2s(b"f", digest_size=13).hexdigest()
     fact, = json.loads(subprocess.check_output([BLT, "stat", "-j", "f"]))
     for name in ("key", "hash", "timestamp"):
         assert os.getxattr("f", f"user.blt.{name}").decode() == str(fact[name])
-    assert os.listxattr(".") == ["user.blt.key", "user.blt.hash"]
+    with fails(errno.ENODATA):
+        os.getxattr(".", "user.blt.timestamp")
     with fails(errno.ENODATA):
         os.getxattr("f", "user.other")
     with fails(errno.EPERM):

@@ -191,6 +191,94 @@ START_TEST(directories)
 }
 END_TEST
 
+/* A key that ends in '/' has the directory's record, whatever its value is. */
+START_TEST(markers)
+{
+	struct blt *s = open_as(BLT_TRUNCATE);
+	struct blt_batch *b;
+
+	for (const char *k = "fghi"; *k; k++) {
+		const char key[] = { *k, '\0' };
+
+		put(s, key);
+		ck_assert_int_eq(set_mode(s, key, (uint32_t)*k), 0);
+	}
+	ck_assert_int_eq(set_mode(s, "d/", 1), 0);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_rename(b, "f", 1, "d/", 2), 0);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	ck_assert_int_eq(mode_of(s, "d/"), 1);
+	ck_assert_int_eq(mode_of(s, "f"), -1);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_exchange(b, "d/", 2, "g", 1), 0);
+	ck_assert_int_eq(blt_batch_exchange(b, "h", 1, "d/", 2), 0);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	ck_assert_int_eq(mode_of(s, "d/"), 1);
+	ck_assert_int_eq(mode_of(s, "g"), -1);
+	ck_assert_int_eq(mode_of(s, "h"), -1);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_rename(b, "d/", 2, "i", 1), 0);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	ck_assert_int_eq(mode_of(s, "d/"), 1);
+	ck_assert_int_eq(mode_of(s, "i"), -1);
+	ck_assert_int_eq(set_mode(s, "d/f", 2), 0);
+	ck_assert_int_eq(blt_attrs_move(s, "d/f", 3, "d/", 2), 0);
+	ck_assert_int_eq(mode_of(s, "d/"), 1);
+	ck_assert_int_eq(mode_of(s, "d/f"), -1);
+	end(s);
+}
+END_TEST
+
+START_TEST(exchanged)
+{
+	static const struct {
+		const char *key;
+		int mode, after;
+	} record[] = {
+		{ "a/", 1, 2 },       { "b/", 2, 1 },       { "a/x", 3, 4 },
+		{ "b/x", 4, 3 },      { "a/one/", 5, -1 },  { "b/one/", -1, 5 },
+		{ "b/two/y", 6, -1 }, { "a/two/y", -1, 6 }, { "c/", 7, 7 },
+		{ "a", 8, 8 },
+	};
+	struct blt *s = open_as(BLT_TRUNCATE);
+	struct blt_batch *b;
+
+	put(s, "a/x");
+	put(s, "b/x");
+	put(s, "c/z");
+	for (size_t i = 0; i < sizeof(record) / sizeof(record[0]); i++)
+		if (record[i].mode > 0)
+			ck_assert_int_eq(set_mode(s, record[i].key,
+						  (uint32_t)record[i].mode),
+					 0);
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_exchange(b, "a/x", 3, "b/x", 3), 0);
+	ck_assert_int_eq(blt_batch_exchange_attrs(b, "a", 1, "b/", 2), -EINVAL);
+	ck_assert_int_eq(blt_batch_exchange_attrs(b, "a/", 2, "", 0), -EINVAL);
+	ck_assert_int_eq(blt_batch_exchange_attrs(b, "a/", 2, "a/b/", 4),
+			 -EINVAL);
+	ck_assert_int_eq(blt_batch_exchange_attrs(b, "a/", 2, "b/", 2), 0);
+	ck_assert_int_eq(blt_batch_exchange_attrs(b, "c/", 2, "d/", 2),
+			 -EINVAL);
+	ck_assert_int_eq(blt_batch_commit(b), 0);
+	for (int i = 0; i < 2; i++) {
+		for (size_t k = 0; k < sizeof(record) / sizeof(record[0]); k++)
+			ck_assert_msg(mode_of(s, record[k].key) ==
+					      record[k].after,
+				      "%s: %d", record[k].key,
+				      mode_of(s, record[k].key));
+		s = reopened(s);
+	}
+	/* a batch that fails leaves them */
+	ck_assert_int_eq(blt_batch_new(s, &b), 0);
+	ck_assert_int_eq(blt_batch_exchange_attrs(b, "a/", 2, "b/", 2), 0);
+	ck_assert_int_eq(blt_batch_delete(b, "none", 4), 0);
+	ck_assert_int_eq(blt_batch_commit(b), -ENOENT);
+	ck_assert_int_eq(mode_of(s, "a/"), 2);
+	end(s);
+}
+END_TEST
+
 static int64_t get_xattr(struct blt *s, const char *name, char *to, size_t n)
 {
 	return blt_xattr_get(s, "k", 1, name, to, n);
@@ -467,6 +555,8 @@ int main(void)
 	tcase_add_test(tc, reader);
 	tcase_add_test(tc, follows);
 	tcase_add_test(tc, directories);
+	tcase_add_test(tc, markers);
+	tcase_add_test(tc, exchanged);
 	tcase_add_test(tc, extended);
 	tcase_add_test(tc, others);
 	tcase_add_test(tc, fixed);
