@@ -954,8 +954,8 @@ BLT_PUBLIC int blt_ns_key(struct blt_ns *ns, const void *dir, size_t dir_len,
 			  const char *name, size_t name_len, enum blt_kind kind,
 			  uint8_t **ret_key, size_t *ret_len);
 
-/* The key that a new file of a name would have that blt_ns_lookup has just found
- * to be none; errors as of blt_ns_key.  Asks the store for nothing. */
+/* The key that a new file of a name would have that blt_ns_lookup has just
+ * found to be none; errors as of blt_ns_key.  Asks the store for nothing. */
 BLT_PUBLIC int blt_ns_key_of_none(struct blt_ns *ns, const void *dir,
 				  size_t dir_len, const char *name,
 				  size_t name_len, uint8_t **ret_key,

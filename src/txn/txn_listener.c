@@ -113,6 +113,7 @@ static int add_seen(struct txn *t, const void *key, size_t len, bool names,
 	if (len)
 		memcpy(copy, key, len);
 	t->seen[t->n_seen++] = (struct txn_seen){ copy, len, names, token };
+	/* cppcheck-suppress memleak ; the list has it */
 	return 0;
 }
 
