@@ -322,7 +322,7 @@ static int make_exclusive(struct bltfs *fs, struct inode *inode)
 {
 	int rc;
 
-	if (!fs->info.shared || !fs->takes_empty ||
+	if (!fs->info.tokens || !fs->takes_empty ||
 	    inode->key_len == inode->dir_len)
 		return 0;
 	rc = put_new(fs, inode, "", 0);

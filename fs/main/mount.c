@@ -9,6 +9,7 @@
 #include "file/content.h"
 #include "control/control.h"
 #include "main/log.h"
+#include "main/open_store.h"
 #include "main/uring.h"
 #include "inode/notify_queue.h"
 #include "inode/rights.h"
@@ -95,6 +96,10 @@ static bool is_slow(void *arg, uint32_t opcode, uint64_t inode)
 {
 	const struct bltfs *fs = arg;
 
+	/* a server, which may be away */
+	if (fs->info.tokens && opcode != FUSE_FORGET &&
+	    opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT)
+		return true;
 	switch (opcode) {
 	case FUSE_FSYNC:
 	case FUSE_FSYNCDIR:
@@ -117,162 +122,6 @@ static bool is_slow(void *arg, uint32_t opcode, uint64_t inode)
 }
 
 /* ---- the store ---- */
-
-static int exit_code(int err)
-{
-	switch (err) {
-	case -ENOENT:
-	case -ENOTDIR:
-		return EX_NOINPUT;
-	case -EACCES:
-	case -EPERM:
-	case -EROFS:
-		return EX_NOPERM;
-	case -EUCLEAN:
-	case -EPROTONOSUPPORT:
-	case -EISDIR:
-		return EX_DATAERR;
-	case -EWOULDBLOCK:
-		return EX_TEMPFAIL;
-	case -EINVAL:
-		return EX_USAGE;
-	case -EIO:
-	case -ENOSPC:
-		return EX_IOERR;
-	default:
-		return EX_OSERR;
-	}
-}
-
-static int serializer(const char *option, const char *name, unsigned *ret)
-{
-	int code;
-
-	if (!name)
-		return 0;
-	code = blt_serializer_code(name);
-	if (code < 0) {
-		log_error("-o %s=%s: no such serializer", option, name);
-		return EX_USAGE;
-	}
-	*ret = (unsigned)code;
-	return 0;
-}
-
-/* A recovery that takes longer is told of, once. */
-#define PATIENCE_NS ((int64_t)1000000000)
-
-struct recovery {
-	const struct options *opts;
-	int64_t started;
-	bool told;
-};
-
-/* A blt_progress_fn.  With -d nothing is too short to be told. */
-static int tell_recovery(void *arg, uint64_t done, uint64_t total,
-			 uint64_t records)
-{
-	struct recovery *r = arg;
-
-	if (r->told ||
-	    (!r->opts->debug && clock_ticks_ns() - r->started < PATIENCE_NS))
-		return 0;
-	r->told = true;
-	log_info(
-		"%s: recovering what its last writer left: %.1f of %.1f MiB, %llu records so far",
-		r->opts->store, (double)done / (1 << 20),
-		(double)total / (1 << 20), (unsigned long long)records);
-	return 0;
-}
-
-static void tell_server(void *arg, const char *text)
-{
-	const struct mount *mount = arg;
-
-	log_warn("%s: %s", mount->store_path, text);
-}
-
-static void tell_caution(void *arg, const char *text)
-{
-	(void)arg;
-	log_warn("%s", text);
-}
-
-/* What opening it asks for, in terms of our options. */
-static const char *advice(int err)
-{
-	switch (-err) {
-	case ENOENT:
-		return "; make a store with \"blt create\", or mount with -o "
-		       "create";
-	case EACCES:
-	case EROFS:
-		return " (with -o ro it is only read)";
-	case EWOULDBLOCK:
-		return " (-o lock_timeout)";
-	default:
-		return "";
-	}
-}
-
-/* The message begins with the path, which is not the one that was given. */
-static void complain(const struct mount *mount, const char *text, int err)
-{
-	size_t len = strlen(mount->store_path);
-	bool named = strncmp(text, mount->store_path, len) == 0;
-
-	log_error("%s%s%s", named ? mount->opts->store : "",
-		  named ? text + len : text,
-		  mount->opts->ro && err != -EWOULDBLOCK && err != -ENOENT ?
-			  "" :
-			  advice(err));
-}
-
-static int open_store(struct mount *mount)
-{
-	const struct options *o = mount->opts;
-	struct recovery recovery = { .opts = o, .started = clock_ticks_ns() };
-	struct blt_open_options how = {
-		.mode = o->ro ? BLT_READ : o->create ? BLT_CREATE : BLT_WRITE,
-		.engine = o->engine,
-		.db = o->db,
-		.progress = tell_recovery,
-		.progress_arg = &recovery,
-		.tell = tell_server,
-		.tell_arg = mount,
-		.create = {
-			.n_buckets = (uint32_t)o->buckets,
-			.value_len = (uint32_t)o->value_len,
-			.no_timestamps = o->no_timestamps,
-		},
-	};
-	struct blt_error err = { "" };
-	char durable[BLT_DURABILITY_MAX];
-	int rc;
-
-	rc = serializer("key_serializer", o->key_serializer,
-			&how.create.key_serializer);
-	if (rc == 0)
-		rc = serializer("value_serializer", o->value_serializer,
-				&how.create.value_serializer);
-	if (rc)
-		return rc;
-	rc = blt_open(mount->store_path, &how, &mount->fs.store, &err);
-	if (rc == -EWOULDBLOCK && o->lock_timeout) {
-		mountpoint_tell_wait(o, mount->store_path);
-		how.lock_timeout_ms = (int)o->lock_timeout * 1000;
-		rc = blt_open(mount->store_path, &how, &mount->fs.store, &err);
-	}
-	if (rc == 0) {
-		blt_cautions(mount->fs.store, tell_caution, NULL);
-		if (blt_durability(mount->fs.store, durable) == 0)
-			log_info("%s: what is synced is on %s", o->store,
-				 durable);
-		return 0;
-	}
-	complain(mount, err.text, rc);
-	return exit_code(rc);
-}
 
 static bool takes_links(const struct bltfs *fs)
 {
@@ -503,7 +352,7 @@ int mount_run(const struct options *opts)
 	rc = mountpoint_find(opts, &mount.store_path, &mount.mountpoint,
 			     &mount.made);
 	if (rc == 0)
-		rc = open_store(&mount);
+		rc = open_store(opts, mount.store_path, &mount.fs.store);
 	if (rc == 0)
 		rc = prepare(&mount);
 	/* from here on a signal must not leave a mount without a daemon */

@@ -63,6 +63,8 @@ void pg_pool_init(struct pg_pool *p, const struct pg_url *url);
 void pg_pool_release(struct pg_pool *p);
 int pg_pool_take(struct pg_pool *p, int64_t until, struct pg_conn **ret);
 void pg_pool_give(struct pg_pool *p, struct pg_conn *c);
+/* Why it, or the last connection, failed. */
+void pg_pool_why(struct pg_pool *p, char to[PG_WHY_MAX]);
 /* Others that are idle will be as dead as the one that has failed. */
 void pg_pool_drop_idle(struct pg_pool *p);
 

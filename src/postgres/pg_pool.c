@@ -234,6 +234,13 @@ int pg_pool_take(struct pg_pool *p, int64_t until, struct pg_conn **ret)
 	return rc;
 }
 
+void pg_pool_why(struct pg_pool *p, char to[PG_WHY_MAX])
+{
+	pthread_mutex_lock(&p->lock);
+	memcpy(to, p->why, PG_WHY_MAX);
+	pthread_mutex_unlock(&p->lock);
+}
+
 static bool is_usable(struct pg_conn *c)
 {
 	if (c->broken || PQstatus(c->pg) != CONNECTION_OK)

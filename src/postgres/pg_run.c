@@ -65,12 +65,14 @@ static void pause_us(int64_t us)
 static int try_once(struct pg_store *store, pg_try_fn *fn, void *arg,
 		    int64_t until)
 {
+	char why[PG_WHY_MAX];
 	struct pg_conn *c;
 	int rc = pg_pool_take(&store->pool, until, &c);
 	bool broken;
 
 	if (rc < 0) {
-		note_why(store, store->pool.why);
+		pg_pool_why(&store->pool, why);
+		note_why(store, why);
 		return rc;
 	}
 	rc = fn(arg, c, until);

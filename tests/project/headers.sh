@@ -8,6 +8,7 @@ read -ra cc <<<"${CC:-cc}"
 flags=(-std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 	-DFUSE_USE_VERSION=312 "-I$top/src" "-I$top/fs")
 read -ra fuse <<<"$(pkg-config --cflags fuse3)"
+read -ra postgres <<<"$(pkg-config --cflags libpq 2>/dev/null)"
 # empty where the Python module is not built
 read -ra python <<<"${PYTHON_CFLAGS:-}"
 failed=0
@@ -23,11 +24,15 @@ while IFS= read -r header; do
 	# an engine that was left out
 	[[ $header != */lmdb_* ]] || echo '#include <lmdb.h>' |
 		"${cc[@]}" -x c -fsyntax-only - 2>/dev/null || continue
+	[[ $header != */pg_*.h ]] || echo '#include <libpq-fe.h>' |
+		"${cc[@]}" -x c "${postgres[@]}" -fsyntax-only - 2>/dev/null ||
+		continue
 	[[ $header != */uring_inner.h ]] || echo '#include <liburing.h>' |
 		"${cc[@]}" -x c -fsyntax-only - 2>/dev/null || continue
 	[[ $header != */pyblt.h || ${#python[@]} -gt 0 ]] || continue
 	count=$((count + 1))
-	compiles c "$header" "${flags[@]}" "${fuse[@]}" "${python[@]}" || {
+	compiles c "$header" "${flags[@]}" "${fuse[@]}" "${python[@]}" \
+		"${postgres[@]}" || {
 		echo "$header does not compile alone" >&2
 		failed=1
 	}

@@ -92,7 +92,7 @@ def copies(server, where):
     long = os.path.join(where, "long.blt")
     t.ok("create", "-k", "bytes", long)
     t.load(long, {b"k" * 2049: b"v"})
-    t.refused(t.DATAERR, "longer than a store of the engine postgresql takes",
+    t.refused(t.DATAERR, "of the engine postgresql takes",
               args=["copy", long, server.url(store="long")])
     t.refused(t.NOINPUT, "no store of the name long",
               args=["ls", server.url(store="long")])
