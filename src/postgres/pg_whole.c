@@ -223,7 +223,7 @@ static int drop_page(struct pg_store *store, const PGresult *res,
 		     const struct blt_prune_options *opts, uint64_t *ret_n)
 {
 	bool held[AT_ONCE] = { false };
-	struct blt_batch *b;
+	struct blt_batch *b = NULL;
 	int rc = blt_batch_new(&store->face, &b), n = PQntuples(res);
 
 	for (int row = 0; rc == 0 && row < n; row++) {
