@@ -72,7 +72,8 @@ static int run_reindex(struct bltfs *fs, void *arg)
 
 static const char *copy_engine(const struct bltfs_copy *c)
 {
-	return c->flags & BLTFS_COPY_BOOKLET ? "booklet" :
+	return blt_is_url(c->path)           ? "postgresql" :
+	       c->flags & BLTFS_COPY_BOOKLET ? "booklet" :
 	       c->flags & BLTFS_COPY_LMDB    ? "lmdb" :
 					       NULL;
 }
@@ -110,16 +111,17 @@ static int run_copy(struct bltfs *fs, void *arg)
 			       BLTFS_COPY_NO_TIMESTAMPS | BLTFS_COPY_BOOKLET |
 			       BLTFS_COPY_LMDB;
 	struct bltfs_copy *c = arg;
-	const struct job_request req = {
+	struct job_request req = {
 		.kind = JOB_COPY,
 		.path = c->path,
 		.replace = c->flags & BLTFS_COPY_REPLACE,
-		.create = copy_options(fs, c),
 	};
 
-	if (c->flags & ~known || c->reserved || c->path[0] != '/' ||
-	    !ends(c->path, sizeof(c->path)))
+	if (c->flags & ~known || c->reserved ||
+	    !ends(c->path, sizeof(c->path)) ||
+	    (c->path[0] != '/' && !blt_is_url(c->path)))
 		return -EINVAL;
+	req.create = copy_options(fs, c);
 	return jobs_start(fs->control->jobs, &req, &c->job);
 }
 

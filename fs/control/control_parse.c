@@ -217,7 +217,7 @@ int control_parse_map(struct bltfs *fs, const struct control_words *w,
 		rc = function_kind(argv, &how);
 	if (rc == 0)
 		rc = map_check(&how, NULL);
-	if (rc == 0 && how.to && how.to[0] != '/')
+	if (rc == 0 && how.to && how.to[0] != '/' && !blt_is_url(how.to))
 		rc = -EINVAL;
 	/* what stands in the other store is overwritten */
 	if (rc == 0 && how.to && !fs->opts->control_exec)

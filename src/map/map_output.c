@@ -22,6 +22,14 @@ struct map_pending {
 
 /* ---- opening ---- */
 
+static int itself(const char *to, struct blt_error *err)
+{
+	return store_fail(err, -EINVAL,
+			  "%s: is the store that is read; to write to it, name "
+			  "no other",
+			  to);
+}
+
 static int refuse_itself(struct blt *in, const char *to, struct blt_error *err)
 {
 	struct stat a, b;
@@ -29,10 +37,19 @@ static int refuse_itself(struct blt *in, const char *to, struct blt_error *err)
 	if (stat(to, &a) < 0 || fstat(blt_fd(in), &b) < 0 ||
 	    a.st_dev != b.st_dev || a.st_ino != b.st_ino)
 		return 0;
-	return store_fail(err, -EINVAL,
-			  "%s: is the store that is read; to write to it, name "
-			  "no other",
-			  to);
+	return itself(to, err);
+}
+
+/* A store that is no file is known by what is in it. */
+static bool is_same(struct blt *in, struct blt *to)
+{
+	struct blt_info a, b;
+
+	if (blt_fd(in) >= 0 || blt_fd(to) >= 0)
+		return false;
+	blt_get_info(in, &a);
+	blt_get_info(to, &b);
+	return memcmp(a.uuid, b.uuid, sizeof(a.uuid)) == 0;
 }
 
 static int open_other(struct map_output *out)
@@ -53,6 +70,9 @@ static int open_other(struct map_output *out)
 			"%s: there is no such store; it is made where "
 			"that is asked for (blt map --create)",
 			o->to);
+	/* the caller closes it */
+	if (rc == 0 && is_same(out->in, out->store))
+		rc = itself(o->to, out->err);
 	return rc;
 }
 

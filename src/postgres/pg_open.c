@@ -311,6 +311,8 @@ static void get_info(struct blt *blt, struct blt_info *ret)
 		.modified = store->created,
 		.value_max = PG_VALUE_MAX,
 	};
+	memcpy(ret->uuid, &store->id, 8);
+	memcpy(ret->uuid + 8, &store->created, 8);
 	get_counts(store, &ret->n_keys, &ret->file_size);
 }
 

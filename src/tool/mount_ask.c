@@ -48,7 +48,7 @@ static bool check_store(const union asked *asked, void *answer)
 
 	(void)asked;
 	END_TEXT(a->path);
-	return a->timestamps <= 1 && a->path[0] == '/';
+	return a->timestamps <= 1 && (a->path[0] == '/' || blt_is_url(a->path));
 }
 
 static bool check_key(const union asked *asked, void *answer)

@@ -116,7 +116,9 @@ int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 		return mount_client_fail(t, t->arg[0], err);
 	/* A booklet store has at least one bucket, another none. */
 	*ret = (struct blt_info){
-		.engine = s.buckets ? "booklet" : "lmdb",
+		.engine = s.buckets          ? "booklet" :
+			  blt_is_url(s.path) ? "postgresql" :
+					       "lmdb",
 		.shared = !s.buckets,
 		.version = s.version,
 		.has_timestamps = s.timestamps,

@@ -22,14 +22,23 @@ ENGINE = os.environ.get("BLT_ENGINE", "booklet")
 BOOKLET = ENGINE == "booklet"
 LIMIT = 120  # seconds; only a hang comes near it
 
-# What an LMDB environment does not do, and why not.
-LMDB_LACKS = {
-    "times": "an item has no time: what is shown is the environment's",
-    "fixed": "values are of any length",
-    "index": "there are no buckets: nothing grows, is reindexed or drawn",
-    "header": "there is none; tool/lmdb-engine.py has what is said instead",
-    "lock": "others may write to it while it is mounted",
-    "trim": "LMDB uses the room of what is gone again",
+# What the other engines do not do, and why not.
+LACKS = {
+    "lmdb": {
+        "times": "an item has no time: what is shown is the environment's",
+        "fixed": "values are of any length",
+        "index": "there are no buckets: nothing grows, is reindexed or drawn",
+        "header": "there is none; tool/lmdb-engine.py has what is said instead",
+        "lock": "others may write to it while it is mounted",
+        "trim": "LMDB uses the room of what is gone again",
+    },
+    "postgresql": {
+        "fixed": "values are of any length",
+        "index": "there are no buckets: nothing grows, is reindexed or drawn",
+        "header": "there is none; tool/postgres.py has what is said instead",
+        "lock": "others may write to it while it is mounted",
+        "trim": "the server uses the room of what is gone again",
+    },
 }
 
 USAGE, DATAERR, NOINPUT, UNAVAILABLE = 64, 65, 66, 69
@@ -45,9 +54,10 @@ ALARMS = (b"Sanitizer", b"runtime error", b"Assertion", b"valgrind")
 
 def can(what):
     """Whether the engine does; that it is left out is said."""
-    if BOOKLET:
+    why = LACKS.get(ENGINE, {}).get(what)
+    if not why:
         return True
-    print(f"left out: {what}: {LMDB_LACKS[what]}", file=sys.stderr)
+    print(f"left out: {what}: {why}", file=sys.stderr)
     return False
 
 

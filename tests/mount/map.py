@@ -12,9 +12,10 @@ import controllib
 import toollib as t
 from controllib import Mount, check
 from maplib import values
+from mountlib import new_store
 
 work = controllib.directory()
-store = os.path.join(work, "kv.blt")
+store = new_store(work)
 N = int(os.environ.get("MAP_ITEMS", "60"))
 
 
@@ -78,7 +79,7 @@ def check_results(m):
            errors=len([k for k in now if k[:3] == "d0/"]))
     assert values(m) == now
     # into another store
-    other = os.path.join(work, "other.blt")
+    other = new_store(work, "other.blt")
     mapped(m, "--to", other, "--create", "--prefix", "d", "--", "tr", "V", "w")
     assert values(m) == now
     check(other)
@@ -156,7 +157,7 @@ def check_read_only():
     with Mount(store, "ro", expect="job .* failed: ") as m:
         t.refused(t.NOPERM, "read", args=["map", "-q", m.path, "--builtin",
                                           "identity"])
-        other = os.path.join(work, "from-ro.blt")
+        other = new_store(work, "from-ro.blt")
         mapped(m, "--to", other, "--create", "--builtin", "upper")
         check(other)
 
@@ -180,7 +181,7 @@ def check_fixed():
 
 def check_flat():
     """On a mount with flat a key that ends in a slash is a file."""
-    flat = os.path.join(work, "flat.blt")
+    flat = new_store(work, "flat.blt")
     with Mount(flat, "create,flat,map=same=cat") as m:
         with open(os.path.join(m.path, "x%2F"), "wb"):
             pass

@@ -7,6 +7,7 @@ acknowledged is lost, and no batch is half done.
 PG_ROUNDS sets how often that happens."""
 
 import errno
+import json
 import multiprocessing
 import os
 import random
@@ -76,6 +77,19 @@ def seen(one, two):
     os.unlink(one.at("goes"))
     with fails(errno.ENOENT):
         read(two.at("goes"))
+
+
+def asked(m, server):
+    """What blt asks a daemon whose store is no file."""
+    info = json.loads(t.ok("info", "--json", m.path))
+    t.equal((info["engine"], info["store"]), ("postgresql", m.url), "info")
+    copy = server.url(store="copy")
+    t.ok("copy", "-q", m.path, copy)
+    t.equal(t.ok("dump", copy), t.ok("dump", m.url), "a copy by the daemon")
+    t.refused(t.CANTCREAT, "exists already", args=["copy", m.path, copy])
+    t.ok("copy", "-q", "--force", m.path, copy)
+    t.refused(t.DATAERR, "is the store that is read", args=[
+        "map", "--to", server.url(store="two", timeo="9"), m.path, "cat"])
 
 
 def make(path, who, won):
@@ -217,6 +231,7 @@ def main():
     t.ok("create", url)
     with Mount(url) as one, Mount(url) as two:
         seen(one, two)
+        asked(one, server)
         exclusive([one, two])
     t.ok("check", "-q", url)
     away(server)

@@ -123,6 +123,12 @@ static int absolute(const struct tool *t, int mount, const char *path,
 	struct stat in, out;
 	int n;
 
+	if (blt_is_url(path)) {
+		n = snprintf(ret, BLTFS_PATH_MAX, "%s", path);
+		return n < BLTFS_PATH_MAX ?
+			       0 :
+			       tool_fail_create(t, path, -ENAMETOOLONG);
+	}
 	n = snprintf(above, sizeof(above), "%.*s",
 		     slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
 	if (n < 0 || (size_t)n >= sizeof(above))
@@ -150,9 +156,9 @@ static int copy_mounted(struct tool *t, int fd, const struct wish *w)
 			 (w->has_len ? BLTFS_COPY_VALUE_LEN : 0) |
 			 (w->times ? BLTFS_COPY_TIMESTAMPS : 0) |
 			 (w->no_times ? BLTFS_COPY_NO_TIMESTAMPS : 0) |
-			 (!engine                     ? 0 :
-			  strcmp(engine, "lmdb") == 0 ? BLTFS_COPY_LMDB :
-							BLTFS_COPY_BOOKLET),
+			 (!engine || blt_is_url(t->arg[1]) ? 0 :
+			  strcmp(engine, "lmdb") == 0      ? BLTFS_COPY_LMDB :
+							     BLTFS_COPY_BOOKLET),
 		.buckets = (uint32_t)w->buckets,
 		.value_len = (uint32_t)w->value_len,
 	};

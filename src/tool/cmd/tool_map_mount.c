@@ -53,7 +53,7 @@ int map_mount_paths(const struct tool *t, struct map_options *o,
 	size_t n = 0;
 
 	if (o->to) {
-		ret->to = absolute(o->to);
+		ret->to = blt_is_url(o->to) ? strdup(o->to) : absolute(o->to);
 		if (!ret->to)
 			return tool_fail_file(t, o->to, "find", -errno);
 		o->to = ret->to;

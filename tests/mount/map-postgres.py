@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""mount/map.py, on a mount of a store in PostgreSQL."""
+
+import os
+
+import pglib
+
+os.environ["BLT_ENGINE"] = "postgresql"
+pglib.over(__file__)
