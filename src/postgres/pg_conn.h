@@ -54,6 +54,7 @@ struct pg_pool {
 	pthread_cond_t freed;
 	struct pg_conn *idle; /* lock, as these */
 	unsigned n;
+	unsigned first; /* the host that is tried first */
 	bool plain;
 	char why[PG_WHY_MAX]; /* why the last connection failed */
 	int refused;          /* 0, or the errno of a refusal that will stay */

@@ -9,6 +9,9 @@
 
 /* Behind so long without an answer a connection attempt is given up. */
 #define CONNECT_US (INT64_C(10) * 1000000)
+#define CONNECT_LEAST_US 500000 /* where there are other hosts */
+
+static const char SILENT[] = "the server did not answer in time";
 
 void pg_pool_init(struct pg_pool *p, const struct pg_url *url)
 {
@@ -67,7 +70,7 @@ static int wait_connect(struct pg_conn *c, int64_t until)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			strcpy(c->why, "the server did not answer in time");
+			strcpy(c->why, SILENT);
 			return -ERESTART;
 		}
 		now = PQconnectPoll(c->pg);
@@ -78,14 +81,14 @@ static int wait_connect(struct pg_conn *c, int64_t until)
 }
 
 /* libpq has no code for a refusal, but the server's own text comes with the
- * reason; what it says once it is there it will say again. */
-static int refusal(const char *why)
+ * reason.  It will say again what it said once it was there; but where one of
+ * several hosts may be back soon, that one has not refused. */
+static int refusal(const char *all, const char *why)
 {
 	static const struct {
 		const char *text;
 		int rc;
 	} known[] = {
-		{ "too many connections", -ERESTART }, /* so far */
 		{ "password authentication failed", -EACCES },
 		{ "no password supplied", -EACCES },
 		{ "authentication failed", -EACCES },
@@ -100,27 +103,42 @@ static int refusal(const char *why)
 		{ "definition of service", -EINVAL },
 		{ "could not translate host name", -EHOSTUNREACH },
 	};
+	static const char *const passing[] = {
+		"too many connections", "remaining connection slots",
+		"Connection refused",   "Is the server running",
+		"starting up",          "shutting down",
+		"in recovery mode",     "not currently accepting connections",
+		"session is ", /* not what target_session_attrs asks for */
+		"server is ",  /* the same */
+		"SSL SYSCALL error", /* it has gone in the middle */
+		"closed unexpectedly",  "server closed the connection",
+		"Connection reset",     "Temporary failure in name resolution",
+		"No route to host",     "Network is unreachable",
+		"timeout expired",      "Connection timed out",
+	};
 
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+		if (strstr(all, passing[i]))
+			return -ERESTART;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strstr(why, known[i].text))
 			return known[i].rc;
 	return -ERESTART;
 }
 
-/* libpq's texts have several lines; the last says most. */
+/* libpq's text has lines for each host that was tried; what a server has said
+ * says most: "connection to server at ... failed: FATAL:  reason". */
 static void take_reason(struct pg_conn *c)
 {
-	const char *text = PQerrorMessage(c->pg);
-	size_t n = strcspn(text, "\n"), at = 0;
+	static const char fatal[] = "FATAL:  ";
+	const char *text = PQerrorMessage(c->pg), *from = text;
+	size_t n;
 
-	/* "connection to server at ... failed: FATAL:  reason" */
-	for (const char *p = text; (p = strstr(p, "FATAL:  ")); p++)
-		at = (size_t)(p - text) + 8;
-	if (at >= n)
-		at = 0;
-	n = min_u64(n - at, PG_WHY_MAX - 1);
+	for (const char *p = text; (p = strstr(p, fatal)); p++)
+		from = p + sizeof(fatal) - 1;
+	n = min_u64(strcspn(from, "\n"), PG_WHY_MAX - 1);
 	if (n) {
-		memcpy(c->why, text + at, n);
+		memcpy(c->why, from, n);
 		c->why[n] = '\0';
 	}
 }
@@ -152,24 +170,68 @@ static void drop_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
-static int conn_new(const struct pg_url *url, int64_t until,
+/* libpq goes on to the next host when one refuses, but waits for one that is
+ * silent: who calls it has to begin with another. */
+static PGconn *start(const struct pg_url *url, unsigned first)
+{
+	static const char *const lists[] = { "host", "hostaddr", "port" };
+	char *mine[ARRAY_SIZE(lists)] = { NULL };
+	const char **values;
+	PGconn *pg = NULL;
+	size_t n = 0;
+
+	if (first % url->n_hosts == 0)
+		return PQconnectStartParams(url->keys, url->values, 0);
+	while (url->keys[n])
+		n++;
+	values = calloc(n + 1, sizeof(*values));
+	for (size_t i = 0; values && i < n; i++) {
+		values[i] = url->values[i];
+		for (size_t j = 0; j < ARRAY_SIZE(lists); j++)
+			if (strcmp(url->keys[i], lists[j]) == 0) {
+				free(mine[j]);
+				mine[j] = pg_url_rotate(values[i], first);
+				values[i] = mine[j];
+			}
+	}
+	if (values)
+		pg = PQconnectStartParams(url->keys, values, 0);
+	for (size_t j = 0; j < ARRAY_SIZE(lists); j++)
+		free(mine[j]);
+	free(values);
+	return pg;
+}
+
+static int64_t connect_limit(const struct pg_url *url, int64_t until)
+{
+	int64_t most = CONNECT_US;
+
+	if (url->n_hosts > 1)
+		most = (int64_t)min_u64(
+			(uint64_t)most,
+			max_u64(CONNECT_LEAST_US,
+				UINT64_C(500000) * url->timeo / url->n_hosts));
+	most += steady_us();
+	return most < until ? most : until;
+}
+
+static int conn_new(const struct pg_url *url, unsigned first, int64_t until,
 		    struct pg_conn **ret, char why[PG_WHY_MAX])
 {
 	struct pg_conn *c = calloc(1, sizeof(*c));
-	int64_t limit = steady_us() + CONNECT_US;
 	int rc = -ERESTART;
 
 	if (!c)
 		return -ENOMEM;
-	c->pg = PQconnectStartParams(url->keys, url->values, 0);
+	c->pg = start(url, first);
 	if (c->pg)
 		PQsetNoticeReceiver(c->pg, drop_notice, NULL);
 	if (c->pg && PQstatus(c->pg) != CONNECTION_BAD)
-		rc = wait_connect(c, limit < until ? limit : until);
+		rc = wait_connect(c, connect_limit(url, until));
 	if (rc < 0) {
 		if (!c->why[0])
 			take_reason(c);
-		rc = refusal(c->why);
+		rc = refusal(c->pg ? PQerrorMessage(c->pg) : "", c->why);
 	} else if (is_unverified(url, c->pg)) {
 		snprintf(c->why, sizeof(c->why),
 			 "the service file does not say how the server %.100s "
@@ -217,14 +279,20 @@ static int take_idle(struct pg_pool *p, int64_t until, struct pg_conn **ret)
 int pg_pool_take(struct pg_pool *p, int64_t until, struct pg_conn **ret)
 {
 	char why[PG_WHY_MAX] = "";
+	unsigned first;
 	int rc = take_idle(p, until, ret);
 
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
-	rc = conn_new(p->url, until, ret, why);
+	pthread_mutex_lock(&p->lock);
+	first = p->first;
+	pthread_mutex_unlock(&p->lock);
+	rc = conn_new(p->url, first, until, ret, why);
 	pthread_mutex_lock(&p->lock);
 	if (rc < 0) {
 		p->n--;
+		if (strcmp(why, SILENT) == 0 && first == p->first)
+			p->first++;
 		memcpy(p->why, why, sizeof(why));
 		pthread_cond_signal(&p->freed);
 	} else {

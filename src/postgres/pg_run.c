@@ -85,6 +85,14 @@ static int try_once(struct pg_store *store, pg_try_fn *fn, void *arg,
 	return rc;
 }
 
+/* A server that is silent is not waited for when there may be another. */
+static int64_t try_until(const struct pg_store *store, int64_t until)
+{
+	int64_t part = (int64_t)store->url.timeo * 1000000 / 3 + steady_us();
+
+	return store->url.n_hosts > 1 && part < until ? part : until;
+}
+
 int pg_run(struct pg_store *store, pg_try_fn *fn, void *arg)
 {
 	int64_t began = steady_us(), pause = PAUSE_LEAST_US;
@@ -92,7 +100,7 @@ int pg_run(struct pg_store *store, pg_try_fn *fn, void *arg)
 	int rc;
 
 	for (;;) {
-		rc = try_once(store, fn, arg, until);
+		rc = try_once(store, fn, arg, try_until(store, until));
 		if (rc != -ERESTART)
 			break;
 		if (steady_us() + pause >= until)

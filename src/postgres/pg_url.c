@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXTRA 4 /* parameters that we add, and the end */
+#define EXTRA 10    /* parameters that we add, and the end */
+#define SILENCE 15u /* seconds behind which a machine is taken for dead */
 
 bool pg_url_is(const char *text)
 {
@@ -201,6 +202,23 @@ static void add(struct pg_url *url, size_t *n, const char *key,
 	url->values[(*n)++] = value;
 }
 
+/* A machine that is gone says nothing at all. */
+static void add_silence(struct pg_url *url, size_t *n)
+{
+	static const char *const names[] = { "keepalives_idle",
+					     "keepalives_interval",
+					     "keepalives_count" };
+	static const char *const values[] = { "6", "3", "3" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!value_of(url->options, names[i]))
+			add(url, n, names[i], values[i]);
+	snprintf(url->silence, sizeof(url->silence), "%u",
+		 1000 * (url->timeo < SILENCE ? url->timeo : SILENCE));
+	if (!value_of(url->options, "tcp_user_timeout"))
+		add(url, n, "tcp_user_timeout", url->silence);
+}
+
 static int fill(struct pg_url *url, struct blt_error *err)
 {
 	const PQconninfoOption *o = url->options;
@@ -220,7 +238,17 @@ static int fill(struct pg_url *url, struct blt_error *err)
 	for (const PQconninfoOption *p = o; p->keyword; p++)
 		if (p->val && *p->val)
 			add(url, &n, p->keyword, p->val);
+	if (!host && !service && env)
+		add(url, &n, "host", env);
+	if (!value_of(o, "port") && !service && getenv("PGPORT"))
+		add(url, &n, "port", getenv("PGPORT"));
 	host = host ? host : value_of(o, "hostaddr");
+	host = host || service ? host : env;
+	url->n_hosts = 1;
+	for (const char *p = host; p && (p = strchr(p, ',')); p++)
+		url->n_hosts++;
+	if (!service)
+		add_silence(url, &n);
 	if (!value_of(o, "sslmode") && !getenv("PGSSLMODE")) {
 		if (!host && service)
 			url->asks_verify = true;
@@ -275,6 +303,23 @@ void pg_url_free(struct pg_url *url)
 	free(url->text);
 	free(url->store);
 	*url = (struct pg_url){ 0 };
+}
+
+char *pg_url_rotate(const char *list, unsigned first)
+{
+	unsigned n = 1;
+	const char *p = list;
+	char *ret;
+
+	for (const char *q = list; (q = strchr(q, ',')); q++)
+		n++;
+	for (first %= n; first; first--)
+		p = strchr(p, ',') + 1;
+	if (p == list)
+		return strdup(list);
+	if (asprintf(&ret, "%s,%.*s", p, (int)(p - list - 1), list) < 0)
+		return NULL;
+	return ret;
 }
 
 char *pg_url_of_store(const struct pg_url *url, const char *store)

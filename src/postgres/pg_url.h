@@ -38,6 +38,8 @@ struct pg_url {
 	const char **keys, **values; /* for libpq; end with a NULL */
 	void *options;               /* what these point into */
 	char *bare;                  /* the URL without what is ours */
+	unsigned n_hosts;            /* that it names, at least 1 */
+	char silence[12];            /* tcp_user_timeout, which values has */
 	bool asks_verify; /* by a service file, which may say otherwise */
 };
 
@@ -47,5 +49,9 @@ void pg_url_free(struct pg_url *url);
 
 /* The same with another store's name; malloc'd, NULL: no memory. */
 char *pg_url_of_store(const struct pg_url *url, const char *store);
+
+/* A list "a,b,c" of hosts, or what goes with them, that begins with the one of
+ * that number; malloc'd, NULL: no memory. */
+char *pg_url_rotate(const char *list, unsigned first);
 
 #endif
