@@ -387,6 +387,27 @@ static int cut(struct stream *s)
 	return rc;
 }
 
+static void fill_blob(void *arg, struct pg_args *args)
+{
+	pg_args_int8(args, *(const int64_t *)arg);
+}
+
+/* A prune takes the chunks of a stream that is open for too long. */
+static int check_there(struct stream *s)
+{
+	int64_t age = (int64_t)time(NULL) - (s->blob >> PG_BLOB_BITS);
+	PGresult *res;
+	int rc;
+
+	if (age < PG_ORPHAN_AGE / 2)
+		return 0;
+	rc = pg_ask(s->store, PG_CHUNK_SUM, fill_blob, &s->blob, &res);
+	if (rc == 0 && (uint64_t)pg_int8(res, 0, 1) != s->len)
+		rc = -EIO;
+	PQclear(res);
+	return rc;
+}
+
 int pg_stream_commit(struct blt_stream *face, const void *key, size_t key_len,
 		     int64_t timestamp)
 {
@@ -400,7 +421,8 @@ int pg_stream_commit(struct blt_stream *face, const void *key, size_t key_len,
 		rc = pg_time(&s->store->face, timestamp, &at);
 	if (rc == 0 && s->len <= PG_INLINE)
 		rc = pg_put_from(&s->store->face, key, key_len, &all, at);
-	else if (rc == 0 && (rc = put_window(s)) == 0 && (rc = cut(s)) == 0)
+	else if (rc == 0 && (rc = put_window(s)) == 0 && (rc = cut(s)) == 0 &&
+		 (rc = check_there(s)) == 0)
 		rc = pg_put_blob(s->store, key, key_len, s->blob, s->len, at);
 	if (rc == 0)
 		free(s);

@@ -42,15 +42,38 @@ static void add_rename(struct pg_turn *t, const char *from, const char *to)
 	pg_turn_add(t, PG_RENAME_STORE);
 }
 
-/* Of a COMMIT whose outcome is not known the next try finds no name to change,
- * and the new one there. */
+/* Whether the store has its name already: the answer to a COMMIT was lost. */
+static int has_name(struct swap *s, struct pg_conn *c, int64_t until)
+{
+	struct pg_turn t;
+	PGresult *res;
+	int rc;
+
+	pg_turn_begin(&t, c, until);
+	pg_fill_id(s->store, pg_turn_args(&t));
+	pg_turn_add(&t, PG_NAME_OF);
+	pg_turn_send(&t);
+	(void)pg_turn_result(&t, &res);
+	rc = pg_turn_end(&t);
+	if (rc == 0 && !PQntuples(res))
+		rc = -ENOENT; /* somebody has taken it for a left-over */
+	else if (rc == 0)
+		rc = strcmp(PQgetvalue(res, 0, 0), s->to) == 0;
+	PQclear(res);
+	return rc;
+}
+
 static int try_swap(void *arg, struct pg_conn *c, int64_t until)
 {
 	struct swap *s = arg;
-	uint64_t old = 0, new = 0;
+	uint64_t old = 0;
 	struct pg_turn t;
-	int rc;
+	int rc = has_name(s, c, until);
 
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	/* should this one's answer be lost, too, something may have been */
+	s->replaced = s->replace;
 	pg_turn_begin(&t, c, until);
 	pg_turn_args(&t);
 	pg_turn_add(&t, PG_BEGIN);
@@ -63,10 +86,11 @@ static int try_swap(void *arg, struct pg_conn *c, int64_t until)
 	(void)pg_turn_done(&t, NULL);
 	if (s->replace)
 		(void)pg_turn_done(&t, &old);
-	(void)pg_turn_done(&t, &new);
+	(void)pg_turn_done(&t, NULL);
 	(void)pg_turn_done(&t, NULL);
 	rc = pg_turn_end(&t);
-	s->replaced = s->replaced || (rc == 0 && old);
+	if (rc == 0)
+		s->replaced = old;
 	return rc;
 }
 
@@ -121,6 +145,10 @@ static int drop_store(const char *path)
 	rc = pg_clear(store, NULL);
 	if (rc == 0) {
 		rc = pg_ask(store, PG_UNNAME, pg_fill_id, store, &res);
+		PQclear(res);
+	}
+	if (rc == 0) {
+		rc = pg_ask(store, PG_DONE_CLEAR, pg_fill_id, store, &res);
 		PQclear(res);
 	}
 	blt_close(blt);

@@ -187,6 +187,7 @@ static void free_store(struct pg_store *store)
 	cookie_cache_free(store->cookies);
 	pthread_mutex_destroy(&store->lock);
 	free(store->settled);
+	free(store->given_up);
 	free(store->path);
 	free(store);
 }

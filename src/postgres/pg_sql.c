@@ -27,9 +27,18 @@ const struct pg_sql pg_sql[PG__STATEMENTS] = {
 	[PG_NAME] = { NULL,
 		      "insert into bltfs.store (id, name, version, created) "
 		      "values ($1::int8, $2::text, $3::int4, $4::int8)" },
+	[PG_NAME_OF] = { NULL, "select name from bltfs.store where "
+			       "id = $1::int8" },
 	[PG_RENAME_STORE] = { NULL, "update bltfs.store set name = $2::text "
 				    "where name = $1::text" },
 	[PG_UNNAME] = { NULL, "delete from bltfs.store where id = $1::int8" },
+	[PG_LEFT] = { NULL, "select id from bltfs.store where name like '~%' "
+			    "and created < $1::int8" },
+	[PG_LEFT_UNNAME] = { NULL, "delete from bltfs.store where "
+				   "id = $1::int8 and name like '~%'" },
+	[PG_DONE_LATELY] = { NULL, "select count(*) from bltfs.done where "
+				   "store = $1::int8 and at > now() - "
+				   "interval '1 hour'" },
 	/* A count to a million, and the server's estimate. */
 	[PG_FACTS] = { "bltfs_facts",
 		       "select (select count(*) from (select 1 from bltfs.kv "
@@ -99,12 +108,23 @@ const struct pg_sql pg_sql[PG__STATEMENTS] = {
 
 	[PG_DONE] = { "bltfs_done", "insert into bltfs.done (store, id) "
 				    "values ($1::int8, $2::int8)" },
+	/* A commit behind it waits for the standbys, as the first one may not
+	 * have. */
+	[PG_DONE_AGAIN] = { NULL, "update bltfs.done set at = now() where "
+				  "store = $1::int8 and id = $2::int8" },
+	[PG_DONE_FENCE] = { NULL, "insert into bltfs.done (store, id) "
+				  "select $1::int8, id from "
+				  "unnest($2::int8[]) u(id) "
+				  "on conflict (store, id) do nothing" },
 	[PG_DONE_DROP] = { "bltfs_done_drop",
 			   "delete from bltfs.done where store = $1::int8 "
 			   "and id = any($2::int8[])" },
 	[PG_DONE_SWEEP] = { NULL, "delete from bltfs.done where "
 				  "store = $1::int8 and at < now() - "
 				  "interval '1 day'" },
+
+	[PG_DONE_CLEAR] = { NULL, "delete from bltfs.done where "
+				  "store = $1::int8" },
 
 	[PG_PUT] = { "bltfs_put",
 		     PUT_FROM " on conflict (store, k) do update set "

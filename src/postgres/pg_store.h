@@ -33,8 +33,9 @@
 #define PG_KEY_MAX 2048u
 #define PG_INLINE (256u << 10)
 #define PG_CHUNK (256u << 10)
-#define PG_ORPHAN_AGE 3600 /* seconds */
-#define PG_BLOB_BITS 29    /* of a blob's number, behind its time */
+#define PG_ORPHAN_AGE 86400 /* seconds */
+#define PG_COPY_AGE 3600    /* of a copy that nobody makes any longer */
+#define PG_BLOB_BITS 29     /* of a blob's number, behind its time */
 #define PG_VALUE_MAX BLT_VALUE_MAX
 
 struct cookie_cache;
@@ -49,6 +50,8 @@ struct pg_store {
 	pthread_mutex_t lock;    /* of what follows */
 	int64_t *settled;        /* ids in done that nobody will ask for */
 	size_t n_settled, settled_room;
+	int64_t *given_up; /* ids of commits that may still arrive */
+	size_t n_given_up, given_up_room;
 	char why[PG_WHY_MAX];
 	_Atomic bool told_down;
 	uint64_t n_keys, file_size; /* of facts_at */

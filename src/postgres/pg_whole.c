@@ -286,6 +286,56 @@ static int sweep_orphans(struct pg_store *store)
 	return rc;
 }
 
+static void fill_left(void *arg, struct pg_args *args)
+{
+	pg_args_int8(args, *(const int64_t *)arg);
+}
+
+/* The rows of a store that has a copy's name still, and that name. */
+static int try_drop_left(void *arg, struct pg_conn *c, int64_t until)
+{
+	static const enum pg_statement all[] = { PG_BEGIN,      PG_LEFT_UNNAME,
+						 PG_CLEAR,      PG_CLEAR_NOTES,
+						 PG_DONE_CLEAR, PG_COMMIT };
+	struct pg_turn t;
+
+	pg_turn_begin(&t, c, until);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct pg_args *args = pg_turn_args(&t);
+
+		if (all[i] != PG_BEGIN && all[i] != PG_COMMIT)
+			pg_args_int8(args, *(const int64_t *)arg);
+		pg_turn_add(&t, all[i]);
+	}
+	pg_turn_send(&t);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		(void)pg_turn_done(&t, NULL);
+	return pg_turn_end(&t);
+}
+
+static int drop_left(struct pg_store *store, int64_t id)
+{
+	PGresult *res;
+	int rc = pg_ask(store, PG_DONE_LATELY, fill_left, &id, &res);
+	bool busy = rc == 0 && pg_int8(res, 0, 0) > 0;
+
+	PQclear(res);
+	return rc < 0 || busy ? rc : pg_run(store, try_drop_left, &id);
+}
+
+/* Copies whose process has died: nobody has changed them for an hour. */
+static int sweep_copies(struct pg_store *store)
+{
+	int64_t before = now_us() - (int64_t)PG_COPY_AGE * 1000000;
+	PGresult *res;
+	int rc = pg_ask(store, PG_LEFT, fill_left, &before, &res);
+
+	for (int row = 0; rc == 0 && row < PQntuples(res); row++)
+		rc = drop_left(store, pg_int8(res, row, 0));
+	PQclear(res);
+	return rc;
+}
+
 /* What is dead in the tables themselves autovacuum makes room of. */
 int pg_prune(struct blt *blt, const struct blt_prune_options *opts,
 	     struct blt_prune_result *ret)
@@ -303,6 +353,8 @@ int pg_prune(struct blt *blt, const struct blt_prune_options *opts,
 	r.size_before = r.size_after = info.file_size;
 	if (opts && opts->older_than)
 		rc = drop_old(store, opts, &r.dropped);
+	if (rc == 0)
+		rc = sweep_copies(store);
 	if (rc == 0)
 		rc = sweep_orphans(store);
 	if (rc == 0)
