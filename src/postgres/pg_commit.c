@@ -9,7 +9,13 @@
  * Whether a COMMIT counted when its answer did not come is told by the row
  * that each of them puts into bltfs.done: it is tried again with the same row,
  * which cannot be put twice, and which waits for a transaction that is still
- * on its way. */
+ * on its way.  Where it is found, one more commit waits for the standbys: a
+ * server that was killed and is back has what it had not told them.
+ *
+ * A network may deliver a message long after it was given up, and the server
+ * runs it then.  So the row of a commit of which that can be stays
+ * until a prune finds it a day old; and the next commit puts the rows of those
+ * that failed with an unknown outcome, behind which they fail. */
 #include "postgres/pg_commit.h"
 
 #include "base/array.h"
@@ -57,21 +63,30 @@ int pg_time(const struct blt *blt, int64_t timestamp, int64_t *ret)
  * frame. */
 static int finish(struct pg_commit *c, struct pg_turn *t, uint64_t *ret_rows)
 {
+	bool sent;
 	int rc;
 
 	pg_write_drop_done(c, t);
+	pg_write_fence(c, t);
 	pg_turn_args(t);
-	pg_turn_add(t, PG_COMMIT);
-	if (t->rc == 0)
-		c->sent = true;
+	sent = pg_turn_add(t, PG_COMMIT) == 0;
 	pg_turn_send(t);
 	while (t->rc == 0 && t->got < t->sent)
 		(void)pg_turn_done(t, t->got == 2 ? ret_rows : NULL);
 	rc = pg_turn_end(t);
-	/* The server has said what came of it, unless it is not there. */
-	if (rc != -ERESTART || !t->c->broken)
-		c->sent = false;
+	/* else the server has said what came of it */
+	if (sent && rc == -ERESTART && t->c->broken)
+		c->unknown = true;
 	return rc;
+}
+
+/* The row of done is there already. */
+static int found_done(struct pg_commit *c)
+{
+	if (!c->unknown)
+		return -EIO;
+	c->was_done = true;
+	return 0;
 }
 
 /* ---- where nothing depends on what is there ---- */
@@ -173,7 +188,6 @@ static int try_simple(void *arg, struct pg_conn *conn, int64_t until)
 {
 	struct pg_commit *c = arg;
 	const bool create = c->first->kind == BACKEND_ABSENT;
-	const bool again = c->sent;
 	uint64_t rows = 0;
 	struct pg_turn t;
 	int rc;
@@ -187,7 +201,7 @@ static int try_simple(void *arg, struct pg_conn *conn, int64_t until)
 	rc = finish(c, &t, &rows);
 	/* The row of done is there from the time before, or the key is. */
 	if (rc == -EEXIST && t.got == 2)
-		return again ? 0 : -EIO;
+		return found_done(c);
 	if (rc == 0 && c->first->kind == BACKEND_DELETE && rows == 0)
 		return -ENOENT;
 	return rc;
@@ -221,7 +235,7 @@ static int lock_rows(struct pg_commit *c, struct pg_conn *conn, int64_t until)
 	(void)pg_turn_done(&t, NULL);
 	rc = pg_turn_done(&t, NULL);
 	if (rc == -EEXIST)
-		rc = c->sent ? 1 : -EIO;
+		rc = 1;
 	else if (rc == 0 && c->changes.n)
 		rc = pg_turn_result(&t, &res);
 	pg_turn_end(&t);
@@ -303,7 +317,7 @@ static int try_locked(void *arg, struct pg_conn *conn, int64_t until)
 	pg_changes_reset(&c->changes);
 	rc = lock_rows(c, conn, until);
 	if (rc != 0)
-		return rc > 0 ? 0 : rc;
+		return rc > 0 ? found_done(c) : rc;
 	rc = pg_notes_check(c, conn, until);
 	if (rc == 0)
 		rc = compare_tokens(c, conn, until);
@@ -316,9 +330,11 @@ static int try_locked(void *arg, struct pg_conn *conn, int64_t until)
 
 /* ---- a batch ---- */
 
-static void take_settled(struct pg_commit *c)
+static int take_ids(struct pg_commit *c)
 {
 	struct pg_store *store = c->store;
+
+	int rc = 0;
 
 	pthread_mutex_lock(&store->lock);
 	if (store->n_settled >= SETTLED_MOST) {
@@ -327,20 +343,75 @@ static void take_settled(struct pg_commit *c)
 		store->settled = NULL;
 		store->n_settled = store->settled_room = 0;
 	}
+	if (store->n_given_up) {
+		c->n_fence = store->n_given_up;
+		c->fence = malloc(c->n_fence * sizeof(*c->fence));
+		if (c->fence)
+			memcpy(c->fence, store->given_up,
+			       c->n_fence * sizeof(*c->fence));
+		else
+			rc = -ENOMEM;
+	}
 	pthread_mutex_unlock(&store->lock);
+	return rc;
+}
+
+static bool is_fenced(const struct pg_commit *c, int64_t id)
+{
+	for (size_t i = 0; i < c->n_fence; i++)
+		if (c->fence[i] == id)
+			return true;
+	return false;
+}
+
+static void drop_fenced(struct pg_commit *c)
+{
+	struct pg_store *store = c->store;
+	size_t n = 0;
+
+	for (size_t i = 0; i < store->n_given_up; i++)
+		if (!is_fenced(c, store->given_up[i]))
+			store->given_up[n++] = store->given_up[i];
+	store->n_given_up = n;
 }
 
 /* Without memory, or where it was not taken out, a prune sweeps it. */
-static void note_settled(struct pg_commit *c, int rc)
+static int note_end(struct pg_commit *c, int rc)
 {
 	struct pg_store *store = c->store;
 
 	pthread_mutex_lock(&store->lock);
-	if (rc == 0 && ARRAY_ROOM(store->settled, store->settled_room,
-				  store->n_settled + 1) == 0)
+	if (rc == 0 && !c->was_done)
+		drop_fenced(c);
+	if (rc == 0 && !c->unknown &&
+	    ARRAY_ROOM(store->settled, store->settled_room,
+		       store->n_settled + 1) == 0)
 		store->settled[store->n_settled++] = c->id;
+	if (rc == -EIO && c->unknown &&
+	    ARRAY_ROOM(store->given_up, store->given_up_room,
+		       store->n_given_up + 1) == 0)
+		store->given_up[store->n_given_up++] = c->id;
 	pthread_mutex_unlock(&store->lock);
 	free(c->drop_done);
+	free(c->fence);
+	return rc;
+}
+
+static void fill_done(void *arg, struct pg_args *args)
+{
+	const struct pg_commit *c = arg;
+
+	pg_args_int8(args, c->store->id);
+	pg_args_int8(args, c->id);
+}
+
+static int confirm(struct pg_commit *c)
+{
+	PGresult *res;
+	int rc = pg_ask(c->store, PG_DONE_AGAIN, fill_done, c, &res);
+
+	PQclear(res);
+	return rc;
 }
 
 /* Conditions that end, and nothing else. */
@@ -371,9 +442,13 @@ int pg_commit(struct blt *blt, struct backend_op *first)
 	if (rc == 0 && c.simple)
 		rc = simple_values(&c);
 	if (rc == 0) {
-		take_settled(&c);
-		rc = pg_run(c.store, c.simple ? try_simple : try_locked, &c);
-		note_settled(&c, rc);
+		rc = take_ids(&c);
+		if (rc == 0)
+			rc = pg_run(c.store, c.simple ? try_simple : try_locked,
+				    &c);
+		if (rc == 0 && c.was_done)
+			rc = confirm(&c);
+		rc = note_end(&c, rc);
 	}
 	free(c.value);
 	free(c.bytes);

@@ -18,14 +18,17 @@ struct pg_value {
 struct pg_commit {
 	struct pg_store *store;
 	struct backend_op *first;
-	int64_t id;  /* in done */
-	bool sent;   /* a COMMIT, whose outcome is not known */
-	bool simple; /* nothing depends on what is there */
+	int64_t id;    /* in done */
+	bool unknown;  /* a COMMIT was sent and not answered, in any try */
+	bool was_done; /* it counted */
+	bool simple;   /* nothing depends on what is there */
 	struct pg_changes changes;
 	struct pg_value *value; /* sorted by key */
 	size_t n_values;
 	int64_t *drop_done; /* ids that this one takes out of done */
 	size_t n_drop_done;
+	int64_t *fence; /* and those that it puts there */
+	size_t n_fence;
 	uint8_t *bytes; /* of the one value of a source that is read but once */
 };
 
@@ -42,6 +45,7 @@ void pg_write_touches(struct pg_commit *c, struct pg_turn *t);
 /* Where these are many, the turn ends and another begins. */
 void pg_write_puts(struct pg_commit *c, struct pg_turn *t, enum pg_statement s);
 void pg_write_drop_done(struct pg_commit *c, struct pg_turn *t);
+void pg_write_fence(struct pg_commit *c, struct pg_turn *t);
 
 /* ---- pg_notes.c ---- */
 

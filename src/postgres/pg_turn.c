@@ -5,6 +5,9 @@
 
 #include <poll.h>
 
+/* Which are prepared is kept in the bits of a number. */
+_Static_assert(PG__STATEMENTS <= 64, "statements");
+
 /* ---- errors ---- */
 
 static const struct {
@@ -85,7 +88,8 @@ static int fail_result(struct pg_turn *t, const PGresult *res)
 	if (is_pooler(state))
 		t->c->plain = true;
 	if (!state || rc == -ERESTART)
-		t->c->broken = !state || strncmp(state, "40", 2) != 0;
+		t->c->broken = !state || strncmp(state, "40", 2) != 0 ||
+			       strcmp(state, "40003") == 0;
 	return rc;
 }
 

@@ -64,18 +64,29 @@ void pg_write_frame(struct pg_commit *c, struct pg_turn *t,
 	pg_turn_add(t, PG_DONE);
 }
 
-void pg_write_drop_done(struct pg_commit *c, struct pg_turn *t)
+static void add_ids(struct pg_commit *c, struct pg_turn *t, enum pg_statement s,
+		    const int64_t *id, size_t n)
 {
 	struct pg_array ids;
 
-	if (!c->n_drop_done)
+	if (!n)
 		return;
 	pg_array_begin(&ids, PG_INT8);
-	for (size_t i = 0; i < c->n_drop_done; i++)
-		pg_array_int8(&ids, c->drop_done[i]);
+	for (size_t i = 0; i < n; i++)
+		pg_array_int8(&ids, id[i]);
 	pg_args_array(args_of(c, t), &ids);
-	pg_turn_add(t, PG_DONE_DROP);
+	pg_turn_add(t, s);
 	pg_array_free(&ids);
+}
+
+void pg_write_drop_done(struct pg_commit *c, struct pg_turn *t)
+{
+	add_ids(c, t, PG_DONE_DROP, c->drop_done, c->n_drop_done);
+}
+
+void pg_write_fence(struct pg_commit *c, struct pg_turn *t)
+{
+	add_ids(c, t, PG_DONE_FENCE, c->fence, c->n_fence);
 }
 
 /* ---- puts ---- */

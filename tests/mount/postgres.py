@@ -13,43 +13,16 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 
-import daemonlib
 import pglib
 import toollib as t
 from daemonlib import until
 from mountlib import fails, read, write
+from pgmount import Mount
 
 ROUNDS = int(os.environ.get("PG_ROUNDS", "3"))
 MOVED = 10  # files of the directory that moves
-
-
-class Mount:
-    def __init__(self, url, *options):
-        self.url, self.options = url, options
-        self.path = tempfile.mkdtemp(prefix="mnt.")
-        self.log = tempfile.TemporaryFile()
-
-    def __enter__(self):
-        self.daemon = daemonlib.start(self.url, self.path, list(self.options),
-                                      self.log)
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            daemonlib.end(self.daemon, self.path, self.log)
-        else:
-            daemonlib.give_up(self.daemon, self.path, self.log)
-        os.rmdir(self.path)
-
-    def at(self, *names):
-        return os.path.join(self.path, *names)
-
-    def said(self, text):
-        until(f"{text!r} in the log",
-              lambda: text in daemonlib.said(self.log))
 
 
 # ---- together ----
