@@ -143,29 +143,50 @@ int tool_fail_create(const struct tool *t, const char *path, int err)
 			 err == -ENOENT ? "; make the directory first" : "");
 }
 
-/* What it means in an LMDB environment, where that is something else. */
-static const char *text_of_lmdb(const struct tool *t, int err)
+/* What it means in a store that is no booklet, where that is something else. */
+static const struct {
+	const char *engine;
+	int err;
+	const char *text;
+} of_engines[] = {
+	{ "lmdb", -ENAMETOOLONG,
+	  "a key of an LMDB environment has at most 511 bytes" },
+	{ "lmdb", -EROFS,
+	  "a database of several values a key (MDB_DUPSORT) is only read" },
+	{ "lmdb", -EUCLEAN,
+	  "the environment is damaged there; \"blt check\" tells where" },
+	{ "postgresql", -ENAMETOOLONG,
+	  "a key of a store in PostgreSQL has at most 2048 bytes" },
+	{ "postgresql", -EACCES,
+	  "permission denied by the server; have the tables of the schema bltfs "
+	  "granted to the role" },
+	{ "postgresql", -EIO,
+	  "the server did not do it in the URL's timeo, or failed; its log "
+	  "tells why" },
+	{ "postgresql", -ENOSPC, "the server's disk is full" },
+	{ "postgresql", -EUCLEAN,
+	  "the value is damaged there; \"blt check\" tells which are" },
+};
+
+static const char *text_of_engine(const struct tool *t, int err)
 {
 	struct blt_info info;
 
 	blt_get_info(t->store, &info);
-	if (!info.shared)
+	/* who has it open for reading only is told so */
+	if (err == -EROFS && !info.writable)
 		return NULL;
-	if (err == -ENAMETOOLONG)
-		return "a key of an LMDB environment has at most 511 bytes";
-	if (err == -EROFS && info.writable)
-		return "a database of several values a key (MDB_DUPSORT) is "
-		       "only read";
-	if (err == -EUCLEAN)
-		return "the environment is damaged there; \"blt check\" tells "
-		       "where";
+	for (size_t i = 0; i < ARRAY_SIZE(of_engines); i++)
+		if (of_engines[i].err == err &&
+		    strcmp(of_engines[i].engine, info.engine) == 0)
+			return of_engines[i].text;
 	return NULL;
 }
 
 int tool_fail_store(const struct tool *t, const char *key, int err)
 {
 	const struct meaning *m = meaning_of(err);
-	const char *special = text_of_lmdb(t, err);
+	const char *special = text_of_engine(t, err);
 	const char *why = special      ? special :
 			  m && m->text ? m->text :
 					 strerror(-err);

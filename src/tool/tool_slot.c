@@ -22,9 +22,11 @@ static int fail_slot(struct tool *t, const char *name, int err)
 	const char *path = blt_path(t->store);
 
 	if (err == -ENOTSUP && blt_engine_of(path))
-		return tool_fail(t, EX_DATAERR,
-				 "%s: an LMDB environment, as %s, has no slots",
-				 name, path);
+		return tool_fail(t, EX_DATAERR, "%s: %s, as %s, has no slots",
+				 name,
+				 blt_is_url(path) ? "a store in PostgreSQL" :
+						    "an LMDB environment",
+				 path);
 	if (err == -ENOENT)
 		return tool_fail(t, TOOL_NOT_FOUND,
 				 "%s: nothing is there in "

@@ -272,7 +272,7 @@ int tool_fail_put(const struct tool *t, const struct tool_key *key,
 	if (err != -EINVAL && err != -EILSEQ)
 		return tool_fail_store(t, key->name, err);
 	blt_get_info(t->store, &info);
-	if (info.shared)
+	if (strcmp(info.engine, "lmdb") == 0)
 		return tool_fail(t, EX_DATAERR,
 				 "%s: cannot be a key in %s: it is empty, no "
 				 "number where keys are numbers, or the name "

@@ -1,28 +1,22 @@
 #!/usr/bin/env python3
-"""Two mounts of one store in PostgreSQL: what one closes the other reads at its
-next open; a name is made by one of them alone; and while both write, the server
-is killed and a synchronous standby takes its place: nothing that was
-acknowledged is lost, and no batch is half done.
+"""Mounts of one store in PostgreSQL, several at once: what one closes another
+reads at its next open; a name is made by one of them alone.  A server that is
+away, or silent, is waited for, and then said to be."""
 
-PG_ROUNDS sets how often that happens."""
-
+import contextlib
 import errno
 import json
 import multiprocessing
 import os
-import random
+import signal
 import subprocess
 import sys
-import time
 
 import pglib
 import toollib as t
 from daemonlib import until
 from mountlib import fails, read, write
 from pgmount import Mount
-
-ROUNDS = int(os.environ.get("PG_ROUNDS", "3"))
-MOVED = 10  # files of the directory that moves
 
 
 # ---- together ----
@@ -84,7 +78,7 @@ def exclusive(mounts):
     os.mkdir(mounts[0].at("made"))
     runs = [multiprocessing.Process(
         target=make, args=(m.at("made"), f"p{n}", won))
-        for n, m in enumerate(mounts * 4)]
+        for n, m in enumerate(mounts)]
     for run in runs:
         run.start()
     got = dict(won.get(timeout=t.LIMIT) for _ in range(100))
@@ -95,81 +89,6 @@ def exclusive(mounts):
     t.equal(sorted(got), list(range(100)), "all names")
     for i, who in got.items():
         t.equal(read(mounts[1].at("made", f"name {i}")), who.encode(), "whose")
-
-
-# ---- failover ----
-
-def work(path, who, acknowledged, stop, longest):
-    """Writes, fsyncs and renames; moves a directory there and back."""
-    os.mkdir(os.path.join(path, f"a{who}"))
-    for i in range(MOVED):
-        write(os.path.join(path, f"a{who}", str(i)), b"%d" % i)
-    n = 0
-    while not stop.is_set():
-        began = time.monotonic()
-        new = os.path.join(path, f"new{who}")
-        with open(new, "wb") as f:
-            f.write(b"%d" % n)
-            os.fsync(f.fileno())
-        os.rename(new, os.path.join(path, f"w{who}-{n}"))
-        one, two = f"a{who}", f"b{who}"
-        if n % 2:
-            one, two = two, one
-        os.rename(os.path.join(path, one), os.path.join(path, two))
-        acknowledged.value = n = n + 1
-        longest.value = max(longest.value, time.monotonic() - began)
-
-
-class Writer:
-    def __init__(self, mount, who):
-        self.who = who
-        self.acknowledged = multiprocessing.Value("l", 0)
-        self.longest = multiprocessing.Value("d", 0)
-        self.stop = multiprocessing.Event()
-        self.run = multiprocessing.Process(target=work, args=(
-            mount.path, who, self.acknowledged, self.stop, self.longest))
-        self.run.start()
-
-    def reaches(self, n):
-        until(f"{n} writes", lambda: self.acknowledged.value >= n
-              or not self.run.is_alive())
-        t.equal(self.run.exitcode, None, "the writer lives")
-
-    def end(self):
-        self.stop.set()
-        self.run.join()
-        t.equal(self.run.exitcode, 0, "the writer")
-
-
-def failover(primary, number):
-    standby = primary.standby()
-    url = pglib.url(primary, standby, store=f"failover{number}")
-    t.ok("create", url)
-    with Mount(url) as one, Mount(url) as two:
-        one.said("synchronous standby")
-        writers = [Writer(one, 1), Writer(two, 2)]
-        for w in writers:
-            w.reaches(random.randrange(5, 20))
-        primary.kill()
-        standby.promote()
-        for w in writers:
-            w.reaches(w.acknowledged.value + 10)
-        for w in writers:
-            w.end()
-        longest = max(w.longest.value for w in writers)
-        for w in writers:
-            n = w.acknowledged.value
-            for i in range(n):
-                t.equal(read(two.at(f"w{w.who}-{i}")), b"%d" % i, "a write")
-            there = [d for d in (f"a{w.who}", f"b{w.who}")
-                     if os.path.exists(two.at(d))]
-            t.equal(len(there), 1, "the directory that moved")
-            t.equal(sorted(os.listdir(two.at(there[0]))),
-                    sorted(map(str, range(MOVED))), "with all files")
-    t.ok("check", "-q", url)
-    print(f"round {number}: {sum(w.acknowledged.value for w in writers)} "
-          f"writes, the longest took {longest:.1f} s", flush=True)
-    return standby
 
 
 # ---- a server that is away ----
@@ -192,6 +111,34 @@ def away(server):
         server.kill()
     # an unmount needs no server
     server.start()
+    with Mount(url) as m:
+        server.pause()
+        with fails(errno.EIO):
+            write(m.at("g"), b"lost")
+    server.resume()
+    hangs(server)
+
+
+def sleeps(pid, command):
+    """Whether a process runs the command, and waits."""
+    found = read(f"/proc/{pid}/stat")
+    return b"(%s)" % command in found and found.split(b") ")[1][:1] in b"SD"
+
+
+def hangs(server):
+    """Who waits for a server that is silent can be killed, and the mount is
+    unmounted meanwhile."""
+    url = server.url(store="hangs", timeo="4")
+    t.ok("create", url)
+    with Mount(url) as m:
+        write(m.at("f"), b"x" * 300000)
+        server.pause()
+        with subprocess.Popen(["cp", m.at("f"), m.at("g")],
+                              stderr=subprocess.DEVNULL) as waiting:
+            until("that it waits", lambda: sleeps(waiting.pid, b"cp"))
+            waiting.kill()
+            t.equal(waiting.wait(t.LIMIT), -signal.SIGKILL, "killed")
+    server.resume()
 
 
 def main():
@@ -202,14 +149,13 @@ def main():
     server = pglib.Server()
     url = server.url(store="two")
     t.ok("create", url)
-    with Mount(url) as one, Mount(url) as two:
-        seen(one, two)
-        asked(one, server)
-        exclusive([one, two])
+    with contextlib.ExitStack() as stack:
+        mounts = [stack.enter_context(Mount(url)) for _ in range(8)]
+        seen(mounts[0], mounts[1])
+        asked(mounts[0], server)
+        exclusive(mounts)
     t.ok("check", "-q", url)
     away(server)
-    for number in range(ROUNDS):
-        server = failover(server, number)
     return 0
 
 

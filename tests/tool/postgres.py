@@ -4,6 +4,7 @@ and keys of all lengths, and what is said where it cannot be."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -98,11 +99,87 @@ def copies(server, where):
               args=["ls", server.url(store="long")])
 
 
+def killed(server, where):
+    """A copy that is killed leaves nothing under its name, and a prune finds what
+    there is; a copy over a store leaves that."""
+    path, url = os.path.join(where, "big.blt"), server.url(store="killed")
+    t.ok("create", "-k", "bytes", path)
+    t.load(path, {b"key %d" % i: b"v" * 3000 for i in range(20000)})
+    for args in ([], ["-f"]):
+        if args:
+            t.ok("create", url)
+            t.ok("put", url, "old", stdin=b"value")
+        with subprocess.Popen([t.BLT, "copy", "-q", *args, path, url]) as copy:
+            # of another transaction than that of its name
+            pglib.until("rows of the copy", lambda: server.sql(
+                "select 1 from bltfs.kv where store in (select id from "
+                "bltfs.store where name like '~%') limit 1", "blt"))
+            copy.kill()
+        t.equal(copy.returncode, -signal.SIGKILL, "killed in the middle")
+        if args:
+            t.equal(t.items(url), {b"old": b"value"}, "what was there")
+        else:
+            t.refused(t.NOINPUT, "no store of the name killed", args=["ls", url])
+        keep = server.url(store="keep")
+        t.ok("create", keep)
+        t.ok("prune", "-q", keep)
+        left = "select count(*) from bltfs.store where name like '~%'"
+        t.equal(server.sql(left, "blt"), [("1",)], "it may be made still")
+        server.sql("update bltfs.store set created = 1 where name like '~%'",
+                   "blt")
+        server.sql("update bltfs.done set at = now() - interval '2 hours'", "blt")
+        t.ok("prune", "-q", keep)
+        t.equal(server.sql(left, "blt"), [("0",)], "nobody makes it")
+        t.equal(server.sql("select count(*) from bltfs.kv where store not in "
+                           "(select id from bltfs.store)", "blt"), [("0",)],
+                "no rows of nobody's")
+
+
+def orphans(server):
+    """Chunks that no key names go behind a day."""
+    url, day = server.url(store="orphans"), 86400
+    t.ok("create", url)
+    t.ok("put", url, "named", stdin=b"v" * 700000)
+    now = int(server.sql("select extract(epoch from now())::int8")[0][0])
+    for age in day // 2, 2 * day:
+        server.sql(f"insert into bltfs.chunk values ({now - age << 29}, 0, 'x')",
+                   "blt")
+    server.sql(f"update bltfs.chunk set blob = blob - ({2 * day}::int8 << 29) "
+               "where blob = (select blob from bltfs.kv where k = 'named')", "blt")
+    server.sql(f"update bltfs.kv set blob = blob - ({2 * day}::int8 << 29) "
+               "where k = 'named'", "blt")
+    t.ok("prune", "-q", url)
+    t.equal(server.sql("select count(*) from bltfs.chunk where v = 'x'", "blt"),
+            [("1",)], "of two orphans one is old")
+    t.equal(t.ok("get", url, "named"), b"v" * 700000, "what a key names")
+
+
+def lengths(server):
+    """Values and keys at the edges, one by one."""
+    url = server.url(store="lengths")
+    t.ok("create", url)
+    for n in 0, 1, 262144, 262145, 20 << 20:
+        value = os.urandom(n)
+        t.ok("put", url, "v", stdin=value)
+        t.equal(t.ok("get", url, "v") == value, True, f"{n} bytes")
+        t.equal(t.mapped(url, "--builtin", "identity")[0][0], 1, "mapped")
+        t.equal(t.ok("get", url, "v") == value, True, f"{n} bytes, mapped")
+    for name in "k" * 2048, "k", "d/e", "d":
+        t.ok("put", "--raw", url, name, stdin=name.encode())
+        t.equal(t.ok("get", "--raw", url, name), name.encode(), "a key")
+    done = t.run("put", "--raw", url, "k" * 2049, stdin=b"x")
+    t.equal((done.returncode, b"has at most 2048 bytes" in done.stderr),
+            (t.DATAERR, True), done)
+    t.refused(t.NOT_FOUND, "no such key", args=["get", "--raw", url, "k" * 2049])
+    t.ok("del", url, "d")
+    t.equal(t.ok("get", url, "d/e"), b"d/e", "what stands below")
+
+
 def many(server):
     """Names of a directory, beside keys that are directories, too."""
     url = server.url(store="many")
     t.ok("create", url)
-    found = {b"d/f%d" % i: b"" for i in range(3000)}
+    found = {b"d/f%d" % i: b"" for i in range(8500)}
     found |= {b"d/s%d/%d" % (i, j): b"x" for i in range(1500) for j in range(3)}
     found |= {b"d/f7/below": b"", b"d/f7!": b""}
     t.load(url, found)
@@ -133,9 +210,31 @@ def refusals(server):
               args=["ls", pglib.url(server, role="guest", store="main")])
     t.refused(t.NOPERM, "the server refuses", "SSL",
               args=["ls", pglib.url(server, tcp=True, sslmode="verify-full")])
+    # one that may read, and no more
+    server.sql("grant usage on schema bltfs to guest", "blt")
+    server.sql("grant select on all tables in schema bltfs to guest", "blt")
+    guest = pglib.url(server, role="guest", store="main")
+    t.ok("put", url, "a", stdin=b"kept")
+    t.equal(t.ok("get", guest, "a"), b"kept", "read")
+    t.refused(t.NOPERM, "ermission denied", args=["put", guest, "a"])
+    t.refused(t.NOPERM, "ermission denied", args=["clear", "--yes", guest])
+    t.refused(t.NOPERM, "ermission denied", args=[
+        "create", pglib.url(server, role="guest", store="guests")])
+    t.equal(t.ok("get", url, "a"), b"kept", "nothing is lost")
     server.sql("update bltfs.store set version = 99 where name = 'many'", "blt")
     t.refused(t.DATAERR, "its tables are of version 99",
               args=["ls", server.url(store="many")])
+    with open(server.tls(["DNS:elsewhere"]), "rb"):
+        t.refused(t.NOPERM, "the server refuses", "certificate", args=[
+            "ls", pglib.url(server, tcp=True, sslmode="verify-full")])
+        for root, how, text in (("/nowhere", "verify-ca", "root certificate file"),
+                                (server.path + "/root.crt", "verify-full",
+                                 "does not match host name")):
+            t.refused(t.NOPERM, "the server refuses", text, args=[
+                "ls", pglib.url(server, tcp=True, sslmode=how, store="main",
+                                sslrootcert=root)])
+        t.ok("ls", pglib.url(server, tcp=True, sslmode="verify-ca", store="main",
+                             sslrootcert=server.path + "/root.crt"))
     server.connection_limit(0)
     t.refused(t.IOERR, "too many connections",
               args=["ls", server.url(store="main", timeo="1")])
@@ -172,6 +271,9 @@ def main():
     server = pglib.Server(tcp=True)
     commands(server, where)
     copies(server, where)
+    killed(server, where)
+    orphans(server)
+    lengths(server)
     many(server)
     damaged(server)
     refusals(server)

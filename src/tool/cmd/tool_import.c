@@ -221,7 +221,8 @@ static int fail_name(struct import *im, const char *path, int err)
 	if (err == -ENAMETOOLONG)
 		return import_pass_over(im, path,
 					"a key has at most 65535 bytes, in an "
-					"LMDB environment 511");
+					"LMDB environment 511, in PostgreSQL "
+					"2048");
 	if (strstr(path, "%~"))
 		return import_pass_over(im, path,
 					"it stands for a longer name, which "
