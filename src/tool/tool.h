@@ -249,6 +249,10 @@ void tool_print_name(const char *text, size_t len);
 
 /* ---- tool_open.c ---- */
 
+/* A server that does not answer, and that it is back (blt.h); arg is the tool.
+ */
+void tool_tell_server(void *arg, const char *text);
+
 /* Opens the store at path as t->store.  Where it may be written, signals are
  * caught from here on: tool_signal() tells.  0, or an exit code after a
  * message. */

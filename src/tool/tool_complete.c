@@ -99,19 +99,33 @@ static int take_key(void *arg, const struct blt_ns_entry *e)
 	return 0;
 }
 
+static int open_at_once(struct completion *c)
+{
+	const struct blt_open_options how = { .mode = BLT_READ,
+					      .db = c->t->opt[OPT_DB] };
+	const char *path = c->operand[0];
+	char *url = NULL;
+	int rc = 0;
+
+	/* the last of a parameter counts */
+	if (blt_is_url(path) && asprintf(&url, "%s%ctimeo=2", path,
+					 strchr(path, '?') ? '&' : '?') < 0)
+		return -ENOMEM;
+	rc = blt_open(url ? url : path, &how, &c->t->store, NULL);
+	free(url);
+	return rc;
+}
+
 /* The names in the directory that the word is in.  A store that somebody
  * writes, or that is none, offers nothing, at once and in silence. */
 static void offer_keys(struct completion *c)
 {
-	const struct blt_open_options how = { .mode = BLT_READ,
-					      .db = c->t->opt[OPT_DB] };
 	const char *slash = strrchr(c->word, '/');
 	struct keys k = { .c = c, .dir = c->word, .name = c->word };
 	struct blt_node dir = { .kind = BLT_DIR };
 	char *path;
 
-	if (c->no_paths || !c->n_operands ||
-	    blt_open(c->operand[0], &how, &c->t->store, NULL) < 0)
+	if (c->no_paths || !c->n_operands || open_at_once(c) < 0)
 		return;
 	if (slash) {
 		k.name = slash + 1;

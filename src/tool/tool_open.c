@@ -105,6 +105,11 @@ static void tell_wait(const struct tool *t, const char *path, int timeout_ms)
 		 user, limit);
 }
 
+void tool_tell_server(void *arg, const char *text)
+{
+	tool_say(arg, "%s", text);
+}
+
 int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	      const struct blt_create_options *create)
 {
@@ -112,7 +117,9 @@ int tool_open(struct tool *t, const char *path, enum blt_mode mode,
 	struct blt_open_options how = { .mode = mode,
 					.db = t->opt[OPT_DB],
 					.progress = progress_follow,
-					.progress_arg = &p };
+					.progress_arg = &p,
+					.tell = tool_tell_server,
+					.tell_arg = t };
 	struct blt_error err;
 	int timeout_ms = 0, code, r;
 

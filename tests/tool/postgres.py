@@ -199,8 +199,8 @@ def refusals(server):
                       ("connections=x", "expected is a number"),
                       ("nonsense=1", "the URL cannot be understood")):
         t.refused(t.DATAERR, text, args=["ls", url + "&" + bad])
-    t.refused(t.IOERR, "the server cannot be used",
-              args=["ls", pglib.url(server, host="/nowhere", timeo="1")])
+    t.refused(t.IOERR, "the server does not answer", "the server cannot be used",
+              args=["ls", pglib.url(server, host="/nowhere", timeo="4")])
     t.refused(t.NOPERM, "the server refuses", "role \"stranger\" does not exist",
               args=["ls", pglib.url(server, role="stranger")])
     t.refused(t.NOINPUT, "the server has no such database", "createdb",

@@ -295,6 +295,8 @@ static int create_url(struct tool *t, const char *url)
 		.mode = tool_has(t, OPT_FORCE) ? BLT_TRUNCATE : BLT_CREATE,
 		.engine = t->opt[OPT_ENGINE],
 		.db = t->opt[OPT_DB],
+		.tell = tool_tell_server,
+		.tell_arg = t,
 	};
 	struct blt_error err;
 	int r = tool_check_engine(t, blt_engine_of(url));
