@@ -197,7 +197,11 @@ const struct pg_sql pg_sql[PG__STATEMENTS] = {
 			   "and mtime < $2::int8 and k > $3::bytea and not "
 			   "(len = 0 and substring(k from length(k)) = "
 			   "'\\x2f'::bytea) order by k limit $4::int8" },
-	[PG_CLEAR] = { NULL, "delete from bltfs.kv where store = $1::int8" },
+	/* So many at a time that a server is done with them in the URL's
+	 * timeo. */
+	[PG_CLEAR] = { NULL, "delete from bltfs.kv where store = $1::int8 "
+			     "and k in (select k from bltfs.kv where "
+			     "store = $1::int8 order by k limit 10000)" },
 	[PG_CLEAR_NOTES] = { NULL,
 			     "delete from bltfs.note where store = $1::int8" },
 	/* Changes with each write; hints alone rest on it. */

@@ -11,6 +11,30 @@
 
 #define AT_ONCE 1000 /* keys that are dropped together */
 
+static void fill_number(void *arg, struct pg_args *args)
+{
+	pg_args_int8(args, *(const int64_t *)arg);
+}
+
+/* All keys and notes of a store. */
+static int clear_rows(struct pg_store *store, int64_t id)
+{
+	bool more = true;
+	PGresult *res;
+	int rc = 0;
+
+	while (rc == 0 && more) {
+		rc = pg_ask(store, PG_CLEAR, fill_number, &id, &res);
+		more = rc == 0 && strcmp(PQcmdTuples(res), "0") != 0;
+		PQclear(res);
+	}
+	if (rc == 0) {
+		rc = pg_ask(store, PG_CLEAR_NOTES, fill_number, &id, &res);
+		PQclear(res);
+	}
+	return rc;
+}
+
 static int ask_store(struct pg_store *store, enum pg_statement s)
 {
 	PGresult *res;
@@ -62,11 +86,6 @@ static int fault(struct checking *c, const uint8_t *key, size_t len,
 	return c->fn ? c->fn(c->arg, &f) : 0;
 }
 
-static void fill_blob(void *arg, struct pg_args *args)
-{
-	pg_args_int8(args, *(const int64_t *)arg);
-}
-
 /* A long value's chunks are all there, and as long as it is. */
 static int check_blob(struct checking *c, const uint8_t *key, size_t len,
 		      int64_t blob, uint64_t value_len)
@@ -74,7 +93,7 @@ static int check_blob(struct checking *c, const uint8_t *key, size_t len,
 	uint64_t want = (value_len + PG_CHUNK - 1) / PG_CHUNK, n, bytes;
 	char what[160];
 	PGresult *res;
-	int rc = pg_ask(c->store, PG_CHUNK_SUM, fill_blob, &blob, &res);
+	int rc = pg_ask(c->store, PG_CHUNK_SUM, fill_number, &blob, &res);
 
 	if (rc < 0)
 		return rc;
@@ -274,53 +293,45 @@ static int sweep_orphans(struct pg_store *store)
 {
 	int64_t before = ((int64_t)time(NULL) - PG_ORPHAN_AGE) << PG_BLOB_BITS;
 	PGresult *res, *none;
-	int rc = pg_ask(store, PG_CHUNK_ORPHANS, fill_blob, &before, &res);
+	int rc = pg_ask(store, PG_CHUNK_ORPHANS, fill_number, &before, &res);
 
 	for (int row = 0; rc == 0 && row < PQntuples(res); row++) {
 		int64_t blob = pg_int8(res, row, 0);
 
-		rc = pg_ask(store, PG_CHUNK_DROP, fill_blob, &blob, &none);
+		rc = pg_ask(store, PG_CHUNK_DROP, fill_number, &blob, &none);
 		PQclear(none);
 	}
 	PQclear(res);
 	return rc;
 }
 
-static void fill_left(void *arg, struct pg_args *args)
+static int ask_left(struct pg_store *store, enum pg_statement s, int64_t id)
 {
-	pg_args_int8(args, *(const int64_t *)arg);
+	PGresult *res;
+	int rc = pg_ask(store, s, fill_number, &id, &res);
+
+	PQclear(res);
+	return rc;
 }
 
-/* The rows of a store that has a copy's name still, and that name. */
-static int try_drop_left(void *arg, struct pg_conn *c, int64_t until)
+/* Should somebody make it still, he finds that it has no name any longer. */
+static int drop_rows(struct pg_store *store, int64_t id)
 {
-	static const enum pg_statement all[] = { PG_BEGIN,      PG_LEFT_UNNAME,
-						 PG_CLEAR,      PG_CLEAR_NOTES,
-						 PG_DONE_CLEAR, PG_COMMIT };
-	struct pg_turn t;
+	int rc = clear_rows(store, id);
 
-	pg_turn_begin(&t, c, until);
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		struct pg_args *args = pg_turn_args(&t);
-
-		if (all[i] != PG_BEGIN && all[i] != PG_COMMIT)
-			pg_args_int8(args, *(const int64_t *)arg);
-		pg_turn_add(&t, all[i]);
-	}
-	pg_turn_send(&t);
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		(void)pg_turn_done(&t, NULL);
-	return pg_turn_end(&t);
+	if (rc == 0)
+		rc = ask_left(store, PG_LEFT_UNNAME, id);
+	return rc == 0 ? ask_left(store, PG_DONE_CLEAR, id) : rc;
 }
 
 static int drop_left(struct pg_store *store, int64_t id)
 {
 	PGresult *res;
-	int rc = pg_ask(store, PG_DONE_LATELY, fill_left, &id, &res);
+	int rc = pg_ask(store, PG_DONE_LATELY, fill_number, &id, &res);
 	bool busy = rc == 0 && pg_int8(res, 0, 0) > 0;
 
 	PQclear(res);
-	return rc < 0 || busy ? rc : pg_run(store, try_drop_left, &id);
+	return rc < 0 || busy ? rc : drop_rows(store, id);
 }
 
 /* Copies whose process has died: nobody has changed them for an hour. */
@@ -328,7 +339,7 @@ static int sweep_copies(struct pg_store *store)
 {
 	int64_t before = now_us() - (int64_t)PG_COPY_AGE * 1000000;
 	PGresult *res;
-	int rc = pg_ask(store, PG_LEFT, fill_left, &before, &res);
+	int rc = pg_ask(store, PG_LEFT, fill_number, &before, &res);
 
 	for (int row = 0; rc == 0 && row < PQntuples(res); row++)
 		rc = drop_left(store, pg_int8(res, row, 0));
@@ -368,11 +379,8 @@ int pg_prune(struct blt *blt, const struct blt_prune_options *opts,
 
 int pg_clear(struct pg_store *store, struct blt_error *err)
 {
-	static const enum pg_statement all[] = { PG_CLEAR, PG_CLEAR_NOTES };
-	int rc = 0;
+	int rc = clear_rows(store, store->id);
 
-	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(all); i++)
-		rc = ask_store(store, all[i]);
 	return rc < 0 ? store_fail(err, rc, "%s: cannot be emptied: %s",
 				   store->path, store->why) :
 			0;
