@@ -54,8 +54,8 @@ static int copy_chunk(const PGresult *res, int row, uint8_t *to, size_t len,
 }
 
 /* The last chunk is there whenever the blob is: one that was swept has none. */
-static int64_t read_window(struct pg_store *store, int64_t blob, uint64_t len,
-			   uint8_t *to, size_t n, uint64_t offset)
+static int64_t read_window(struct pg_store *store, int64_t blob, uint8_t *to,
+			   size_t n, uint64_t offset)
 {
 	struct window w = {
 		.blob = blob,
@@ -65,7 +65,6 @@ static int64_t read_window(struct pg_store *store, int64_t blob, uint64_t len,
 	PGresult *res;
 	int rc = pg_ask(store, PG_CHUNKS, fill_window, &w, &res);
 
-	(void)len;
 	if (rc < 0)
 		return rc;
 	if (PQntuples(res) != w.to - w.from)
@@ -89,7 +88,7 @@ int64_t pg_blob_read(struct pg_store *store, int64_t blob, uint64_t len,
 		uint64_t at = offset + done;
 		uint64_t end = (at / PG_CHUNK + WINDOW) * PG_CHUNK;
 		size_t part = (size_t)min_u64(n - done, end - at);
-		int64_t got = read_window(store, blob, len, p + done, part, at);
+		int64_t got = read_window(store, blob, p + done, part, at);
 
 		if (got < 0)
 			return got;

@@ -200,7 +200,6 @@ static int run(struct pg_changes *c, const struct backend_op *op)
 	case BACKEND_EXCHANGE:
 		return exchange(at, to);
 	case BACKEND_ABSENT:
-		at->must_miss = at->must_miss || !at->was;
 		return at->is ? -EEXIST : 0;
 	case BACKEND_UNCHANGED:
 		/* what is not there pg_commit.c has compared */

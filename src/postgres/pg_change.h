@@ -18,9 +18,8 @@
 struct pg_change {
 	const void *key;
 	size_t len;
-	bool was;       /* there, when the batch began */
-	bool is;        /* there, now */
-	bool must_miss; /* ABSENT: nobody may have made it since */
+	bool was; /* there, when the batch began */
+	bool is;  /* there, now */
 	bool touched;
 	int64_t mtime, old_mtime; /* touched, or put */
 	uint64_t ver;             /* of what is there now */

@@ -57,7 +57,6 @@ struct pg_pool {
 	unsigned first; /* the host that is tried first */
 	bool plain;
 	char why[PG_WHY_MAX]; /* why the last connection failed */
-	int refused;          /* 0, or the errno of a refusal that will stay */
 };
 
 void pg_pool_init(struct pg_pool *p, const struct pg_url *url);

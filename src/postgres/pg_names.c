@@ -35,20 +35,13 @@ struct range {
 	size_t prefix_len;
 };
 
-static void fill_first(void *arg, struct pg_args *args)
+static void fill_page(void *arg, struct pg_args *args)
 {
 	const struct range *r = arg;
 
 	pg_args_int8(args, r->store->id);
 	pg_args_bytes(args, r->from, r->from_len);
 	pg_args_bytes(args, r->end, r->end_len);
-}
-
-static void fill_page(void *arg, struct pg_args *args)
-{
-	const struct range *r = arg;
-
-	fill_first(arg, args);
 	pg_args_int8(args, r->limit);
 }
 

@@ -399,9 +399,7 @@ uint64_t pg_changes(struct blt *blt)
 	struct pg_store *store = pg_of(blt);
 	PGresult *res = NULL;
 	uint64_t now = 0, n;
-	int rc = store->no_snapshot ?
-			 -ENOTSUP :
-			 pg_ask(store, PG_SNAPSHOT, fill_none, NULL, &res);
+	int rc = pg_ask(store, PG_SNAPSHOT, fill_none, NULL, &res);
 
 	if (rc == 0) {
 		size_t len;

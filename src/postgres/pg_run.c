@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <time.h>
 
 #define PAUSE_LEAST_US 2000

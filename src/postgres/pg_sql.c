@@ -20,7 +20,6 @@ const struct pg_sql pg_sql[PG__STATEMENTS] = {
 				"begin isolation level repeatable read "
 				"read only" },
 	[PG_COMMIT] = { "bltfs_commit", "commit" },
-	[PG_ROLLBACK] = { NULL, "rollback" },
 
 	[PG_OPEN] = { NULL, "select id, version, created from bltfs.store "
 			    "where name = $1::text" },
@@ -60,10 +59,6 @@ const struct pg_sql pg_sql[PG__STATEMENTS] = {
 	[PG_GET_MANY] = { "bltfs_get_many",
 			  "select " FACTS ", blob, v from bltfs.kv "
 			  "where store = $1::int8 and k = any($2::bytea[])" },
-	[PG_FIRST] = { "bltfs_first",
-		       "select " FACTS " from bltfs.kv where store = $1::int8 "
-		       "and k >= $2::bytea and k < $3::bytea order by k "
-		       "limit 1" },
 	[PG_PAGE] = { "bltfs_page",
 		      "select " FACTS " from bltfs.kv where store = $1::int8 "
 		      "and k >= $2::bytea and k < $3::bytea order by k "

@@ -57,8 +57,7 @@ struct pg_store {
 	uint64_t n_keys, file_size; /* of facts_at */
 	int64_t facts_at;
 	uint64_t snapshot, changes; /* pg_changes' */
-	bool no_snapshot;
-	bool flat, started;
+	bool flat;
 	struct cookie_cache *cookies;
 	blt_tell_fn *tell;
 	void *tell_arg;

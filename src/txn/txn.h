@@ -95,11 +95,10 @@ bool txn_has_whiteout(struct txn *t, const struct keyhash *hash);
 /* It is committed or aborted: reads that do not call txn_see fail, too. */
 bool txn_has_ended(struct txn *t);
 
-/* Remembers lower's token of a key, or of the names in a directory, once; flags
- * are those that its mark gets with it. */
+/* Remembers lower's token of a key (in: keys), or of the names in a directory
+ * (dirs), once. */
 int txn_see_token(struct txn *t, struct txn_keyset *in,
-		  const struct keyhash *hash, const void *key, size_t len,
-		  unsigned flags);
+		  const struct keyhash *hash, const void *key, size_t len);
 /* Those whose token is another one by now become conflicts. */
 int txn_compare(struct txn *t);
 

@@ -24,7 +24,7 @@ int txn_see(struct txn *t, const void *key, size_t len)
 	if (!t->ended)
 		rc = txn_keyset_make(&t->keys, &hash, &is);
 	pthread_mutex_unlock(&t->lock);
-	return rc < 0 ? rc : txn_see_token(t, &t->keys, &hash, key, len, 0);
+	return rc < 0 ? rc : txn_see_token(t, &t->keys, &hash, key, len);
 }
 
 bool txn_has_whiteout(struct txn *t, const struct keyhash *hash)

@@ -131,8 +131,7 @@ static bool has_token(struct txn *t, const struct txn_keyset *in,
 }
 
 int txn_see_token(struct txn *t, struct txn_keyset *in,
-		  const struct keyhash *hash, const void *key, size_t len,
-		  unsigned flags)
+		  const struct keyhash *hash, const void *key, size_t len)
 {
 	const struct backend *lower = t->lower->backend;
 	struct txn_keyset_entry *is;
@@ -143,23 +142,22 @@ int txn_see_token(struct txn *t, struct txn_keyset *in,
 		return 0;
 	/* Who comes second reads no earlier than the token was asked for. */
 	pthread_mutex_lock(&t->see);
-	rc = has_token(t, in, hash);
-	if (rc == 0)
-		rc = lower->token(t->lower, key, len, in == &t->dirs, &token);
-	else
-		goto out;
+	if (has_token(t, in, hash)) {
+		pthread_mutex_unlock(&t->see);
+		return 0;
+	}
+	rc = lower->token(t->lower, key, len, in == &t->dirs, &token);
 	if (rc == 0)
 		rc = add_seen(t, key, len, in == &t->dirs, token);
 	if (rc == 0) {
 		pthread_mutex_lock(&t->lock);
 		rc = txn_keyset_make(in, hash, &is);
 		if (rc == 0)
-			is->flags |= (uint16_t)(flags | TXN_TOKEN);
+			is->flags |= TXN_TOKEN;
 		pthread_mutex_unlock(&t->lock);
 	}
-out:
 	pthread_mutex_unlock(&t->see);
-	return rc < 0 ? rc : 0;
+	return rc;
 }
 
 int txn_compare(struct txn *t)
@@ -195,7 +193,7 @@ int txn_see_names(struct txn *t, const void *prefix, size_t len)
 {
 	struct keyhash hash = txn_dir_hash(prefix, len);
 	struct txn_keyset_entry *is;
-	int rc = txn_see_token(t, &t->dirs, &hash, prefix, len, 0);
+	int rc = txn_see_token(t, &t->dirs, &hash, prefix, len);
 
 	if (rc < 0)
 		return rc;
