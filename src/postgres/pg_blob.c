@@ -377,18 +377,7 @@ static void fill_cut(void *arg, struct pg_args *args)
 
 static int cut(struct stream *s)
 {
-	PGresult *res;
-	int rc = s->shrunk ? pg_ask(s->store, PG_CHUNK_CUT, fill_cut, s, &res) :
-			     0;
-
-	if (rc == 0 && s->shrunk)
-		PQclear(res);
-	return rc;
-}
-
-static void fill_blob(void *arg, struct pg_args *args)
-{
-	pg_args_int8(args, *(const int64_t *)arg);
+	return s->shrunk ? pg_do(s->store, PG_CHUNK_CUT, fill_cut, s) : 0;
 }
 
 /* A prune takes the chunks of a stream that is open for too long. */
@@ -400,7 +389,7 @@ static int check_there(struct stream *s)
 
 	if (age < PG_ORPHAN_AGE / 2)
 		return 0;
-	rc = pg_ask(s->store, PG_CHUNK_SUM, fill_blob, &s->blob, &res);
+	rc = pg_ask(s->store, PG_CHUNK_SUM, pg_fill_number, &s->blob, &res);
 	if (rc == 0 && (uint64_t)pg_int8(res, 0, 1) != s->len)
 		rc = -EIO;
 	PQclear(res);

@@ -333,7 +333,6 @@ static int try_locked(void *arg, struct pg_conn *conn, int64_t until)
 static int take_ids(struct pg_commit *c)
 {
 	struct pg_store *store = c->store;
-
 	int rc = 0;
 
 	pthread_mutex_lock(&store->lock);
@@ -405,15 +404,6 @@ static void fill_done(void *arg, struct pg_args *args)
 	pg_args_int8(args, c->id);
 }
 
-static int confirm(struct pg_commit *c)
-{
-	PGresult *res;
-	int rc = pg_ask(c->store, PG_DONE_AGAIN, fill_done, c, &res);
-
-	PQclear(res);
-	return rc;
-}
-
 /* Conditions that end, and nothing else. */
 static bool is_nothing(struct backend_op *first)
 {
@@ -447,7 +437,7 @@ int pg_commit(struct blt *blt, struct backend_op *first)
 			rc = pg_run(c.store, c.simple ? try_simple : try_locked,
 				    &c);
 		if (rc == 0 && c.was_done)
-			rc = confirm(&c);
+			rc = pg_do(c.store, PG_DONE_AGAIN, fill_done, &c);
 		rc = note_end(&c, rc);
 	}
 	free(c.value);

@@ -1,6 +1,6 @@
 /* A copy of a store that takes its name when it is whole: filled under a name
- * of its own, which no URL can have ('~' begins it).  What stood there keeps
- * its rows under such a name until they are gone. */
+ * of its own, which '~' begins.  What stood there keeps its rows under such a
+ * name until they are gone. */
 #include "postgres/pg_store.h"
 
 #include "base/util.h"
@@ -136,21 +136,16 @@ static int drop_store(const char *path)
 {
 	struct blt *blt;
 	struct pg_store *store;
-	PGresult *res;
 	int rc = open_admin(path, &blt, NULL);
 
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
 	store = pg_of(blt);
 	rc = pg_clear(store, NULL);
-	if (rc == 0) {
-		rc = pg_ask(store, PG_UNNAME, pg_fill_id, store, &res);
-		PQclear(res);
-	}
-	if (rc == 0) {
-		rc = pg_ask(store, PG_DONE_CLEAR, pg_fill_id, store, &res);
-		PQclear(res);
-	}
+	if (rc == 0)
+		rc = pg_do(store, PG_UNNAME, pg_fill_id, store);
+	if (rc == 0)
+		rc = pg_do(store, PG_DONE_CLEAR, pg_fill_id, store);
 	blt_close(blt);
 	return rc;
 }

@@ -95,20 +95,19 @@ struct naming {
 	bool found;
 };
 
-static int try_find(void *arg, struct pg_conn *c, int64_t until)
+static void fill_name(void *arg, struct pg_args *args)
 {
-	struct naming *n = arg;
+	const struct naming *n = arg;
 	const char *name = n->store->url.store;
-	struct pg_turn t;
-	PGresult *res;
-	int rc;
 
-	pg_turn_begin(&t, c, until);
-	pg_args_bytes(pg_turn_args(&t), name, strlen(name));
-	pg_turn_add(&t, PG_OPEN);
-	pg_turn_send(&t);
-	(void)pg_turn_result(&t, &res);
-	rc = pg_turn_end(&t);
+	pg_args_bytes(args, name, strlen(name));
+}
+
+static int find_name(struct naming *n)
+{
+	PGresult *res;
+	int rc = pg_ask(n->store, PG_OPEN, fill_name, n, &res);
+
 	n->found = rc == 0 && PQntuples(res) > 0;
 	if (n->found) {
 		n->store->id = pg_int8(res, 0, 0);
@@ -119,23 +118,14 @@ static int try_find(void *arg, struct pg_conn *c, int64_t until)
 	return rc;
 }
 
-static int try_name(void *arg, struct pg_conn *c, int64_t until)
+static void fill_new(void *arg, struct pg_args *args)
 {
 	struct naming *n = arg;
-	const char *name = n->store->url.store;
-	struct pg_turn t;
-	struct pg_args *args;
 
-	pg_turn_begin(&t, c, until);
-	args = pg_turn_args(&t);
 	pg_args_int8(args, pg_random(n->store) & INT64_MAX);
-	pg_args_bytes(args, name, strlen(name));
+	fill_name(arg, args);
 	pg_args_int4(args, PG_SCHEMA_VERSION);
 	pg_args_int8(args, now_us());
-	pg_turn_add(&t, PG_NAME);
-	pg_turn_send(&t);
-	(void)pg_turn_done(&t, NULL);
-	return pg_turn_end(&t);
 }
 
 /* Of two that name it at once one is first, and both have that one's. */
@@ -144,9 +134,9 @@ static int make(struct naming *n, struct blt_error *err)
 	int rc = pg_run(n->store, try_schema, NULL);
 
 	if (rc == 0)
-		rc = pg_run(n->store, try_name, n);
+		rc = pg_do(n->store, PG_NAME, fill_new, n);
 	if (rc == 0 || rc == -EEXIST)
-		rc = pg_run(n->store, try_find, n);
+		rc = find_name(n);
 	return rc < 0 ? fail(n->store, err, rc) : 0;
 }
 
@@ -155,7 +145,7 @@ static int find(struct pg_store *store, const struct blt_open_options *opts,
 {
 	bool create = opts->mode == BLT_CREATE || opts->mode == BLT_TRUNCATE;
 	struct naming n = { .store = store };
-	int rc = pg_run(store, try_find, &n);
+	int rc = find_name(&n);
 
 	if (rc == -ENOENT && !create)
 		return store_fail(err, rc,

@@ -123,6 +123,11 @@ void pg_fill_id(void *arg, struct pg_args *args)
 	pg_args_int8(args, store->id);
 }
 
+void pg_fill_number(void *arg, struct pg_args *args)
+{
+	pg_args_int8(args, *(const int64_t *)arg);
+}
+
 struct asking {
 	enum pg_statement s;
 	pg_fill_fn *fill;
@@ -174,5 +179,15 @@ int pg_ask(struct pg_store *store, enum pg_statement s, pg_fill_fn *fill,
 			  pg_run(store, try_ask, &a);
 
 	*ret = a.res;
+	return rc;
+}
+
+int pg_do(struct pg_store *store, enum pg_statement s, pg_fill_fn *fill,
+	  void *arg)
+{
+	PGresult *res;
+	int rc = pg_ask(store, s, fill, arg, &res);
+
+	PQclear(res);
 	return rc;
 }

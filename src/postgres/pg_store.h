@@ -92,6 +92,9 @@ struct pg_row {
 };
 void pg_fill_row(void *arg, struct pg_args *args);
 
+/* An int64_t, as the only parameter. */
+void pg_fill_number(void *arg, struct pg_args *args);
+
 /* The store's id, as the only parameter; arg is the store. */
 void pg_fill_id(void *arg, struct pg_args *args);
 
@@ -103,6 +106,9 @@ int64_t pg_random(struct pg_store *store);
 typedef void pg_fill_fn(void *arg, struct pg_args *args);
 int pg_ask(struct pg_store *store, enum pg_statement s, pg_fill_fn *fill,
 	   void *arg, PGresult **ret);
+/* The same where only the error counts. */
+int pg_do(struct pg_store *store, enum pg_statement s, pg_fill_fn *fill,
+	  void *arg);
 
 /* From now on what this thread asks is asked over this connection, within its
  * transaction, once; NULL: no more. */

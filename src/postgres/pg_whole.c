@@ -11,11 +11,6 @@
 
 #define AT_ONCE 1000 /* keys that are dropped together */
 
-static void fill_number(void *arg, struct pg_args *args)
-{
-	pg_args_int8(args, *(const int64_t *)arg);
-}
-
 /* All keys and notes of a store. */
 static int clear_rows(struct pg_store *store, int64_t id)
 {
@@ -24,24 +19,11 @@ static int clear_rows(struct pg_store *store, int64_t id)
 	int rc = 0;
 
 	while (rc == 0 && more) {
-		rc = pg_ask(store, PG_CLEAR, fill_number, &id, &res);
+		rc = pg_ask(store, PG_CLEAR, pg_fill_number, &id, &res);
 		more = rc == 0 && strcmp(PQcmdTuples(res), "0") != 0;
 		PQclear(res);
 	}
-	if (rc == 0) {
-		rc = pg_ask(store, PG_CLEAR_NOTES, fill_number, &id, &res);
-		PQclear(res);
-	}
-	return rc;
-}
-
-static int ask_store(struct pg_store *store, enum pg_statement s)
-{
-	PGresult *res;
-	int rc = pg_ask(store, s, pg_fill_id, store, &res);
-
-	PQclear(res);
-	return rc;
+	return rc == 0 ? pg_do(store, PG_CLEAR_NOTES, pg_fill_number, &id) : rc;
 }
 
 /* ---- counting ---- */
@@ -93,7 +75,7 @@ static int check_blob(struct checking *c, const uint8_t *key, size_t len,
 	uint64_t want = (value_len + PG_CHUNK - 1) / PG_CHUNK, n, bytes;
 	char what[160];
 	PGresult *res;
-	int rc = pg_ask(c->store, PG_CHUNK_SUM, fill_number, &blob, &res);
+	int rc = pg_ask(c->store, PG_CHUNK_SUM, pg_fill_number, &blob, &res);
 
 	if (rc < 0)
 		return rc;
@@ -292,24 +274,14 @@ static int drop_old(struct pg_store *store,
 static int sweep_orphans(struct pg_store *store)
 {
 	int64_t before = ((int64_t)time(NULL) - PG_ORPHAN_AGE) << PG_BLOB_BITS;
-	PGresult *res, *none;
-	int rc = pg_ask(store, PG_CHUNK_ORPHANS, fill_number, &before, &res);
+	PGresult *res;
+	int rc = pg_ask(store, PG_CHUNK_ORPHANS, pg_fill_number, &before, &res);
 
 	for (int row = 0; rc == 0 && row < PQntuples(res); row++) {
 		int64_t blob = pg_int8(res, row, 0);
 
-		rc = pg_ask(store, PG_CHUNK_DROP, fill_number, &blob, &none);
-		PQclear(none);
+		rc = pg_do(store, PG_CHUNK_DROP, pg_fill_number, &blob);
 	}
-	PQclear(res);
-	return rc;
-}
-
-static int ask_left(struct pg_store *store, enum pg_statement s, int64_t id)
-{
-	PGresult *res;
-	int rc = pg_ask(store, s, fill_number, &id, &res);
-
 	PQclear(res);
 	return rc;
 }
@@ -320,14 +292,14 @@ static int drop_rows(struct pg_store *store, int64_t id)
 	int rc = clear_rows(store, id);
 
 	if (rc == 0)
-		rc = ask_left(store, PG_LEFT_UNNAME, id);
-	return rc == 0 ? ask_left(store, PG_DONE_CLEAR, id) : rc;
+		rc = pg_do(store, PG_LEFT_UNNAME, pg_fill_number, &id);
+	return rc == 0 ? pg_do(store, PG_DONE_CLEAR, pg_fill_number, &id) : rc;
 }
 
 static int drop_left(struct pg_store *store, int64_t id)
 {
 	PGresult *res;
-	int rc = pg_ask(store, PG_DONE_LATELY, fill_number, &id, &res);
+	int rc = pg_ask(store, PG_DONE_LATELY, pg_fill_number, &id, &res);
 	bool busy = rc == 0 && pg_int8(res, 0, 0) > 0;
 
 	PQclear(res);
@@ -339,7 +311,7 @@ static int sweep_copies(struct pg_store *store)
 {
 	int64_t before = now_us() - (int64_t)PG_COPY_AGE * 1000000;
 	PGresult *res;
-	int rc = pg_ask(store, PG_LEFT, fill_number, &before, &res);
+	int rc = pg_ask(store, PG_LEFT, pg_fill_number, &before, &res);
 
 	for (int row = 0; rc == 0 && row < PQntuples(res); row++)
 		rc = drop_left(store, pg_int8(res, row, 0));
@@ -369,7 +341,7 @@ int pg_prune(struct blt *blt, const struct blt_prune_options *opts,
 	if (rc == 0)
 		rc = sweep_orphans(store);
 	if (rc == 0)
-		rc = ask_store(store, PG_DONE_SWEEP);
+		rc = pg_do(store, PG_DONE_SWEEP, pg_fill_id, store);
 	if (ret)
 		*ret = r;
 	return rc;
