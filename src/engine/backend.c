@@ -162,6 +162,25 @@ int blt_open(const char *path, const struct blt_open_options *opts,
 	return rc;
 }
 
+static int check_opened(const struct backend *is, const char *path,
+			const struct blt_open_options *how,
+			const struct blt_check_options *opts, blt_fault_fn *fn,
+			void *arg, struct blt_check_result *ret,
+			struct blt_error *err)
+{
+	struct blt *store;
+	int rc = is->open(path, how, &store, err);
+
+	if (rc < 0)
+		return rc;
+	rc = is->check(store, opts, fn, arg, ret);
+	if (rc < 0)
+		store_fail(err, rc, "%s: cannot be checked to its end: %s",
+			   path, strerror(-rc));
+	blt_close(store);
+	return rc;
+}
+
 int blt_check_file(const char *path, int lock_timeout_ms,
 		   const struct blt_check_options *opts, blt_fault_fn *fn,
 		   void *arg, struct blt_check_result *ret,
@@ -171,6 +190,14 @@ int blt_check_file(const char *path, int lock_timeout_ms,
 
 	if (opts && opts->db && is == backends[0])
 		return store_fail(err, -EINVAL, NO_DBS, path);
+	if (!is->check_file)
+		return check_opened(is, path,
+				    &(struct blt_open_options){
+					    .mode = BLT_READ,
+					    .lock_timeout_ms = lock_timeout_ms,
+					    .db = opts ? opts->db : NULL,
+				    },
+				    opts, fn, arg, ret, err);
 	return is->check_file(path, lock_timeout_ms, opts, fn, arg, ret, err);
 }
 

@@ -213,6 +213,7 @@ struct backend {
 	bool (*is_mine)(const char *path);
 	int (*open)(const char *path, const struct blt_open_options *opts,
 		    struct blt **ret, struct blt_error *err);
+	/* NULL: it is opened, and check is asked */
 	int (*check_file)(const char *path, int lock_timeout_ms,
 			  const struct blt_check_options *opts,
 			  blt_fault_fn *fn, void *arg,

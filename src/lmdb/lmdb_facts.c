@@ -205,7 +205,6 @@ const struct backend lmdb_backend = {
 
 	.is_mine = lmdb_is_mine,
 	.open = lmdb_store_open,
-	.check_file = lmdb_check_file,
 	.rebuild = lmdb_rebuild,
 	.close = lmdb_store_close,
 	.path = path_of,

@@ -499,10 +499,6 @@ void lmdb_close_notes(struct lmdb_store *store);
 int lmdb_count(struct blt *blt, struct blt_census *ret);
 int lmdb_check(struct blt *blt, const struct blt_check_options *opts,
 	       blt_fault_fn *fn, void *arg, struct blt_check_result *ret);
-int lmdb_check_file(const char *path, int lock_timeout_ms,
-		    const struct blt_check_options *opts, blt_fault_fn *fn,
-		    void *arg, struct blt_check_result *ret,
-		    struct blt_error *err);
 int lmdb_rebuild(const char *path, const struct blt_rebuild_options *opts,
 		 struct blt_rebuild_result *ret, struct blt_error *err);
 

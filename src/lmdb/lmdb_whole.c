@@ -265,27 +265,6 @@ int lmdb_check(struct blt *blt, const struct blt_check_options *opts,
 	return rc;
 }
 
-int lmdb_check_file(const char *path, int lock_timeout_ms,
-		    const struct blt_check_options *opts, blt_fault_fn *fn,
-		    void *arg, struct blt_check_result *ret,
-		    struct blt_error *err)
-{
-	struct blt_open_options how = { .mode = BLT_READ,
-					.lock_timeout_ms = lock_timeout_ms,
-					.db = opts ? opts->db : NULL };
-	struct blt *store;
-	int rc = lmdb_store_open(path, &how, &store, err);
-
-	if (rc < 0)
-		return rc;
-	rc = lmdb_check(store, opts, fn, arg, ret);
-	if (rc < 0)
-		store_fail(err, rc, "%s: cannot be checked to its end: %s",
-			   path, strerror(-rc));
-	blt_close(store);
-	return rc;
-}
-
 int lmdb_rebuild(const char *path, const struct blt_rebuild_options *opts,
 		 struct blt_rebuild_result *ret, struct blt_error *err)
 {

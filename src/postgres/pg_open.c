@@ -429,7 +429,6 @@ const struct backend postgres_backend = {
 
 	.is_mine = pg_url_is,
 	.open = pg_store_open,
-	.check_file = pg_check_file,
 	.rebuild = rebuild,
 	.hold_file = hold_file,
 	.close = store_close,

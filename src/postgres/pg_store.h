@@ -220,10 +220,6 @@ int pg_notes(struct blt *blt, backend_note_fn *fn, void *arg);
 int pg_count(struct blt *blt, struct blt_census *ret);
 int pg_check(struct blt *blt, const struct blt_check_options *opts,
 	     blt_fault_fn *fn, void *arg, struct blt_check_result *ret);
-int pg_check_file(const char *path, int lock_timeout_ms,
-		  const struct blt_check_options *opts, blt_fault_fn *fn,
-		  void *arg, struct blt_check_result *ret,
-		  struct blt_error *err);
 int pg_prune(struct blt *blt, const struct blt_prune_options *opts,
 	     struct blt_prune_result *ret);
 int pg_clear(struct pg_store *store, struct blt_error *err);
