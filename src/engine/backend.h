@@ -27,6 +27,7 @@
 
 struct backend;
 struct attrs;
+struct ordered_dirs;
 
 /* What every open store begins with.  Set by the engine's open, then constant.
  */
@@ -194,6 +195,8 @@ struct backend_dirs {
 			void *arg);
 	int (*order_find)(struct blt *store, const void *prefix, size_t len,
 			  const void *comp, size_t comp_len, uint64_t *ret);
+	/* What its rows of ordered_dirs.h ask; NULL: it has none of them. */
+	const struct ordered_dirs *ordered;
 };
 
 /* The key, and the directory; the latter's stat is that of its marker, or

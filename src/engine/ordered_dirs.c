@@ -24,6 +24,45 @@ static uint32_t dir_of(const void *prefix, size_t len)
 	return (uint32_t)keyhash_word(&h);
 }
 
+/* ---- nothing is walked beforehand ---- */
+
+int ordered_wait(struct blt *store)
+{
+	(void)store;
+	return 0;
+}
+
+int ordered_wait_more(struct blt *store, uint64_t *seen)
+{
+	(void)seen;
+	return ordered_wait(store);
+}
+
+bool ordered_complete(struct blt *store)
+{
+	(void)store;
+	return true;
+}
+
+uint64_t ordered_known(struct blt *store)
+{
+	struct blt_info info;
+
+	blt_get_info(store, &info);
+	return info.n_keys;
+}
+
+int ordered_hold(struct blt *store, const void *prefix, size_t len, bool held)
+{
+	(void)store;
+	(void)prefix;
+	(void)len;
+	(void)held;
+	return -ENOTSUP;
+}
+
+/* ---- a page ---- */
+
 int ordered_page_add(struct ordered_page *page, const struct ordered_name *of,
 		     const void *name)
 {
@@ -52,9 +91,10 @@ struct listing {
 	uint8_t whole[2 * (BLT_KEY_MAX + 1)]; /* prefix and name, for hashes */
 };
 
-static int listing_new(const struct ordered_dirs *d, struct blt *store,
-		       const void *prefix, size_t len, struct listing **ret)
+static int listing_new(struct blt *store, const void *prefix, size_t len,
+		       struct listing **ret)
 {
+	const struct ordered_dirs *d = store->backend->dirs->ordered;
 	struct listing *l = malloc(sizeof(*l));
 
 	if (!l)
@@ -200,13 +240,12 @@ static int give(void *arg, struct listing *l, const struct backend_entry *as)
 	return bytes_append(&g->name, &g->len, as->comp, as->comp_len);
 }
 
-int ordered_list(const struct ordered_dirs *d, struct blt *store,
-		 const void *prefix, size_t len, uint64_t cookie,
-		 backend_list_fn *fn, void *arg)
+int ordered_list(struct blt *store, const void *prefix, size_t len,
+		 uint64_t cookie, backend_list_fn *fn, void *arg)
 {
 	struct giving g = { .fn = fn, .arg = arg };
 	struct listing *l;
-	int rc = listing_new(d, store, prefix, len, &l);
+	int rc = listing_new(store, prefix, len, &l);
 
 	if (rc < 0)
 		return rc;
@@ -258,6 +297,7 @@ static int try_mark(struct listing *l, struct wanted *w)
 	uint64_t cookie = cookie_of(w->hash, w->is_dir);
 	struct keyhash hash;
 	struct blt_stat st;
+	bool marked;
 	size_t len;
 	int rc;
 
@@ -268,18 +308,20 @@ static int try_mark(struct listing *l, struct wanted *w)
 	if (!keyhash_equal(&hash, w->hash))
 		return 0;
 	l->whole[l->len + len] = '/';
-	rc = w->is_dir ?
-		     l->d->has_dir(l->store, l->whole, l->len + len + 1) :
-		     blt_stat_key(l->store, l->whole, l->len + len, &st) == 0;
+	if (w->is_dir)
+		rc = l->store->backend->dirs->find(l->store, l->whole,
+						   l->len + len + 1, &marked);
+	else
+		rc = blt_stat_key(l->store, l->whole, l->len + len, &st) == 0;
 	return rc > 0 ? take_wanted(w, l->from.name, len) : rc;
 }
 
 /* The component: 1, 0 or negative. */
-static int find_hash(const struct ordered_dirs *d, struct blt *store,
-		     const void *prefix, size_t len, struct wanted *w)
+static int find_hash(struct blt *store, const void *prefix, size_t len,
+		     struct wanted *w)
 {
 	struct listing *l;
-	int rc = listing_new(d, store, prefix, len, &l);
+	int rc = listing_new(store, prefix, len, &l);
 
 	if (rc < 0)
 		return rc;
@@ -291,12 +333,12 @@ static int find_hash(const struct ordered_dirs *d, struct blt *store,
 	return rc == -ENOENT ? 0 : rc;
 }
 
-int ordered_find_key(const struct ordered_dirs *d, struct blt *store,
-		     const void *prefix, size_t len, const struct keyhash *hash,
-		     uint8_t **ret_key, size_t *ret_len)
+int ordered_find_key(struct blt *store, const void *prefix, size_t len,
+		     const struct keyhash *hash, uint8_t **ret_key,
+		     size_t *ret_len)
 {
 	struct wanted w = { .hash = hash };
-	int rc = find_hash(d, store, prefix, len, &w);
+	int rc = find_hash(store, prefix, len, &w);
 	uint8_t *key;
 
 	if (rc <= 0)
@@ -313,13 +355,12 @@ int ordered_find_key(const struct ordered_dirs *d, struct blt *store,
 	return key ? 0 : -ENOMEM;
 }
 
-int ordered_find_long(const struct ordered_dirs *d, struct blt *store,
-		      const void *prefix, size_t len,
+int ordered_find_long(struct blt *store, const void *prefix, size_t len,
 		      const struct keyhash *hash, uint8_t **ret_comp,
 		      size_t *ret_len)
 {
 	struct wanted w = { .hash = hash, .is_dir = true };
-	int rc = find_hash(d, store, prefix, len, &w);
+	int rc = find_hash(store, prefix, len, &w);
 
 	if (rc > 0) {
 		*ret_comp = w.name;

@@ -1,12 +1,13 @@
-/* ordered_dirs.h - listings of an engine that has its keys in order, and gives
- * the names of a directory a page at a time.
+/* ordered_dirs.h - directories of an engine that has its keys in order: nothing
+ * of them is walked beforehand, and names are listed a page at a time.
  *
- * The engine says what comes behind a name, and these are rows of its struct
+ * The engine says what comes behind a name; these are then rows of its struct
  * backend_dirs:
  *
- *   static const struct ordered_dirs mine = { page, has_dir, cookies };
+ *   static const struct ordered_dirs mine = { page, cookies };
  *
- *   ordered_list(&mine, store, prefix, len, cookie, fn, arg);
+ *   .list = ordered_list, ...                    all that begin with ordered_
+ *   .ordered = &mine,
  *
  * A listing is resumed by a cookie, which is of a name's hash: that of most
  * names that were listed lately is remembered with the name (cookie_cache.h),
@@ -55,19 +56,21 @@ struct ordered_dirs {
 	 * more; -ENOENT, no such directory (where from is not begun). */
 	int (*page)(struct blt *store, const void *prefix, size_t len,
 		    const struct ordered_from *from, struct ordered_page *ret);
-	/* 1, 0 or negative. */
-	int (*has_dir)(struct blt *store, const void *prefix, size_t len);
 	struct cookie_cache *(*cookies)(struct blt *store);
 };
 
-int ordered_list(const struct ordered_dirs *d, struct blt *store,
-		 const void *prefix, size_t len, uint64_t cookie,
-		 backend_list_fn *fn, void *arg);
-int ordered_find_key(const struct ordered_dirs *d, struct blt *store,
-		     const void *prefix, size_t len, const struct keyhash *hash,
-		     uint8_t **ret_key, size_t *ret_len);
-int ordered_find_long(const struct ordered_dirs *d, struct blt *store,
-		      const void *prefix, size_t len,
+int ordered_wait(struct blt *store); /* wait and ready */
+int ordered_wait_more(struct blt *store, uint64_t *seen);
+bool ordered_complete(struct blt *store);
+uint64_t ordered_known(struct blt *store);
+/* -ENOTSUP: it takes markers. */
+int ordered_hold(struct blt *store, const void *prefix, size_t len, bool held);
+int ordered_list(struct blt *store, const void *prefix, size_t len,
+		 uint64_t cookie, backend_list_fn *fn, void *arg);
+int ordered_find_key(struct blt *store, const void *prefix, size_t len,
+		     const struct keyhash *hash, uint8_t **ret_key,
+		     size_t *ret_len);
+int ordered_find_long(struct blt *store, const void *prefix, size_t len,
 		      const struct keyhash *hash, uint8_t **ret_comp,
 		      size_t *ret_len);
 

@@ -32,32 +32,6 @@ static int dirs_start(struct blt *blt, bool flat)
 	return rc;
 }
 
-static int dirs_wait(struct blt *blt)
-{
-	(void)blt;
-	return 0;
-}
-
-static int dirs_wait_more(struct blt *blt, uint64_t *seen)
-{
-	(void)seen;
-	return dirs_wait(blt);
-}
-
-static bool dirs_complete(struct blt *blt)
-{
-	(void)blt;
-	return true;
-}
-
-static uint64_t dirs_known(struct blt *blt)
-{
-	struct blt_info info;
-
-	blt_get_info(blt, &info);
-	return info.n_keys;
-}
-
 static int dirs_find(struct blt *blt, const void *prefix, size_t len,
 		     bool *ret_marked)
 {
@@ -94,15 +68,6 @@ static int dirs_facts(struct blt *blt, const void *prefix, size_t len,
 	if (rc >= 0 && there)
 		*ret = facts;
 	return rc < 0 ? rc : there;
-}
-
-static int dirs_hold(struct blt *blt, const void *prefix, size_t len, bool held)
-{
-	(void)blt;
-	(void)prefix;
-	(void)len;
-	(void)held;
-	return -ENOTSUP; /* it takes markers */
 }
 
 /* ---- listing ---- */
@@ -148,56 +113,28 @@ static int dirs_page(struct blt *blt, const void *prefix, size_t len,
 	return err < 0 ? err : rc;
 }
 
-static int has_dir(struct blt *blt, const void *prefix, size_t len)
-{
-	bool marked;
-
-	return dirs_find(blt, prefix, len, &marked);
-}
-
 static struct cookie_cache *cookies_of(struct blt *blt)
 {
 	return lmdb_of(blt)->cookies;
 }
 
-static const struct ordered_dirs ordered = { dirs_page, has_dir, cookies_of };
-
-static int dirs_list(struct blt *blt, const void *prefix, size_t len,
-		     uint64_t cookie, backend_list_fn *fn, void *arg)
-{
-	return ordered_list(&ordered, blt, prefix, len, cookie, fn, arg);
-}
-
-static int dirs_find_key(struct blt *blt, const void *prefix, size_t len,
-			 const struct keyhash *hash, uint8_t **ret_key,
-			 size_t *ret_len)
-{
-	return ordered_find_key(&ordered, blt, prefix, len, hash, ret_key,
-				ret_len);
-}
-
-static int dirs_find_long(struct blt *blt, const void *prefix, size_t len,
-			  const struct keyhash *hash, uint8_t **ret_comp,
-			  size_t *ret_len)
-{
-	return ordered_find_long(&ordered, blt, prefix, len, hash, ret_comp,
-				 ret_len);
-}
+static const struct ordered_dirs ordered = { dirs_page, cookies_of };
 
 const struct backend_dirs lmdb_dirs = {
 	.start = dirs_start,
-	.wait = dirs_wait,
-	.wait_more = dirs_wait_more,
-	.ready = dirs_wait,
-	.complete = dirs_complete,
-	.known = dirs_known,
+	.wait = ordered_wait,
+	.wait_more = ordered_wait_more,
+	.ready = ordered_wait,
+	.complete = ordered_complete,
+	.known = ordered_known,
 	.find = dirs_find,
 	.facts = dirs_facts,
-	.find_key = dirs_find_key,
-	.find_long = dirs_find_long,
-	.list = dirs_list,
-	.hold = dirs_hold,
+	.find_key = ordered_find_key,
+	.find_long = ordered_find_long,
+	.list = ordered_list,
+	.hold = ordered_hold,
 	.order_count = lmdb_btree_count,
 	.order_at = lmdb_btree_at,
 	.order_find = lmdb_btree_find,
+	.ordered = &ordered,
 };
