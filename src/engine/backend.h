@@ -397,6 +397,11 @@ extern const struct backend postgres_backend;
 
 /* ---- of all engines ---- */
 
+/* A row time, of an engine that takes any from 0 on. */
+int backend_time(const struct blt *store, int64_t timestamp, int64_t *ret);
+/* A value that stands in memory as a source; the bytes are borrowed. */
+struct blt_source backend_bytes_source(const void *bytes, uint64_t len);
+
 /* The engine whose stores are no files, where path is such a one's name; or
  * NULL. */
 const struct backend *backend_of_name_only(const char *path);

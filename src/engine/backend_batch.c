@@ -29,6 +29,28 @@ struct blt_batch {
 	struct blt_bytes one, two;
 };
 
+int backend_time(const struct blt *store, int64_t timestamp, int64_t *ret)
+{
+	(void)store;
+	if (timestamp == BLT_NOW)
+		timestamp = now_us();
+	if (timestamp < 0)
+		return -EINVAL;
+	*ret = timestamp;
+	return 0;
+}
+
+static int read_bytes(void *arg, void *buf, size_t n, uint64_t offset)
+{
+	memcpy(buf, (const uint8_t *)arg + offset, n);
+	return 0;
+}
+
+struct blt_source backend_bytes_source(const void *bytes, uint64_t len)
+{
+	return (struct blt_source){ len, read_bytes, (void *)(uintptr_t)bytes };
+}
+
 int blt_batch_new(struct blt *store, struct blt_batch **ret)
 {
 	struct blt_batch *b;

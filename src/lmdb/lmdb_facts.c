@@ -227,7 +227,8 @@ const struct backend lmdb_backend = {
 
 	.key = lmdb_key,
 	.check_value = lmdb_check_value,
-	.time = lmdb_time,
+	/* checked as anywhere, and kept no longer than the store is open */
+	.time = backend_time,
 	.put = lmdb_put,
 	.put_from = lmdb_put_from,
 	.delete = lmdb_delete,

@@ -472,7 +472,6 @@ void lmdb_iter_free(struct blt_iter *it);
 int lmdb_key(struct blt *blt, const void *key, size_t len,
 	     struct backend_key *ret);
 int lmdb_check_value(struct blt *blt, const void *value, size_t len);
-int lmdb_time(const struct blt *blt, int64_t timestamp, int64_t *ret);
 int lmdb_put(struct blt *blt, const void *key, size_t key_len,
 	     const void *value, size_t value_len, int64_t timestamp);
 int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,

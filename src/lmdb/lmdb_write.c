@@ -48,18 +48,6 @@ int lmdb_check_value(struct blt *blt, const void *value, size_t len)
 	return len > lmdb_of(blt)->value_max ? -EFBIG : 0;
 }
 
-/* Checked as anywhere, and kept no longer than the store is open. */
-int lmdb_time(const struct blt *blt, int64_t timestamp, int64_t *ret)
-{
-	(void)blt;
-	if (timestamp == BLT_NOW)
-		timestamp = now_us();
-	if (timestamp < 0)
-		return -EINVAL;
-	*ret = timestamp;
-	return 0;
-}
-
 /* ---- a batch ---- */
 
 struct batch {
@@ -374,7 +362,7 @@ int lmdb_put(struct blt *blt, const void *key, size_t key_len,
 		.value = value,
 		.value_len = value_len,
 	};
-	int rc = lmdb_time(blt, timestamp, &op.timestamp);
+	int rc = backend_time(blt, timestamp, &op.timestamp);
 
 	if (rc == 0)
 		rc = lmdb_check_value(blt, value, value_len);
@@ -395,7 +383,7 @@ int lmdb_touch(struct blt *blt, const void *key, size_t len, int64_t timestamp)
 {
 	struct backend_op op = { .kind = BACKEND_TOUCH,
 				 .key = { .bytes = key, .len = len } };
-	int rc = lmdb_time(blt, timestamp, &op.timestamp);
+	int rc = backend_time(blt, timestamp, &op.timestamp);
 
 	return rc < 0 ? rc : run_one(blt, &op);
 }
@@ -427,7 +415,7 @@ int lmdb_put_from(struct blt *blt, const void *key, size_t key_len,
 			      { .kind = BACKEND_PUT,
 				.key = { .bytes = key, .len = key_len },
 				.source = *source } };
-	int rc = lmdb_time(blt, timestamp, &p.op.timestamp);
+	int rc = backend_time(blt, timestamp, &p.op.timestamp);
 
 	if (rc == 0 && source->len > p.store->value_max)
 		rc = -EFBIG;

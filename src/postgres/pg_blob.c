@@ -406,7 +406,7 @@ int pg_stream_commit(struct blt_stream *face, const void *key, size_t key_len,
 	int rc = pg_key(&s->store->face, key, key_len, &k);
 
 	if (rc == 0)
-		rc = pg_time(&s->store->face, timestamp, &at);
+		rc = backend_time(&s->store->face, timestamp, &at);
 	if (rc == 0 && s->len <= PG_INLINE)
 		rc = pg_put_from(&s->store->face, key, key_len, &all, at);
 	else if (rc == 0 && (rc = put_window(s)) == 0 && (rc = cut(s)) == 0 &&

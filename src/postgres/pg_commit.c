@@ -46,17 +46,6 @@ int pg_check_value(struct blt *blt, const void *value, size_t len)
 	return len > PG_VALUE_MAX ? -EFBIG : 0;
 }
 
-int pg_time(const struct blt *blt, int64_t timestamp, int64_t *ret)
-{
-	(void)blt;
-	if (timestamp == BLT_NOW)
-		timestamp = now_us();
-	if (timestamp < 0)
-		return -EINVAL;
-	*ret = timestamp;
-	return 0;
-}
-
 /* ---- the end of a transaction ---- */
 
 /* The COMMIT is the last one, and counts.  rows: of the statement behind the
@@ -454,7 +443,7 @@ static int run_one(struct blt *blt, struct backend_op *op, const void *key,
 	int rc = pg_key(blt, key, len, &op->key);
 
 	if (rc == 0)
-		rc = pg_time(blt, op->timestamp, &op->timestamp);
+		rc = backend_time(blt, op->timestamp, &op->timestamp);
 	if (rc == 0)
 		rc = op->value_len > PG_VALUE_MAX ? -EFBIG : 0;
 	return rc < 0 ? rc : pg_commit(blt, op);

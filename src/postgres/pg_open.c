@@ -451,7 +451,7 @@ const struct backend postgres_backend = {
 
 	.key = pg_key,
 	.check_value = pg_check_value,
-	.time = pg_time,
+	.time = backend_time,
 	.put = pg_put,
 	.put_from = pg_put_from,
 	.delete = pg_delete,

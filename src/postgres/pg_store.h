@@ -159,7 +159,6 @@ void pg_stream_abort(struct blt_stream *s);
 int pg_key(struct blt *blt, const void *key, size_t len,
 	   struct backend_key *ret);
 int pg_check_value(struct blt *blt, const void *value, size_t len);
-int pg_time(const struct blt *blt, int64_t timestamp, int64_t *ret);
 int pg_put(struct blt *blt, const void *key, size_t key_len, const void *value,
 	   size_t value_len, int64_t timestamp);
 int pg_put_from(struct blt *blt, const void *key, size_t key_len,

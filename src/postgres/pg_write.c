@@ -13,12 +13,6 @@
 
 /* ---- long values ---- */
 
-static int read_bytes(void *arg, void *buf, size_t n, uint64_t offset)
-{
-	memcpy(buf, (const uint8_t *)arg + offset, n);
-	return 0;
-}
-
 int pg_write_long(struct pg_commit *c)
 {
 	struct blt_source source;
@@ -31,10 +25,7 @@ int pg_write_long(struct pg_commit *c)
 			continue;
 		source = op->source;
 		if (!source.read)
-			source = (struct blt_source){
-				op->value_len, read_bytes,
-				(void *)(uintptr_t)op->value
-			};
+			source = backend_bytes_source(op->value, op->value_len);
 		rc = pg_blob_put(c->store, &source, &blob);
 		if (rc == 0)
 			op->staged_at = (uint64_t)blob;

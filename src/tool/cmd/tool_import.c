@@ -7,6 +7,7 @@
 #include "booklet/format/name.h"
 #include "tool/tool_tree.h"
 #include "base/util.h"
+#include "engine/backend.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -342,17 +343,11 @@ int import_file(struct import *im, const char *path, int64_t time,
 	return code;
 }
 
-static int read_memory(void *arg, void *buf, size_t n, uint64_t offset)
-{
-	memcpy(buf, (const uint8_t *)arg + offset, n);
-	return 0;
-}
-
 int import_link(struct import *im, const char *path, int64_t time,
 		const char *target)
 {
 	uint8_t value[BLT_LINK_LEN];
-	struct blt_source source = { sizeof(value), read_memory, value };
+	struct blt_source source;
 
 	if (!im->takes_links)
 		return import_pass_over(im, path,
@@ -365,6 +360,7 @@ int import_link(struct import *im, const char *path, int64_t time,
 		return import_pass_over(im, path,
 					"a symbolic link to a path longer "
 					"than 1024 bytes");
+	source = backend_bytes_source(value, sizeof(value));
 	return import_file(im, path, time, USUAL_FILE, &source);
 }
 
@@ -427,8 +423,7 @@ int import_dir_mode(struct import *im, const char *path, unsigned mode)
 int import_empty_dir(struct import *im, const char *path, int64_t time,
 		     unsigned mode)
 {
-	char none[] = "";
-	const struct blt_source nothing = { 0, read_memory, none };
+	const struct blt_source nothing = backend_bytes_source("", 0);
 	struct blt_dir_facts facts;
 	struct target at;
 	int r;
