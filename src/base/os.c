@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -39,6 +40,21 @@ int unnamed_file(const char *dir)
 		return -errno;
 	unlink(path);
 	return fd;
+}
+
+void *unnamed_map(const char *dir, size_t len)
+{
+	int fd = unnamed_file(dir);
+	void *at = MAP_FAILED;
+
+	if (fd >= 0 && fallocate(fd, 0, 0, (off_t)len) == 0)
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	if (at == MAP_FAILED)
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return at == MAP_FAILED ? NULL : at;
 }
 
 const char *os_remote(int fd)

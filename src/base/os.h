@@ -18,6 +18,11 @@
  * errno. */
 int unnamed_file(const char *dir);
 
+/* Memory of that length whose pages are those of such a file, which the system
+ * writes out and takes back as it needs; where there is no room for one, plain
+ * pages.  NULL; else for munmap. */
+void *unnamed_map(const char *dir, size_t len);
+
 /* Where such files go if nowhere else: TMPDIR, or what may be there for long.
  */
 const char *unnamed_dir(void);

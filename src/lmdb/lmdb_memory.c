@@ -9,44 +9,26 @@
 
 #include "base/os.h"
 
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define BACKED_MIN ((size_t)33 << 20)
 
-static int open_unnamed(const struct lmdb_store *store)
-{
-	char *path = strdup(store->path);
-	int fd;
-
-	if (!path)
-		return -1;
-	fd = unnamed_file(store->is_dir ? path : dirname(path));
-	free(path);
-	return fd;
-}
-
 void *lmdb_alloc(const struct lmdb_store *store, size_t len)
 {
-	void *at = MAP_FAILED;
-	int fd;
+	char *path;
+	void *at;
 
 	if (len < BACKED_MIN)
 		return malloc(len + 1);
-	fd = open_unnamed(store);
-	if (fd >= 0 && fallocate(fd, 0, 0, (off_t)len) == 0)
-		at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (fd >= 0)
-		close(fd);
-	/* no room there */
-	if (at == MAP_FAILED)
-		at = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return at == MAP_FAILED ? NULL : at;
+	path = strdup(store->path);
+	if (!path)
+		return NULL;
+	at = unnamed_map(store->is_dir ? path : dirname(path), len);
+	free(path);
+	return at;
 }
 
 void lmdb_free(void *at, size_t len)

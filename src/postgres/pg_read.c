@@ -1,14 +1,13 @@
 /* Reading keys. */
 #include "postgres/pg_store.h"
 
+#include "base/os.h"
 #include "base/util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* A longer value is read into a file without a name, whose pages the kernel
  * may write out: not into memory that stays. */
@@ -53,26 +52,10 @@ static bool is_mapped(size_t len)
 	return len > IN_MEMORY;
 }
 
-static void *map_new(size_t len)
-{
-	const char *dir = getenv("TMPDIR");
-	int fd = open(dir && *dir ? dir : "/var/tmp",
-		      O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	void *p = MAP_FAILED;
-
-	/* such a file is not to be had everywhere */
-	if (fd < 0)
-		fd = memfd_create("bltfs", MFD_CLOEXEC);
-	if (fd >= 0 && posix_fallocate(fd, 0, (off_t)len) == 0)
-		p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (fd >= 0)
-		close(fd);
-	return p == MAP_FAILED ? NULL : p;
-}
-
 static void *room_new(size_t len)
 {
-	return is_mapped(len) ? map_new(len) : malloc(len + 1);
+	return is_mapped(len) ? unnamed_map(unnamed_dir(), len) :
+				malloc(len + 1);
 }
 
 static void room_free(void *p, size_t len)
