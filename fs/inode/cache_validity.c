@@ -84,7 +84,8 @@ static int opened_by_token(struct cache_validity *b, struct inode *inode,
 		return rc;
 	o->inode = inode;
 	atomic_init(&o->dropped, 0);
-	link_open(b, o, 0);
+	/* no older than what is open already: it was asked for just now */
+	link_open(b, o, UINT64_MAX);
 	if (token && atomic_load(&inode->kept) == token)
 		return 1;
 	writeback_drop(inode);
