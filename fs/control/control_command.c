@@ -72,7 +72,7 @@ static int run_reindex(struct bltfs *fs, void *arg)
 
 static const char *copy_engine(const struct bltfs_copy *c)
 {
-	return blt_is_url(c->path)           ? "postgresql" :
+	return blt_is_url(c->path)           ? blt_engine_of(c->path) :
 	       c->flags & BLTFS_COPY_BOOKLET ? "booklet" :
 	       c->flags & BLTFS_COPY_LMDB    ? "lmdb" :
 					       NULL;

@@ -225,7 +225,8 @@ struct backend {
 		       struct blt_rebuild_result *ret, struct blt_error *err);
 
 	/* What stands at path, and is of this engine, is in nobody's use until
-	 * the descriptor is closed: -EWOULDBLOCK. */
+	 * the descriptor is closed: -EWOULDBLOCK.  NULL: its stores are no
+	 * files (place_begin). */
 	int (*hold_file)(const char *path, int *ret_fd, struct blt_error *err);
 
 	int (*close)(struct blt *store);

@@ -38,6 +38,8 @@
 
 #define PG_WHY_MAX 256u
 #define PG_ARGS_MAX 8u
+/* The reason where the server says nothing. */
+#define PG_SILENT "the server did not answer in time"
 
 struct pg_conn {
 	PGconn *pg;

@@ -407,12 +407,6 @@ uint64_t pg_changes(struct blt *blt)
 	return n;
 }
 
-static int hold_file(const char *path, int *ret_fd, struct blt_error *err)
-{
-	(void)ret_fd;
-	return store_fail(err, -EEXIST, "%s: is a store in a database", path);
-}
-
 static int rebuild(const char *path, const struct blt_rebuild_options *opts,
 		   struct blt_rebuild_result *ret, struct blt_error *err)
 {
@@ -430,7 +424,6 @@ const struct backend postgres_backend = {
 	.is_mine = pg_url_is,
 	.open = pg_store_open,
 	.rebuild = rebuild,
-	.hold_file = hold_file,
 	.close = store_close,
 	.path = path_of,
 	.fd = fd_of,

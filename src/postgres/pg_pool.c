@@ -11,8 +11,6 @@
 #define CONNECT_US (INT64_C(10) * 1000000)
 #define CONNECT_LEAST_US 500000 /* where there are other hosts */
 
-static const char SILENT[] = "the server did not answer in time";
-
 void pg_pool_init(struct pg_pool *p, const struct pg_url *url)
 {
 	*p = (struct pg_pool){ .url = url };
@@ -70,7 +68,7 @@ static int wait_connect(struct pg_conn *c, int64_t until)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			strcpy(c->why, SILENT);
+			strcpy(c->why, PG_SILENT);
 			return -ERESTART;
 		}
 		now = PQconnectPoll(c->pg);
@@ -151,9 +149,7 @@ static bool is_unverified(const struct pg_url *url, const PGconn *pg)
 	PQconninfoOption *o;
 	bool is = false;
 
-	if (!url->asks_verify || !host || *host == '/' || *host == '@' ||
-	    strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-	    strcmp(host, "::1") == 0)
+	if (!url->asks_verify || pg_url_is_here(host))
 		return false;
 	o = PQconninfo((PGconn *)(uintptr_t)pg);
 	for (PQconninfoOption *p = o; p && p->keyword; p++)
@@ -291,7 +287,7 @@ int pg_pool_take(struct pg_pool *p, int64_t until, struct pg_conn **ret)
 	pthread_mutex_lock(&p->lock);
 	if (rc < 0) {
 		p->n--;
-		if (strcmp(why, SILENT) == 0 && first == p->first)
+		if (strcmp(why, PG_SILENT) == 0 && first == p->first)
 			p->first++;
 		memcpy(p->why, why, sizeof(why));
 		pthread_cond_signal(&p->freed);

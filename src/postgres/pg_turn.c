@@ -109,7 +109,7 @@ static int wait_for(struct pg_turn *t, bool write)
 
 	if (n > 0 || (left > 0 && (n == 0 || errno == EINTR)))
 		return 0;
-	strcpy(t->c->why, "the server did not answer in time");
+	strcpy(t->c->why, PG_SILENT);
 	t->c->broken = true;
 	return t->rc = -ERESTART;
 }

@@ -153,8 +153,7 @@ static int take_ours(struct pg_url *url, struct blt_error *err)
 
 /* ---- what is libpq's ---- */
 
-/* Whether all of these hosts are this machine. */
-static bool is_here(const char *hosts)
+bool pg_url_is_here(const char *hosts)
 {
 	const char *p = hosts ? hosts : "";
 
@@ -252,7 +251,7 @@ static int fill(struct pg_url *url, struct blt_error *err)
 	if (!value_of(o, "sslmode") && !getenv("PGSSLMODE")) {
 		if (!host && service)
 			url->asks_verify = true;
-		else if (!is_here(host ? host : env))
+		else if (!pg_url_is_here(host ? host : env))
 			add(url, &n, "sslmode", "verify-full");
 	}
 	if (!value_of(o, "target_session_attrs") &&

@@ -44,6 +44,8 @@ struct pg_url {
 };
 
 bool pg_url_is(const char *text);
+/* Whether all of these hosts, a list with commas or NULL, are this machine. */
+bool pg_url_is_here(const char *hosts);
 int pg_url_parse(struct pg_url *url, const char *text, struct blt_error *err);
 void pg_url_free(struct pg_url *url);
 

@@ -117,7 +117,7 @@ int mount_client_store(const struct tool *t, int fd, struct blt_info *ret,
 	/* A booklet store has at least one bucket, another none. */
 	*ret = (struct blt_info){
 		.engine = s.buckets          ? "booklet" :
-			  blt_is_url(s.path) ? "postgresql" :
+			  blt_is_url(s.path) ? blt_engine_of(s.path) :
 					       "lmdb",
 		.shared = !s.buckets,
 		.version = s.version,
