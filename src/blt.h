@@ -185,8 +185,7 @@ BLT_PUBLIC int blt_open(const char *path, const struct blt_open_options *opts,
 			struct blt **ret, struct blt_error *err);
 
 /* The engine whose store stands at path, by its contents or as a URL; NULL:
- * none, or one
- * that has no mark of its own (booklet).  Lives for ever. */
+ * none, or one that has no mark of its own (booklet).  Lives for ever. */
 BLT_PUBLIC const char *blt_engine_of(const char *path);
 /* The engines that this library was built with, from 0 on; NULL: no more.
  * Lives for ever. */
@@ -247,7 +246,8 @@ typedef void blt_caution_fn(void *arg, const char *text);
 BLT_PUBLIC void blt_cautions(struct blt *store, blt_caution_fn *fn, void *arg);
 
 /* What a change survives once it is durable, where a server says that: a phrase
- * ("this server's disk, and 1 standby").  -ENOTSUP: a store that is a file. */
+ * ("the server's disk and 1 synchronous standby").  -ENOTSUP: a store that is a
+ * file. */
 #define BLT_DURABILITY_MAX 256
 BLT_PUBLIC int blt_durability(struct blt *store, char text[BLT_DURABILITY_MAX]);
 
@@ -523,9 +523,10 @@ BLT_PUBLIC int blt_settle(struct blt *store, bool idle);
  * transaction that could be committed has read was all there at one moment.
  * So is a key that comes into, or goes from, a directory of a namespace that
  * was listed or found empty (the first one is named, for all; in PostgreSQL
- * the directory).  Of what another
- * process commits to an LMDB environment only that is known: it is a conflict
- * whatever it changed, and so is a prune of one.
+ * the directory).  Of what another process commits to an LMDB environment only
+ * that is known: it is a conflict whatever it changed, and so is a prune of
+ * one.  In PostgreSQL conflicts are found by the commit, and memory holds each
+ * key that was touched, too.
  *
  * Everything on single keys, batches without blt_batch_only_if, and namespaces
  * work on it (where a namespace is wanted, it comes before the first change);

@@ -181,8 +181,8 @@ int pg_iter_ordered(struct blt *blt, const void *after, size_t after_len,
 int pg_iter_next(struct blt_iter *it, struct blt_item *ret);
 void pg_iter_free(struct blt_iter *it);
 
-/* The least that is longer, as bytes, than all that begins with these:
- * malloc'd; of no bytes, and of only 0xff, what no key reaches. */
+/* The least string of bytes behind all that begin with these, malloc'd; of no
+ * bytes, or of only 0xff, one that no key reaches. */
 int pg_end_of(const void *prefix, size_t len, uint8_t **ret, size_t *ret_len);
 
 /* ---- pg_names, pg_look ---- */
